@@ -1,0 +1,118 @@
+# Needs python3 (3.11 or newer, with venv) and nothing else; everything else is fetched into .venv.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## say what each target does
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(VENV)/.demo ## serve the demo on http://127.0.0.1:8000/ (or PORT=...)
+	PORT=$(PORT) $(BIN)/python manage.py demo
+
+.PHONY: test
+test: $(VENV)/.dev ## run the tests (on SQLite unless DATABASE_URL says otherwise); say what was skipped
+	$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m pytest tests/demo)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## check style, format and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=. $(BIN)/lint-imports --cache-dir .cache/imports
+
+.PHONY: types
+types: $(VENV)/.dev ## check types
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: matrix
+matrix: ## run what the CI runs: every Python, Django and database, the browser, the wheel
+	.ci/run
+
+.PHONY: wheel
+wheel: $(VENV)/.dev ## build the wheel and the sdist into dist/ and check them
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python .ci/wheel_contents.py dist/*.whl dist/*.tar.gz
+
+.PHONY: docs
+docs: $(VENV)/.dev ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+.PHONY: sites
+sites: $(VENV)/.dev ## add the package to Wagtail and to ARA as docs/how-to/drf.md says, and use a token there
+	PYTHONPATH=. $(BIN)/python .ci/sites.py "$$(mktemp -d)"
+
+.PHONY: bench
+bench: $(VENV)/.bench ## measure token checks beside other packages and write the figures into the docs (10 min)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.bench ## check that the benchmarks work, without measuring
+	$(BIN)/python -m benchmarks --check
+
+.PHONY: bench-scale
+bench-scale: $(VENV)/.bench ## measure a table of ten million tokens on PostgreSQL (long)
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+.PHONY: bench-load
+bench-load: $(VENV)/.bench ## measure servers under load on PostgreSQL, and a thousand open streams; needs wrk
+	$(BIN)/python -m benchmarks.load $(ARGS)
+
+.PHONY: stress
+stress: $(VENV)/.dev ## run the slow tests, more examples and thousands of races (also at POSTGRES_URL, MYSQL_URL)
+	$(BIN)/python -m pytest --slow --hypothesis-profile=stress --rounds 1000 $(ARGS)
+	@for url in $(POSTGRES_URL) $(MYSQL_URL); do \
+		DATABASE_URL=$$url $(BIN)/python -m pytest -v tests/races --rounds 1000 || exit; done
+
+.PHONY: coverage
+coverage: $(VENV)/.dev ## measure which lines and branches the tests reach, and fail below 97 %
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -m "not browser" $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: mutants
+mutants: $(VENV)/.mutants ## break the code in small ways and list what no test noticed
+	$(BIN)/mutmut run $(ARGS)
+	$(BIN)/mutmut results
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## make the pictures in docs/ from the running demo
+	$(BIN)/python -m docs.screenshots
+
+.PHONY: messages
+messages: $(VENV)/.demo ## collect the texts to translate and compile the translations (needs gettext)
+	cd pat_tokens && ../$(BIN)/django-admin makemessages --all --no-location
+	cd pat_tokens && ../$(BIN)/django-admin compilemessages
+
+.PHONY: clean
+clean: ## remove everything that was built, fetched or made by the demo
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov
+	rm -rf build dist mutants staticfiles test-results docs/_build db.sqlite3*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(VENV)/.demo, .dev, .bench, .mutants: that dependency group of pyproject.toml is installed.
+# uv takes seconds where pip takes a minute; where uv cannot be had, pip does the same.
+$(VENV)/.%: pyproject.toml $(VENV)/pyvenv.cfg
+	@echo "Installing what $* needs into $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group $* || \
+	{ $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	$(BIN)/python -m pip install --quiet --editable . --group $*; }
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "No uv to be had; going on with pip"
