@@ -1,0 +1,274 @@
+"""Secret to token, or TokenError: the one way in for every door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError
+from django.db import InterfaceError, OperationalError, connections
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import auditing, crypto, signals
+from pat_tokens.conf import conf
+from pat_tokens.exceptions import (
+    ExpiredToken,
+    ForeignToken,
+    InactiveOwner,
+    InsufficientScope,
+    LegacyKeyEnded,
+    MalformedToken,
+    RefusedToken,
+    RevokedToken,
+    ScopeNotDeclared,
+    TemporarilyUnavailable,
+    TokenError,
+    UnknownToken,
+)
+from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
+from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement, direct_need
+from pat_tokens.scopes import Need
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+
+_OUTAGE = (OperationalError, InterfaceError)
+_CACHE = "_pat_tokens"  # attribute of an HttpRequest: what was found out about its secret so far
+
+
+def read_secret(request: HttpRequest) -> str | None:
+    """Return the secret that `request` carries in its header, or None; raises MalformedToken."""
+    value = request.META.get(conf.header_key)
+    if value is None:
+        return None
+    try:
+        secret = read_bearer(value, keyword=conf.keyword, prefix=conf.prefix)
+    except TokenError as error:
+        refuse(error, request=request)
+        raise
+    if secret is None and conf.allow_legacy_keys:
+        legacy = read_legacy_key(value, keyword=conf.keyword)
+        return None if legacy is None else legacy[1]
+    return secret
+
+
+def legacy_scheme(request: HttpRequest) -> str | None:
+    """Return the scheme, in lower case, of a request whose header has a key as of authtoken; None for all others."""
+    legacy = read_legacy_key(request.META.get(conf.header_key, ""), keyword=conf.keyword)
+    return None if legacy is None else legacy[0]
+
+
+def has_our_shape(secret: str) -> bool:
+    """Tell whether a token may have this secret: one of ours, or an imported key where the site allows them."""
+    return crypto.is_well_formed(secret, conf.prefix) or (crypto.is_legacy_key(secret) and conf.allow_legacy_keys)
+
+
+@sensitive_variables()
+def authenticate(
+    secret: str,
+    requirement: Requirement | None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    filtered: bool = False,
+    foreign: bool = False,
+    request: HttpRequest | None = None,
+) -> PersonalAccessToken:
+    """Return the token that has this secret and may do what `requirement` asks, its `user` and `decision` loaded.
+
+    `kwargs` are the URL keywords that the requirement takes its entity id from; `filtered` says that the view limits
+    its list to the token's ids; `foreign` that what no token has may belong to another scheme. One SELECT; two more
+    where a URL names its entity by other fields than the key.
+    Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403); ForeignToken;
+    TemporarilyUnavailable (503), where the database does not answer.
+    """
+    if requirement is None or requirement is ANY_TOKEN:
+        need = None
+    else:
+        need = direct_need(requirement, kwargs or {}, filtered=filtered)
+        if need is None:
+            return _authenticate_by_lookup(secret, requirement, kwargs or {}, foreign, request)
+    token = authenticate_need(secret, need, foreign=foreign, request=request)
+    if requirement is None:
+        raise refuse(ScopeNotDeclared(), token=token, request=request)
+    return allow(token, request=request)
+
+
+async def aauthenticate(
+    secret: str,
+    requirement: Requirement | None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    filtered: bool = False,
+    request: HttpRequest | None = None,
+) -> PersonalAccessToken:
+    """Do what `authenticate` does without blocking the event loop."""
+    # Django looks after the connections of its own requests; nobody else would do so for others.
+    ask = _authenticate_apart if request is None else authenticate
+    return await sync_to_async(ask)(secret, requirement, kwargs, filtered=filtered, request=request)
+
+
+@sensitive_variables()
+def _authenticate_apart(*args: Any, **kwargs: Any) -> PersonalAccessToken:
+    _close_stale_connections()
+    try:
+        return authenticate(*args, **kwargs)
+    finally:
+        _close_stale_connections()
+
+
+def _close_stale_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:  # then somebody else is at work with it, as the tests of a site are
+            connection.close_if_unusable_or_obsolete()
+
+
+def authenticate_need(
+    secret: str, need: Need | None, *, foreign: bool = False, request: HttpRequest | None = None
+) -> PersonalAccessToken:
+    """Return the live token that has this secret, with its decision about `need`, which the caller has to heed.
+
+    Raises InvalidToken, TemporarilyUnavailable, and ForeignToken where `foreign` is true and no token has this secret.
+    Within one request nothing is asked twice.
+    """
+    known = {} if request is None else vars(request).setdefault(_CACHE, {})
+    token = known.get((secret, need))
+    if token is None:
+        try:
+            token = known[secret, need] = _find_live_token(secret, need, request)
+        except TokenError as error:
+            if foreign and isinstance(error, UnknownToken):
+                raise ForeignToken from None
+            refuse(error, request=request)
+            raise
+        except _OUTAGE as error:
+            raise _unavailable(error, request) from error
+    return token
+
+
+def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> PersonalAccessToken:
+    """Return `token` if its decision is yes, and remember its use; else raise InsufficientScope."""
+    services = _rules().services
+    if not token.decision:
+        missing = () if token.decision is None else token.decision.missing
+        raise refuse(InsufficientScope(missing), token=token, request=request)
+    if services.is_use_due(token):
+        if request is None:
+            services.record_use(token)
+        else:
+            services.record_use(token, ip=client_ip(request, conf.client_ip), agent=client_agent(request))
+    auditing.log_use(token, request)
+    if signals.token_authenticated.receivers:
+        signals.token_authenticated.send_robust(type(token), token=token, request=request)
+    return token
+
+
+def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpRequest | None = None) -> None:
+    """Raise InsufficientScope unless `token` may do with this entity, too, what it was allowed to do."""
+    if token.decision is None or token.decision.need is None:
+        return
+    with _database_answers(request, token):
+        decision = _rules().lookup.decide_again(
+            token, token.decision.need._replace(entity_id=entity_id, filtered=False)
+        )
+    if not decision:
+        raise refuse(InsufficientScope(decision.missing), token=token, request=request)
+
+
+def refuse(
+    error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
+) -> TokenError:
+    """Tell the log and the site's receivers that `error` refuses a request, and return it to be raised."""
+    auditing.log_refusal(error, token=token, request=request)
+    signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
+    return error
+
+
+@contextmanager
+def _database_answers(request: HttpRequest | None, token: PersonalAccessToken | None = None) -> Iterator[None]:
+    try:
+        yield
+    except _OUTAGE as error:
+        raise _unavailable(error, request, token) from error
+
+
+def _unavailable(error: Exception, request: HttpRequest | None, token: PersonalAccessToken | None = None) -> TokenError:
+    auditing.log_outage(error)
+    return refuse(TemporarilyUnavailable(), token=token, request=request)
+
+
+class _Rules(NamedTuple):
+    lookup: Any
+    services: Any
+    owner_is_active: Callable[[Any], bool]
+
+
+@cache
+def _rules() -> _Rules:
+    # Rows are reached when a request comes, not when this is imported: DRF loads the classes named in its settings
+    # early, in some sites before the app registry is ready.
+    from pat_tokens import lookup, services
+    from pat_tokens.models import owner_is_active
+
+    return _Rules(lookup, services, owner_is_active)
+
+
+def _find_live_token(secret: str, need: Need | None, request: HttpRequest | None) -> PersonalAccessToken:
+    if not has_our_shape(secret):
+        raise MalformedToken
+    digests = crypto.digests(secret, conf.peppers)
+    rules = _rules()
+    token: PersonalAccessToken | None = rules.lookup.find_token(digests, need)
+    if token is None or not crypto.is_among(token.digest, digests):
+        raise UnknownToken
+    if token.revoked_at is not None:
+        raise RevokedToken
+    if token.is_expired_at(timezone.now()):
+        raise LegacyKeyEnded if token.is_legacy else ExpiredToken
+    if not rules.owner_is_active(token.user):
+        raise InactiveOwner
+    if conf.refuse and (answer := conf.refuse(token, request)):
+        raise RefusedToken(answer if isinstance(answer, str) else None)
+    if token.digest != digests[0]:
+        rules.services.redigest_token(token, digests[0])
+    return token
+
+
+def _authenticate_by_lookup(
+    secret: str, requirement: Requirement, kwargs: Mapping[str, Any], foreign: bool, request: HttpRequest | None
+) -> PersonalAccessToken:
+    need = Need(requirement.entity_type, requirement.operation)
+    token = authenticate_need(secret, need, foreign=foreign, request=request)
+    if not token.decision:
+        with _database_answers(request, token):
+            entity_id = find_entity_id(requirement, kwargs, token.user)
+            # An entity that the owner cannot see is not named, not even by its id.
+            if entity_id is not None:
+                # A copy: the one that this request remembers stands for the scope for all.
+                token = copy(token)
+                token.decision = _rules().lookup.decide_again(token, need._replace(entity_id=entity_id))
+    return allow(token, request=request)
+
+
+def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> str | None:
+    if not isinstance(requirement.entity, Lookup):
+        return None
+    fields = {field: kwargs.get(keyword) for field, keyword in requirement.entity.fields}
+    # PostgreSQL fails on a NUL, which no text of it can hold.
+    if any(value is None or "\0" in str(value) for value in fields.values()):
+        return None
+    try:
+        found = requirement.get_entity_type().get_queryset(user).filter(**fields).values_list("pk", flat=True)[:2]
+        keys = {str(key) for key in found}
+    except (ValidationError, ValueError, TypeError, OverflowError):  # a keyword that no such column can hold
+        return None
+    return keys.pop() if len(keys) == 1 else None
+
+
+__all__ = ["aauthenticate", "authenticate", "read_secret"]

@@ -1,0 +1,224 @@
+"""A queryset's SQL made once and executed again with other parameters; real model instances come out.
+
+Django builds the SQL of a queryset anew each time it is evaluated, which costs several times what the database
+does with it. Here only public parts of the ORM are used again and again: the cursor, the columns' converters and
+`Model.from_db()`. What they may not be enough for is refused by `compile_queryset`, and the caller uses the ORM.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models.base import ModelState
+from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.query import ModelIterable
+from django.db.models.query_utils import DeferredAttribute
+from django.db.models.signals import ModelSignal, post_init, pre_init
+from django.db.models.sql.compiler import SQLCompiler
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.expressions import Expression
+
+# What a field puts on its model to hold a value that was loaded, and no more.
+_PLAIN = (DeferredAttribute, ForeignKeyDeferredAttribute)
+_ROW_STEPS = ("execute_sql", "results_iter", "apply_converters")  # what the ORM does with a row, and we do instead
+
+
+class Slot(str):
+    """A parameter of a queryset that is to be compiled, in the place of a text that changes."""
+
+    __slots__ = ()
+
+
+class _Converter(NamedTuple):
+    position: int
+    convert: Callable[..., Any]  # (connection.ops, which each thread has one of, value, expression, connection)
+    expression: Expression
+
+
+class _Instance(NamedTuple):
+    """How to make one model instance of a row."""
+
+    model: type[Model]
+    names: Sequence[str]
+    pick: Callable[[Sequence[Any]], tuple[Any, ...]]
+    is_plain: bool  # nothing of the model's own happens when it is made
+
+    def make(self, alias: str, row: Sequence[Any]) -> Model:
+        """Return the instance, as `Model.from_db()` makes it."""
+        model = self.model
+        if not self.is_plain or _is_heard(pre_init, model) or _is_heard(post_init, model):
+            return model.from_db(alias, self.names, self.pick(row))
+        # What from_db() comes to where nobody listens, at a third of its price.
+        instance = model.__new__(model)
+        state = instance._state = ModelState()
+        state.adding = False
+        state.db = alias
+        vars(instance).update(zip(self.names, self.pick(row), strict=True))
+        return instance
+
+
+class Statement(NamedTuple):
+    """A compiled queryset: SQL, and what to do with the row that it finds."""
+
+    alias: str
+    sql: str
+    names: tuple[str, ...]  # of the SQL's parameters, the slots first
+    constants: tuple[Any, ...]
+    converters: Sequence[_Converter]
+    main: _Instance
+    related: _Instance
+    relation: ForeignKey[Any, Any]
+    annotations: Mapping[str, int]
+
+    def fetch(self, connection: BaseDatabaseWrapper, values: tuple[str, ...]) -> Any:
+        """Return the first row as its model, its relation loaded, or None; `values` take the places of the slots."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, dict(zip(self.names, values + self.constants, strict=True)))
+            found = cursor.fetchone()
+        if found is None:
+            return None
+        row = list(found)
+        ops = connection.ops
+        for position, convert, expression in self.converters:
+            row[position] = convert(ops, row[position], expression, connection)
+        instance = self.main.make(self.alias, row)
+        related = self.related.make(self.alias, row)
+        self.relation.set_cached_value(instance, related)
+        for name, position in self.annotations.items():
+            setattr(instance, name, row[position])
+        return instance
+
+
+def compile_queryset(
+    queryset: QuerySet[Any], *, relation: ForeignKey[Any, Any], slots: Sequence[Slot]
+) -> Statement | None:
+    """Return the statement that finds what `queryset` finds first, or None where that is not certain.
+
+    `queryset` has `slots` among its parameters and selects `relation` and no other.
+    """
+    compiler: Any = queryset.query.get_compiler(using=queryset.db)
+    if not compiler.connection.features.supports_paramstyle_pyformat:
+        return None
+    if queryset._iterable_class is not ModelIterable or any(
+        getattr(type(compiler), step) is not getattr(SQLCompiler, step) for step in _ROW_STEPS
+    ):
+        return None
+    sql, params = compiler.as_sql()
+    named = _name_params(sql, params, slots)
+    columns = [expression for expression, _, _ in compiler.select]
+    annotations = dict(compiler.annotation_col_map or {})
+    converters = _find_converters(compiler, columns)
+    main = _find_instance(queryset.model, columns, annotations)
+    related = _find_instance(relation.remote_field.model, columns, annotations)
+    if named is None or main is None or related is None:
+        return None
+    if len(main.names) + len(related.names) + len(annotations) != len(columns):
+        return None
+    sql, names, constants = named
+    return Statement(queryset.db, sql, names, constants, converters, main, related, relation, annotations)
+
+
+def _name_params(
+    sql: str, params: Sequence[Any], slots: Sequence[Slot]
+) -> tuple[str, tuple[str, ...], tuple[Any, ...]] | None:
+    # Parameters by name, since Django searches the whole SQL for those without one each time, on SQLite.
+    used: list[str] = []
+    constants: list[Any] = []
+    for param in params:
+        if isinstance(param, Slot):
+            used.append(f"slot{slots.index(param)}")
+        elif isinstance(param, (bool, int, str)):
+            used.append(f"constant{len(constants)}")
+            constants.append(param)
+        else:
+            return None
+    names = [f"slot{number}" for number in range(len(slots))]
+    if not set(names) <= set(used):
+        return None
+    names += [f"constant{number}" for number in range(len(constants))]
+    places = iter(used)
+    sql = re.sub("%([s%])", lambda found: f"%({next(places)})s" if found[1] == "s" else "%%", sql)
+    return sql, tuple(names), tuple(constants)
+
+
+def _find_converters(compiler: Any, columns: Sequence[Any]) -> list[_Converter]:
+    connection: BaseDatabaseWrapper = compiler.connection
+    found = []
+    for position, (converters, expression) in compiler.get_converters(columns).items():
+        steps = []
+        for converter in converters:
+            of_backend = isinstance(converter, MethodType) and converter.__self__ is connection.ops
+            convert = converter.__func__ if of_backend else converter
+            if _may_hold(convert, connection):
+                steps = [_Converter(position, _convert_anew, expression)]
+                break
+            steps.append(_Converter(position, convert if of_backend else _without_ops(convert), expression))
+        found += steps
+    return found
+
+
+def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
+    # One that remembers the connection of the thread that compiled would use it in all others.
+    if not isinstance(convert, (FunctionType, MethodType)):
+        return True
+    held = [getattr(convert, "__self__", None), *(cell.cell_contents for cell in convert.__closure__ or ())]
+    return any(thing is connection or thing is connection.ops for thing in held)
+
+
+def _without_ops(convert: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _ops, value, expression, connection: convert(value, expression, connection)
+
+
+def _convert_anew(ops: Any, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+    for converter in ops.get_db_converters(expression) + expression.get_db_converters(connection):
+        value = converter(value, expression, connection)
+    return value
+
+
+def _find_instance(model: type[Model], columns: Sequence[Any], annotations: Mapping[str, int]) -> _Instance | None:
+    fields = {id(field): place for place, field in enumerate(model._meta.concrete_fields)}
+    places, positions, names = [], [], []
+    for position, column in enumerate(columns):
+        target = getattr(column, "target", None)
+        if id(target) in fields and position not in annotations.values():
+            places.append(fields[id(target)])
+            positions.append(position)
+            names.append(column.target.attname)
+    if not places or places != sorted(set(places)):
+        return None
+    try:
+        inspect.signature(model.from_db).bind("", names, ())
+    except (TypeError, ValueError):
+        return None
+    return _Instance(model, names, _picker(positions), _is_plain(model))
+
+
+def _is_plain(model: type[Model]) -> bool:
+    own: Any = model
+    return (
+        own.from_db.__func__ is vars(Model)["from_db"].__func__
+        and own.__init__ is Model.__init__
+        and own.__new__ is object.__new__
+        and own.__setattr__ is object.__setattr__
+        and all(type(inspect.getattr_static(model, f.attname)) in _PLAIN for f in model._meta.concrete_fields)
+    )
+
+
+def _is_heard(signal: ModelSignal, model: type[Model]) -> bool:
+    return bool(signal.receivers) and signal.has_listeners(model)
+
+
+def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    # itemgetter gives a bare value, and not a tuple, for a single position.
+    if len(positions) == 1:
+        first = positions[0]
+        return lambda values: (values[first],)
+    return itemgetter(*positions)

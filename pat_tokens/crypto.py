@@ -1,0 +1,137 @@
+"""Make a secret, check its shape, digest it, compare.
+
+A secret is `<prefix>_<body><checksum>`: 43 base62 characters of body hold more than 256 random bits, 6 base62
+characters of CRC32 over all that stands before them let a scanner, and us, tell a typing error without a query.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+BASE = len(ALPHABET)
+BODY_LENGTH = 43  # 43 * log2(62) = 256.03 bits
+CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
+HINT_LENGTH = 4
+DIGEST_LENGTH = 64  # hexadecimal characters of SHA-256
+
+LEGACY_KEY_LENGTH = 40  # hexadecimal characters, as DRF's authtoken makes its keys: 160 random bits
+
+_LEGACY_KEY = re.compile(rf"[0-9a-f]{{{LEGACY_KEY_LENGTH}}}", re.ASCII)
+_PEPPER_CONTEXT = b"pat_tokens.pepper.v1"
+
+
+class SecretText(str):
+    """A text whose repr tells nothing of it: reports of exceptions show the repr of every local variable."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+def make_secret(prefix: str) -> str:
+    """Return a new secret that starts with `prefix` and an underscore."""
+    body = "".join(secrets.choice(ALPHABET) for _ in range(BODY_LENGTH))
+    head = f"{prefix}_{body}"
+    return SecretText(head + checksum(head))
+
+
+def checksum(head: str) -> str:
+    """Return the six base62 characters of the CRC32 of `head`, most significant first."""
+    number = zlib.crc32(head.encode("ascii"))
+    characters = ""
+    for _ in range(CHECKSUM_LENGTH):
+        characters = ALPHABET[number % BASE] + characters
+        number //= BASE
+    return characters
+
+
+def is_well_formed(secret: str, prefix: str) -> bool:
+    """Tell whether `secret` has our prefix, length, alphabet and checksum; total over any text."""
+    start = len(prefix) + 1
+    if len(secret) != start + BODY_LENGTH + CHECKSUM_LENGTH or not secret.startswith(prefix + "_"):
+        return False
+    tail = secret[start:]
+    if not (tail.isascii() and tail.isalnum()):
+        return False
+    head, claimed = secret[:-CHECKSUM_LENGTH], secret[-CHECKSUM_LENGTH:]
+    return checksum(head) == claimed
+
+
+def hint(secret: str, prefix: str) -> str:
+    """Return the few characters that are kept for showing, as `pat_…x7Qa`; they are of the checksum alone."""
+    return f"{prefix}_…{secret[-HINT_LENGTH:]}"
+
+
+def is_legacy_key(text: str) -> bool:
+    """Tell whether `text` has the shape of a key of DRF's authtoken, which no secret of ours has."""
+    return len(text) == LEGACY_KEY_LENGTH and _LEGACY_KEY.fullmatch(text) is not None
+
+
+def legacy_hint(key: str) -> str:
+    """Return the few characters of an imported key that are kept for showing, as `…9f3a`; 144 bits stay unknown."""
+    return f"…{key[-HINT_LENGTH:]}"
+
+
+@lru_cache(maxsize=64)
+def _mac_of(pepper: str) -> hmac.HMAC:
+    # A key of its own for this purpose: what SECRET_KEY signs elsewhere can never be replayed as a digest.
+    key = hmac.digest(pepper.encode(), _PEPPER_CONTEXT, "sha256")
+    return hmac.new(key, digestmod="sha256")
+
+
+def digest(secret: str, pepper: str) -> str:
+    """Return the HMAC-SHA-256 of `secret` under a key derived from `pepper`, as 64 hexadecimal characters.
+
+    A fast keyed hash is right here and a slow password hash is not: the secret has 256 random bits of its own
+    (OWASP Cryptographic Storage Cheat Sheet; NIST SP 800-63B section 5.1.2.2 for look-up secrets of high entropy).
+    """
+    mac = _mac_of(pepper).copy()  # which costs less than to begin anew with the key
+    mac.update(secret.encode())
+    return mac.hexdigest()
+
+
+def digests(secret: str, peppers: Sequence[str]) -> list[str]:
+    """Return the digest of `secret` under each of `peppers`, in their order."""
+    return [digest(secret, pepper) for pepper in peppers]
+
+
+def is_among(digest: str, digests: Sequence[str]) -> bool:
+    """Tell whether `digest` is one of `digests`, each compared in constant time."""
+    same = False
+    for other in digests:
+        same |= hmac.compare_digest(digest, other)
+    return same
+
+
+def fold(text: str) -> str:
+    """Return 64 hexadecimal characters that are equal for exactly the texts that should count as one name."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def split(secret: str) -> tuple[bytes, bytes]:
+    """Split `secret` into two shares, of which each alone is random noise (a one-time pad)."""
+    plain = secret.encode()
+    pad = secrets.token_bytes(len(plain))
+    return pad, bytes(a ^ b for a, b in zip(plain, pad, strict=True))
+
+
+def join(pad: bytes, share: bytes) -> str | None:
+    """Return the secret that `split` made the two shares of, or None where they do not belong together."""
+    if len(pad) != len(share):
+        return None
+    try:
+        return bytes(a ^ b for a, b in zip(pad, share, strict=True)).decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+__all__ = ["is_well_formed"]

@@ -1,0 +1,66 @@
+"""How long a token lives: text to a time span, and a span or a moment to an expiry."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
+_SHORT = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII | re.IGNORECASE)
+_NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,6})?)"
+# ISO 8601-1 section 5.5.2.3; a year counts 365 days and a month 30, since a span has no calendar to stand on.
+_ISO = re.compile(
+    rf"P(?=[0-9T])(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?"
+    rf"(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_ISO_PARTS = (
+    timedelta(days=365),
+    timedelta(days=30),
+    timedelta(weeks=1),
+    timedelta(days=1),
+    timedelta(hours=1),
+    timedelta(minutes=1),
+    timedelta(seconds=1),
+)
+
+NEVER = "never"  # the duration of a token without an expiry, where the site allows one
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the positive span that `text` names: `24h`, `30d`, `2w`, `1y`, or an ISO 8601 duration.
+
+    Raises ValueError for anything else, for zero, and for spans beyond what a clock can hold.
+    """
+    text = text.strip()
+    try:
+        if short := _SHORT.fullmatch(text):
+            span = int(short[1]) * _UNITS[short[2].lower()]
+        elif iso := _ISO.fullmatch(text):
+            span = sum(
+                (float(n.replace(",", ".")) * part for n, part in zip(iso.groups(), _ISO_PARTS, strict=True) if n),
+                timedelta(),
+            )
+        else:
+            raise ValueError(f"not a duration: {text[:40]!r}")
+    except OverflowError:
+        raise ValueError(f"too long a duration: {text[:40]!r}") from None
+    if span <= timedelta():
+        raise ValueError("a duration must be longer than zero")
+    return span
+
+
+def add_duration(start: datetime, span: timedelta) -> datetime:
+    """Return `start` plus `span`, or ValueError beyond the last year there is."""
+    try:
+        return start + span
+    except OverflowError:
+        raise ValueError("too long a duration") from None
+
+
+def split_span(span: timedelta) -> list[tuple[int, str]]:
+    """Return `span` as its two largest parts of `d`, `h`, `min` and `s`, rounded down, as people say it."""
+    seconds = max(0, int(span.total_seconds()))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
+    first = next((position for position, (number, _unit) in enumerate(parts) if number), len(parts) - 1)
+    return [part for part in parts[first : first + 2] if part[0] or part == parts[first]]

@@ -1,0 +1,213 @@
+"""Whether tokens work here, now: asks the settings and the database, writes nothing, and calls nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connections, router, transaction
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import crypto, lookup
+from pat_tokens.conf import conf
+from pat_tokens.models import PersonalAccessToken, Reminder, Scope
+
+SETTINGS_TAG = "pat_tokens_settings"  # of the system checks that judge settings alone
+MAX_DRIFT = timedelta(seconds=30)  # between the clock of this process and that of the database
+SLOW = timedelta(hours=1)  # a reminder that was claimed so long ago is not being sent any more
+LONG_DEAD = timedelta(days=90)  # what `pat_prune` deletes unless told otherwise
+
+_CLOCKS = {
+    "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')",
+    "postgresql": "SELECT clock_timestamp()",
+    "mysql": "SELECT utc_timestamp(6)",
+}
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look found: `text` for people, in English, and `facts` for scripts. No secret, pepper or digest."""
+
+    name: str
+    level: Level
+    text: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Health:
+    """All findings of one time."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return not self.at_least(Level.ERROR)
+
+    def at_least(self, level: Level) -> list[Finding]:
+        """Return the findings that matter as much as `level` or more."""
+        order = list(Level)
+        return [finding for finding in self.findings if order.index(finding.level) >= order.index(level)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON: `{"ok", "findings": [{"name", "level", "text", "facts"}]}`."""
+        rows = [
+            {"name": found.name, "level": str(found.level), "text": found.text, "facts": found.facts}
+            for found in self.findings
+        ]
+        return {"ok": self.ok, "findings": rows}
+
+
+def check_health(*, counts: bool = True) -> Health:
+    """Look at settings, peppers, tables, a look-up, the clock and imported keys; with `counts` also at what is waiting.
+
+    Eight queries, and three more for `counts`. Never raises for what it finds.
+    """
+    looks: list[Callable[[], Iterator[Finding]]] = [_look_at_settings, _look_at_peppers, _look_at_tables]
+    findings = [finding for look in looks for finding in look()]
+    if not any(finding.level == Level.ERROR for finding in findings):
+        rest = [_look_up, _look_at_clock, _look_at_legacy_keys]
+        if counts:
+            rest += [_look_at_reminders, _look_at_dead_tokens]
+        for look in rest:
+            try:
+                with transaction.atomic(using=_alias()):  # so that a failing query fails nothing around it
+                    findings += look()
+            except DatabaseError as error:
+                name = look.__name__.removeprefix("_look_").removeprefix("at_")
+                findings.append(Finding(name, Level.ERROR, f"The database failed: {type(error).__name__}."))
+    return Health(tuple(findings))
+
+
+def _look_at_settings() -> Iterator[Finding]:
+    messages = [message for message in checks.run_checks(tags=[SETTINGS_TAG]) if not message.is_silenced()]
+    for message in messages:
+        level = Level.ERROR if message.is_serious() else Level.WARNING
+        yield Finding("settings", level, message.msg, {"id": message.id})
+    if not messages:
+        yield Finding("settings", Level.OK, "The settings and entity types pass their checks.")
+
+
+@sensitive_variables()
+def _look_at_peppers() -> Iterator[Finding]:
+    try:
+        peppers: list[Any] = list(conf.peppers)
+    except (ImproperlyConfigured, TypeError):
+        peppers = []
+    if peppers and all(isinstance(pepper, str) and pepper for pepper in peppers):
+        yield Finding("peppers", Level.OK, f"Peppers: {len(peppers)}.", {"count": len(peppers)})
+    else:
+        text = "There is no pepper to digest secrets with: set SECRET_KEY or PAT_TOKENS_PEPPERS."
+        yield Finding("peppers", Level.ERROR, text)
+
+
+def _look_at_tables() -> Iterator[Finding]:
+    for model in (PersonalAccessToken, Scope, Reminder):
+        try:
+            with transaction.atomic(using=_alias()):
+                list(model._base_manager.using(_alias()).values()[:1])
+        except DatabaseError as error:
+            text = f"The table {model._meta.db_table} is not as it should be ({type(error).__name__}): migrate."
+            yield Finding("tables", Level.ERROR, text, {"table": model._meta.db_table})
+            return
+    yield Finding("tables", Level.OK, "The tables are there, with all their columns.")
+
+
+@sensitive_variables()
+def _look_up() -> Iterator[Finding]:
+    secret = crypto.make_secret(conf.prefix)
+    found = lookup.find_token(crypto.digests(secret, conf.peppers), None)
+    row = PersonalAccessToken.objects.using(_alias()).order_by("pk").values_list("pk", "digest").first()
+    again = None if row is None else lookup.find_token([row[1]], None)
+    if not crypto.is_well_formed(secret, conf.prefix) or found is not None:
+        yield Finding("look_up", Level.ERROR, "A new secret has not the right shape, or is known.")
+    elif row is not None and (again is None or again.pk != row[0]):
+        yield Finding("look_up", Level.ERROR, "A token cannot be found by its digest.")
+    else:
+        yield Finding("look_up", Level.OK, "A secret nobody has finds nothing, and a digest finds its token.")
+
+
+def _look_at_clock() -> Iterator[Finding]:
+    connection = connections[_alias()]
+    if connection.vendor not in _CLOCKS:
+        yield Finding("clock", Level.INFO, "How to ask this database for the time is not known here.")
+        return
+    with connection.cursor() as cursor:
+        before = datetime.now(UTC)
+        cursor.execute(_CLOCKS[connection.vendor])
+        (told,) = cursor.fetchone()
+        after = datetime.now(UTC)
+    moment = datetime.fromisoformat(told) if isinstance(told, str) else told
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    drift = moment - (before + (after - before) / 2)
+    facts = {"drift_seconds": round(drift.total_seconds(), 3)}
+    if abs(drift) > MAX_DRIFT:
+        text = f"The clocks of this process and the database differ by {facts['drift_seconds']} s."
+        yield Finding("clock", Level.WARNING, text, facts)
+    else:
+        yield Finding("clock", Level.OK, "The clocks of this process and the database agree.", facts)
+
+
+def _look_at_legacy_keys() -> Iterator[Finding]:
+    tokens = PersonalAccessToken.objects.using(_alias()).filter(is_legacy=True)
+    alive = tokens.active().count()
+    facts = {"alive": alive, "allowed": conf.allow_legacy_keys}
+    if alive and not conf.allow_legacy_keys:
+        text = f"{alive} imported keys have not ended and are refused: PAT_TOKENS_ALLOW_LEGACY_KEYS is off."
+        yield Finding("legacy_keys", Level.WARNING, text, facts)
+    elif conf.allow_legacy_keys and not alive:
+        text = "PAT_TOKENS_ALLOW_LEGACY_KEYS is on, and no imported key is left that has not ended: turn it off."
+        yield Finding("legacy_keys", Level.WARNING, text, facts)
+    else:
+        yield Finding("legacy_keys", Level.OK, f"Imported keys that have not ended: {alive}.", facts)
+
+
+def _look_at_reminders() -> Iterator[Finding]:
+    now = timezone.now()
+    due = PersonalAccessToken.objects.using(_alias()).expiring(tuple(conf.reminder_days), now).count()
+    stuck = Reminder.objects.using(_alias()).unfinished(now - SLOW).count()
+    facts = {"due": due, "stuck": stuck}
+    if stuck:
+        text = f"{stuck} reminders were begun and not finished; they may not have been sent."
+        yield Finding("reminders", Level.WARNING, text, facts)
+    else:
+        yield Finding("reminders", Level.INFO, f"Reminders that are due: {due}.", facts)
+
+
+def _look_at_dead_tokens() -> Iterator[Finding]:
+    since = timezone.now() - LONG_DEAD
+    dead = PersonalAccessToken.objects.using(_alias()).dead_since(since)
+    found = dead.aggregate(
+        count=Count("pk"), revoked=Min("revoked_at"), expired=Min("expires_at", filter=Q(expires_at__lte=since))
+    )
+    moments = [moment for moment in (found["revoked"], found["expired"]) if moment is not None]
+    oldest = min(moments).isoformat() if moments else None
+    text = f"Tokens dead for {LONG_DEAD.days} days: {found['count']}" + (
+        f", the first since {oldest}." if oldest else "."
+    )
+    yield Finding("dead_tokens", Level.INFO, text, {"count": found["count"], "oldest": oldest})
+
+
+def _alias() -> str:
+    return router.db_for_read(PersonalAccessToken)
+
+
+__all__ = ["Finding", "Health", "Level", "check_health"]

@@ -1,0 +1,172 @@
+"""Questions about many tokens and many scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from pat_tokens.scopes import ALL, Need, ScopeKey
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+    from pat_tokens.models import PersonalAccessToken, Reminder, Scope  # noqa: F401 -- named in strings below
+
+
+class Status(models.TextChoices):
+    """What a token is at a moment; revoked wins."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+TOLD_AFTER = timedelta(days=7)  # for so long after the end somebody may still be told of it
+
+SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
+
+
+class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
+    """Reusable, chainable questions about tokens."""
+
+    def for_user(self, user: AbstractBaseUser) -> Self:
+        """The tokens of `user`; every look-up for a person starts here, so that a stranger finds nothing."""
+        return self.filter(user=user)
+
+    def active(self, now: datetime | None = None) -> Self:
+        """The tokens that are neither revoked nor expired."""
+        return self.filter(revoked_at=None).exclude(self._expired(now))
+
+    def expired(self, now: datetime | None = None) -> Self:
+        """The tokens whose time is over, without the revoked ones."""
+        return self.filter(self._expired(now), revoked_at=None)
+
+    def revoked(self) -> Self:
+        """The tokens that somebody revoked."""
+        return self.filter(revoked_at__isnull=False)
+
+    def with_status(self, status: str) -> Self:
+        """The tokens that have this status now; raises ValueError for a word that is no status."""
+        return {Status.ACTIVE: self.active, Status.EXPIRED: self.expired, Status.REVOKED: self.revoked}[
+            Status(status)
+        ]()
+
+    def search(self, term: str) -> Self:
+        """The tokens with `term` in their name or description."""
+        return self.filter(Q(name__icontains=term) | Q(description__icontains=term))
+
+    def never_used(self) -> Self:
+        """The tokens that no request came with yet."""
+        return self.filter(last_used_at=None)
+
+    def sorted_by(self, *orderings: str) -> Self:
+        """The tokens in the order of these `SORTABLE` fields, a `-` before one turning it round; newest first at last.
+
+        Letters sort without regard to case. On every database, never used sorts before any use and no expiry after
+        all expiries.
+        """
+        by_field: dict[str, str] = {}
+        for name in (*orderings, "-issued_at"):
+            by_field.setdefault(name.removeprefix("-"), name)
+        return self.order_by(*map(_ordering, by_field.values()), "pk")
+
+    def dead_since(self, moment: datetime) -> Self:
+        """The tokens that were revoked or had expired at `moment`."""
+        return self.filter(Q(revoked_at__lte=moment) | Q(expires_at__lte=moment))
+
+    def expiring(self, days: Sequence[int], now: datetime) -> Self:
+        """The tokens whose owner is to be told at `now`, `days` before the end, and has not been told so yet.
+
+        Of several numbers of days the smallest that the token still has counts. 0 is once after the end. A number that
+        is not shorter than the token's whole life does not count: nobody needs to hear it when they have just made it.
+        """
+        reminders = self.model._meta.get_field("reminder").related_model._base_manager
+        due = []
+        for number, shorter in zip(sorted(days), (None, *sorted(days)), strict=False):
+            if number == 0:
+                window = Q(expires_at__gt=now - TOLD_AFTER, expires_at__lte=now)
+            else:
+                window = Q(
+                    Q(expires_at__gt=F("issued_at") + timedelta(days=number)),
+                    expires_at__gt=now + timedelta(days=shorter or 0),
+                    expires_at__lte=now + timedelta(days=number),
+                )
+            told = reminders.filter(token=OuterRef("pk"), issued_at=OuterRef("issued_at"), days=number)
+            due.append(Q(window, ~Exists(told)))
+        return self.filter(reduce(or_, due), revoked_at=None) if due else self.none()
+
+    def with_scope(self, **fields: str) -> Self:
+        """The tokens that have a scope with these `fields`."""
+        scopes = self.model._meta.get_field("scope").related_model._base_manager
+        return self.filter(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
+
+    def with_digest(self, digests: list[str]) -> Self:
+        """The token that was made with one secret, given its digest under each pepper."""
+        return self.filter(digest__in=digests)
+
+    def with_facts(self, need: Need | None) -> Self:
+        """Annotate the facts that `scopes.judge` needs: `scope_covered`; `scope_some` where the need is filtered."""
+        if need is None:
+            return self
+        scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(
+            token=OuterRef("pk"), entity_type=need.entity_type
+        )
+        if need.operation is None:
+            return self.annotate(scope_covered=Exists(scopes))
+        scopes = scopes.filter(operation=need.operation)
+        tokens = self.annotate(scope_covered=Exists(scopes.filter(entity_id__in=(ALL, need.entity_id))))
+        return tokens.annotate(scope_some=Exists(scopes)) if need.filtered else tokens
+
+    @staticmethod
+    def _expired(now: datetime | None) -> Q:
+        return Q(expires_at__isnull=False, expires_at__lte=now or timezone.now())
+
+
+def _ordering(name: str) -> OrderBy:
+    field = name.removeprefix("-")
+    if field not in SORTABLE:
+        raise ValueError(f"tokens cannot be sorted by {field!r}")
+    expression = Lower(field) if field in ("name", "description") else F(field)
+    if field == "issued_at" or isinstance(expression, Lower):
+        return expression.desc() if name.startswith("-") else expression.asc()
+    null_is_low = field == "last_used_at"
+    if name.startswith("-"):
+        return expression.desc(**{"nulls_last" if null_is_low else "nulls_first": True})
+    return expression.asc(**{"nulls_first" if null_is_low else "nulls_last": True})
+
+
+class ScopeQuerySet(models.QuerySet["Scope"]):
+    """Reusable, chainable questions about scopes."""
+
+    def matching(self, entity_type: str, operation: str) -> Self:
+        """The scopes for this operation on this type, whatever their entity."""
+        return self.filter(entity_type=entity_type, operation=operation)
+
+    def sorted(self) -> Self:
+        """The scopes by what they are for; each token has each one once."""
+        return self.order_by("entity_type", "entity_id", "operation", "pk")
+
+    def keys(self) -> list[ScopeKey]:
+        """The scopes without their rows."""
+        return [ScopeKey(*row) for row in self.values_list("entity_type", "entity_id", "operation")]
+
+    def with_key(self, key: ScopeKey) -> Self:
+        """The scopes that are exactly `key`."""
+        return self.filter(**key._asdict())
+
+
+class ReminderQuerySet(models.QuerySet["Reminder"]):
+    """Reusable, chainable questions about reminders."""
+
+    def unfinished(self, since: datetime) -> Self:
+        """The reminders that were claimed before `since` and not sent: a process was killed, or is very slow."""
+        return self.filter(sent_at=None, claimed_at__lte=since)

@@ -1,0 +1,273 @@
+"""What a view asks of a token, and where a site says so for views that it cannot edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from pat_tokens.entities import EntityType, registry
+from pat_tokens.scopes import ALL, Need
+
+
+class Lookup:
+    """Where an entity id comes from when the URL does not hold it: field lookups to names of URL keywords.
+
+    `Lookup(slug="slug", project__slug="project_slug")` finds the one entity that all of them name.
+    """
+
+    __slots__ = ("fields",)
+
+    def __init__(self, **fields: str) -> None:
+        if not fields:
+            raise ImproperlyConfigured("Lookup() needs at least one field: Lookup(slug='slug').")
+        self.fields = tuple(sorted(fields.items()))
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The URL keywords that this needs."""
+        return tuple(keyword for _, keyword in self.fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lookup) and self.fields == other.fields
+
+    def __hash__(self) -> int:
+        return hash(self.fields)
+
+    def __repr__(self) -> str:
+        return f"Lookup({', '.join(f'{field}={keyword!r}' for field, keyword in self.fields)})"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """(entity type, operation, where the entity id comes from).
+
+    `entity` names the URL keyword that holds the primary key, or is a Lookup; without it the request is about no
+    single entity and needs the scope for `*`, unless it is a list that limits itself to the token's ids.
+    `filter_by`: for such a list, the field path from the listed model to the entity's key.
+    """
+
+    entity_type: str
+    operation: str
+    entity: str | Lookup | None = None
+    filter_by: str = "pk"
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The URL keywords that this needs."""
+        if self.entity is None:
+            return ()
+        return (self.entity,) if isinstance(self.entity, str) else self.entity.keywords
+
+    def get_entity_type(self) -> EntityType:
+        """Return the registered entity type; raises ImproperlyConfigured where there is none."""
+        entity_type = registry.get(self.entity_type)
+        if entity_type is None:
+            known = ", ".join(entity_type.name for entity_type in registry) or "none"
+            raise ImproperlyConfigured(f"{self}: no entity type is called so; registered: {known}.")
+        return entity_type
+
+    def __str__(self) -> str:
+        if self is ANY_TOKEN:
+            return "any valid token"
+        entity = f"{{{','.join(self.keywords)}}}" if self.entity else ALL
+        return f"{self.entity_type}:{entity}:{self.operation}"
+
+
+ANY_TOKEN = Requirement(ALL, ALL)  # the explicit word for a view that any valid token may use, whatever its scopes
+
+Requirements = Mapping[str, Requirement | None]  # action (ViewSets) or HTTP method (everything else) to requirement
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a site said from outside: about which view or URL name, and what each of its keys requires."""
+
+    target: Any  # a view class or function, a dotted path, or a URL name
+    requirements: Requirements
+
+
+class _Declarations:
+    """What a site declared from outside."""
+
+    def __init__(self) -> None:
+        self.by_view: dict[Any, Declaration] = {}
+        self.by_path: dict[str, Declaration] = {}  # dotted paths, until the first one asks
+        self.by_url_name: dict[str, Declaration] = {}
+        self.broken: dict[str, str] = {}  # dotted paths that name nothing, and why
+        self.generation = 0  # counts changes, so that whoever remembers an answer can tell that it is old
+
+
+_declared = _Declarations()
+
+
+def declare_view(view: str | Callable[..., Any], requirements: Requirements) -> None:
+    """Declare the requirements of a view that cannot be edited: its class, its function, or its dotted path."""
+    declaration = Declaration(view, _copied(requirements, view))
+    if isinstance(view, str):
+        _declared.by_path[view] = declaration
+        _declared.broken.pop(view, None)
+    else:
+        _declared.by_view[class_of(view)] = declaration
+    _declared.generation += 1
+
+
+def declare_url(url_name: str, requirements: Requirements) -> None:
+    """Declare the requirements of the route with this URL name, namespaces included (`shop:order-detail`)."""
+    _declared.by_url_name[url_name] = Declaration(url_name, _copied(requirements, url_name))
+    _declared.generation += 1
+
+
+def _copied(requirements: object, target: object) -> Requirements:
+    if not isinstance(requirements, Mapping):
+        raise ImproperlyConfigured(
+            f"The requirements of {target} must be a mapping from action or HTTP method to Requirement, "
+            f"not {requirements!r}."
+        )
+    return dict(requirements)
+
+
+def generation() -> tuple[int, int]:
+    """Return a value that changes whenever a declaration or an entity type is added or taken out."""
+    return _declared.generation, registry.generation
+
+
+def class_of(view: Any) -> Any:
+    """Return what identifies a view: its class where it has one, since `as_view()` makes a new function each time."""
+    return getattr(view, "cls", None) or getattr(view, "view_class", None) or view
+
+
+def declared_for_url(url_name: str | None) -> Requirements | None:
+    """Return what was declared from outside for a URL name, or None."""
+    declaration = _declared.by_url_name.get(url_name) if url_name else None
+    return declaration.requirements if declaration else None
+
+
+def declared_for_view(view: Any) -> Requirements | None:
+    """Return what was declared from outside for exactly this view class or function, or None."""
+    _find_paths()
+    try:
+        declaration = _declared.by_view.get(view)
+    except TypeError:  # a view that is an object of a class without a hash
+        return None
+    return declaration.requirements if declaration else None
+
+
+def declarations_for_views() -> Iterable[tuple[Any, Declaration]]:
+    """Return what was declared from outside for views, each with the class or function that it is about."""
+    _find_paths()
+    return tuple(_declared.by_view.items())
+
+
+def declarations_for_urls() -> Iterable[Declaration]:
+    """Return what was declared from outside for URL names."""
+    return tuple(_declared.by_url_name.values())
+
+
+def broken_declarations() -> Mapping[str, str]:
+    """Return the dotted paths that something was declared for and that name nothing, and why."""
+    _find_paths()
+    return dict(_declared.broken)
+
+
+def _find_paths() -> None:
+    for path, declaration in tuple(_declared.by_path.items()):
+        try:
+            found = class_of(import_string(path))
+        except Exception as error:  # noqa: BLE001 -- any; one bad path must not take all requests down
+            _declared.broken[path] = f"{type(error).__name__}: {error}"
+        else:
+            _declared.by_view.setdefault(found, declaration)
+        # Only now: another thread that sees no paths has to see what they name.
+        _declared.by_path.pop(path, None)
+
+
+def direct_need(requirement: Requirement, kwargs: Mapping[str, Any], *, filtered: bool = False) -> Need | None:
+    """Return what a request with these URL keywords needs, or None where only a query can tell (a Lookup)."""
+    if requirement.entity is None:
+        return Need(requirement.entity_type, requirement.operation, ALL, filtered)
+    entity_type = requirement.get_entity_type()
+    keyword = _key_keyword(requirement.entity, entity_type)
+    if keyword is None:
+        return None
+    entity_id = entity_type.to_id(kwargs.get(keyword))
+    # What can be no id of this type names no entity, so only a scope for all of them reaches the view's own 404.
+    return Need(requirement.entity_type, requirement.operation, entity_id or ALL)
+
+
+def _key_keyword(entity: str | Lookup, entity_type: EntityType) -> str | None:
+    if isinstance(entity, str):
+        return entity
+    fields = dict(entity.fields)
+    return next((fields[name] for name in entity_type.key_names if name in fields), None)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a route asks of a token, and where that was said; without a requirement, why a token is refused.
+
+    `known`: nobody said it; it follows from what the view is. `refused`: somebody said that tokens are refused.
+    `problem`: what was said cannot work.
+    """
+
+    requirement: Requirement | None
+    origin: str
+    known: bool = False
+    refused: bool = False
+    problem: str | None = None
+
+
+def find_declared(
+    keys: Sequence[str], *, view: Any, url_name: str | None, own: object, url_keys: Sequence[str] = ()
+) -> Resolution | None:
+    """Return what was declared under the first of `keys`: for the URL name, for the view, then on the view itself.
+
+    `url_keys` are more keys that count for the URL name alone. None where nothing was declared; a declaration that
+    cannot work refuses, as does an explicit None.
+    """
+    sources = (
+        (declared_for_url(url_name), (*keys, *url_keys), f"declared for the URL name {url_name!r}"),
+        (declared_for_view(view), keys, "declared for the view from outside"),
+        (own, keys, "declared on the view"),
+    )
+    for requirements, keys, origin in sources:
+        if requirements is None:
+            continue
+        if not isinstance(requirements, Mapping):  # what a site wrote may be anything
+            problem = f"{requirements!r} is not a mapping to Requirement"
+            return Resolution(None, f"{origin}: {problem}", problem=problem)
+        for key in keys:
+            if key in requirements:
+                requirement = requirements[key]
+                if requirement is None:
+                    return Resolution(None, f"{origin}: refused", refused=True)
+                found = find_problem(requirement)
+                if found is None:
+                    return Resolution(requirement, origin)
+                return Resolution(None, f"{origin}: {found}", problem=found)
+    return None
+
+
+def find_problem(requirement: object) -> str | None:
+    """Return why `requirement` cannot work on this site, or None."""
+    if not isinstance(requirement, Requirement):  # what a site wrote may be anything
+        return f"{requirement!r} is not a Requirement"
+    if requirement is ANY_TOKEN:
+        return None
+    entity_type = registry.get(requirement.entity_type)
+    if entity_type is None:
+        known = ", ".join(entity_type.name for entity_type in registry) or "none"
+        return f"no entity type is called {requirement.entity_type!r} (registered: {known})"
+    operation = entity_type.get_operation(requirement.operation)
+    if operation is None:
+        known = ", ".join(operation.name for operation in entity_type.operations)
+        return f"{entity_type.name} have no operation {requirement.operation!r} (they have: {known})"
+    if requirement.entity is not None and not operation.per_entity:
+        return f"the operation {operation.name!r} has no single entity, so it takes no URL keyword"
+    return None
+
+
+__all__ = ["ANY_TOKEN", "Lookup", "Requirement", "declare_url", "declare_view"]

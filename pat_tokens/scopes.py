@@ -1,0 +1,113 @@
+"""What a scope is, and the one pure decision about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+ALL = "*"  # as an entity id: all entities of the type, now and in future
+
+
+class ScopeKey(NamedTuple):
+    """A scope without its row: (entity type, entity id or `*`, operation)."""
+
+    entity_type: str
+    entity_id: str
+    operation: str
+
+    def __str__(self) -> str:
+        return ":".join(self)
+
+    @classmethod
+    def parse(cls, text: str) -> ScopeKey:
+        """Return the scope that `str()` wrote; an id may hold colons. Raises ValueError for anything else."""
+        entity_type, _, rest = text.partition(":")
+        entity_id, _, operation = rest.rpartition(":")
+        if not (entity_type and entity_id and operation):
+            raise ValueError("a scope is written entity type:entity id:operation")
+        return cls(entity_type, entity_id, operation)
+
+    def covers(self, other: ScopeKey) -> bool:
+        """Tell whether whoever holds this scope also holds `other`."""
+        return (
+            self.entity_type == other.entity_type
+            and self.operation == other.operation
+            and self.entity_id in (ALL, other.entity_id)
+        )
+
+
+class Need(NamedTuple):
+    """What one request asks for: a requirement with its entity id filled in.
+
+    `entity_id` is `*` where the request is about no single entity. `filtered`: the view limits its result to the
+    ids that the token has, so any scope of this type and operation will do. `operation` is None where any
+    operation on the type will do (OPTIONS).
+    """
+
+    entity_type: str
+    operation: str | None
+    entity_id: str = ALL
+    filtered: bool = False
+
+    @property
+    def scope(self) -> ScopeKey:
+        """The scope that would meet this need."""
+        return ScopeKey(self.entity_type, self.entity_id, self.operation or ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Truthy when allowed; else `missing` says which scopes would have allowed it.
+
+    `limited`: allowed, but only for the ids that the token has scopes for; the view's list has to be filtered.
+    """
+
+    missing: tuple[ScopeKey, ...] = ()
+    limited: bool = False
+    need: Need | None = None
+
+    def __bool__(self) -> bool:
+        return not self.missing
+
+
+def decide(scopes: Iterable[ScopeKey], need: Need | None) -> Decision:
+    """Decide whether `scopes` meet `need`; None needs no scope at all. Never raises."""
+    if need is None:
+        return Decision()
+    of_type = [scope for scope in scopes if scope.entity_type == need.entity_type]
+    if need.operation is None:
+        return judge(need, covered=bool(of_type), some=False)
+    return judge(
+        need,
+        covered=any(scope.covers(need.scope) for scope in of_type),
+        some=any(scope.operation == need.operation for scope in of_type),
+    )
+
+
+def judge(need: Need, *, covered: bool = False, some: bool = False) -> Decision:
+    """Turn the two facts that a database can tell about `need` into the decision.
+
+    `covered`: a scope covers the need; `some`: there is a scope of its type and operation, whatever its id.
+    """
+    if covered:
+        return Decision(need=need)
+    if need.filtered and some:
+        return Decision(limited=True, need=need)
+    return Decision(missing=(need.scope,), need=need)
+
+
+def absorb(held: Iterable[ScopeKey], added: Iterable[ScopeKey]) -> tuple[set[ScopeKey], list[ScopeKey]]:
+    """Return which of `held` become redundant by `added`, and which of `added` are to be written, in their order."""
+    held = set(held)
+    added = list(dict.fromkeys(added))
+    wide = {scope for scope in held.union(added) if scope.entity_id == ALL}
+
+    def is_covered(scope: ScopeKey) -> bool:
+        return scope.entity_id != ALL and scope._replace(entity_id=ALL) in wide
+
+    redundant = {scope for scope in held if is_covered(scope)}
+    return redundant, [scope for scope in added if scope not in held and not is_covered(scope)]
+
+
+__all__ = ["ALL", "Decision", "Need", "ScopeKey", "decide"]

@@ -1,0 +1,20 @@
+"""Signals, named by what happened; each is sent after the change is committed.
+
+Lifecycle signals carry `token`, whose owner is `token.user`. No signal ever carries a secret.
+"""
+
+from django.dispatch import Signal
+
+token_created = Signal()  # token
+token_imported = Signal()  # token
+token_updated = Signal()  # token, fields: names of what changed
+token_regenerated = Signal()  # token
+token_revoked = Signal()  # token
+token_deleted = Signal()  # token, pruned: whether because it had been dead for long
+scopes_added = Signal()  # token, scopes: tuple of ScopeKey
+scopes_deleted = Signal()  # token, scopes: tuple of ScopeKey
+token_expiring = Signal()  # token, days: before the end, 0 after it; mailed: whether the owner got a mail
+
+token_authenticated = Signal()  # token, request
+token_refused = Signal()  # reason, token or None, request
+last_use_failed = Signal()  # token, error: a DatabaseError
