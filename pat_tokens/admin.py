@@ -1,0 +1,417 @@
+"""Staff's door: tokens of all users, in any AdminSite. A secret is shown once, a digest never."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth import get_user_model
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from pat_tokens import asking, reveal, services
+from pat_tokens.conf import conf
+from pat_tokens.durations import NEVER
+from pat_tokens.entities import registry
+from pat_tokens.exceptions import NON_FIELD, InvalidInput
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.querysets import Status, TokenQuerySet
+from pat_tokens.reveal import Revealed, Secret
+from pat_tokens.scopes import ScopeKey
+from pat_tokens.wording import describe_scopes, duration_label, type_label
+
+if TYPE_CHECKING:
+    _FormBase = forms.ModelForm[PersonalAccessToken]
+    _AdminBase = admin.ModelAdmin[PersonalAccessToken]
+else:
+    _FormBase = forms.ModelForm
+    _AdminBase = admin.ModelAdmin
+
+_NEVER_ASKED = {"digest", "name_key"}  # columns that no query string may narrow the list by
+
+
+def _duration_choices() -> list[tuple[str, str]]:
+    offered = dict.fromkeys([*conf.durations, conf.default_duration])
+    if conf.allow_no_expiry:
+        offered[NEVER] = None
+    return [(duration, duration_label(duration)) for duration in offered]
+
+
+class DurationField(forms.ChoiceField):
+    """One of the durations that the site offers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("label", gettext_lazy("Duration"))
+        super().__init__(choices=_duration_choices, initial=lambda: conf.default_duration, **kwargs)
+
+
+class ServiceForm(_FormBase):
+    """A form that a service judges and writes, in place of the model; its errors stand beside their fields."""
+
+    def _post_clean(self) -> None:
+        # Here, and not in save(): the admin can show an error only while the form is judged.
+        if self.errors:
+            return
+        try:
+            self.write()
+        except InvalidInput as error:
+            for field, problems in error.errors.items():
+                self.add_error(field if field in self.fields else None, self.texts(field, problems))
+        except PersonalAccessToken.DoesNotExist:
+            self.add_error(None, _("The token was deleted meanwhile."))
+
+    def write(self) -> None:
+        """Call the service."""
+        raise NotImplementedError
+
+    def texts(self, field: str, problems: Any) -> list[str]:
+        """Return the errors of one field as text."""
+        return [str(problem) for problem in problems]
+
+
+class TokenAddForm(ServiceForm):
+    """A new token for a user."""
+
+    duration = DurationField()
+    scopes = forms.CharField(
+        label=gettext_lazy("Scopes"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField"}),
+    )
+    secret: Secret
+
+    class Meta:
+        model = PersonalAccessToken
+        fields = ("user", "name", "description")
+        widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scopes"].help_text = render_to_string(
+            "admin/pat_tokens/personalaccesstoken/scopes_help.html",
+            {"entity_types": [(type_label(one), one) for one in registry]},
+        )
+
+    def clean_scopes(self) -> list[ScopeKey]:
+        """Read one scope a line."""
+        keys, problems = [], []
+        for line in filter(None, map(str.strip, self.cleaned_data["scopes"].splitlines())):
+            try:
+                keys.append(ScopeKey.parse(line))
+            except ValueError:
+                problems.append(_("%(line)s: write type:id:operation.") % {"line": line})
+        if problems:
+            raise forms.ValidationError(problems)
+        return keys
+
+    @sensitive_variables()
+    def write(self) -> None:
+        """Create the token and keep its secret for the page that shows it."""
+        fields = dict(self.cleaned_data)
+        self.instance, secret = services.create_token(fields.pop("user"), **fields)
+        self.secret = Secret(secret)
+
+    def texts(self, field: str, problems: Any) -> list[str]:
+        """Name the scope that is wrong."""
+        lines: list[str] = []
+        for position, problem in enumerate(problems):
+            if isinstance(problem, Mapping):
+                key = self.cleaned_data["scopes"][position]
+                lines += [f"{key}: {text}" for texts in problem.values() for text in texts]
+            else:
+                lines.append(str(problem))
+        return lines
+
+
+class TokenChangeForm(ServiceForm):
+    """What can be edited of a token."""
+
+    class Meta:
+        model = PersonalAccessToken
+        fields = ("name", "description")
+        widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
+
+    def write(self) -> None:
+        """Change name and description."""
+        self.instance = services.update_token(self.instance, **self.cleaned_data)
+
+
+class RegenerateForm(forms.Form):
+    """How long the new secret lives."""
+
+    duration = DurationField()
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """Active, expired, revoked."""
+
+    title = gettext_lazy("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer each status."""
+        return [(str(value), str(label)) for value, label in Status.choices]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> TokenQuerySet | None:
+        """Narrow the list."""
+        value = self.value()
+        return queryset.with_status(value) if value in Status.values else None
+
+
+class EntityTypeFilter(admin.SimpleListFilter):
+    """Tokens with a scope on an entity type."""
+
+    title = gettext_lazy("entity type")
+    parameter_name = "entity_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer each entity type."""
+        return [(one.name, type_label(one)) for one in registry]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> TokenQuerySet | None:
+        """Narrow the list."""
+        value = self.value()
+        return queryset.with_scope(entity_type=value) if value and registry.get(value) else None
+
+
+@admin.register(PersonalAccessToken)
+class PersonalAccessTokenAdmin(_AdminBase):
+    """Tokens for staff: look, create for a user, rename, revoke, regenerate, delete."""
+
+    list_display = ("name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
+    list_select_related = ("user",)
+    list_filter = (StatusFilter, "is_legacy", EntityTypeFilter)
+    ordering = ("-issued_at", "pk")
+    show_full_result_count = False
+    raw_id_fields = ("user",)
+    actions = ("revoke_selected",)
+    save_on_top = False
+    add_fields = ("user", "name", "description", "duration", "scopes")
+    facts = (
+        *("id", "user", "hint", "is_legacy", "get_status", "get_scopes"),
+        *("created_at", "issued_at", "expires_at", "revoked_at", "last_used_at", "last_used_ip", "last_used_agent"),
+    )
+
+    # What is seen
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Search what users log in with, whatever the site's user model calls it."""
+        return (f"user__{get_user_model().USERNAME_FIELD}", "name")
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Complete the user where this admin site knows how to search users."""
+        users: Any = self.admin_site._registry.get(get_user_model())
+        return ("user",) if users is not None and users.get_search_fields(request) else ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Let no query string probe what is never shown."""
+        if lookup.partition("__")[0] in _NEVER_ASKED:
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask for little on the way in, show all there is afterwards."""
+        if obj is None:
+            return [(None, {"fields": self.add_fields})]
+        return [(None, {"fields": ("name", "description")}), (_("Facts"), {"fields": self.facts})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave nothing but name and description to be edited."""
+        return () if obj is None else self.facts
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Use the form that calls the right service."""
+        return super().get_form(request, obj, change, form=TokenChangeForm if obj else TokenAddForm, **kwargs)
+
+    @admin.display(description=gettext_lazy("status"))
+    def get_status(self, token: PersonalAccessToken) -> str:
+        """Say what the token is now."""
+        return str(token.status.label)
+
+    @admin.display(description=gettext_lazy("scopes"))
+    def get_scopes(self, token: PersonalAccessToken) -> str:
+        """Show the scopes by the names of their entities."""
+        scopes = token.scope_set.order_by("entity_type", "operation", "entity_id")
+        return render_to_string(
+            "admin/pat_tokens/personalaccesstoken/scopes.html", {"scopes": describe_scopes(token.user, scopes)}
+        )
+
+    # Who may do what
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Ask for the permission to view, too: the secret is shown on the page of the token."""
+        return super().has_add_permission(request) and self.has_view_permission(request)
+
+    # What is written, by services alone
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Write nothing: the form's service has done so."""
+        if not change:
+            request.META["pat_tokens.secret"] = form.secret
+
+    def delete_model(self, request: HttpRequest, obj: PersonalAccessToken) -> None:
+        """Delete by the service."""
+        services.delete_token(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        """Delete by the service, one after the other."""
+        for token in queryset:
+            services.delete_token(token)
+
+    @admin.action(description=gettext_lazy("Revoke selected %(verbose_name_plural)s"), permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: Any) -> None:
+        """Revoke what is chosen in the list; those that were revoked before stay as they are."""
+        tokens = [token for token in queryset if not token.is_revoked]
+        for token in tokens:
+            self._revoke(request, token)
+        count = len(tokens)
+        text = ngettext("%(count)d token is revoked.", "%(count)d tokens are revoked.", count)
+        self.message_user(request, text % {"count": count}, messages.SUCCESS)
+
+    # Secrets, once
+
+    @sensitive_variables()
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Lead to the page of the token, which shows its secret once."""
+        self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
+        return self._reveal(request, obj, str(request.META.pop("pat_tokens.secret")))
+
+    @method_decorator(sensitive_post_parameters(asking.FIELD))
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Offer no button for another one: the secret of this one has to be seen first."""
+        if request.method == "POST" and self.has_add_permission(request) and (question := self._ask_again(request)):
+            return question
+        return super().add_view(request, form_url, {**(extra_context or {}), "show_save_and_add_another": False})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show a token, and its secret where one has just been made."""
+        revealed = Revealed()
+        token = self.get_object(request, unquote(object_id)) if reveal.SESSION_KEY in request.session else None
+        if token is not None and self.has_view_permission(request, token):
+            revealed = reveal.take(request, token)
+        context = {**(extra_context or {}), "revealed": revealed}
+        response = super().change_view(request, object_id, form_url, context)
+        if token is not None:
+            reveal.close(response, revealed, path=self._url("change", token))
+        return response
+
+    # Revoke and regenerate one
+
+    def get_urls(self) -> list[Any]:
+        """Add a page that asks before each of the two."""
+        name = "pat_tokens_personalaccesstoken"
+        view = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/revoke/", view(self.revoke_view), name=f"{name}_revoke"),
+            path("<path:object_id>/regenerate/", view(self.regenerate_view), name=f"{name}_regenerate"),
+            *super().get_urls(),
+        ]
+
+    def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then revoke."""
+        token = self._get_changeable(request, object_id)
+        if request.method != "POST":
+            return self._ask(request, token, _("Revoke"), _("It stops working at once. Its scopes and history stay."))
+        self._revoke(request, token)
+        self.message_user(request, _("The token %(name)s is revoked.") % {"name": token.name}, messages.SUCCESS)
+        return HttpResponseRedirect(self._url("change", token))
+
+    @method_decorator(sensitive_post_parameters(asking.FIELD))
+    @sensitive_variables()
+    def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for how long, then give the token a new secret."""
+        token = self._get_changeable(request, object_id)
+        form = RegenerateForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            if question := self._ask_again(request, token):
+                return question
+            try:
+                token, secret = services.regenerate_token(token, duration=form.cleaned_data["duration"])
+            except InvalidInput as error:
+                for field, problems in error.errors.items():
+                    form.add_error(None if field == NON_FIELD else "duration", list(map(str, problems)))
+            else:
+                self.log_change(request, token, _("Regenerated."))
+                return self._reveal(request, token, secret)
+        text = _("It gets a new secret, and the old one stops working at once. Name, scopes and id stay.")
+        return self._ask(request, token, _("Regenerate"), text, form)
+
+    def _revoke(self, request: HttpRequest, token: PersonalAccessToken) -> None:
+        services.revoke_token(token)
+        self.log_change(request, token, _("Revoked."))
+
+    def _get_changeable(self, request: HttpRequest, object_id: str) -> PersonalAccessToken:
+        token = self.get_object(request, unquote(object_id))
+        if not self.has_change_permission(request, token):
+            raise PermissionDenied
+        if token is None:
+            raise Http404
+        return token
+
+    def _ask(
+        self, request: HttpRequest, token: PersonalAccessToken, verb: str, text: str, form: forms.Form | None = None
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": token,
+            "title": _("%(verb)s %(name)s?") % {"verb": verb, "name": token.name},
+            "verb": verb,
+            "text": text,
+            "form": form,
+            "media": self.media,
+            "back": self._url("change", token),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/ask.html", context)
+
+    def _ask_again(self, request: HttpRequest, token: PersonalAccessToken | None = None) -> HttpResponse | None:
+        question = asking.ask(request)
+        if question is None:
+            return None
+        here = request.get_full_path()
+        if question.is_over:
+            return HttpResponseRedirect(here)
+        if question.url:
+            return redirect_to_login(here, question.url)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": token,
+            "title": _("Confirm that it is you"),
+            "question": question,
+            "media": self.media,
+            "back": here,
+        }
+        request.current_app = self.admin_site.name
+        template = "admin/pat_tokens/personalaccesstoken/reauthenticate.html"
+        return TemplateResponse(request, template, context, status=200 if question.form else 403)
+
+    @sensitive_variables()
+    def _reveal(self, request: HttpRequest, token: PersonalAccessToken, secret: str) -> HttpResponse:
+        url = self._url("change", token)
+        response = HttpResponseRedirect(url)
+        reveal.hide(request, response, token, secret, path=url)
+        return response
+
+    def _url(self, page: str, token: PersonalAccessToken) -> str:
+        name = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_{page}"
+        return reverse(name, args=[quote(token.pk)], current_app=self.admin_site.name)
+
+
+__all__ = ["EntityTypeFilter", "PersonalAccessTokenAdmin", "StatusFilter"]

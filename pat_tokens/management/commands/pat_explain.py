@@ -1,0 +1,65 @@
+"""Say why a token may or may not do something."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError, no_translations
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import crypto
+from pat_tokens.authentication import has_our_shape
+from pat_tokens.conf import conf
+from pat_tokens.explaining import METHODS, Explanation, explain
+from pat_tokens.management.base import TokenCommand, find_token, printable
+from pat_tokens.models import PersonalAccessToken
+
+_SIGNS = {True: "yes", False: "NO", None: "?"}
+_STDIN = "-"
+_MAX_LINE = 1000  # characters of a secret on standard input
+
+
+class Command(TokenCommand):
+    """`pat_explain <token id> GET /api/channels/42/`."""
+
+    help = "Say step by step why a personal access token may or may not do something. Nothing is run or written."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add which token, and what it would do."""
+        super().add_arguments(parser)
+        parser.add_argument("token", help="The token's id, or - to read its secret from standard input.")
+        parser.add_argument("method", type=str.upper, choices=METHODS, help="The HTTP method.")
+        parser.add_argument("path", help="The path of the request, as /api/channels/42/.")
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the steps; the exit code is not that of the decision."""
+        token = _read_token() if options["token"] == _STDIN else find_token(options["token"])
+        explanation = explain(token, options["method"], options["path"])
+        if options["json"]:
+            self.say_json(explanation.as_dict())
+        else:
+            self._print(explanation)
+
+    def _print(self, explanation: Explanation) -> None:
+        for step in explanation.steps:
+            self.stdout.write(f"{_SIGNS[step.ok]:4} {step.name:12} {printable(step.text)}")
+        if explanation.allowed:
+            self.stdout.write("Allowed, as far as can be told without running the view.")
+        else:
+            self.stdout.write(f"Refused: {explanation.status} {explanation.code}")
+
+
+@sensitive_variables()
+def _read_token() -> PersonalAccessToken:
+    secret = sys.stdin.readline(_MAX_LINE).strip()
+    if not has_our_shape(secret):
+        raise CommandError("What came on standard input is no secret of this site.")
+    digests = crypto.digests(secret, conf.peppers)
+    token = PersonalAccessToken.objects.select_related("user").with_digest(digests).first()
+    if token is None:
+        raise CommandError("No token has this secret.")
+    return token

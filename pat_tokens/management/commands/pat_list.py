@@ -1,0 +1,67 @@
+"""List tokens."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError, no_translations
+
+from pat_tokens.management.base import TokenCommand, as_dict, as_json, find_user, moment, printable
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.querysets import Status, TokenQuerySet
+
+CHUNK = 1000  # tokens in memory at a time
+ROW = "{:36}  {:7}  {:16}  {:16}  {:16}  {:20}  {}"
+
+
+class Command(TokenCommand):
+    """`pat_list --user alice --status active`."""
+
+    help = "List personal access tokens, newest first."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add which tokens."""
+        super().add_arguments(parser)
+        parser.add_argument("--user", help="Only the tokens of this user: what the user logs in with.")
+        parser.add_argument("--status", help=f"Only the tokens that are {', '.join(Status.values)}.")
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print a table, or a JSON array of tokens with their scopes."""
+        tokens = PersonalAccessToken.objects.select_related("user").order_by("-issued_at", "pk")
+        if options["user"] is not None:
+            tokens = tokens.for_user(find_user(options["user"]))
+        if options["status"] is not None:
+            if options["status"] not in Status.values:
+                raise CommandError(f"--status {options['status']}: choose one of {', '.join(Status.values)}.")
+            tokens = tokens.with_status(options["status"])
+        if options["json"]:
+            self.print_json(tokens)
+        else:
+            self.print_table(tokens)
+
+    def print_json(self, tokens: TokenQuerySet) -> None:
+        """Print a JSON array without ever holding all of it."""
+        separator = "["
+        for token in tokens.prefetch_related("scope_set").iterator(CHUNK):
+            self.stdout.write(separator + as_json(as_dict(token)), ending="")
+            separator = ",\n"
+        self.stdout.write("[]" if separator == "[" else "]")
+
+    def print_table(self, tokens: TokenQuerySet) -> None:
+        """Print a row for each token."""
+        self.stdout.write(ROW.format("ID", "STATUS", "HINT", "EXPIRES", "LAST USED", "USER", "NAME"))
+        for token in tokens.iterator(CHUNK):
+            self.stdout.write(
+                ROW.format(
+                    str(token.pk),
+                    token.status,
+                    token.hint,
+                    moment(token.expires_at, none="never"),
+                    moment(token.last_used_at, none="not used yet"),
+                    printable(token.user.get_username()),
+                    printable(token.name),
+                )
+            )

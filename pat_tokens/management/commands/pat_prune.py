@@ -1,0 +1,79 @@
+"""Delete tokens that have been dead for long."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError, no_translations
+from django.db import DatabaseError
+from django.utils import timezone
+
+from pat_tokens import services
+from pat_tokens.management.base import TokenCommand
+from pat_tokens.models import PersonalAccessToken
+
+DEFAULT_DAYS = 90
+
+
+class Command(TokenCommand):
+    """`pat_prune --days 90`, once a day; says nothing unless it is asked or fails."""
+
+    help = "Delete personal access tokens that have been revoked or expired for a number of days."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add for how long, and whether to look only."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--days", default=DEFAULT_DAYS, help=f"For how many days they have been dead at least ({DEFAULT_DAYS})."
+        )
+        parser.add_argument(
+            "--batch",
+            default=services.PRUNE_BATCH,
+            help=f"How many are deleted in one transaction ({services.PRUNE_BATCH}); fewer mean shorter locks.",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Count them and delete nothing.")
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Delete them in batches of one short transaction each."""
+        dead_for = _parse_days(options["days"])
+        batch = _parse_batch(options["batch"])
+        try:
+            if options["dry_run"]:
+                count = PersonalAccessToken.objects.dead_since(timezone.now() - dead_for).count()
+            else:
+                count = services.prune_tokens(dead_for=dead_for, batch=batch)
+        except DatabaseError as error:
+            raise CommandError(
+                f"The database failed ({type(error).__name__}). What was deleted before stays deleted; run this again."
+            ) from error
+        if options["json"]:
+            self.say_json({"would_delete" if options["dry_run"] else "deleted": count})
+        elif options["dry_run"]:
+            self.stdout.write(f"Would delete: {count}")
+        elif options["verbosity"] > 1:
+            self.stdout.write(f"Deleted: {count}")
+
+
+def _parse_days(value: str | int) -> timedelta:
+    try:
+        days = timedelta(days=int(value))
+        if days < timedelta():
+            raise ValueError
+        timezone.now() - days
+    except (ValueError, OverflowError):
+        raise CommandError(f"--days {value}: write a whole number of days, zero or more.") from None
+    return days
+
+
+def _parse_batch(value: str | int) -> int:
+    try:
+        batch = int(value)
+        if batch < 1:
+            raise ValueError
+    except ValueError:
+        raise CommandError(f"--batch {value}: write a whole number above zero.") from None
+    return batch

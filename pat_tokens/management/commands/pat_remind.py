@@ -1,0 +1,38 @@
+"""Tell people that their tokens end."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError, no_translations
+
+from pat_tokens.management.base import TokenCommand
+from pat_tokens.reminders import send_reminders
+
+
+class Command(TokenCommand):
+    """`pat_remind`, once an hour or once a day; says nothing unless it is asked or fails."""
+
+    help = "Tell the owners of personal access tokens that these end, once for each of PAT_TOKENS_REMINDER_DAYS."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add whether to look only."""
+        super().add_arguments(parser)
+        parser.add_argument("--dry-run", action="store_true", help="Count them, and send and write nothing.")
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Send what is due; fail where a mail could not be sent."""
+        summary = send_reminders(dry_run=options["dry_run"])
+        if options["json"]:
+            self.say_json({"dry_run": options["dry_run"], **summary.as_dict()})
+        elif options["dry_run"] or options["verbosity"] > 1:
+            self.stdout.write(
+                f"{'Would remind' if options['dry_run'] else 'Reminded'} of {summary.tokens} tokens in {summary.mails} "
+                f"mails. Skipped {summary.skipped} users who are not active or have no address."
+            )
+        if summary.failed:
+            rest = " The rest is left to the next run." if summary.stopped else ""
+            raise CommandError(f"{summary.failed} mails could not be sent; the next run tries again.{rest}")

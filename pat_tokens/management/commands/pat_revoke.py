@@ -1,0 +1,39 @@
+"""Revoke tokens."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError, no_translations
+
+from pat_tokens import services
+from pat_tokens.management.base import TokenCommand, as_dict, find_token, printable
+from pat_tokens.models import PersonalAccessToken
+
+
+class Command(TokenCommand):
+    """`pat_revoke 0b8c2f6e-…`."""
+
+    help = "Revoke personal access tokens by their ids, at once and in every process."
+    requires_system_checks = ()  # a token that leaked is revoked on a broken site, too
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add which tokens."""
+        super().add_arguments(parser)
+        parser.add_argument("ids", nargs="+", metavar="id", help="The id of a token, as `pat_list` shows it.")
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Revoke all of them, or none where an id is wrong."""
+        tokens = [find_token(token_id) for token_id in options["ids"]]
+        try:
+            revoked = [services.revoke_token(token) for token in tokens]
+        except PersonalAccessToken.DoesNotExist:
+            raise CommandError("A token was deleted meanwhile; those before it in the list are revoked.") from None
+        if options["json"]:
+            self.say_json([as_dict(token) for token in revoked])
+            return
+        for token in revoked:
+            owner = printable(token.user.get_username())
+            self.stdout.write(f"Token {printable(token.name)} ({token.pk}) of {owner} is revoked.")

@@ -1,0 +1,174 @@
+"""Tell people that their tokens end, each once for each number of days, by mail and by signal.
+
+A reminder is claimed by a row before it is sent. What a mail server refuses is given back and tried again by the next
+run. A process that is killed between the claim and the answer of the mail server leaves the reminders of one person
+claimed: they may have been sent, and are not sent again; the next number of days is. `pat_health` counts them.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.mail import EmailMultiAlternatives
+from django.db import router
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone, translation
+
+from pat_tokens import events, services
+from pat_tokens.conf import conf
+from pat_tokens.models import PersonalAccessToken, Reminder, owner_is_active
+from pat_tokens.wording import span_text
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+    from pat_tokens.querysets import TokenQuerySet
+
+PAGE = 100  # users in one query
+MAX_FAILURES = 3  # mails that may fail one after the other; then the server is down, and the rest can wait
+
+
+@dataclass
+class Summary:
+    """What a run did: tokens and mails that are done, people that were skipped or whose mail failed."""
+
+    tokens: int = 0
+    mails: int = 0
+    skipped: int = 0
+    failed: int = 0
+    stopped: bool = False  # after MAX_FAILURES, with people left
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One token in a mail."""
+
+    token: PersonalAccessToken
+    name: str  # on one line
+    days: int
+    time_left: str
+    url: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the token has expired."""
+        return self.days == 0
+
+
+def send_reminders(*, dry_run: bool = False) -> Summary:
+    """Tell everybody who is to be told now. Any number of these may run at once.
+
+    A page of users costs two queries and each user five; a dry run writes and sends nothing.
+    """
+    now = timezone.now()
+    days = tuple(conf.reminder_days)
+    summary = Summary()
+    in_a_row = 0
+    for user, count in _due_users(days, now):
+        if not owner_is_active(user) or (conf.reminder_mail and not email_of(user)):
+            summary.skipped += 1
+        elif dry_run:
+            summary.tokens += count
+            summary.mails += conf.reminder_mail
+        elif _remind(user, days, now, summary):
+            in_a_row = 0
+        else:
+            in_a_row += 1
+            if in_a_row == MAX_FAILURES:
+                summary.stopped = True
+                break
+    return summary
+
+
+def email_of(user: AbstractBaseUser) -> str:
+    """Return the address of `user`, or nothing, whatever the site's user model calls it."""
+    field = user.get_email_field_name() if hasattr(user, "get_email_field_name") else "email"
+    return str(getattr(user, field, None) or "")
+
+
+def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: datetime) -> EmailMultiAlternatives:
+    """Return the mail about all of `reminders`, in the language of `user`: plain text, and the same as HTML."""
+    language = (conf.language(user) if conf.language else None) or settings.LANGUAGE_CODE
+    with translation.override(language):
+        lines = [_line(reminder, now) for reminder in reminders]
+        context = {
+            "user": user,
+            "lines": lines,
+            "count": len(lines),
+            "all_over": all(line.is_over for line in lines),
+            "language": translation.get_language() or settings.LANGUAGE_CODE,
+            "direction": "rtl" if translation.get_language_bidi() else "ltr",
+        }
+        subject = " ".join(render_to_string("pat_tokens/mail/reminder_subject.txt", context).split())
+        text = render_to_string("pat_tokens/mail/reminder.txt", context)
+        mail = EmailMultiAlternatives(subject, text, to=[email_of(user)])
+        mail.attach_alternative(render_to_string("pat_tokens/mail/reminder.html", context), "text/html")
+    # RFC 3834 section 5: no answering machine is to answer this.
+    mail.extra_headers["Auto-Submitted"] = "auto-generated"
+    return mail
+
+
+def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary: Summary) -> bool:
+    reminders = services.claim_reminders(user, days=days, now=now)
+    if not reminders:  # another run was faster
+        return True
+    if conf.reminder_mail:
+        try:
+            if not build_mail(user, reminders, now=now).send():
+                raise smtplib.SMTPException("nothing was sent")
+        except Exception as error:  # noqa: BLE001 -- a template or a mail backend of the site's may raise anything
+            services.release_reminders(reminders)
+            events.log("reminder_failed", user_id=str(user.pk), count=len(reminders), error=type(error).__name__)
+            summary.failed += 1
+            return False
+        summary.mails += 1
+    services.finish_reminders(reminders, mailed=conf.reminder_mail)
+    summary.tokens += len(reminders)
+    return True
+
+
+def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:
+    alias = router.db_for_write(PersonalAccessToken)
+    due: TokenQuerySet = PersonalAccessToken.objects.using(alias).expiring(days, now)
+    users = get_user_model()._base_manager.using(alias)
+    last = None
+    while True:
+        page = due if last is None else due.filter(user_id__gt=last)
+        ids = list(page.order_by("user_id").values_list("user_id", flat=True).distinct()[:PAGE])
+        if not ids:
+            return
+        found = users.in_bulk(ids)
+        counts = Counter(due.filter(user_id__in=ids).values_list("user_id", flat=True))
+        yield from ((found[pk], counts[pk]) for pk in ids if pk in found)
+        last = ids[-1]
+
+
+def _line(reminder: Reminder, now: datetime) -> Line:
+    token = reminder.token
+    left = (token.expires_at or now) - now  # what never ends is never due
+    name = "".join(character if character.isprintable() else " " for character in token.name)
+    return Line(token, name, reminder.days, span_text(left), _url(token))
+
+
+def _url(token: PersonalAccessToken) -> str:
+    if not conf.site_url:
+        return ""
+    try:
+        return conf.site_url.rstrip("/") + reverse("pat_tokens:token_detail", args=[token.pk])
+    except NoReverseMatch:  # the site has the API alone
+        return ""
+
+
+__all__ = ["Summary", "send_reminders"]

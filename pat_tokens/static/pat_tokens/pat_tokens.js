@@ -1,0 +1,723 @@
+// Makes the pages quicker to use; without it everything still works. Text comes from the page, where it is
+// translated, and elements come from its <template>s, where a host can restyle them.
+
+const root = document.querySelector("[data-pat-root]");
+const NOTICE = "pat-tokens-notice";
+
+function start() {
+  root.setAttribute("data-pat-ready", "");
+  root.addEventListener("click", onClick);
+  root.addEventListener("submit", onSubmit);
+  root.addEventListener("change", onChange);
+  root.addEventListener("input", onInput);
+  root.addEventListener("keydown", onKeydown);
+  root.addEventListener("toggle", onToggle, true);
+  document.addEventListener("click", closeMenus);
+  window.addEventListener("popstate", () => refresh(location.href));
+  window.addEventListener("pageshow", () => root.querySelectorAll("[aria-busy]").forEach((busy) => setBusy(busy, false)));
+  setInterval(() => document.hidden || tick(root), 1000);
+  enhance(root);
+  root.querySelector("[data-pat-errors]")?.focus();
+  const notice = stored(NOTICE);
+  if (notice) toast(notice);
+}
+
+// Everything that new elements need, those of the first page too.
+function enhance(part) {
+  tick(part);
+  part.querySelectorAll("[data-pat-expiry-fields]").forEach(startDuration);
+  part.querySelectorAll("[data-pat-scopes]").forEach(startScopes);
+  part.querySelectorAll("a[data-pat-back]").forEach(leadBack);
+}
+
+// Back to the list as it was: searched, sorted and on its page.
+function leadBack(link) {
+  const from = document.referrer && new URL(document.referrer);
+  if (from && from.origin === location.origin && from.pathname === link.pathname) link.search = from.search;
+}
+
+function say(key, value) {
+  const text = root.dataset["patText" + key[0].toUpperCase() + key.slice(1)] ?? "";
+  return value === undefined ? text : text.replace("{}", value);
+}
+
+function copyOf(name, parent = root) {
+  return parent.querySelector(`template[data-pat-${name}]`).content.firstElementChild.cloneNode(true);
+}
+
+// --- Talking with the server ---------------------------------------------
+
+async function ask(url, options = {}) {
+  const response = await fetch(url, { ...options, headers: { Accept: "application/json, text/html" } });
+  if (response.status === 401) {
+    location.reload(); // which leads to the login page
+    return new Promise(() => {});
+  }
+  const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
+  const body = isJson ? await response.json() : new DOMParser().parseFromString(await response.text(), "text/html");
+  return { ok: response.ok, url: response.url, json: isJson ? body : null, page: isJson ? null : body };
+}
+
+function send(form, submitter) {
+  const url = form.getAttribute("action") || form.closest("[data-pat-url]")?.dataset.patUrl || location.href;
+  return ask(url, { method: "POST", body: new URLSearchParams(new FormData(form, submitter)) });
+}
+
+// Runs a step that may fail on the way, and then falls back to what the browser does without us.
+async function attempt(step, fallback) {
+  try {
+    await step();
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    if (fallback) fallback();
+    else toast(say("error"));
+  }
+}
+
+// --- Regions: parts of a page that are replaced by those of a newer one --
+
+function swap(names, page) {
+  const focus = keyOfFocus();
+  const open = [...root.querySelectorAll("details[open][data-pat-key]")].map((details) => details.dataset.patKey);
+  for (const name of names) {
+    const old = root.querySelector(`[data-pat-region="${name}"]`);
+    const fresh = page.querySelector(`[data-pat-region="${name}"]`);
+    if (!old || !fresh) continue;
+    old.replaceWith(document.adoptNode(fresh));
+    enhance(fresh);
+  }
+  document.title = page.title;
+  open.forEach((key) => byKey(key)?.setAttribute("open", ""));
+  if (focus && !root.contains(document.activeElement)) (byKey(focus) ?? heading())?.focus();
+}
+
+async function visit(url, names, { push = false, replace = false, signal } = {}) {
+  const answer = await ask(url, { signal });
+  if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) return location.assign(url);
+  swap(names, answer.page);
+  if (push) history.pushState(null, "", url);
+  if (replace) history.replaceState(null, "", url);
+}
+
+// The whole page as it is now; a secret that is being shown stays, unless it no longer opens anything.
+async function refresh(url, notice = "") {
+  const answer = await ask(url);
+  if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) {
+    if (notice) store(NOTICE, notice);
+    return location.assign(url);
+  }
+  const outer = [...root.querySelectorAll("[data-pat-region]")].filter((e) => !e.parentElement.closest("[data-pat-region]"));
+  const isAlive = answer.page.querySelector('[data-pat-region="token"]')?.dataset.patStatus === "active";
+  swap(outer.map((region) => region.dataset.patRegion).filter((name) => name !== "secret" || !isAlive), answer.page);
+  if (notice) toast(notice);
+}
+
+function keyOfFocus() {
+  const focused = document.activeElement;
+  return root.contains(focused) ? focused.closest("[data-pat-key]")?.dataset.patKey ?? "none" : "";
+}
+
+function byKey(key) {
+  return root.querySelector(`[data-pat-key="${CSS.escape(key)}"]`);
+}
+
+function heading() {
+  return root.querySelector("[data-pat-heading]");
+}
+
+function withQuery(changes) {
+  const query = new URLSearchParams(location.search);
+  query.delete("page");
+  Object.entries(changes).forEach(([key, value]) => (value ? query.set(key, value) : query.delete(key)));
+  const text = query.toString();
+  return location.pathname + (text ? "?" + text : "");
+}
+
+// --- Events --------------------------------------------------------------
+
+function onClick(event) {
+  const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  const copy = event.target.closest("[data-pat-copy]");
+  if (copy) {
+    event.preventDefault();
+    closeMenu(copy);
+    return copyText(copy);
+  }
+  const link = event.target.closest("a[data-pat-swap][href]");
+  if (link && isPlain) {
+    event.preventDefault();
+    const options = { push: link.hasAttribute("data-pat-push") };
+    return attempt(() => visit(link.href, link.dataset.patSwap.split(" "), options), () => location.assign(link.href));
+  }
+  const row = event.target.closest("tr[data-pat-href]");
+  if (row && !event.target.closest("a, button, summary, details, input, select, label") && !String(getSelection())) {
+    if (isPlain) location.assign(row.dataset.patHref);
+    else window.open(row.dataset.patHref, "_blank", "noopener");
+  }
+}
+
+function onSubmit(event) {
+  const form = event.target;
+  const step = event.submitter?.name === "step" ? event.submitter.value : "";
+  if (step && form.hasAttribute("data-pat-scopes")) {
+    event.preventDefault();
+    takeStep(form, step, event.submitter);
+  } else if (form.hasAttribute("data-pat-dialog")) {
+    event.preventDefault();
+    attempt(() => openDialog(form.action, event.submitter), () => form.submit());
+  } else if (form.hasAttribute("data-pat-live")) {
+    event.preventDefault();
+    search(form, 0);
+  } else if (form.hasAttribute("data-pat-columns")) {
+    event.preventDefault();
+  } else if (form.hasAttribute("data-pat-swap")) {
+    event.preventDefault();
+    submitInPlace(form, event.submitter);
+  } else if (form.method === "post") {
+    if (form.querySelector('[aria-busy="true"]')) event.preventDefault();
+    else setBusy(event.submitter ?? form.querySelector('button[type="submit"]'), true);
+  }
+}
+
+function onChange(event) {
+  const rows = event.target.closest("[data-pat-rows]");
+  if (rows) {
+    const names = [rows.dataset.patRows];
+    attempt(() => visit(withQuery({ rows: event.target.value }), names, { push: true }), () => rows.submit());
+  }
+  const columns = event.target.closest("[data-pat-columns]");
+  if (columns) attempt(async () => (await send(columns), visit(location.href, [columns.dataset.patColumns])));
+}
+
+function onInput(event) {
+  const form = event.target.closest("[data-pat-live]");
+  if (form) search(form, 200);
+}
+
+function onKeydown(event) {
+  if (event.key === "Escape") {
+    const menu = event.target.closest("details[data-pat-menu][open]");
+    const cancel = event.target.closest(".pat-edit")?.querySelector("a[data-pat-swap]");
+    if (menu) closeMenu(event.target, true);
+    else if (cancel && !event.target.closest("dialog")) cancel.click();
+  }
+  const items = event.target.closest("details[data-pat-menu][open]")?.querySelectorAll("summary, a, button, input:not([type=hidden])");
+  if (items && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+    event.preventDefault();
+    const visible = [...items].filter((item) => item.offsetParent);
+    const next = visible.indexOf(event.target) + (event.key === "ArrowDown" ? 1 : -1);
+    visible[(next + visible.length) % visible.length].focus();
+  }
+}
+
+function onToggle(event) {
+  if (!event.target.matches("details[data-pat-menu][open]")) return;
+  closeMenus(event);
+  event.target.querySelector(".pat-menu-items").scrollIntoView({ block: "nearest" });
+}
+
+function closeMenus(event) {
+  root.querySelectorAll("details[data-pat-menu][open]").forEach((menu) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+}
+
+function closeMenu(inside, focuses = false) {
+  const menu = inside.closest("details[data-pat-menu]");
+  if (!menu) return;
+  menu.open = false;
+  if (focuses) menu.querySelector("summary").focus();
+}
+
+let searching = new AbortController();
+let searchTimer = 0;
+
+function search(form, delay) {
+  clearTimeout(searchTimer);
+  searchTimer = setTimeout(() => {
+    searching.abort();
+    searching = new AbortController();
+    const field = form.elements.in;
+    const url = withQuery({ q: form.elements.q.value.trim(), in: field.selectedIndex ? field.value : "" });
+    attempt(() => visit(url, form.dataset.patLive.split(" "), { replace: true, signal: searching.signal }));
+  }, delay);
+}
+
+// The forms with which a name is edited in its place: opened by GET, saved by POST.
+function submitInPlace(form, submitter) {
+  const names = form.dataset.patSwap.split(" ");
+  attempt(
+    async () => {
+      const answer = form.method === "post" ? await send(form, submitter) : await ask(form.action);
+      if (answer.json) {
+        form.querySelector("button")?.focus();
+        await refresh(location.href, answer.json.notice);
+        return byKey(form.dataset.patReturn ?? "")?.focus();
+      }
+      swap(names, answer.page);
+      const field = root.querySelector(".pat-edit :is(input:not([type=hidden]), textarea)");
+      field?.focus();
+      field?.setSelectionRange(field.value.length, field.value.length);
+    },
+    () => form.submit(),
+  );
+}
+
+function setBusy(button, isBusy) {
+  if (isBusy) button?.setAttribute("aria-busy", "true");
+  else button?.removeAttribute("aria-busy");
+}
+
+// --- Dialogs: a page with a panel, shown over this one --------------------
+
+async function openDialog(url, opener) {
+  const answer = await ask(url);
+  const panel = answer.page?.querySelector("[data-pat-panel]");
+  if (!answer.ok || !panel) return location.assign(url);
+  const dialog = copyOf("dialog-shell");
+  const key = (opener.closest("details")?.querySelector("summary") ?? opener).closest("[data-pat-key]")?.dataset.patKey;
+  closeMenu(opener);
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    (byKey(key ?? "") ?? heading())?.focus();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-pat-close]")) return;
+    event.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("submit", (event) => {
+    const isStep = event.submitter?.name === "step" && event.target.hasAttribute("data-pat-scopes");
+    if (isStep || event.target.method !== "post") return;
+    event.preventDefault();
+    event.stopPropagation();
+    attempt(() => submitDialog(dialog, event.target, event.submitter));
+  });
+  showPanel(dialog, panel, url);
+  root.append(dialog);
+  enhance(dialog);
+  dialog.showModal();
+  focusFirst(dialog);
+}
+
+function showPanel(dialog, panel, url) {
+  dialog.dataset.patUrl = url;
+  dialog.toggleAttribute("data-pat-wide", panel.hasAttribute("data-pat-wide"));
+  dialog.querySelector("[data-pat-panel]")?.remove();
+  dialog.append(document.adoptNode(panel));
+}
+
+function focusFirst(dialog) {
+  const fields = "[data-pat-errors], [role=combobox], select:not([hidden]), textarea, input:not([type=hidden], [hidden])";
+  const first = [...dialog.querySelectorAll(fields)].find((field) => field.offsetParent);
+  (first ?? dialog.querySelector("a[data-pat-close]") ?? dialog.querySelector("h1"))?.focus();
+}
+
+async function submitDialog(dialog, form, submitter) {
+  if (submitter?.getAttribute("aria-busy")) return;
+  setBusy(submitter, true);
+  try {
+    const answer = await send(form, submitter);
+    if (answer.json?.visit) return location.assign(answer.json.location);
+    if (answer.json) {
+      const target = new URL(answer.json.location, location.href);
+      if (target.pathname !== location.pathname && location.pathname.startsWith(target.pathname)) {
+        store(NOTICE, answer.json.notice); // what this page was about is gone
+        return location.assign(target);
+      }
+      await refresh(location.href, answer.json.notice);
+      return dialog.close();
+    }
+    const panel = answer.page.querySelector("[data-pat-panel]");
+    if (!panel) return location.assign(answer.url);
+    showPanel(dialog, panel, dialog.dataset.patUrl);
+    enhance(dialog);
+    focusFirst(dialog);
+  } finally {
+    setBusy(submitter, false);
+  }
+}
+
+// --- Telling and copying ---------------------------------------------------
+
+function toast(text) {
+  const note = copyOf("toast-shell");
+  note.textContent = text;
+  root.querySelector("[data-pat-toasts]").replaceChildren(note);
+  setTimeout(() => note.remove(), 8000);
+}
+
+async function copyText(button) {
+  const text = button.dataset.patCopy;
+  try {
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copyBySelection(text);
+    button.setAttribute("data-pat-done", "");
+    setTimeout(() => button.removeAttribute("data-pat-done"), 2000);
+    toast(say("copied"));
+  } catch {
+    toast(say("failed"));
+  }
+}
+
+// Browsers give the clipboard to secure pages alone; over plain HTTP this older way still works.
+function copyBySelection(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "pat-hidden";
+  root.append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  if (!isCopied) throw new Error("not copied");
+}
+
+function store(key, text) {
+  try {
+    sessionStorage.setItem(key, text);
+  } catch {
+    // Storage may be forbidden; then nothing is told on the next page.
+  }
+}
+
+function stored(key) {
+  try {
+    const text = sessionStorage.getItem(key);
+    sessionStorage.removeItem(key);
+    return text;
+  } catch {
+    return null;
+  }
+}
+
+// --- Moments that go on counting -------------------------------------------
+
+const exact = dateFormat({ dateStyle: "full", timeStyle: "long" });
+
+function dateFormat(options) {
+  try {
+    return new Intl.DateTimeFormat(document.documentElement.lang || undefined, options);
+  } catch {
+    return new Intl.DateTimeFormat(undefined, options); // a language that browsers do not know
+  }
+}
+
+function tick(part) {
+  const now = Date.now();
+  part.querySelectorAll("time[data-pat-moment]").forEach((moment) => {
+    const time = Date.parse(moment.dateTime);
+    const kind = moment.dataset.patMoment;
+    const text = kind === "at" ? day.format(time) : momentText(kind, time, now);
+    if (moment.textContent !== text) moment.textContent = text;
+    if (!moment.dataset.patExact) {
+      moment.dataset.patExact = moment.title = exact.format(time);
+    }
+  });
+}
+
+function momentText(kind, time, now) {
+  if (kind === "expires" && time > now) return say("until", span(time - now));
+  const name = kind === "expires" ? "expired" : kind === "used" ? "ago" : kind;
+  return now - time < say("now") * 1000 ? say(name + "Now") : say(name, span(Math.abs(now - time)));
+}
+
+function span(milliseconds) {
+  const seconds = Math.floor(milliseconds / 1000);
+  const parts = [
+    [Math.floor(seconds / 86400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ];
+  const first = Math.max(0, parts.findIndex(([number]) => number));
+  const start = parts.some(([number]) => number) ? first : parts.length - 1;
+  return parts
+    .slice(start, start + 2)
+    .filter(([number], position) => number || position === 0)
+    .map(([number, unit]) => say(unit, number))
+    .join(" ");
+}
+
+// --- Duration: the date that a choice leads to ------------------------------
+
+const day = dateFormat({
+  weekday: "short",
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZoneName: "short",
+});
+
+function startDuration(fields) {
+  const choice = fields.querySelector("[data-pat-duration]");
+  const own = fields.querySelector("[data-pat-own-date]");
+  const told = fields.querySelector("[data-pat-expiry]");
+  const zone = fields.querySelector("[data-pat-timezone]");
+  if (zone) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  const show = () => {
+    const isOwn = choice.value === "date";
+    own.closest(".pat-field, [data-pat-own]").hidden = !isOwn;
+    own.disabled = !isOwn;
+    const seconds = choice.selectedOptions[0]?.dataset.patSeconds;
+    let time = seconds ? Date.now() + seconds * 1000 : NaN;
+    if (isOwn && own.value) time = new Date(`${own.value}T23:59:59`).getTime();
+    told.textContent = Number.isNaN(time) ? "" : say("expiry", day.format(time));
+  };
+  choice.addEventListener("change", show);
+  own.addEventListener("input", show);
+  show();
+}
+
+// --- Rows of scopes -----------------------------------------------------------
+
+function startScopes(form) {
+  form.querySelectorAll("[data-pat-row]").forEach((row) => startRow(form, row));
+  form.addEventListener("change", (event) => {
+    const row = event.target.closest("[data-pat-row]");
+    if (row && event.target.matches("[data-pat-entity-type]")) changeType(form, row);
+    if (row) limitOperations(row);
+    tellPowers(form);
+  });
+  tellPowers(form);
+}
+
+function startRow(form, row) {
+  startPicker(form, row);
+  limitOperations(row);
+}
+
+function takeStep(form, step, button) {
+  const rows = form.querySelector("[data-pat-rows-of-scopes]");
+  if (step === "add") {
+    const numbers = [...rows.children].map((row) => Number(row.dataset.patRow));
+    const row = numbered(copyOf("blank", form), Math.max(-1, ...numbers) + 1);
+    rows.append(row);
+    startRow(form, row);
+    row.querySelector("[data-pat-entity-type]").focus();
+  } else if (step.startsWith("remove-")) {
+    const row = button.closest("[data-pat-row]");
+    const near = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    (near?.querySelector('[value^="remove-"]') ?? form.querySelector('[value="add"]')).focus();
+  }
+  [...rows.children].forEach((row, position) => {
+    row.querySelector("legend").textContent = say("row", position + 1);
+    const trash = row.querySelector('[value^="remove-"]');
+    trash.title = say("remove", position + 1);
+    trash.setAttribute("aria-label", trash.title);
+  });
+  tellPowers(form);
+}
+
+// A copied template stands for any row until each __n__ in it is a number.
+function numbered(part, number) {
+  for (const element of [part, ...part.querySelectorAll("*")]) {
+    for (const attribute of element.attributes) attribute.value = attribute.value.replaceAll("__n__", number);
+  }
+  return part;
+}
+
+function changeType(form, row) {
+  const type = row.querySelector("[data-pat-entity-type]");
+  const place = row.querySelector("[data-pat-operations]");
+  const shell = form.querySelector(`template[data-pat-type="${CSS.escape(type.value)}"]`) ?? form.querySelector("template[data-pat-no-type]");
+  place.replaceChildren(numbered(shell.content.firstElementChild.cloneNode(true), row.dataset.patRow));
+  const select = row.querySelector("[data-pat-entity]");
+  select.replaceChildren(new Option("", ""));
+  select.dispatchEvent(new CustomEvent("pat-reset"));
+}
+
+// What has no single entity, as create, cannot be chosen together with one.
+function limitOperations(row) {
+  const entity = row.querySelector("[data-pat-entity]").value;
+  row.querySelectorAll("[data-pat-only-all]").forEach((box) => {
+    box.disabled = entity !== "" && entity !== "*";
+    if (box.disabled) box.checked = false;
+  });
+}
+
+function tellPowers(form) {
+  const powers = form.querySelector("[data-pat-powers]");
+  const powersByEntity = new Map();
+  form.querySelectorAll("[data-pat-row]").forEach((row) => {
+    const type = row.querySelector("[data-pat-entity-type]").selectedOptions[0];
+    const entity = row.querySelector("[data-pat-entity]").selectedOptions[0];
+    const chosen = [...row.querySelectorAll("[data-pat-operations] input:checked")];
+    if (!type?.value || !entity?.value || !chosen.length) return;
+    const key = type.value + " " + entity.value;
+    if (!powersByEntity.has(key)) powersByEntity.set(key, { type, entity, operations: new Map() });
+    chosen.forEach((box) => powersByEntity.get(key).operations.set(box.value, box));
+  });
+  const lines = [...powersByEntity.values()].map(({ type, entity, operations }) => {
+    const line = copyOf("power", powers);
+    line.querySelector("[data-pat-power-entity]").textContent = entity.text;
+    line.querySelector("[data-pat-power-type]").textContent = entity.value === "*" ? "" : `(${type.text})`;
+    line.querySelector("[data-pat-power-operations]").append(
+      ...[...operations.values()].flatMap((box, position) => {
+        const word = document.createElement("span");
+        word.textContent = box.dataset.patLabel;
+        const words = position ? [", ", word] : [word];
+        if (!box.hasAttribute("data-pat-dangerous")) return words;
+        word.className = "pat-danger";
+        return [...words, " ", copyOf("danger", powers)];
+      }),
+    );
+    return line;
+  });
+  const list = powers.querySelector("[data-pat-powers-list]");
+  const fresh = lines.length ? lines : [copyOf("no-power", powers)];
+  if (list.textContent.trim() !== fresh.map((line) => line.textContent).join("").trim()) list.replaceChildren(...fresh);
+}
+
+// --- The picker of entities: an ARIA combobox over a select that keeps the choice --
+
+let pickers = 0;
+
+function startPicker(form, row) {
+  const select = row.querySelector("[data-pat-entity]");
+  const type = row.querySelector("[data-pat-entity-type]");
+  const picker = copyOf("picker", form);
+  const input = picker.querySelector("[role=combobox]");
+  const popup = picker.querySelector("[data-pat-popup]");
+  const list = picker.querySelector("[role=listbox]");
+  const note = picker.querySelector("[data-pat-note]");
+  const status = picker.querySelector("[role=status]");
+  const id = `pat-picker-${(pickers += 1)}`;
+  let options = [];
+  let active = -1;
+  let timer = 0;
+  let loading = new AbortController();
+
+  input.id = id;
+  list.id = `${id}-list`;
+  input.setAttribute("aria-controls", list.id);
+  for (const name of ["aria-invalid", "aria-describedby"]) {
+    if (select.hasAttribute(name)) input.setAttribute(name, select.getAttribute(name));
+  }
+  row.querySelector(`label[for="${CSS.escape(select.id)}"]`).htmlFor = id;
+  list.setAttribute("aria-label", row.querySelector(`label[for="${id}"]`).firstChild.textContent.trim());
+  select.hidden = true;
+  select.after(picker);
+  reset();
+
+  function reset() {
+    input.disabled = !type.value;
+    input.placeholder = type.value ? say("search") : say("first");
+    input.value = select.value ? select.selectedOptions[0].text : "";
+    close();
+  }
+
+  function close() {
+    clearTimeout(timer);
+    loading.abort();
+    popup.hidden = true;
+    active = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  }
+
+  function load(delay) {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      loading.abort();
+      loading = new AbortController();
+      const term = select.value ? "" : input.value.trim();
+      const url = new URL(type.selectedOptions[0].dataset.patUrl, location.href);
+      url.searchParams.set("q", term);
+      await attempt(async () => {
+        const { json } = await ask(url, { signal: loading.signal });
+        show(json, term);
+      });
+    }, delay);
+  }
+
+  function show(found, term) {
+    const all = { id: "*", label: type.selectedOptions[0].dataset.patAll };
+    const hasAll = !term || all.label.toLocaleLowerCase().includes(term.toLocaleLowerCase());
+    options = [...(hasAll ? [all] : []), ...found.results];
+    list.replaceChildren(...options.map((option, position) => optionElement(option, position)));
+    note.textContent = found.has_more ? say("more") : found.results.length ? "" : say("none");
+    note.hidden = !note.textContent;
+    list.hidden = !options.length;
+    status.textContent = say("found", options.length);
+    active = -1;
+    input.removeAttribute("aria-activedescendant");
+    popup.hidden = false;
+    input.setAttribute("aria-expanded", String(options.length > 0));
+  }
+
+  function optionElement(option, position) {
+    const element = copyOf("option", form);
+    element.id = `${id}-${position}`;
+    element.querySelector("[data-pat-option-label]").textContent = option.label;
+    element.querySelector("[data-pat-option-id]").textContent = option.id === "*" || option.id === option.label ? "" : option.id;
+    if (option.id === "*") element.setAttribute("data-pat-all", "");
+    element.setAttribute("aria-selected", String(option.id === select.value));
+    element.addEventListener("mousedown", (event) => event.preventDefault());
+    element.addEventListener("click", () => choose(option));
+    return element;
+  }
+
+  function move(step) {
+    if (popup.hidden) return load(0);
+    if (!options.length) return;
+    active = active < 0 && step < 0 ? options.length - 1 : (active + step + options.length) % options.length;
+    [...list.children].forEach((element, position) => element.toggleAttribute("data-pat-active", position === active));
+    list.children[active].scrollIntoView({ block: "nearest" });
+    input.setAttribute("aria-activedescendant", list.children[active].id);
+  }
+
+  function choose(option) {
+    select.replaceChildren(new Option(option.label, option.id, true, true));
+    input.value = option.label;
+    close();
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function clear() {
+    if (!select.value) return;
+    select.replaceChildren(new Option("", ""));
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  select.addEventListener("pat-reset", reset);
+  input.addEventListener("change", (event) => event.stopPropagation());
+  input.addEventListener("input", () => {
+    clear();
+    load(120);
+  });
+  input.addEventListener("click", () => popup.hidden && load(0));
+  input.addEventListener("focus", () => input.select());
+  input.addEventListener("blur", () => {
+    const typed = input.value.trim().toLocaleLowerCase();
+    const same = popup.hidden || select.value ? [] : options.filter((option) => [option.label, option.id].some((t) => t.toLocaleLowerCase() === typed));
+    if (same.length === 1) choose(same[0]);
+    close();
+    if (!select.value) input.value = "";
+  });
+  input.addEventListener("keydown", (event) => {
+    const isOpen = !popup.hidden;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      move(event.key === "ArrowDown" ? 1 : -1);
+    } else if (event.key === "Enter" && isOpen) {
+      event.preventDefault();
+      const first = options.find((option) => option.id !== "*") ?? options[0];
+      const option = options[active] ?? (input.value.trim() ? first : undefined);
+      if (option) choose(option);
+    } else if (event.key === "Enter" && !select.value) {
+      event.preventDefault();
+      load(0);
+    } else if (event.key === "Tab" && isOpen && active >= 0) {
+      choose(options[active]);
+    } else if (event.key === "Escape" && isOpen) {
+      event.preventDefault();
+      event.stopPropagation();
+      close();
+    }
+  });
+}
+
+if (root) start();

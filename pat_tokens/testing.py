@@ -1,0 +1,58 @@
+"""For the tests of a site: make a token, and a client that carries it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from django.test import Client
+
+from pat_tokens.conf import conf
+from pat_tokens.scopes import ScopeKey
+from pat_tokens.services import create_token
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+    from pat_tokens.models import PersonalAccessToken
+
+_ClientT = TypeVar("_ClientT", bound=Client)
+
+
+def make_token(
+    user: AbstractBaseUser, *scopes: str | tuple[str, str, str], **fields: Any
+) -> tuple[PersonalAccessToken, str]:
+    """Return a new token of `user` and its secret: `make_token(user, "channels:*:read", "channels:42:publish")`.
+
+    It is made as all others are, so `user` has to see the entities. `fields` are those of `services.create_token`.
+    """
+    fields.setdefault("name", f"test {uuid.uuid4()}")
+    return create_token(user, scopes=[_parse(scope) for scope in scopes], **fields)
+
+
+def headers_with(secret: str) -> dict[str, str]:
+    """Return the headers of a request that carries `secret`, as for `client.get(path, headers=...)`."""
+    return {conf.header: f"{conf.keyword} {secret}"}
+
+
+@overload
+def client_with(secret: str) -> Client: ...
+@overload
+def client_with(secret: str, client_class: type[_ClientT]) -> _ClientT: ...
+def client_with(secret: str, client_class: type[Client] = Client) -> Client:
+    """Return a test client, Django's own or one of `client_class`, whose requests all carry `secret`.
+
+    An AsyncClient does not send what it was made with; give `headers_with(secret)` to each of its requests.
+    """
+    return client_class(headers=headers_with(secret))
+
+
+def _parse(scope: str | tuple[str, str, str]) -> ScopeKey:
+    if not isinstance(scope, str):
+        return ScopeKey(*scope)
+    entity_type, _colon, rest = scope.partition(":")
+    entity_id, _colon, operation = rest.rpartition(":")  # an id may have colons of its own
+    return ScopeKey(entity_type, entity_id, operation)
+
+
+__all__ = ["client_with", "headers_with", "make_token"]
