@@ -1,0 +1,184 @@
+"""The door to WebSockets: a token gets to a consumer that asked for it, and no longer than it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from channels.db import database_sync_to_async  # type: ignore[import-untyped]
+from channels.routing import URLRouter  # type: ignore[import-untyped]
+from django.core.handlers.asgi import ASGIRequest
+
+from pat_tokens import authentication
+from pat_tokens.conf import conf
+from pat_tokens.crypto import is_legacy_key
+from pat_tokens.exceptions import ForeignToken, InvalidToken, TokenError
+from pat_tokens.guarding import refusal
+from pat_tokens.http import error_status
+from pat_tokens.requirements import Requirement, find_declared
+from pat_tokens.watching import watch
+
+if TYPE_CHECKING:
+    from pat_tokens.models import PersonalAccessToken
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CLOSE_CODES = 4000  # plus the HTTP status that says the same; RFC 6455 section 7.4.2 leaves 4000 to 4999 to us
+
+
+class PersonalAccessTokenMiddleware:
+    """Goes around a `URLRouter`, or around middleware that does, and guards each consumer that it leads to.
+
+    A consumer says what a token needs as every view does, by `pat_requirements = {"GET": Requirement(...)}`, since a
+    WebSocket begins with a GET; or it is declared from outside with `declare_view`. With the token let in,
+    `scope["user"]` is its owner and `scope["token"]` the token, and the socket is closed with code 4401 within seconds
+    of the token's end. A consumer that declares nothing refuses tokens. A handshake without a token passes untouched.
+    """
+
+    def __init__(self, inner: Application) -> None:
+        self.inner = _guarded(inner)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.inner(scope, receive, send)
+
+
+class ConsumerGuard:
+    """One consumer, reached through the door."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the token of the handshake in, or deny the handshake."""
+        name = conf.header.lower().encode("latin-1")
+        if scope["type"] != "websocket" or all(key.lower() != name for key, _value in scope["headers"]):
+            return await self.app(scope, receive, send)
+        try:
+            token = await database_sync_to_async(self.admit)(scope)
+        except TokenError as error:
+            return await _deny(error, scope, receive, send)
+        if token is None:
+            return await self.app(scope, receive, send)
+        return await _run_while_it_lives(token, self.app, {**scope, "user": token.user, "token": token}, receive, send)
+
+    def admit(self, scope: Scope) -> PersonalAccessToken | None:
+        """Return the token that the handshake carries, if it may connect, or None; raises TokenError."""
+        # The same handshake as a request, for the site's own hooks and for what is recorded of a token's use.
+        request = ASGIRequest({**scope, "type": "http", "method": "GET"}, BytesIO())
+        secret = authentication.read_secret(request)
+        if secret is None:
+            return None
+        kwargs = scope.get("url_route", {}).get("kwargs", {})
+        requirement = self.find_requirement()
+        foreign = requirement is None and is_legacy_key(secret)  # a consumer that says nothing may have its own keys
+        try:
+            return authentication.authenticate(secret, requirement, kwargs, foreign=foreign, request=request)
+        except ForeignToken:
+            return None
+
+    def find_requirement(self) -> Requirement | None:
+        """Return what the consumer requires; nothing that it does not declare."""
+        consumer = getattr(self.app, "consumer_class", self.app)
+        own = getattr(consumer, "pat_requirements", None)
+        declared = find_declared(("GET",), view=consumer, url_name=None, own=own)
+        return declared.requirement if declared else None
+
+
+def _guarded(app: Any) -> Any:
+    if isinstance(app, ConsumerGuard | PersonalAccessTokenMiddleware):
+        return app
+    if isinstance(app, URLRouter):
+        router = copy.copy(app)
+        router.routes = [_guarded_route(route) for route in app.routes]
+        return router
+    if hasattr(app, "inner"):  # middleware of Channels, or made like it
+        middleware = copy.copy(app)
+        middleware.inner = _guarded(app.inner)
+        return middleware
+    return ConsumerGuard(app)
+
+
+def _guarded_route(route: Any) -> Any:
+    route = copy.copy(route)
+    route.callback = _guarded(route.callback)
+    return route
+
+
+async def _deny(error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()  # websocket.connect, which comes before any answer
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        # Most servers make a plain 403 of this.
+        await send({"type": "websocket.close", "code": _CLOSE_CODES + error_status(error), "reason": error.code})
+        return
+    response: Any = refusal(error)
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    await send({"type": "websocket.http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": response.content})
+
+
+async def _run_while_it_lives(
+    token: PersonalAccessToken, app: Application, scope: Scope, receive: Receive, send: Send
+) -> None:
+    async with watch(token) as ended:
+        socket = _Socket(receive, send, ended)
+        closing = asyncio.ensure_future(socket.close_at_the_end())
+        try:
+            await app(scope, socket.receive, socket.send)
+        finally:
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+
+
+class _Socket:
+    """A connection that is cut once `ended` is set, whatever its consumer is doing."""
+
+    def __init__(self, receive: Receive, send: Send, ended: asyncio.Event) -> None:
+        self._receive = receive
+        self._send = send
+        self.ended = ended
+        self.closed = False
+
+    async def receive(self) -> Message:
+        message = asyncio.ensure_future(self._receive())
+        end = asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait({message, end}, return_when=asyncio.FIRST_COMPLETED)
+            if not self.ended.is_set():
+                self.closed = self.closed or message.result()["type"] == "websocket.disconnect"
+                return message.result()
+        finally:
+            for task in (message, end):
+                task.cancel()
+        await self.close()
+        return {"type": "websocket.disconnect", "code": _code_of_an_end()}
+
+    async def send(self, message: Message) -> None:
+        if self.closed:
+            return  # a consumer learns of the end by `websocket.disconnect`, and may be sending until then
+        self.closed = message["type"] == "websocket.close"
+        await self._send(message)
+
+    async def close_at_the_end(self) -> None:
+        await self.ended.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            with contextlib.suppress(OSError):  # the client has just gone by itself
+                await self._send({"type": "websocket.close", "code": _code_of_an_end(), "reason": InvalidToken.code})
+
+
+def _code_of_an_end() -> int:
+    return _CLOSE_CODES + error_status(InvalidToken())
+
+
+__all__ = ["PersonalAccessTokenMiddleware"]

@@ -1,0 +1,97 @@
+"""Django Ninja's door: auth classes that authenticate a token and enforce its scopes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.views.decorators.debug import sensitive_variables
+from ninja.security.http import HttpAuthBase
+
+from pat_tokens import authentication
+from pat_tokens.conf import conf
+from pat_tokens.contrib.ninja.exceptions import TokenRefused, answer_for
+from pat_tokens.crypto import is_legacy_key
+from pat_tokens.exceptions import ForeignToken, TokenError
+from pat_tokens.guarding import let_in
+from pat_tokens.limiting import is_list
+from pat_tokens.requirements import Requirement, Resolution, find_declared
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+
+
+class PersonalAccessTokenAuthentication(HttpAuthBase):
+    """Lets a token into an operation whose `requirement` its scopes cover, and into no other.
+
+    `@api.get("/channels/{pk}", auth=[PersonalAccessTokenAuthentication(Requirement("channels", "read", "pk")), ...])`
+    takes the channel's id from the path parameter `pk`. Without a requirement, as an API has it for all of its
+    operations, every token is refused, unless one is declared for the operation's URL name with `declare_url`. A list
+    that takes its rows through `limit_to_token(request, queryset)` says so by `limits_list=True`; any other needs a
+    scope for `*`. `request.user` is the token's owner and `request.auth` the token.
+    """
+
+    openapi_scheme = "bearer"
+
+    def __init__(self, requirement: Requirement | None = None, *, limits_list: bool = False) -> None:
+        if requirement is not None and not isinstance(requirement, Requirement):
+            raise ImproperlyConfigured(f"{requirement!r} is not a Requirement.")
+        super().__init__()
+        self.requirement = requirement
+        self.limits_list = limits_list
+
+    def __call__(self, request: HttpRequest) -> PersonalAccessToken | None:
+        if conf.header_key not in request.META:
+            return None
+        answer_for(request)
+        try:
+            token = self.get_token(request)
+        except TokenError as error:
+            raise TokenRefused(error) from error
+        if token is not None:
+            let_in(request, token)
+        return token
+
+    @sensitive_variables("secret")
+    def get_token(self, request: HttpRequest) -> PersonalAccessToken | None:
+        """Return the token, if it may do what the operation requires; None where there is none; raises TokenError."""
+        secret = authentication.read_secret(request)
+        if secret is None:
+            return None
+        match = request.resolver_match
+        requirement = self.resolve(str(request.method), match.view_name if match else None).requirement
+        try:
+            return authentication.authenticate(
+                secret,
+                requirement,
+                match.kwargs if match else {},
+                filtered=self.is_filtered(requirement),
+                foreign=requirement is None and is_legacy_key(secret),
+                request=request,
+            )
+        except ForeignToken:
+            return None
+
+    def resolve(self, method: str, url_name: str | None) -> Resolution:
+        """Return what is declared for the URL name from outside, else for the operation itself."""
+        method = "GET" if method == "HEAD" else method
+        own = None if self.requirement is None else {method: self.requirement}
+        declared = find_declared((method,), view=None, url_name=url_name, own=own)
+        return declared or Resolution(None, "not declared: the operation's auth has no requirement")
+
+    def is_filtered(self, requirement: Requirement | None) -> bool:
+        """Tell whether the operation limits its list to ids, so that a scope for some of them is enough."""
+        return self.limits_list and requirement is not None and is_list(requirement)
+
+
+class AsyncPersonalAccessTokenAuthentication(PersonalAccessTokenAuthentication):
+    """The same for `async def` operations; it does not block the event loop in any version of Ninja."""
+
+    async def __call__(self, request: HttpRequest) -> PersonalAccessToken | None:  # type: ignore[override]
+        return await sync_to_async(super().__call__)(request)
+
+
+__all__ = ["AsyncPersonalAccessTokenAuthentication", "PersonalAccessTokenAuthentication"]

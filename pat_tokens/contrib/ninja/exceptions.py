@@ -1,0 +1,67 @@
+"""The core's errors as answers of Django Ninja."""
+
+from __future__ import annotations
+
+from inspect import unwrap
+from typing import TYPE_CHECKING, Any
+
+from ninja.errors import HttpError
+from ninja.operation import PathView
+
+from pat_tokens.exceptions import InsufficientScope, TokenError
+from pat_tokens.guarding import Visit, refusal, refuse
+from pat_tokens.http import error_status
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+    from ninja import NinjaAPI
+
+
+class TokenRefused(HttpError):
+    """A refused token, as 401, 403 or 503 with its headers and a JSON body; a site may handle it in its own way."""
+
+    def __init__(self, error: TokenError) -> None:
+        super().__init__(error_status(error), error.message)
+        self.error = error
+
+
+def answer_for(request: HttpRequest) -> None:
+    """Have the API of `request` answer a refused token as all doors do, where it has no handler of its own for that.
+
+    An API that cannot be found, behind a decorator that hides it, answers as for any HttpError: status and detail.
+    """
+    api = _find_api(request)
+    if api is not None:
+        known = getattr(api, "_exception_handlers", {})
+        if TokenRefused not in known:
+            api.add_exception_handler(TokenRefused, _answer)
+        if InsufficientScope not in known:
+            api.add_exception_handler(InsufficientScope, _answer_list)
+
+
+def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
+    return refusal(refused.error)
+
+
+def _answer_list(request: HttpRequest, error: Any) -> HttpResponse:
+    # A list that `limit_to_token` could not limit.
+    return refuse(request, Visit(getattr(request, "auth", None)), error)
+
+
+def find_path_view(view: Any) -> PathView | None:
+    """Return what Ninja made the function `view` over, or None for a view of somebody else."""
+    if getattr(view, "__module__", None) != PathView.__module__:
+        return None
+    view = unwrap(view)  # a closure, or in older versions a method
+    holders = [getattr(view, "__self__", None)]
+    holders += [cell.cell_contents for cell in getattr(view, "__closure__", None) or ()]
+    return next((holder for holder in holders if isinstance(holder, PathView)), None)
+
+
+def _find_api(request: HttpRequest) -> NinjaAPI | None:
+    match = request.resolver_match
+    path_view = find_path_view(match.func) if match else None
+    return next((operation.api for operation in path_view.operations), None) if path_view else None
+
+
+__all__ = ["TokenRefused"]

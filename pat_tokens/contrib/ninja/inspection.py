@@ -1,0 +1,41 @@
+"""What `pat_routes`, `pat_explain` and the checks are told about the operations of Django Ninja."""
+
+from __future__ import annotations
+
+from ninja.operation import Operation
+
+from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.ninja.exceptions import find_path_view
+from pat_tokens.requirements import Resolution
+from pat_tokens.routes import MethodReport, Route, RouteReport
+
+_NOT_READ = "tokens are not looked at here: the operation's auth has no class that reads them"
+
+
+def inspect(route: Route) -> RouteReport | None:
+    """Return what the operations of one path require, method by method; None for other views."""
+    path_view = find_path_view(route.view)
+    if path_view is None:
+        return None
+    reports = [_report(operation, method, route) for operation in path_view.operations for method in operation.methods]
+    reads = any(_door_of(operation) for operation in path_view.operations)
+    return RouteReport(
+        route,
+        "Ninja operation",
+        tuple(reports),
+        reads_tokens=reads,
+        note="" if reads else _NOT_READ,
+        keys=frozenset(report.method for report in reports),
+    )
+
+
+def _report(operation: Operation, method: str, route: Route) -> MethodReport:
+    door = _door_of(operation)
+    if door is None:
+        return MethodReport(method, Resolution(None, _NOT_READ, refused=True))
+    resolution = door.resolve(method, route.url_name)
+    return MethodReport(method, resolution, limits=door.is_filtered(resolution.requirement))
+
+
+def _door_of(operation: Operation) -> PersonalAccessTokenAuthentication | None:
+    return next((one for one in operation.auth_callbacks if isinstance(one, PersonalAccessTokenAuthentication)), None)

@@ -1,0 +1,67 @@
+"""Lists of a token that is limited to some ids: filtered, or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from rest_framework.filters import BaseFilterBackend
+from rest_framework.request import Request
+
+from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
+from pat_tokens.contrib.rest_framework.facts import ViewFacts
+from pat_tokens.contrib.rest_framework.guards import limited_requirement, mark_limited
+from pat_tokens.exceptions import InsufficientScope
+from pat_tokens.limiting import is_list, limit, needs_all
+from pat_tokens.requirements import Requirement
+from pat_tokens.scopes import Decision
+
+if TYPE_CHECKING:
+    # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
+    from rest_framework.views import APIView
+
+
+class ScopeFilterBackend(BaseFilterBackend):
+    """Limits a list to the ids that the token has scopes for; requests without a token pass unchanged."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
+        """Return what of `queryset` the token may list; one query for the ids, and only for a limited token."""
+        token: Any = request.auth
+        decision = getattr(token, "decision", None)
+        if not isinstance(decision, Decision) or not decision.limited:
+            return queryset
+        requirement = limited_requirement(view)
+        if requirement is None:
+            raise TokenAPIException(needs_all(decision))
+        try:
+            limited = limit(queryset, token, requirement)
+        except InsufficientScope as error:
+            raise TokenAPIException(error) from error
+        mark_limited(view)
+        return limited
+
+
+class ScopeFilterMixin:
+    """For a view that has filter backends of its own: limits its list as `ScopeFilterBackend` does."""
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Filter by the token's ids first, then as the view does."""
+        view: Any = self
+        limited = ScopeFilterBackend().filter_queryset(view.request, queryset, view)
+        parent: Any = super()
+        filtered: QuerySet[Any] = parent.filter_queryset(limited)
+        return filtered
+
+
+def is_filtered(facts: ViewFacts, requirement: Requirement) -> bool:
+    """Tell whether a view can limit its list to ids, so that a scope for some of them is enough."""
+    if not is_list(requirement) or not hasattr(facts.cls, "filter_queryset"):
+        return False
+    backends = facts.get("filter_backends", ())
+    return issubclass(facts.cls, ScopeFilterMixin) or (
+        isinstance(backends, list | tuple)
+        and any(isinstance(backend, type) and issubclass(backend, ScopeFilterBackend) for backend in backends)
+    )
+
+
+__all__ = ["ScopeFilterBackend", "ScopeFilterMixin"]

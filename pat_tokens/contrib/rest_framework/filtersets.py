@@ -1,0 +1,132 @@
+"""What the list of tokens can be filtered by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from django_filters import BooleanFilter
+from django_filters.rest_framework import (
+    CharFilter,
+    ChoiceFilter,
+    DjangoFilterBackend,
+    FilterSet,
+    IsoDateTimeFilter,
+    OrderingFilter,
+)
+
+from pat_tokens.contrib.rest_framework.fields import parse_moment
+from pat_tokens.querysets import SORTABLE, Status, TokenQuerySet
+
+MAX_TERM_LENGTH = 255  # characters; SQLite fails on a very long LIKE
+
+
+class MomentFormField(forms.CharField):
+    """A moment in a query string."""
+
+    default_error_messages = {"invalid": _("Write a date and time as 2030-12-31T12:00:00Z.")}
+
+    def to_python(self, value: Any) -> datetime | None:  # type: ignore[override]
+        """Return the moment, or None for nothing."""
+        text = super().to_python(value)
+        try:
+            return parse_moment(text) if text else None
+        except ValueError:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+    def run_validators(self, value: Any) -> None:
+        """Do nothing: there is no rule for a moment, and those of text would fail on it."""
+
+
+class MomentFilter(IsoDateTimeFilter):
+    """Compares with a moment."""
+
+    field_class = MomentFormField
+
+
+class YesNoFormField(forms.Field):
+    """`true` or `false`; Django's own would take any other word for no answer."""
+
+    default_error_messages = {"invalid": _("Write true or false.")}
+
+    def to_python(self, value: Any) -> bool | None:
+        """Return the answer, or None for nothing."""
+        if not value:
+            return None
+        answer = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+        if answer is None:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return answer
+
+
+class YesNoFilter(BooleanFilter):
+    """Compares with yes or no."""
+
+    field_class = YesNoFormField
+
+
+class TokenFilterSet(FilterSet):
+    """The filters of `GET /api/pats/`; a value that cannot be is an error, and an empty one is no filter."""
+
+    status = ChoiceFilter(
+        choices=Status.choices,
+        method="filter_status",
+        null_label=None,
+        empty_label=None,
+        label=_("Tokens that have this status now; revoked wins over expired."),
+    )
+    name = CharFilter(lookup_expr="icontains", max_length=MAX_TERM_LENGTH, label=_("Part of the name, in any case."))
+    search = CharFilter(
+        method="filter_search", max_length=MAX_TERM_LENGTH, label=_("Part of the name or of the description.")
+    )
+    entity_type = CharFilter(
+        method="filter_scope",
+        max_length=MAX_TERM_LENGTH,
+        label=_("Tokens with a scope for this entity type; with `operation`, one scope for both."),
+    )
+    operation = CharFilter(
+        method="filter_scope",
+        max_length=MAX_TERM_LENGTH,
+        label=_("Tokens with a scope for this operation; with `entity_type`, one scope for both."),
+    )
+    expires_before = MomentFilter(
+        field_name="expires_at", lookup_expr="lt", label=_("Tokens that expire, or expired, before this moment.")
+    )
+    expires_after = MomentFilter(
+        field_name="expires_at", lookup_expr="gt", label=_("Tokens that expire, or expired, after this moment.")
+    )
+    last_used_before = MomentFilter(
+        field_name="last_used_at", lookup_expr="lt", label=_("Tokens that were used, and not since this moment.")
+    )
+    never_used = YesNoFilter(
+        field_name="last_used_at", lookup_expr="isnull", label=_("Tokens that were never used, or that were.")
+    )
+    ordering = OrderingFilter(
+        fields=[(name, name) for name in SORTABLE],
+        method="filter_ordering",
+        label=_("Fields to sort by, a `-` before one turning it round. Newest first by default."),
+    )
+
+    def filter_status(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
+        """Keep the tokens that have this status now."""
+        return tokens.with_status(value)
+
+    def filter_search(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
+        """Keep the tokens with this in their name or description."""
+        return tokens.search(value)
+
+    def filter_scope(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
+        """Keep the tokens with one scope that is of this type and for this operation, where both are asked for."""
+        asked = {key: self.form.cleaned_data[key] for key in ("entity_type", "operation")}
+        asked = {key: text for key, text in asked.items() if text}
+        return tokens.with_scope(**asked) if next(iter(asked)) == name else tokens
+
+    def filter_ordering(self, tokens: TokenQuerySet, name: str, value: list[str]) -> TokenQuerySet:
+        """Sort; newest first unless asked otherwise, and last of all among equals."""
+        return tokens.sorted_by(*value)
+
+
+class TokenFilterBackend(DjangoFilterBackend):
+    """django-filter's backend; a class of its own for the OpenAPI schema to know its parameters by."""

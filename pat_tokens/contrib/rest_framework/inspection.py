@@ -1,0 +1,91 @@
+"""What `pat_routes`, `pat_explain` and the checks are told about DRF's views."""
+
+from __future__ import annotations
+
+from rest_framework import generics, viewsets
+from rest_framework.views import APIView
+
+from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.rest_framework.facts import ViewFacts
+from pat_tokens.contrib.rest_framework.filters import is_filtered
+from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
+from pat_tokens.contrib.rest_framework.requirements import RouteFacts, resolve
+from pat_tokens.requirements import Resolution
+from pat_tokens.routes import MethodReport, Route, RouteReport
+
+_NOT_READ = "tokens are not looked at here: authentication_classes has none that reads them"
+_OUR_OWN = "refused: tokens are managed by people, not by tokens"
+_DESCRIPTION = "refused: it only describes the API; for tokens to read it, declare ANY_TOKEN"
+# A router's list of links, and schemas: nearly every site has them, and nobody wrote them. By the module of the method,
+# since a subclass may do something else.
+_DESCRIBES = ("rest_framework.routers", "rest_framework.schemas.views", "drf_spectacular.views")
+
+
+def inspect(route: Route) -> RouteReport | None:
+    """Return what a DRF view requires, method by method; None for other views."""
+    if not _is_drf(route.view):
+        return None
+    facts = ViewFacts.of_callback(route.view)
+    reads = _reads_tokens(facts)
+    where = RouteFacts(route.pattern, route.url_name, route.keywords, route.positional)
+    methods = tuple(_report(facts, method, where, reads=reads) for method in facts.methods())
+    return RouteReport(
+        route,
+        _kind(facts),
+        methods,
+        reads_tokens=reads,
+        note="" if reads else _NOT_READ,
+        permissions=tuple(f"{one.__module__}.{one.__qualname__}" for one in _permissions(facts)),
+        own_requirements=facts.own_requirements,
+        keys=_keys(facts),
+    )
+
+
+def _is_drf(view: object) -> bool:
+    view_class = getattr(view, "cls", None)
+    return isinstance(view_class, type) and issubclass(view_class, APIView)
+
+
+def _report(facts: ViewFacts, method: str, where: RouteFacts, *, reads: bool) -> MethodReport:
+    action = facts.action_of(method.lower())
+    resolution = resolve(facts, method, where)
+    if not reads:
+        resolution = Resolution(None, _NOT_READ, refused=True)
+    elif resolution.requirement is None and not resolution.problem and not resolution.refused:
+        if facts.cls.__module__.startswith("pat_tokens."):
+            resolution = Resolution(None, _OUR_OWN, refused=True)
+        elif getattr(facts.find_handler(method.lower()), "__module__", None) in _DESCRIBES:
+            resolution = Resolution(None, _DESCRIPTION, refused=True)
+    limits = resolution.requirement is not None and is_filtered(facts, resolution.requirement)
+    return MethodReport(method, resolution, action, limits)
+
+
+def _reads_tokens(facts: ViewFacts) -> bool:
+    if issubclass(facts.cls, PersonalAccessTokenMixin):
+        return True
+    if getattr(facts.cls.get_authenticators, "__module__", "") != APIView.__module__:
+        return True  # nobody knows, and closed is what such a view has to be counted as
+    classes = facts.get("authentication_classes", ())
+    return any(isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
+
+
+def _kind(facts: ViewFacts) -> str:
+    if facts.is_function:
+        return "api_view function"
+    if facts.is_viewset:
+        return "ModelViewSet" if issubclass(facts.cls, viewsets.ModelViewSet) else "ViewSet"
+    return "generic view" if issubclass(facts.cls, generics.GenericAPIView) else "APIView"
+
+
+def _permissions(facts: ViewFacts) -> list[type]:
+    if getattr(facts.cls.get_permissions, "__module__", "") != APIView.__module__:
+        return []
+    return [one for one in facts.get("permission_classes", ()) if isinstance(one, type)]
+
+
+def _keys(facts: ViewFacts) -> frozenset[str]:
+    keys: set[str] = set()
+    for method in (*facts.methods(), "HEAD"):
+        action = facts.action_of(method.lower())
+        keys.update((method,) if action is None else (f"{method} {action}", action))
+    return frozenset(keys)

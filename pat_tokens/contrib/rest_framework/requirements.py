@@ -1,0 +1,240 @@
+"""What a DRF view requires: declared, or known for a plain route of a ViewSet of a registered model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model
+from django.urls import ResolverMatch
+from rest_framework.request import Request
+
+from pat_tokens.contrib.rest_framework.facts import ViewFacts
+from pat_tokens.contrib.rest_framework.routes import is_plain
+from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
+from pat_tokens.requirements import (
+    ANY_TOKEN,
+    Lookup,
+    Requirement,
+    Resolution,
+    find_declared,
+    find_problem,
+    generation,
+)
+from pat_tokens.scopes import Need
+
+if TYPE_CHECKING:
+    # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
+    from rest_framework.views import APIView
+
+_STANDARD = {
+    "list": LIST.name,
+    "retrieve": READ.name,
+    "create": CREATE.name,
+    "update": UPDATE.name,
+    "partial_update": UPDATE.name,
+    "destroy": DELETE.name,
+}
+_ONLY_LIST = {"list", "create"}
+_ONLY_ENTITY = {"retrieve"}
+
+# What a requirement follows from, where it is not declared; a view may set them when a request comes.
+_DECISIVE = frozenset(
+    (
+        "detail",
+        "http_method_names",
+        "lookup_field",
+        "lookup_url_kwarg",
+        "pat_requirements",
+        "queryset",
+        "versioning_class",
+    )
+)
+NO_METHOD = Resolution(ANY_TOKEN, "the view has no such method and answers 405")
+
+_MEMO_SIZE = 4096  # routes times methods; beyond it the memo starts anew
+_memo: dict[Any, Resolution] = {}
+
+
+@dataclass(frozen=True)
+class RouteFacts:
+    """The route that a view is asked by: its pattern as `ResolverMatch.route` has it, None where that is not known."""
+
+    pattern: str | None = None
+    url_name: str | None = None
+    keywords: frozenset[str] = frozenset()
+    positional: bool = False
+
+
+def find_requirement(view: APIView, request: Request) -> Resolution:
+    """Return what `view` requires for this request; nothing is asked of the database or of the view's methods."""
+    method = str(request.method)  # of DRF's request, as what runs is chosen by it
+    found = _find(view, request, method)
+    if found is NO_METHOD:
+        name = method.lower()
+        if name in view.http_method_names and hasattr(view, name):
+            return Resolution(None, "not declared: the view makes up its method when the request comes")
+    return found
+
+
+def _find(view: APIView, request: Request, method: str) -> Resolution:
+    match = _match_of(view, request)
+    if match is None or not _is_routed(view, match):
+        return resolve(ViewFacts.of(view), method, _route_of(view, match))
+    key = (match.func, match.route, match.view_name, method, tuple(view.kwargs), bool(view.args), generation())
+    found = _memo.get(key)
+    if found is None:
+        if len(_memo) >= _MEMO_SIZE:
+            _memo.clear()
+        found = _memo[key] = resolve(ViewFacts.of_callback(match.func), method, _route_of(view, match, match.route))
+    return found
+
+
+def option_needs(view: APIView, request: Request) -> Iterator[Need | None]:
+    """Return what would allow OPTIONS: any scope on an entity type that one of the view's methods requires."""
+    match = _match_of(view, request)
+    route = _route_of(view, match, match.route if match is not None and _is_routed(view, match) else None)
+    facts = ViewFacts.of(view)
+    seen = set()
+    for method in facts.methods():
+        requirement = resolve(facts, method, route).requirement
+        if requirement is not None:
+            need = None if requirement is ANY_TOKEN else Need(requirement.entity_type, None)
+            if need not in seen:
+                seen.add(need)
+                yield need
+
+
+def resolve(facts: ViewFacts, method: str, route: RouteFacts) -> Resolution:
+    """Return what a view requires for `method` (in capitals) on `route`."""
+    name = method.lower()
+    if method != "OPTIONS" and not facts.serves(name):
+        if facts.has_own_405:
+            return Resolution(None, "not declared: the view has no such method, and its own answer to that")
+        return NO_METHOD
+    methods = (method, "GET") if method == "HEAD" else (method,)
+    action = facts.action_of(name)
+    if action is None:
+        keys: tuple[str, ...] = methods
+    else:
+        keys = (*(f"{method} {action}" for method in methods), action)
+    # A URL name and a method say exactly what is meant, of a ViewSet too; a class has many routes.
+    declared = find_declared(
+        keys, view=facts.cls, url_name=route.url_name, own=facts.own_requirements, url_keys=methods
+    )
+    if declared is not None:
+        return declared
+    if action is None:
+        return Resolution(None, _why_unknown(facts))
+    if route.pattern is None or route.positional:
+        return Resolution(None, "not declared: the view does not get the keywords of its URL as they are")
+    return _infer(facts, action, route)
+
+
+def _why_unknown(facts: ViewFacts) -> str:
+    if facts.is_viewset:
+        return "not declared: the ViewSet handles this method by itself, and no action is mapped to it"
+    return "not declared: only what a ViewSet requires is known without a declaration"
+
+
+def _match_of(view: APIView, request: Request) -> ResolverMatch | None:
+    # Where one view calls another, or a decorator hides the class, the route says nothing about this view.
+    match: ResolverMatch | None = request._request.resolver_match
+    return match if match is not None and getattr(match.func, "cls", None) is type(view) else None
+
+
+def _is_routed(view: APIView, match: ResolverMatch) -> bool:
+    # A view of the same class may have been called with other keywords or attributes, or have changed its own.
+    if view.kwargs != match.kwargs or tuple(view.args) != tuple(match.args):
+        return False
+    if getattr(view, "action_map", None) is not getattr(match.func, "actions", None):
+        return False
+    own = vars(view)
+    if _DECISIVE.isdisjoint(own):
+        return True
+    given: Mapping[str, Any] = getattr(match.func, "initkwargs", {})
+    return all(name in given and own[name] is given[name] for name in _DECISIVE.intersection(own))
+
+
+def _route_of(view: APIView, match: ResolverMatch | None, pattern: str | None = None) -> RouteFacts:
+    url_name = match.view_name if match and match.url_name else None
+    return RouteFacts(pattern, url_name, frozenset(view.kwargs), bool(view.args))
+
+
+def _infer(facts: ViewFacts, action: str, route: RouteFacts) -> Resolution:
+    model = getattr(facts.get("queryset"), "model", None)
+    entity_type = registry.for_model(model)
+    if entity_type is None:
+        return Resolution(None, f"not declared: {_why_no_type(facts, model)}")
+    lookup, field = facts.lookup_keyword, facts.lookup_field
+    if lookup is None or field is None:
+        return Resolution(None, "not declared: the view computes what it looks its object up by")
+    harmless = facts.harmless_keywords
+    keywords = route.keywords - harmless
+    extra = None
+    if action not in _STANDARD:
+        extra = facts.find_extra_action(action)
+        if extra is None:
+            return Resolution(None, f"not declared: the action {action!r} is neither standard nor made by @action")
+        if not _is_of_model(facts, entity_type.model):
+            return Resolution(None, f"not declared: the action {action!r} has a queryset of its own")
+    operation = _STANDARD.get(action, action)
+    detail = facts.get("detail") if extra is None else extra.detail
+    url_path = "" if extra is None else extra.url_path
+    pattern = str(route.pattern)
+    if not keywords:
+        if detail or action in _ONLY_ENTITY:
+            return Resolution(None, f"not declared: the action {action!r} is about an entity, and the route names none")
+        if not is_plain(pattern, None, url_path, harmless):
+            return Resolution(None, "not declared: the route is not plain")
+        return _known(Requirement(entity_type.name, operation))
+    if keywords != {lookup}:
+        return Resolution(
+            None, f"not declared: the route has other keywords than {lookup!r}: {_names(keywords - {lookup})}"
+        )
+    if detail is False or action in _ONLY_LIST:
+        return Resolution(None, f"not declared: the action {action!r} is about no single entity, and the route is")
+    if not is_plain(pattern, lookup, url_path, harmless):
+        return Resolution(None, f"not declared: {lookup!r} is not the last part of the route, so it may be another's")
+    if field in entity_type.key_names:
+        return _known(Requirement(entity_type.name, operation, lookup))
+    if not _is_unique(entity_type.model, field):
+        return Resolution(None, f"not declared: {field!r} is not a unique field of {entity_type.name}")
+    return _known(Requirement(entity_type.name, operation, Lookup(**{field: lookup})))
+
+
+def _known(requirement: Requirement) -> Resolution:
+    problem = find_problem(requirement)
+    if problem:
+        return Resolution(None, f"not declared: {problem}")
+    return Resolution(requirement, "known: a plain route of a ViewSet of a registered model", known=True)
+
+
+def _why_no_type(facts: ViewFacts, model: Any) -> str:
+    if facts.is_computed("queryset"):
+        return "the view computes its queryset"
+    if model is None:
+        return "the view has no queryset to tell its model by"
+    if any(entity_type.model is model for entity_type in registry):
+        return f"{model.__name__} is registered under more than one entity type"
+    return f"{model.__name__} is of no registered entity type"
+
+
+def _is_of_model(facts: ViewFacts, model: type[Model]) -> bool:
+    # `@action(queryset=...)` puts another model on a route that still has the key of the ViewSet's own.
+    own = ViewFacts(facts.cls, {}, None).get("queryset")
+    return own is None or getattr(own, "model", None) is model
+
+
+def _is_unique(model: type[Model], name: str) -> bool:
+    try:
+        field = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return not field.is_relation and bool(getattr(field, "unique", False))
+
+
+def _names(keywords: Iterable[str]) -> str:
+    return ", ".join(sorted(keywords))

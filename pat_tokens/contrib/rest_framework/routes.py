@@ -1,0 +1,107 @@
+"""What the text of a URL pattern says, both of `path()` and of `re_path()`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+_CONVERTER = re.compile(r"<(?:[^<>:]*:)?([^<>:]+)>")
+_KEYWORD = re.compile(r"\?P<(\w+)>")
+_REPEATS = "*+?{"
+
+
+class Shape(NamedTuple):
+    """A route as literal text around at most one keyword."""
+
+    before: str
+    keyword: str | None
+    after: str
+
+
+@lru_cache(maxsize=4096)
+def read_shape(route: str, harmless: Collection[str] = frozenset()) -> Shape | None:
+    """Return the shape of `route`, `harmless` keywords left out; None where it has more than a shape can say."""
+    texts, keywords = [""], []
+    for text, keyword in _parts(route):
+        if keyword is None:
+            texts[-1] += text
+        elif keyword == "":
+            return None
+        elif keyword not in harmless:
+            keywords.append(keyword)
+            texts.append("")
+        else:
+            texts[-1] = texts[-1].removesuffix(".")  # that of a format suffix
+    if len(keywords) > 1:
+        return None
+    return Shape(texts[0], keywords[0] if keywords else None, texts[1] if keywords else "")
+
+
+def is_plain(route: str, keyword: str | None, url_path: str | None, harmless: Collection[str] = frozenset()) -> bool:
+    """Tell whether `route` is `prefix/`, or `prefix/{keyword}/`, with `url_path` behind it and nothing else.
+
+    A keyword that is followed by more names something else than what the view is about: in `projects/<pk>/tasks/`
+    the key is that of a project.
+    """
+    shape = read_shape(route, frozenset(harmless))
+    end = None if url_path is None else read_shape(url_path)
+    if shape is None or end is None or end.keyword or shape.keyword != keyword:
+        return False
+    wanted = end.before.strip("/")
+    if keyword is not None:
+        return shape.after.strip("/") == wanted
+    return not wanted or f"/{shape.before.strip('/')}".endswith(f"/{wanted}")
+
+
+def _parts(route: str) -> Iterator[tuple[str, str | None]]:
+    """Give literal text, with None, and groups with their keyword, "" for whatever else could match many texts."""
+    position = 0
+    while position < len(route):
+        character = route[position]
+        text: str = character
+        keyword: str | None = None
+        end = position + 1
+        if character == "\\":
+            escaped = route[end : end + 1]
+            end += 1
+            text = "" if escaped in "AZz" else escaped
+            if escaped.isalnum() and text:  # as \d, which stands for many characters
+                keyword = ""
+        elif character in "^$":
+            text = ""
+        elif character == "<" and (converter := _CONVERTER.match(route, position)):
+            keyword, end = converter[1], converter.end()
+        elif character == "(":
+            end = _end_of_group(route, position)
+            named = _KEYWORD.match(route, position + 1)
+            keyword = named[1] if named else ""
+        elif character in "[]){}|*+?":
+            keyword = ""
+        if end < len(route) and route[end] in _REPEATS:
+            # An optional slash at the end is a custom of routers; anything else that repeats is a pattern.
+            if text == "/" and route[end] == "?":
+                end += 1
+            else:
+                keyword = ""
+        yield text, keyword
+        position = end
+
+
+def _end_of_group(route: str, start: int) -> int:
+    depth, position, in_class = 0, start, False
+    while position < len(route):
+        character = route[position]
+        if character == "\\":
+            position += 1
+        elif in_class:
+            in_class = character != "]"
+        elif character == "[":
+            in_class = True
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+            if depth == 0:
+                return position + 1
+        position += 1
+    return len(route)

@@ -1,0 +1,344 @@
+"""What drf-spectacular says about the management API, loaded where it is an installed app."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiViewExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.views import APIView
+
+from pat_tokens.conf import conf
+from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH
+from pat_tokens.contrib.rest_framework.serializers import (
+    DeletedSerializer,
+    EntitySerializer,
+    EntityTypeSerializer,
+    ExplainSerializer,
+    PersonalAccessTokenCreateSerializer,
+    PersonalAccessTokenRegenerateSerializer,
+    PersonalAccessTokenScopesAddSerializer,
+    PersonalAccessTokenScopeSerializer,
+    PersonalAccessTokenSerializer,
+    PersonalAccessTokenUpdateSerializer,
+    PersonalAccessTokenWithSecretSerializer,
+)
+from pat_tokens.entities import MAX_ID_LENGTH, registry
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.querysets import Status
+
+
+class StatusFieldSchema(OpenApiSerializerFieldExtension):
+    """A component of its own, so that no enum of the site has to change its name for ours."""
+
+    target_class = "pat_tokens.contrib.rest_framework.fields.StatusField"
+
+    def get_name(self) -> str:
+        """Return the name of the component."""
+        return "PersonalAccessTokenStatus"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return the words."""
+        return {"type": "string", "enum": list(Status.values)}
+
+
+class ScopesFieldSchema(OpenApiSerializerFieldExtension):
+    """The rows that a client sends."""
+
+    target_class = "pat_tokens.contrib.rest_framework.fields.ScopesField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return the list with the entity types and operations of this site."""
+        field: Any = self.target
+        operations = {operation.name: None for entity_type in registry for operation in entity_type.operations}
+        return {
+            "type": "array",
+            "minItems": 0 if field.allow_empty else 1,
+            "maxItems": conf.max_scopes_per_token,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "entity_type": {"type": "string", "enum": [entity_type.name for entity_type in registry]},
+                    "entity_id": {
+                        "oneOf": [
+                            {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
+                            {"type": "integer"},
+                        ],
+                        "description": _("The id of an entity that you can see, or `*` for all, now and in future."),
+                    },
+                    "operation": {"type": "string", "enum": list(operations)},
+                },
+                "required": ["entity_type", "entity_id", "operation"],
+            },
+        }
+
+
+class TokenFilterBackendSchema(DjangoFilterExtension):
+    """The filters, each of which may come empty."""
+
+    target_class = "pat_tokens.contrib.rest_framework.filtersets.TokenFilterBackend"
+    priority = 1
+
+    def get_schema_operation_parameters(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """Return the parameters."""
+        parameters = super().get_schema_operation_parameters(*args, **kwargs)
+        return [{**parameter, "allowEmptyValue": True} for parameter in parameters]
+
+
+class PersonalAccessTokenMissingSerializer(serializers.Serializer[Any]):
+    """A scope that the token lacks."""
+
+    entity_type = serializers.CharField()
+    entity_id = serializers.CharField()
+    operation = serializers.CharField()
+
+
+class PersonalAccessTokenErrorSerializer(serializers.Serializer[Any]):
+    """Why a request was refused; `code`, `missing` and `url` where that says more."""
+
+    detail = serializers.CharField()
+    code = serializers.CharField(required=False)
+    missing = PersonalAccessTokenMissingSerializer(many=True, required=False)
+    url = serializers.CharField(
+        required=False, help_text=_("Where to confirm that it is you, if the code asks for that.")
+    )
+
+
+class PersonalAccessTokenStepSerializer(serializers.Serializer[Any]):
+    """One thing that was looked at; `ok` is null where only the request itself can tell."""
+
+    step = serializers.CharField()
+    ok = serializers.BooleanField(allow_null=True)
+    text = serializers.CharField()
+
+
+class PersonalAccessTokenExplanationSerializer(serializers.Serializer[Any]):
+    """Why a token may or may not do something, and what it would be answered."""
+
+    allowed = serializers.BooleanField()
+    status = serializers.IntegerField(allow_null=True)
+    code = serializers.CharField(allow_null=True)
+    requirement = serializers.CharField(allow_null=True)
+    missing = PersonalAccessTokenMissingSerializer(many=True)
+    steps = PersonalAccessTokenStepSerializer(many=True)
+
+
+_FIELD_ERRORS = {"type": "object", "additionalProperties": {}}
+_ERRORS = {
+    400: _("Errors by field, or `detail` for what is no JSON. Nothing was changed."),
+    401: _("Nobody is logged in, or the token is not valid."),
+    403: _(
+        "Refused: a personal access token, a session without the CSRF token, or one whose password is too long ago."
+    ),
+    404: _("You have nothing of this id, or there is no such page."),
+    413: _("The body is too large."),
+    415: _("The body is no JSON."),
+}
+_TAKEN = _("Any personal access token will do.")
+_REFUSED = _("Personal access tokens are refused here.")
+_TOKEN_ID = OpenApiParameter("token_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description=_("The id of a token."))
+_SCOPE_ID = OpenApiParameter("scope_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description=_("The id of a scope."))
+_ENTITY_TYPE = OpenApiParameter(
+    "entity_type", OpenApiTypes.STR, OpenApiParameter.PATH, description=_("The name of an entity type.")
+)
+_SEARCH = OpenApiParameter(
+    "search",
+    {"type": "string", "maxLength": MAX_TERM_LENGTH},
+    description=_("Words that all have to occur, or an id."),
+)
+
+
+def _document(
+    operation_id: str,
+    summary: Any,
+    *answers: tuple[int, Any],
+    request: Any = None,
+    errors: Iterable[int] = (),
+    parameters: Iterable[Any] = (),
+    takes_tokens: bool = False,
+) -> Any:
+    parameters = list(parameters)
+    possible = {401, 403, *errors}
+    if request is not None:
+        possible |= {400, 413, 415}
+    if any(getattr(parameter, "location", "") == OpenApiParameter.PATH for parameter in parameters):
+        possible.add(404)
+    return extend_schema(
+        operation_id=f"personal_access_tokens_{operation_id}",
+        summary=summary,
+        description=_("Any personal access token will do.")
+        if takes_tokens
+        else _("Personal access tokens are refused here."),
+        parameters=parameters,
+        request=request,
+        responses={
+            **dict(answers),
+            **{code: OpenApiResponse(_error_body(code), description=_ERRORS[code]) for code in sorted(possible)},
+        },
+        tags=["Personal access tokens"],
+        extensions={"x-pat-scope": "any"} if takes_tokens else {"x-pat-refused": True},
+    )
+
+
+def _error_body(code: int) -> Any:
+    return _FIELD_ERRORS if code == 400 else PersonalAccessTokenErrorSerializer
+
+
+def _describe(view: type[APIView], **operations: Any) -> type[APIView]:
+    members: dict[str, Any] = {name: describe(_copy(getattr(view, name))) for name, describe in operations.items()}
+    if hasattr(view, "get_queryset"):
+        members["get_queryset"] = lambda self: PersonalAccessToken.objects.none()
+    return type(view.__name__, (view,), members)
+
+
+def _copy(method: Any) -> Any:
+    # drf-spectacular leaves its marks on the function, which is the one that serves requests.
+    @functools.wraps(method)
+    def copy(*args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    return copy
+
+
+class TokenViews(OpenApiViewExtension):
+    """My tokens."""
+
+    target_class = "pat_tokens.contrib.rest_framework.views.TokenViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        """Return the view with its operations described."""
+        token, with_secret = PersonalAccessTokenSerializer, PersonalAccessTokenWithSecretSerializer
+
+        return _describe(
+            self.target,
+            list=_document("list", _("List my tokens"), (200, token(many=True)), errors=(400, 404)),
+            create=_document(
+                "create",
+                _("Create a token; this answer alone has its secret"),
+                (201, with_secret),
+                request=PersonalAccessTokenCreateSerializer,
+            ),
+            destroy_all=_document("delete_all", _("Delete all my tokens"), (200, DeletedSerializer)),
+            retrieve=_document("retrieve", _("Show a token"), (200, token), parameters=[_TOKEN_ID]),
+            partial_update=_document(
+                "update",
+                _("Change the name or the description of a token"),
+                (200, token),
+                request=PersonalAccessTokenUpdateSerializer,
+                parameters=[_TOKEN_ID],
+            ),
+            destroy=_document("delete", _("Delete a token"), (204, None), parameters=[_TOKEN_ID]),
+            revoke=_document("revoke", _("Stop a token at once"), (200, token), parameters=[_TOKEN_ID]),
+            regenerate=_document(
+                "regenerate",
+                _("Give a token a new secret, which this answer alone has, and a new time"),
+                (200, with_secret),
+                request=PersonalAccessTokenRegenerateSerializer,
+                parameters=[_TOKEN_ID],
+            ),
+            explain=_document(
+                "explain",
+                _("Say why a token may or may not do something; nothing is done"),
+                (200, PersonalAccessTokenExplanationSerializer),
+                errors=(400,),
+                parameters=[_TOKEN_ID, ExplainSerializer],
+            ),
+        )
+
+
+class ScopeViews(OpenApiViewExtension):
+    """The scopes of a token."""
+
+    target_class = "pat_tokens.contrib.rest_framework.views.ScopeViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        """Return the view with its operations described."""
+        scopes = PersonalAccessTokenScopeSerializer(many=True)
+
+        return _describe(
+            self.target,
+            list=_document("scopes_list", _("List the scopes of a token"), (200, scopes), parameters=[_TOKEN_ID]),
+            create=_document(
+                "scopes_create",
+                _("Add scopes to a token, all or none, and list all it has"),
+                (201, scopes),
+                request=PersonalAccessTokenScopesAddSerializer,
+                parameters=[_TOKEN_ID],
+            ),
+            destroy_all=_document(
+                "scopes_delete_all", _("Delete all scopes of a token"), (200, DeletedSerializer), parameters=[_TOKEN_ID]
+            ),
+            destroy=_document(
+                "scopes_delete", _("Delete a scope of a token"), (204, None), parameters=[_TOKEN_ID, _SCOPE_ID]
+            ),
+        )
+
+
+class EntityTypeViews(OpenApiViewExtension):
+    """The registry."""
+
+    target_class = "pat_tokens.contrib.rest_framework.views.EntityTypeViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        """Return the view with its operation described."""
+
+        return _describe(
+            self.target,
+            list=_document(
+                "entity_types_list",
+                _("List the entity types that scopes can be for, with their operations"),
+                (200, EntityTypeSerializer(many=True)),
+            ),
+        )
+
+
+class EntityViews(OpenApiViewExtension):
+    """What a user may pick."""
+
+    target_class = "pat_tokens.contrib.rest_framework.views.EntityViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        """Return the view with its operation described."""
+
+        return _describe(
+            self.target,
+            list=_document(
+                "entities_list",
+                _("List the entities of a type that I may pick for a scope"),
+                (200, EntitySerializer(many=True)),
+                errors=(400,),
+                parameters=[_ENTITY_TYPE, _SEARCH],
+            ),
+        )
+
+
+class CurrentTokenViews(OpenApiViewExtension):
+    """The token that a request comes with."""
+
+    target_class = "pat_tokens.contrib.rest_framework.views.CurrentTokenViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        """Return the view with its operations described."""
+
+        return _describe(
+            self.target,
+            retrieve=_document(
+                "current_retrieve",
+                _("Show the token that this request comes with"),
+                (200, PersonalAccessTokenSerializer),
+                takes_tokens=True,
+            ),
+            revoke=_document(
+                "current_revoke",
+                _("Stop the token that this request comes with, at once"),
+                (204, None),
+                takes_tokens=True,
+            ),
+        )

@@ -1,0 +1,312 @@
+"""The management API: people manage their tokens; a token can only ask about itself and end itself.
+
+What the answers look like does not depend on the site's REST_FRAMEWORK settings, except for who its users are: the
+views authenticate as the site's others do.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, InternalError, OperationalError
+from django.db.models import Prefetch, prefetch_related_objects
+from django.http import QueryDict
+from django.http.multipartparser import MultiPartParserError
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
+from rest_framework import exceptions, status, views, viewsets
+from rest_framework.metadata import SimpleMetadata
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from pat_tokens import reauthentication, services
+from pat_tokens.auditing import log_outage
+from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.rest_framework.exceptions import (
+    ReauthenticationAPIException,
+    TokenAPIException,
+    as_validation_error,
+)
+from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, TokenFilterBackend, TokenFilterSet
+from pat_tokens.contrib.rest_framework.pagination import PagePagination
+from pat_tokens.contrib.rest_framework.parsers import StrictJSONParser
+from pat_tokens.contrib.rest_framework.permissions import HasToken, IsUser
+from pat_tokens.contrib.rest_framework.serializers import (
+    EntitySerializer,
+    EntityTypeSerializer,
+    ExplainSerializer,
+    PersonalAccessTokenCreateSerializer,
+    PersonalAccessTokenRegenerateSerializer,
+    PersonalAccessTokenScopesAddSerializer,
+    PersonalAccessTokenScopeSerializer,
+    PersonalAccessTokenSerializer,
+    PersonalAccessTokenUpdateSerializer,
+)
+from pat_tokens.entities import registry
+from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
+from pat_tokens.explaining import explain
+from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.querysets import TokenQuerySet
+from pat_tokens.requirements import ANY_TOKEN
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+
+class ManagementViewSet(viewsets.GenericViewSet[Any]):
+    """What the views have in common.
+
+    None has a class attribute `queryset`: on a site that registers tokens as an entity type, a requirement would be
+    known from it. Without one, the views refuse every token.
+    """
+
+    permission_classes: Any = (IsAuthenticated, IsUser)
+    renderer_classes = (JSONRenderer,)
+    parser_classes = (StrictJSONParser,)
+    content_negotiation_class = DefaultContentNegotiation
+    metadata_class = SimpleMetadata
+    versioning_class = None
+    pagination_class: Any = PagePagination
+    filter_backends: Any = ()
+
+    def get_exception_handler(self) -> Any:
+        """Return DRF's own, whose errors are the documented ones."""
+        return views.exception_handler
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer as documented what DRF does not know: what services raise, and a row that is gone meanwhile."""
+        if isinstance(exc, InvalidInput):
+            exc = as_validation_error(exc)
+        elif isinstance(exc, (PersonalAccessToken.DoesNotExist, Scope.DoesNotExist)):
+            exc = exceptions.NotFound()
+        elif isinstance(exc, (SuspiciousOperation, MultiPartParserError)):
+            # The check of CSRF looks for its token in a form, which may be broken or too large.
+            exc = exceptions.ParseError()
+        elif isinstance(exc, (OperationalError, InterfaceError, InternalError)):  # gone, or read-only
+            log_outage(exc)
+            exc = TokenAPIException(TemporarilyUnavailable())
+        return super().handle_exception(exc)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keep every answer out of caches: they are about one person, and some hold a secret."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @property
+    def user(self) -> AbstractBaseUser:
+        """Who asks; the permissions have seen to it that it is a user of this site."""
+        return cast("AbstractBaseUser", self.request.user)
+
+    def require_reauthentication(self) -> None:
+        """Refuse, where this site asks for it, whoever has not proven lately who they are, and say where to."""
+        try:
+            reauthentication.require(self.request._request)
+        except ReauthenticationRequired as error:
+            path = _reauthentication_page() if error.by_password else error.url
+            url = self.request.build_absolute_uri(path) if path else None
+            raise ReauthenticationAPIException(error, url=url) from None
+
+    def read(self, serializer_class: type[BaseSerializer[Any]]) -> Mapping[str, Any]:
+        """Return the body of the request as `serializer_class` takes it."""
+        body = self.request.data
+        if isinstance(body, QueryDict) and self.request.META.get("CONTENT_LENGTH") not in ("", "0", None):
+            # DRF takes a form for an empty body where the check of CSRF has read it already.
+            raise exceptions.UnsupportedMediaType(str(self.request.content_type))
+        serializer = serializer_class(data=body)
+        serializer.is_valid(raise_exception=True)
+        data: Mapping[str, Any] = serializer.validated_data
+        return data
+
+
+class OwnTokensViewSet(ManagementViewSet):
+    """Finds the user's own tokens alone; those of others do not exist here."""
+
+    def get_queryset(self) -> TokenQuerySet:
+        """Return the user's tokens."""
+        return PersonalAccessToken.objects.for_user(self.user)
+
+    def get_token(self) -> PersonalAccessToken:
+        """Return the token that the URL names."""
+        return self.get_queryset().get(pk=_to_uuid(self.kwargs["token_id"]))
+
+
+class TokenViewSet(OwnTokensViewSet):
+    """My tokens."""
+
+    serializer_class = PersonalAccessTokenSerializer
+    filter_backends = (TokenFilterBackend,)
+    filterset_class = TokenFilterSet
+
+    def list(self, request: Request) -> Response:
+        """List my tokens, newest first."""
+        tokens = self.filter_queryset(self.get_queryset().sorted_by())
+        page = self.paginate_queryset(tokens.prefetch_related(_sorted_scopes()))
+        return self.get_paginated_response(PersonalAccessTokenSerializer(page, many=True).data)
+
+    @sensitive_variables()
+    def create(self, request: Request) -> Response:
+        """Create a token; this answer alone has its secret."""
+        self.require_reauthentication()
+        token, secret = services.create_token(self.user, **self.read(PersonalAccessTokenCreateSerializer))
+        return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
+
+    def destroy_all(self, request: Request) -> Response:
+        """Delete all my tokens."""
+        return Response({"deleted": services.delete_tokens(self.user)})
+
+    def retrieve(self, request: Request, token_id: str) -> Response:
+        """Show one of my tokens."""
+        return Response(_describe(self.get_token()))
+
+    def partial_update(self, request: Request, token_id: str) -> Response:
+        """Change the name or the description of a token."""
+        token = self.get_token()
+        return Response(_describe(services.update_token(token, **self.read(PersonalAccessTokenUpdateSerializer))))
+
+    def destroy(self, request: Request, token_id: str) -> Response:
+        """Delete a token."""
+        services.delete_token(self.get_token())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def revoke(self, request: Request, token_id: str) -> Response:
+        """Stop a token at once."""
+        return Response(_describe(services.revoke_token(self.get_token())))
+
+    @sensitive_variables()
+    def regenerate(self, request: Request, token_id: str) -> Response:
+        """Give a token a new secret, which this answer alone has, and a new time."""
+        token = self.get_token()
+        self.require_reauthentication()
+        token, secret = services.regenerate_token(token, **self.read(PersonalAccessTokenRegenerateSerializer))
+        return Response({**_describe(token), "secret": secret})
+
+    def explain(self, request: Request, token_id: str) -> Response:
+        """Say step by step why a token may or may not do something; nothing is done."""
+        asked = ExplainSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        return Response(explain(self.get_token(), **asked.validated_data).as_dict())
+
+
+class ScopeViewSet(OwnTokensViewSet):
+    """The scopes of one of my tokens."""
+
+    serializer_class = PersonalAccessTokenScopeSerializer
+    pagination_class = None
+
+    def list(self, request: Request, token_id: str) -> Response:
+        """List the scopes of a token."""
+        return Response(_describe_scopes(self.get_token()))
+
+    def create(self, request: Request, token_id: str) -> Response:
+        """Add scopes to a token, all of them or none, and list all it has."""
+        token = self.get_token()
+        self.require_reauthentication()
+        services.add_scopes(token, **self.read(PersonalAccessTokenScopesAddSerializer))
+        return Response(_describe_scopes(token), status=status.HTTP_201_CREATED)
+
+    def destroy_all(self, request: Request, token_id: str) -> Response:
+        """Delete all scopes of a token."""
+        return Response({"deleted": services.delete_scopes(self.get_token())})
+
+    def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
+        """Delete one scope of a token."""
+        scopes = Scope.objects.select_related("token").filter(token__in=self.get_queryset(), token=_to_uuid(token_id))
+        services.delete_scope(scopes.get(pk=_to_uuid(scope_id)))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class EntityTypeViewSet(ManagementViewSet):
+    """What kinds of entity scopes can be for."""
+
+    serializer_class = EntityTypeSerializer
+    pagination_class = None
+
+    def list(self, request: Request) -> Response:
+        """List the entity types of the site with their operations."""
+        return Response(EntityTypeSerializer(list(registry), many=True).data)
+
+
+class EntityViewSet(ManagementViewSet):
+    """Which entities scopes can be for."""
+
+    serializer_class = EntitySerializer
+
+    def list(self, request: Request, entity_type: str) -> Response:
+        """List the entities of a type that I may pick."""
+        found = registry.get(entity_type)
+        if found is None:
+            raise exceptions.NotFound
+        page = self.paginate_queryset(found.find(self.user, _read_search(request)))
+        rows = EntitySerializer(page, many=True, context={"entity_type": found}).data
+        return self.get_paginated_response(rows)
+
+
+class CurrentTokenViewSet(ManagementViewSet):
+    """The token that the request comes with, whatever its scopes: what it can do, and its own end."""
+
+    authentication_classes = (PersonalAccessTokenAuthentication,)
+    permission_classes = (HasToken,)
+    serializer_class = PersonalAccessTokenSerializer
+    pat_requirements = {"retrieve": ANY_TOKEN, "revoke": ANY_TOKEN}
+
+    @property
+    def token(self) -> PersonalAccessToken:
+        """The token that the request comes with."""
+        return cast("PersonalAccessToken", self.request.auth)
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        """Ask for a token: a session does not count here."""
+        raise exceptions.NotAuthenticated(message)
+
+    def retrieve(self, request: Request) -> Response:
+        """Show this token and its scopes."""
+        return Response(_describe(self.token))
+
+    def revoke(self, request: Request) -> Response:
+        """Stop this token at once."""
+        services.revoke_token(self.token)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _reauthentication_page() -> str | None:
+    try:
+        return reverse("pat_tokens:reauthenticate")
+    except NoReverseMatch:  # a site that has the API and no pages
+        return None
+
+
+def _to_uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise exceptions.NotFound from None
+
+
+def _read_search(request: Request) -> str:
+    term = request.query_params.get("search", "")
+    if len(term) > MAX_TERM_LENGTH or "\0" in term:
+        message = _("At most %(limit)d characters, and no null characters.") % {"limit": MAX_TERM_LENGTH}
+        raise exceptions.ValidationError({"search": [message]})
+    return term
+
+
+def _sorted_scopes() -> Prefetch[str]:
+    return Prefetch("scope_set", Scope.objects.sorted())
+
+
+def _describe(token: PersonalAccessToken) -> dict[str, Any]:
+    prefetch_related_objects([token], _sorted_scopes())
+    return PersonalAccessTokenSerializer(token).data
+
+
+def _describe_scopes(token: PersonalAccessToken) -> Any:
+    return PersonalAccessTokenScopeSerializer(token.scope_set.sorted(), many=True).data
