@@ -1,0 +1,89 @@
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from demo_project.devices.models import Channel
+from demo_project.devices.seeds import ALICE, LOGINS, seed
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+SHUTDOWN_SECONDS = 2  # that open streams get when the server stops; without a limit it would wait for them for ever
+
+
+class Command(BaseCommand):
+    """Set the demo site up and serve it."""
+
+    help = "Migrate, seed users and entities, print how to log in and use the API, serve the site (ASGI)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=os.environ.get("PORT") or DEFAULT_PORT,
+            help=f"Port on {HOST}; PORT in the environment, or {DEFAULT_PORT}, unless given.",
+        )
+        parser.add_argument("--workers", type=int, default=1, help="Processes; more than one needs REDIS_URL.")
+        parser.add_argument("--no-serve", action="store_true", help="Only migrate, seed and print.")
+
+    def handle(self, *, port: int, workers: int, no_serve: bool, verbosity: int, **options: Any) -> None:
+        if not 0 < port < 65536:
+            raise CommandError(f"{port} is no port: give one from 1 to 65535.")
+        if workers < 1:
+            raise CommandError("--workers must be 1 or more.")
+        if workers > 1 and not settings.REDIS_URL:
+            raise CommandError(
+                "Several processes need Redis to carry messages between them. Set REDIS_URL, for instance "
+                "REDIS_URL=redis://127.0.0.1:6379/0, or leave --workers out."
+            )
+        call_command("migrate", interactive=False, verbosity=max(verbosity - 1, 0))
+        seed()
+        self.stdout.write(self.introduction(f"http://{HOST}:{port}"))
+        if no_serve:
+            return
+        self.stdout.flush()
+        connections.close_all()  # this thread needs none while the server runs
+        uvicorn.run(
+            settings.ASGI_APPLICATION.replace(".application", ":application"),
+            host=HOST,
+            port=port,
+            workers=workers,
+            lifespan="off",
+            log_level="info" if verbosity > 1 else "warning",
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+
+    def introduction(self, address: str) -> str:
+        """Return where the site is, who can log in and what to paste into a terminal."""
+        logins = "\n".join(
+            f"    {login.username:<8}{login.password:<14}{'(staff)' if login.is_staff else ''}".rstrip()
+            for login in LOGINS
+        )
+        channel = Channel.objects.filter(owner__username=ALICE.username).first()
+        channel_id = channel.pk if channel else "<channel id>"
+        name = f" ({channel.name!r}, of {ALICE.username})" if channel else ""
+        return f"""
+The demo is at {address}/
+
+Log in as
+{logins}
+
+Make a token with two scopes, channels / publish and channels / subscribe: avatar menu at the top right,
+Personal Access Tokens, + Create PAT. Then, with the secret that is shown once, listen to a channel{name}:
+
+    SECRET='<the secret>'
+    curl -N -H "Authorization: Bearer $SECRET" {address}/api/channels/{channel_id}/subscribe/
+
+and publish to it from another terminal:
+
+    SECRET='<the secret>'
+    curl -X POST -H "Authorization: Bearer $SECRET" -H 'Content-Type: application/json' \\
+      -d '{{"payload": {{"temperature": 21.5}}}}' {address}/api/channels/{channel_id}/publish/
+
+The API is described at {address}/api/docs/. Ctrl+C stops the site.
+"""

@@ -1,0 +1,70 @@
+"""What a personal access token can be limited to; found at startup, as `admin.py` is.
+
+Nothing has to be added to the views: they are plain ViewSets of these models, so which scope an action needs follows
+from its name.
+"""
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from demo_project.devices.models import Channel, Client, Dashboard, Group
+from pat_tokens.entities import (
+    CREATE,
+    DELETE,
+    LIST,
+    PUBLISH,
+    READ,
+    SHARE,
+    SUBSCRIBE,
+    UNSHARE,
+    UPDATE,
+    EntityType,
+    register,
+)
+
+
+@register
+class Clients(EntityType):
+    name = "clients"
+    model = Client
+    label = _("Clients")
+    search_fields = ("name",)
+
+    def get_queryset(self, user: AbstractBaseUser) -> QuerySet[Client]:
+        return Client.objects.visible_to(user)
+
+
+@register
+class Channels(EntityType):
+    name = "channels"
+    model = Channel
+    label = _("Channels")
+    operations = (CREATE, READ, LIST, UPDATE, DELETE, PUBLISH, SUBSCRIBE)
+    search_fields = ("name",)
+
+    def get_queryset(self, user: AbstractBaseUser) -> QuerySet[Channel]:
+        return Channel.objects.visible_to(user)
+
+
+@register
+class Groups(EntityType):
+    name = "groups"
+    model = Group
+    label = _("Groups")
+    search_fields = ("name",)
+
+    def get_queryset(self, user: AbstractBaseUser) -> QuerySet[Group]:
+        return Group.objects.visible_to(user)
+
+
+@register
+class Dashboards(EntityType):
+    name = "dashboards"
+    model = Dashboard
+    label = _("Dashboards")
+    operations = (CREATE, READ, LIST, UPDATE, DELETE, SHARE, UNSHARE)
+    search_fields = ("name",)
+
+    def get_queryset(self, user: AbstractBaseUser) -> QuerySet[Dashboard]:
+        return Dashboard.objects.visible_to(user)
