@@ -1,0 +1,58 @@
+"""A person in a browser, logged in, under a strict policy and with an eye on the console."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from playwright.sync_api import Browser, Page
+
+AXE = Axe()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_first(django_db_setup: None) -> None:
+    """The live server decides when it starts whether it shares one connection: the database must be a file by then."""
+
+
+@pytest.fixture
+def open_browser(
+    browser: Browser, live_server: Any, transactional_db: None, user: Any, settings: Any
+) -> Iterator[Callable[..., Page]]:
+    """Open a page of the person's browser; what the console says at any time fails the test."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.browser.csp.middleware"]
+    said: list[str] = []
+    contexts = []
+
+    def make(**options: Any) -> Page:
+        client = Client()
+        client.force_login(user)
+        context = browser.new_context(base_url=live_server.url, reduced_motion="reduce", **options)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+        context.add_cookies([session])  # type: ignore[list-item]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+@pytest.fixture
+def screen(open_browser: Callable[..., Page]) -> Page:
+    """A page of a desktop browser."""
+    return open_browser(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
+
+
+def assert_sound(page: Page) -> None:
+    """Nothing that axe finds, and no scrolling sideways."""
+    found = AXE.run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]

@@ -1,0 +1,59 @@
+"""The admin's pages of tokens, as staff sees them: what is ours in them is sound, narrow and dark too."""
+
+import pytest
+from playwright.sync_api import expect
+
+from pat_tokens.models import PersonalAccessToken
+from tests.browser.conftest import AXE
+from tests.factories import ChannelFactory
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.urls("tests.test_admin"),
+]
+
+# What the admin brings itself, not our templates: its select2 has no name, and it skips levels of headings.
+DJANGOS = {"exclude": [[".select2"], ["#header"], ["#nav-sidebar"], ["#toolbar"], [".actions"]]}
+DJANGOS_RULES = {"rules": {"heading-order": {"enabled": False}, "region": {"enabled": False}}}
+
+
+def assert_ours_is_sound(page):
+    page.wait_for_load_state()
+    found = AXE.run(page, context=DJANGOS, options=DJANGOS_RULES)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_staff_makes_finds_revokes_and_regenerates_a_token(open_browser, user, scheme, width):
+    type(user).objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    channel = ChannelFactory(owner=user, name="Pump")
+    page = open_browser(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # the admin names no icon
+    page.goto("/admin/pat_tokens/personalaccesstoken/add/")
+    assert_ours_is_sound(page)
+    page.locator(".select2-selection").click()
+    page.get_by_role("option", name="owner").click()
+    page.get_by_label("Name").fill("deploy")
+    page.get_by_label("Scopes").fill(f"channels:{channel.pk}:delete")
+    page.get_by_role("button", name="Save", exact=True).click()
+    secret = page.get_by_label("Secret", exact=True).input_value()
+    assert secret.startswith("pat_")
+    expect(page.get_by_role("row", name="Channels Pump Delete (Dangerous)")).to_be_visible()
+    assert_ours_is_sound(page)
+    page.reload()
+    assert secret not in page.content()
+    page.get_by_role("link", name="Revoke").click()
+    expect(page.get_by_role("heading", name="Revoke deploy?")).to_be_visible()
+    assert_ours_is_sound(page)
+    page.get_by_role("button", name="Revoke").click()
+    page.get_by_role("link", name="Regenerate").click()
+    expect(page.get_by_role("heading", name="Regenerate deploy?")).to_be_visible()
+    assert_ours_is_sound(page)
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.get_by_label("Secret", exact=True)).not_to_have_value(secret)
+    assert PersonalAccessToken.objects.get().is_active
+    page.goto("/admin/pat_tokens/personalaccesstoken/?status=active&entity_type=channels")
+    expect(page.get_by_role("link", name="deploy")).to_be_visible()
+    assert_ours_is_sound(page)

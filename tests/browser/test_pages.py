@@ -1,0 +1,501 @@
+"""Every step of the pages: by mouse, by keyboard alone, and without a script."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from pat_tokens.models import PersonalAccessToken
+from tests.browser.conftest import assert_sound
+from tests.factories import ChannelFactory, DeviceFactory
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+
+def entity(row: Any) -> Any:
+    return row.get_by_role("combobox", name="Entity", exact=True).or_(row.locator("[data-pat-picker] [role=combobox]"))
+
+
+def row_menu(page: Page, name: str) -> Any:
+    page.get_by_label(f"Actions for {name}").click()
+    return page.locator("details[open] .pat-menu-items")
+
+
+def scopes_of(token: PersonalAccessToken) -> set[str]:
+    return {str(scope) for scope in token.scope_set.all()}
+
+
+def test_create_with_two_scopes_and_copy_the_secret(screen, user):
+    pump, lamp = ChannelFactory(owner=user, name="Pump"), DeviceFactory(owner=user, name="Lamp")
+    screen.goto("/pats/")
+    expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
+    screen.get_by_role("link", name="+ Create PAT").click()
+    screen.get_by_label("Name").fill("publisher")
+    screen.get_by_label("Duration").select_option("24h")
+    expect(screen.get_by_text("The token will expire on")).to_be_visible()
+
+    first = screen.locator("[data-pat-row]").first
+    first.get_by_label("Entity Type").select_option("channels")
+    entity(first).fill("pum")
+    screen.get_by_role("option", name="Pump").click()
+    expect(first.get_by_label("Create")).to_be_disabled()
+    first.get_by_label("Publish").check()
+    first.get_by_label("Delete").check()
+    screen.get_by_role("button", name="Add Scope").click()
+    second = screen.locator("[data-pat-row]").nth(1)
+    second.get_by_label("Entity Type").select_option("devices")
+    entity(second).click()
+    screen.get_by_role("option", name="All Devices, now and in future").click()
+    second.get_by_label("List").check()
+    powers = screen.locator("[data-pat-powers]")
+    expect(powers).to_contain_text("Delete Dangerous, Publish – Pump")
+    expect(powers).to_contain_text("List – All Devices, now and in future")
+    expect(powers.locator(".pat-danger")).to_have_text("Delete")
+    assert_sound(screen)
+    screen.get_by_role("button", name="Create", exact=True).click()
+
+    secret = screen.locator("#token-secret").inner_text()
+    assert secret.startswith("pat_")
+    expect(screen.locator("#token-curl")).to_contain_text(f"Bearer {secret}")
+    assert_sound(screen)
+    screen.get_by_role("button", name="Copy secret").click()
+    expect(screen.get_by_text("Copied")).to_be_visible()
+    assert screen.evaluate("navigator.clipboard.readText()") == secret
+    token = PersonalAccessToken.objects.get()
+    assert scopes_of(token) == {f"channels:{pump.pk}:publish", f"channels:{pump.pk}:delete", "devices:*:list"}
+    expect(screen.get_by_role("row", name="Lamp")).to_have_count(0)
+    assert lamp.pk
+
+    screen.reload()
+    expect(screen.get_by_role("heading", name="publisher")).to_be_visible()
+    assert secret not in screen.content()
+    screen.get_by_role("button", name="Copy ID").click()
+    expect(screen.get_by_text("Copied")).to_be_visible()
+    assert screen.evaluate("navigator.clipboard.readText()") == str(token.pk)
+
+
+def test_scopes_are_added_and_deleted_in_dialogs(screen, user, make_token):
+    channel = ChannelFactory(owner=user, name="Pump")
+    token = make_token("channels:*:list", name="deploy")
+    screen.goto(f"/pats/{token.pk}/")
+    screen.get_by_role("button", name="Add Scope").click()
+    dialog = screen.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    assert_sound(screen)
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_be_focused()
+    assert_sound(screen)
+    dialog.get_by_label("Entity Type").select_option("channels")
+    entity(dialog).fill("pump")
+    expect(dialog.get_by_role("option", name="Pump")).to_be_visible()
+    entity(dialog).press("Escape")  # closes the list alone
+    expect(dialog.get_by_role("option", name="Pump")).to_be_hidden()
+    expect(dialog).to_be_visible()
+    entity(dialog).fill("pump")
+    dialog.get_by_role("option", name="Pump").click()
+    dialog.get_by_label("Publish").check()
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog).to_have_count(0)
+    expect(screen.get_by_role("row", name="Pump")).to_be_visible()
+    expect(screen.get_by_role("button", name="Add Scope")).to_be_focused()
+    assert scopes_of(token) == {"channels:*:list", f"channels:{channel.pk}:publish"}
+
+    screen.get_by_role("button", name="Delete scope Publish: Pump").click()
+    expect(dialog).to_contain_text("deploy")
+    assert_sound(screen)
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(screen.get_by_role("row", name="Pump")).to_have_count(0)
+    assert scopes_of(token) == {"channels:*:list"}
+    screen.get_by_role("button", name="Delete All").click()
+    dialog.get_by_role("button", name="Delete All").click()
+    expect(screen.get_by_text("This token may do nothing yet.")).to_be_visible()
+    assert scopes_of(token) == set()
+    assert_sound(screen)
+
+
+def test_revoke_then_regenerate(screen, make_token):
+    token = make_token("channels:*:list", name="deploy")
+    screen.goto(f"/pats/{token.pk}/")
+    screen.get_by_role("button", name="Revoke").click()
+    dialog = screen.get_by_role("dialog")
+    expect(dialog).to_contain_text("Revoke “deploy”?")
+    expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()
+    assert_sound(screen)
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(screen.get_by_text("was revoked.")).to_be_visible()
+    assert PersonalAccessToken.objects.get().is_revoked
+    assert_sound(screen)
+    screen.get_by_role("button", name="Regenerate").click()
+    dialog.get_by_label("Duration").select_option("7d")
+    expect(dialog.get_by_text("The token will expire on")).to_be_visible()
+    assert_sound(screen)
+    dialog.get_by_role("button", name="Regenerate").click()
+    secret = screen.locator("#token-secret").inner_text()
+    assert secret != token.secret
+    assert PersonalAccessToken.objects.get().is_active
+    # The page that shows a secret sends no referrer, and still its forms are not refused.
+    screen.get_by_role("button", name="Revoke").click()
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(screen.locator("#token-secret")).to_have_count(0)
+    assert PersonalAccessToken.objects.get().is_revoked
+
+
+def test_an_expired_token_is_found_by_the_filter_and_regenerated(screen, make_token):
+    token = make_token(name="old")
+    make_token(name="new")
+    long_ago = timezone.now() - timedelta(days=9)
+    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=long_ago, expires_at=timezone.now())
+    screen.goto("/pats/")
+    expect(screen.get_by_role("row", name="new")).to_be_visible()
+    screen.get_by_label("Status").get_by_role("link", name="Expired").click()
+    expect(screen.get_by_role("row", name="new")).to_have_count(0)
+    assert_sound(screen)
+    screen.get_by_role("row", name="old").get_by_text("9 d ago").click()
+    screen.get_by_role("button", name="Regenerate").click()
+    screen.get_by_role("dialog").get_by_role("button", name="Regenerate").click()
+    expect(screen.locator("#token-secret")).to_be_visible()
+    token.refresh_from_db()
+    assert token.is_active
+
+
+def test_delete_from_the_row_menu_and_delete_all(screen, make_token):
+    for name in ("one", "two", "three"):
+        make_token(name=name)
+    screen.goto("/pats/")
+    menu = row_menu(screen, "two")
+    assert_sound(screen)
+    menu.get_by_role("button", name="Copy ID").click()
+    copied = screen.evaluate("navigator.clipboard.readText()")
+    assert copied == str(PersonalAccessToken.objects.get(name="two").pk)
+    row_menu(screen, "two").get_by_role("button", name="Delete").click()
+    dialog = screen.get_by_role("dialog")
+    expect(dialog).to_contain_text("Delete “two”?")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(screen.get_by_role("row", name="two")).to_have_count(0)
+    expect(screen.get_by_text("“two” was deleted.")).to_be_visible()
+    screen.get_by_role("button", name="Delete All").click()
+    expect(dialog).to_contain_text("“one”, “three”")
+    dialog.get_by_role("button", name="Delete All").click()
+    expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
+    assert not PersonalAccessToken.objects.exists()
+    assert_sound(screen)
+
+
+def test_name_is_edited_in_its_place(screen, make_token):
+    token = make_token(name="deploy")
+    make_token(name="taken")
+    screen.goto(f"/pats/{token.pk}/")
+    screen.get_by_role("button", name="Edit name").click()
+    field = screen.get_by_role("textbox", name="Name")
+    expect(field).to_be_focused()
+    field.fill("taken")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    assert_sound(screen)
+    field.fill("renamed")
+    field.press("Enter")
+    expect(screen.get_by_role("heading", name="renamed")).to_be_visible()
+    expect(screen.get_by_role("button", name="Edit name")).to_be_focused()
+    assert screen.url.endswith(f"/{token.pk}/")
+
+
+def test_search_sort_and_columns_without_a_reload(screen, make_token):
+    for name in ("alpha", "beta"):
+        make_token(name=name)
+    screen.goto("/pats/")
+    screen.evaluate("window.stays = true")
+    screen.get_by_role("searchbox").press_sequentially("alp")
+    expect(screen.get_by_role("row", name="beta")).to_have_count(0)
+    expect(screen.get_by_role("searchbox")).to_be_focused()
+    screen.get_by_role("searchbox").fill("")
+    expect(screen.get_by_role("row", name="beta")).to_be_visible()
+    screen.get_by_role("columnheader", name="Name").get_by_role("link").click()
+    expect(screen.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
+    screen.get_by_text("View", exact=True).first.click()
+    screen.get_by_label("Description").uncheck()
+    expect(screen.get_by_role("columnheader", name="Description")).to_have_count(0)
+    assert screen.evaluate("window.stays")
+    screen.reload()
+    expect(screen.get_by_role("columnheader", name="Description")).to_have_count(0)
+    screen.go_back()
+    expect(screen.get_by_role("columnheader", name="Name")).not_to_have_attribute("aria-sort", "ascending")
+
+
+def test_by_keyboard_alone(screen, user):
+    ChannelFactory(owner=user, name="Pump")
+    screen.goto("/pats/create/")
+    key = screen.keyboard.press
+
+    def tab_to(locator: Any) -> None:
+        for _step in range(60):
+            if locator.evaluate("element => element === document.activeElement"):
+                return
+            key("Tab")
+        raise AssertionError(f"the keyboard does not reach {locator}")
+
+    tab_to(screen.get_by_label("Name"))
+    screen.keyboard.type("typed")
+    tab_to(screen.get_by_label("Entity Type"))
+    screen.keyboard.type("Chan")
+    tab_to(entity(screen.locator("[data-pat-row]")))
+    screen.keyboard.type("pu")
+    expect(screen.get_by_role("option", name="Pump")).to_be_visible()
+    key("ArrowDown")
+    key("Enter")
+    expect(entity(screen.locator("[data-pat-row]"))).to_have_value("Pump")
+    tab_to(screen.get_by_label("Publish"))
+    key("Space")
+    tab_to(screen.get_by_role("button", name="Create", exact=True))
+    key("Enter")
+    expect(screen.locator("#token-secret")).to_be_visible()
+    tab_to(screen.get_by_role("button", name="Copy secret"))
+    key("Enter")
+    assert screen.evaluate("navigator.clipboard.readText()").startswith("pat_")
+    tab_to(screen.get_by_role("button", name="Revoke"))
+    key("Enter")
+    tab_to(screen.get_by_role("dialog").get_by_role("button", name="Revoke"))
+    key("Enter")
+    expect(screen.get_by_role("dialog")).to_have_count(0)
+    expect(screen.get_by_role("button", name="Regenerate")).to_be_focused()
+    screen.goto("/pats/?status=all")
+    tab_to(screen.get_by_label("Actions for typed"))
+    key("Enter")
+    key("ArrowUp")
+    expect(screen.get_by_role("button", name="Delete", exact=True)).to_be_focused()
+    key("Escape")
+    expect(screen.get_by_label("Actions for typed")).to_be_focused()
+    key("Enter")
+    key("ArrowUp")
+    key("Enter")
+    tab_to(screen.get_by_role("dialog").get_by_role("button", name="Delete", exact=True))
+    key("Enter")
+    expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
+
+
+def test_without_a_script(open_browser, user):
+    page = open_browser(java_script_enabled=False, viewport=DESKTOP)
+    channel = ChannelFactory(owner=user, name="Pump")
+    page.goto("/pats/create/")
+    page.get_by_label("Name").fill("plain")
+    page.get_by_label("Entity Type").select_option("channels")
+    page.get_by_role("button", name="Choose").click()
+    page.get_by_label("Entity", exact=False).locator("option", has_text="Pump").first.wait_for(state="attached")
+    page.locator("#id_scopes-0-entity_id").select_option(str(channel.pk))
+    page.get_by_label("Publish").check()
+    page.get_by_role("button", name="Add Scope").click()
+    page.locator("#id_scopes-1-entity_type").select_option("devices")
+    page.get_by_role("button", name="Choose").nth(1).click()
+    page.locator("#id_scopes-1-entity_id").select_option("*")
+    page.locator("[data-pat-row]").nth(1).get_by_label("List").check()
+    page.get_by_role("button", name="Create", exact=True).click()
+    secret = page.locator("#token-secret").inner_text()
+    # This page sends no referrer; a form on it, as a host's for logging out, must pass the check of the origin still.
+    page.get_by_text("View", exact=True).first.click()
+    page.get_by_role("button", name="Apply").first.click()
+    expect(page.get_by_role("heading", name="plain")).to_be_visible()
+    assert secret not in page.content()
+    token = PersonalAccessToken.objects.get()
+    assert scopes_of(token) == {f"channels:{channel.pk}:publish", "devices:*:list"}
+
+    page.get_by_role("button", name="Delete scope Publish: Pump").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    assert scopes_of(token) == {"devices:*:list"}
+    for _ask in range(2):
+        page.get_by_role("button", name="Revoke").click()
+    page.get_by_role("button", name="Regenerate").click()
+    page.get_by_role("button", name="Regenerate").click()
+    assert page.locator("#token-secret").inner_text() != secret
+    page.get_by_role("button", name="Edit name").click()
+    page.get_by_role("textbox", name="Name").fill("renamed")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="renamed")).to_be_visible()
+    page.get_by_role("link", name="Personal Access Tokens").first.click()
+    row_menu(page, "renamed").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("You have no tokens yet")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_sound_in_every_size_and_scheme(open_browser, user, make_token, size, scheme):
+    page = open_browser(viewport=size, color_scheme=scheme)
+    channel = ChannelFactory(owner=user, name="Pump" * 12)
+    token = make_token(
+        f"channels:{channel.pk}:delete", "channels:*:list", "pages:*:read", name="long" * 30, description="x" * 300
+    )
+    gone = ChannelFactory(owner=user)
+    dead = make_token(f"channels:{gone.pk}:read", name="dead")
+    PersonalAccessToken.objects.filter(pk=dead.pk).update(revoked_at=timezone.now())
+    gone.delete()
+    own = f"/pats/{token.pk}"
+    for path in ("/pats/", "/pats/?status=all", "/pats/?q=none", "/pats/create/", f"{own}/", f"/pats/{dead.pk}/"):
+        page.goto(path)
+        assert_sound(page)
+    for path in ("edit/name/", "revoke/", "regenerate/", "scopes/add/"):  # the other questions are the same page
+        page.goto(f"{own}/{path}")
+        assert_sound(page)
+    page.goto(f"{own}/")
+    page.get_by_text("View", exact=True).first.click()
+    assert_sound(page)
+    dialog = page.get_by_role("dialog")
+    for name in ("Revoke", "Regenerate", "Delete this token"):
+        page.get_by_role("button", name=name).click()
+        expect(dialog).to_be_visible()
+        assert_sound(page)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Add Scope").click()
+    dialog.get_by_label("Entity Type").select_option("channels")
+    entity(dialog).click()
+    expect(dialog.get_by_role("option", name="All Channels")).to_be_visible()
+    assert_sound(page)
+
+
+def test_right_to_left(open_browser, make_token, settings):
+    settings.LANGUAGE_CODE = "ar"
+    token = make_token("channels:*:list", name="deploy")
+    page = open_browser(viewport=PHONE)
+    for path in ("/pats/", "/pats/create/", f"/pats/{token.pk}/"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.dir") == "rtl"
+        assert_sound(page)
+    page.locator('form[data-pat-dialog][action$="/regenerate/"] button').click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert_sound(page)
+
+
+def test_the_clipboard_holds_the_curl_line_and_going_back_finds_the_same_list(screen, make_token):
+    for number in range(7):
+        make_token("channels:*:list", name=f"deploy {number}")
+    screen.goto("/pats/?sort=name&rows=5&q=deploy")
+    screen.get_by_role("searchbox").fill("deploy")
+    screen.get_by_label("Search in").select_option("Description")
+    expect(screen.get_by_text("Nothing matches")).to_be_visible()
+    screen.get_by_role("link", name="Clear the search").click()
+    expect(screen.get_by_role("searchbox")).to_have_value("")
+    screen.get_by_role("link", name="Next page").click()
+    expect(screen.get_by_text("Page 2 of 2")).to_be_visible()
+    address = screen.url
+    screen.get_by_role("row", name="deploy 5").get_by_role("link").first.click()
+    screen.get_by_role("button", name="Regenerate").click()
+    screen.get_by_role("dialog").get_by_role("button", name="Regenerate").click()
+    screen.get_by_role("button", name="Copy command").click()
+    expect(screen.get_by_text("Copied")).to_be_visible()
+    secret = screen.locator("#token-secret").inner_text()
+    line = screen.evaluate("navigator.clipboard.readText()")
+    assert line.startswith(f'curl -H "Authorization: Bearer {secret}" http://')
+    assert line == screen.locator("#token-curl").inner_text()
+
+    screen.goto(address)
+    screen.get_by_role("row", name="deploy 5").get_by_role("link").first.click()
+    screen.get_by_role("link", name="Go back").click()
+    expect(screen.get_by_text("Page 2 of 2")).to_be_visible()
+    assert screen.url == address
+
+
+def test_the_other_steps_by_keyboard_alone(screen, user, make_token):
+    """Add a scope, delete one and all; find an expired token by the filter and regenerate it; delete all tokens."""
+    ChannelFactory(owner=user, name="Pump")
+    token = make_token("channels:*:list", "pages:*:read", name="deploy")
+    old = make_token(name="old")
+    PersonalAccessToken.objects.filter(pk=old.pk).update(
+        issued_at=timezone.now() - timedelta(days=9), expires_at=timezone.now() - timedelta(days=1)
+    )
+    key, dialog = screen.keyboard.press, screen.get_by_role("dialog")
+
+    def press(locator: Any, what: str = "Enter") -> None:
+        for _step in range(60):
+            if locator.evaluate("element => element === document.activeElement"):
+                return key(what)
+            key("Tab")
+        raise AssertionError(f"the keyboard does not reach {locator}")
+
+    screen.goto("/pats/?status=all")
+    press(screen.get_by_role("link", name="deploy", exact=True))
+    press(screen.get_by_role("button", name="Add Scope"))
+    expect(dialog.get_by_label("Entity Type")).to_be_focused()
+    screen.keyboard.type("Chan")
+    press(entity(dialog), "ArrowDown")
+    expect(dialog.get_by_role("option", name="Pump")).to_be_visible()
+    screen.keyboard.type("pum")
+    expect(dialog.get_by_role("option", name="All Channels")).to_have_count(0)
+    key("Enter")
+    press(dialog.get_by_label("Publish"), "Space")
+    press(dialog.get_by_role("button", name="Add", exact=True))
+    expect(dialog).to_have_count(0)
+    expect(screen.get_by_role("button", name="Add Scope")).to_be_focused()
+    press(screen.get_by_role("button", name="Delete scope Publish: Pump"))
+    press(dialog.get_by_role("button", name="Delete", exact=True))
+    expect(screen.get_by_role("row", name="Pump")).to_have_count(0)
+    expect(dialog).to_have_count(0)
+    assert screen.evaluate("document.activeElement.matches('[data-pat-root] *')")  # not lost with its button
+    press(screen.get_by_role("button", name="Delete All"))
+    press(dialog.get_by_role("button", name="Delete All"))
+    expect(screen.get_by_text("This token may do nothing yet.")).to_be_visible()
+    assert scopes_of(token) == set()
+
+    screen.goto("/pats/")
+    press(screen.get_by_label("Status").get_by_role("link", name="Expired"))
+    expect(screen.get_by_role("row", name="deploy")).to_have_count(0)
+    press(screen.get_by_role("link", name="old", exact=True))
+    press(screen.get_by_role("button", name="Regenerate"))
+    expect(dialog.get_by_label("Duration")).to_be_focused()
+    press(dialog.get_by_role("button", name="Regenerate"))
+    expect(screen.locator("#token-secret")).to_be_visible()
+    press(screen.get_by_role("link", name="Go back"))
+    press(screen.get_by_role("button", name="Delete All"))
+    press(dialog.get_by_role("button", name="Delete All"))
+    expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
+
+
+def test_the_other_steps_without_a_script(open_browser, user, make_token):
+    """Add scopes and delete all of them; find an expired token by the filter and regenerate it; delete all tokens."""
+    page = open_browser(java_script_enabled=False, viewport=PHONE)
+    token = make_token("channels:*:list", name="deploy")
+    old = make_token(name="old")
+    PersonalAccessToken.objects.filter(pk=old.pk).update(
+        issued_at=timezone.now() - timedelta(days=9), expires_at=timezone.now() - timedelta(days=1)
+    )
+    page.goto("/pats/")
+    page.get_by_role("link", name="deploy").click()
+    page.get_by_role("button", name="Add Scope").click()
+    page.locator("#id_scopes-0-entity_type").select_option("channels")
+    page.get_by_role("button", name="Choose").click()
+    page.locator("#id_scopes-0-entity_id").select_option("*")
+    page.get_by_label("Delete").check()
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("1 scope was added.")).to_be_visible()
+    assert scopes_of(token) == {"channels:*:list", "channels:*:delete"}
+    for _ask in range(2):
+        page.get_by_role("button", name="Delete All").click()
+    expect(page.get_by_text("This token may do nothing yet.")).to_be_visible()
+    page.get_by_role("link", name="Go back").click()
+    page.get_by_label("Search in").select_option("ID")
+    page.get_by_role("searchbox").fill(str(token.pk))
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_role("link", name="deploy")).to_be_visible()
+    page.get_by_label("Status").get_by_role("link", name="Expired").click()
+    page.get_by_role("link", name="Clear the search").click()
+    page.get_by_role("link", name="old").click()
+    for _ask in range(2):
+        page.get_by_role("button", name="Regenerate").click()
+    expect(page.locator("#token-secret")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("link", name="Go back").click()
+    for _ask in range(2):
+        page.get_by_role("button", name="Delete All").click()
+    expect(page.get_by_text("You have no tokens yet")).to_be_visible()
+
+
+def test_nothing_moves_for_those_who_want_it_still(screen, token):
+    screen.goto(f"/pats/{token.pk}/")
+    screen.get_by_role("button", name="Revoke").click()
+    dialog = screen.get_by_role("dialog")
+    moves = "dialog => getComputedStyle(dialog).animationName"
+    assert dialog.evaluate(moves) == "none"
+    screen.emulate_media(reduced_motion="no-preference")
+    assert dialog.evaluate(moves) == "pat-rise"

@@ -1,0 +1,85 @@
+"""Fixtures for every test; which tests run where is decided in skips.py."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connections
+from hypothesis import HealthCheck, settings
+from rest_framework.test import APIClient
+
+from pat_tokens.models import PersonalAccessToken
+from tests.chromium import browser_type_launch_args
+from tests.factories import ChannelFactory, TokenFactory, UserFactory
+
+__all__ = ["browser_type_launch_args"]  # a fixture
+
+pytest_plugins = ["tests.skips", "tests.site.fixtures", "pytester"]
+
+# No test asserts a time, and a busy machine is not a failure.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("stress", parent=settings.get_profile("default"), max_examples=2000)
+# The same few examples for each of many small changes of the code.
+settings.register_profile("mutants", parent=settings.get_profile("default"), max_examples=30, derandomize=True)
+settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rounds", type=int, default=10, help="of each race, in threads and in processes")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Databases of this process's own: several runs share a machine and its database servers."""
+    for alias in connections:
+        connection = connections[alias]
+        name = f"pat_tokens_test_{os.getpid()}_{alias}"
+        if connection.vendor == "sqlite":
+            # A file and not memory: live servers and threads then wait for locks as they would in a real site.
+            name = str(tmp_path_factory.mktemp(name) / "db.sqlite3")
+        connection.settings_dict["TEST"]["NAME"] = name
+
+
+@pytest.fixture
+def user(db: None) -> Any:
+    """The owner of what a test is about."""
+    return UserFactory(username="owner")
+
+
+@pytest.fixture
+def stranger(db: None) -> Any:
+    """Somebody else."""
+    return UserFactory(username="stranger")
+
+
+@pytest.fixture
+def channel(user: Any) -> Any:
+    """An entity of the owner."""
+    return ChannelFactory(owner=user)
+
+
+@pytest.fixture
+def make_token(user: Any) -> Callable[..., PersonalAccessToken]:
+    """Make a token of the owner with scopes written as `channels:*:read`; `token.secret` is its secret."""
+
+    def make(*scopes: str, **fields: Any) -> PersonalAccessToken:
+        return TokenFactory(**{"user": user, "scopes": [scope.split(":") for scope in scopes], **fields})
+
+    return make
+
+
+@pytest.fixture
+def token(make_token: Callable[..., PersonalAccessToken]) -> PersonalAccessToken:
+    """A token of the owner without scopes."""
+    return make_token(name="deploy")
+
+
+@pytest.fixture
+def client_with() -> Callable[[PersonalAccessToken], APIClient]:
+    """Give an API client that carries a token's secret."""
+
+    def make(token: PersonalAccessToken) -> APIClient:
+        return APIClient(headers={"authorization": f"Bearer {token.secret}"})
+
+    return make

@@ -1,0 +1,45 @@
+"""Talks to an ASGI application as a server does. So does `channels.testing`, but only where Daphne is installed."""
+
+import json
+
+from asgiref.testing import ApplicationCommunicator
+
+PATIENCE = 10  # seconds for what happens at once on an idle machine
+
+
+class WebsocketCommunicator(ApplicationCommunicator):
+    """One WebSocket."""
+
+    def __init__(self, application, path, *, headers=(), extensions=()):
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "query_string": b"",
+            "headers": list(headers),
+            "subprotocols": [],
+            "extensions": {name: {} for name in extensions},
+        }
+        super().__init__(application, scope)
+
+    async def connect(self):
+        """Return True, or the code that the handshake was denied with."""
+        await self.send_input({"type": "websocket.connect"})
+        answer = await self.receive()
+        return True if answer["type"] == "websocket.accept" else answer["code"]
+
+    async def receive(self):
+        """Return the next message of the application."""
+        return await self.receive_output(PATIENCE)
+
+    async def receive_json(self):
+        """Return what the application sent to the client."""
+        return json.loads((await self.receive())["text"])
+
+    async def send_json(self, data):
+        """Send as a client."""
+        await self.send_input({"type": "websocket.receive", "text": json.dumps(data)})
+
+    async def disconnect(self):
+        """Leave as a client, and wait until the application has noticed."""
+        await self.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self.wait(PATIENCE)

@@ -1,0 +1,111 @@
+"""Consumers of a host site, and its application; nothing here checks a scope."""
+
+import asyncio
+
+from channels.auth import AuthMiddlewareStack
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path, re_path
+
+from pat_tokens.contrib.channels.middleware import PersonalAccessTokenMiddleware
+from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+
+SUBSCRIBE = {"GET": Requirement("channels", "subscribe", "pk")}
+connected = []  # consumers that were asked
+gone = []  # the codes that they were told at the end
+
+
+class Consumer(AsyncJsonWebsocketConsumer):
+    async def connect(self):
+        connected.append(type(self).__name__)
+        await self.accept()
+        user, token = self.scope.get("user"), self.scope.get("token")
+        await self.send_json({"user": user and user.get_username(), "token": token and token.name})
+
+    async def receive_json(self, content):
+        await self.send_json(content)
+
+    async def disconnect(self, code):
+        gone.append(code)
+
+
+class Subscriber(Consumer):
+    pat_requirements = SUBSCRIBE
+
+
+class SyncSubscriber(JsonWebsocketConsumer):
+    pat_requirements = SUBSCRIBE
+
+    def connect(self):
+        connected.append(type(self).__name__)
+        self.accept()
+        user, token = self.scope.get("user"), self.scope.get("token")
+        self.send_json({"user": user and user.get_username(), "token": token and token.name})
+
+    def receive_json(self, content):
+        self.send_json(content)
+
+    def disconnect(self, code):
+        gone.append(code)
+
+
+class Foreign(Consumer):
+    """Is declared from outside."""
+
+
+class Undeclared(Consumer):
+    pass
+
+
+class Refusing(Consumer):
+    pat_requirements = {"GET": None}
+
+
+class BySlug(Consumer):
+    pat_requirements = {"GET": Requirement("channels", "subscribe", Lookup(slug="slug"))}
+
+
+class Anything(Consumer):
+    pat_requirements = {"GET": ANY_TOKEN}
+
+
+class Busy(Consumer):
+    """Is at work when its token ends, and goes on sending."""
+
+    pat_requirements = {"GET": ANY_TOKEN}
+
+    async def receive_json(self, content):
+        await asyncio.sleep(1)
+        await self.send_json("too late")
+
+
+class Closing(Consumer):
+    pat_requirements = {"GET": ANY_TOKEN}
+
+    async def receive_json(self, content):
+        await self.close(4000)
+
+
+async def plain_application(scope, receive, send):
+    await receive()
+    connected.append("plain")
+    await send({"type": "websocket.accept"})
+
+
+routes = [
+    path("ws/channels/<int:pk>/", Subscriber.as_asgi()),
+    path("ws/sync/<int:pk>/", SyncSubscriber.as_asgi()),
+    path("ws/foreign/<int:pk>/", Foreign.as_asgi()),
+    re_path(r"^ws/nested/(?P<pk>\d+)/", URLRouter([path("deeper/", Subscriber.as_asgi())])),
+    path("ws/undeclared/<int:pk>/", Undeclared.as_asgi()),
+    path("ws/refusing/<int:pk>/", Refusing.as_asgi()),
+    path("ws/by-slug/<slug:slug>/", BySlug.as_asgi()),
+    path("ws/anything/", Anything.as_asgi()),
+    path("ws/busy/", Busy.as_asgi()),
+    path("ws/closing/", Closing.as_asgi()),
+    path("ws/plain/", plain_application),
+]
+websockets = PersonalAccessTokenMiddleware(URLRouter(routes))
+inside = AuthMiddlewareStack(PersonalAccessTokenMiddleware(URLRouter(routes)))
+outside = PersonalAccessTokenMiddleware(AuthMiddlewareStack(URLRouter(routes)))
+application = ProtocolTypeRouter({"websocket": websockets})

@@ -1,0 +1,355 @@
+import asyncio
+import json
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect
+
+from pat_tokens import crypto, services, signals, watching
+from pat_tokens.contrib.channels.middleware import ConsumerGuard, PersonalAccessTokenMiddleware
+from pat_tokens.requirements import declare_view
+from tests.contrib.channels import consumers
+from tests.contrib.channels.communicator import PATIENCE, WebsocketCommunicator
+from tests.factories import ChannelFactory, DeviceFactory, UserFactory
+from tests.plain_client import expire
+
+# What runs in other threads sees only what is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KINDS = ["channels", "sync", "foreign", "nested"]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """Begin with nothing connected, nothing declared from outside but one, and eyes wide open."""
+    from pat_tokens.requirements import _declared
+
+    monkeypatch.setattr(_declared, "by_view", {})
+    declare_view("tests.contrib.channels.consumers.Foreign", consumers.SUBSCRIBE)
+    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+    consumers.connected.clear()
+    consumers.gone.clear()
+
+
+def path_of(kind, pk):
+    return f"/ws/{kind}/{pk}/" + ("deeper/" if kind == "nested" else "")
+
+
+def headers_with(secret):
+    return [] if secret is None else [(b"authorization", f"Bearer {secret}".encode("latin-1"))]
+
+
+@asynccontextmanager
+async def socket(path, secret=None, *, headers=(), app=consumers.websockets):
+    """Connect, and give what the server said to the handshake."""
+    communicator = WebsocketCommunicator(app, path, headers=[*headers_with(secret), *headers])
+    result = await communicator.connect()
+    try:
+        yield communicator, result
+    finally:
+        if result is True:
+            await communicator.disconnect()
+
+
+def shake(path, secret=None, **options):
+    """Return True for a connection, or the code that the handshake was denied with."""
+
+    @async_to_sync
+    async def run():
+        async with socket(path, secret, **options) as (_communicator, result):
+            return result
+
+    return run()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_does_exactly_what_its_scopes_say(make_token, user, kind):
+    channel, neighbour, device = ChannelFactory(owner=user), ChannelFactory(owner=user), DeviceFactory(owner=user)
+    for scope, result in {
+        f"channels:{channel.pk}:subscribe": True,
+        "channels:*:subscribe": True,
+        f"channels:{neighbour.pk}:subscribe": 4403,
+        f"channels:{channel.pk}:read": 4403,
+        f"devices:{device.pk}:read": 4403,
+        "": 4403,
+    }.items():
+        consumers.connected.clear()
+        token = make_token(*scope.split())
+        assert shake(path_of(kind, channel.pk), token.secret) == result, scope
+        assert len(consumers.connected) == (result is True)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "undeclared", "refusing"])
+def test_dead_and_strange_secrets(make_token, channel, kind):
+    expired, revoked = make_token("channels:*:subscribe"), make_token("channels:*:subscribe")
+    expire(expired)
+    services.revoke_token(revoked)
+    for secret in (expired.secret, revoked.secret, "pat_garbage", "pat_", "pat_\0", "pat_é", crypto.make_secret("pat")):
+        assert shake(path_of(kind, channel.pk), secret) == 4401
+    twice = headers_with(make_token("channels:*:subscribe").secret)
+    assert shake(path_of(kind, channel.pk), revoked.secret, headers=twice) == 4401
+    assert not consumers.connected
+
+
+def test_superusers_are_bound_by_scopes(make_token, channel):
+    token = make_token(user=UserFactory(is_superuser=True))
+    assert shake(path_of("channels", channel.pk), token.secret) == 4403
+
+
+@pytest.mark.parametrize("path", ["/ws/undeclared/1/", "/ws/refusing/1/", "/ws/plain/"])
+def test_no_token_gets_to_a_consumer_that_did_not_ask_for_it(make_token, path):
+    token = make_token("channels:*:subscribe")
+    assert shake(path, token.secret) == 4403
+    assert not consumers.connected
+    assert shake(path) is True
+
+
+@pytest.mark.parametrize("header", [None, b"Basic dXNlcjpwYXNz", b"Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", b"Token \xff"])
+def test_a_handshake_without_our_token_passes_untouched(channel, header, django_assert_num_queries):
+    headers = [] if header is None else [(b"authorization", header)]
+    for kind in (*KINDS, "undeclared"):
+        with django_assert_num_queries(0):
+            assert shake(path_of(kind, channel.pk), headers=headers) is True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("app", [consumers.websockets, consumers.inside, consumers.outside, consumers.application])
+def test_the_consumer_knows_owner_and_token(make_token, channel, kind, app):
+    token = make_token("channels:*:subscribe")
+
+    @async_to_sync
+    async def run():
+        async with socket(path_of(kind, channel.pk), token.secret, app=app) as (communicator, _result):
+            assert await communicator.receive_json() == {"user": "owner", "token": token.name}
+            await communicator.send_json({"hello": 1})
+            assert await communicator.receive_json() == {"hello": 1}
+
+    run()
+    assert consumers.gone == [1000]
+
+
+def test_finds_an_entity_by_slug(make_token, user):
+    mine, _other = ChannelFactory(owner=user, slug="mine"), ChannelFactory(owner=user, slug="other")
+    secret = make_token(f"channels:{mine.pk}:subscribe").secret
+    assert [shake(f"/ws/by-slug/{slug}/", secret) for slug in ("mine", "other", "none")] == [True, 4403, 4403]
+
+
+@pytest.mark.parametrize("guard", [PersonalAccessTokenMiddleware, ConsumerGuard])
+def test_may_go_around_one_consumer(token, guard):
+    assert shake("/", token.secret, app=guard(consumers.Anything.as_asgi())) is True
+    assert shake("/", token.secret, app=guard(consumers.Undeclared.as_asgi())) == 4403
+    assert shake("/", token.secret, app=PersonalAccessTokenMiddleware(guard(consumers.Anything.as_asgi()))) is True
+
+
+def test_leaves_the_sites_own_router_as_it_is(token):
+    assert not any(isinstance(route.callback, ConsumerGuard) for route in consumers.routes)
+
+
+class TestDenial:
+    """Where the server can answer a handshake, the answer is that of a request."""
+
+    @async_to_sync
+    async def ask(self, path, secret):
+        communicator = WebsocketCommunicator(
+            consumers.websockets, path, headers=headers_with(secret), extensions=["websocket.http.response"]
+        )
+        await communicator.send_input({"type": "websocket.connect"})
+        start, body = [await communicator.receive() for _ in range(2)]
+        assert (start["type"], body["type"]) == ("websocket.http.response.start", "websocket.http.response.body")
+        return start["status"], dict(start["headers"]), json.loads(body["body"])
+
+    def test_401(self, channel):
+        status, headers, body = self.ask(path_of("channels", channel.pk), "pat_garbage")
+        assert (status, body["code"]) == (401, "invalid_token")
+        assert b'error="invalid_token"' in headers[b"www-authenticate"]
+        assert headers[b"content-type"] == b"application/json"
+
+    def test_403(self, token, channel):
+        status, headers, body = self.ask(path_of("channels", channel.pk), token.secret)
+        missing = {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "subscribe"}
+        assert (status, body["code"], body["missing"]) == (403, "insufficient_scope", [missing])
+        assert f'scope="channels:{channel.pk}:subscribe"'.encode() in headers[b"www-authenticate"]
+        assert self.ask("/ws/undeclared/1/", token.secret)[2]["code"] == "scope_not_declared"
+
+
+ENDS = {
+    "revoked": services.revoke_token,
+    "regenerated": services.regenerate_token,
+    "deleted": services.delete_token,
+    "expired": expire,
+    "without its scope": services.delete_scopes,
+    "owner inactive": lambda token: type(token.user).objects.filter(pk=token.user_id).update(is_active=False),
+}
+
+
+class TestTheEnd:
+    """A socket is closed within seconds of its token's end."""
+
+    @pytest.mark.parametrize("kind", ["channels", "sync"])
+    @pytest.mark.parametrize("how", ENDS)
+    def test_closes_the_socket(self, make_token, channel, kind, how):
+        token, other = make_token("channels:*:subscribe"), make_token("channels:*:subscribe", user=UserFactory())
+
+        @async_to_sync
+        async def run():
+            path = path_of(kind, channel.pk)
+            async with (
+                socket(path, other.secret) as (others, _result),
+                socket(path, token.secret) as (communicator, _result),
+            ):
+                await others.receive_json()
+                await communicator.receive_json()
+                await sync_to_async(ENDS[how])(token)
+                message = await communicator.receive()
+                assert message == {"type": "websocket.close", "code": 4401, "reason": "invalid_token"}
+                await communicator.wait(PATIENCE)
+                assert consumers.gone == [4401]
+                await others.send_json("still here")
+                assert await others.receive_json() == "still here"
+
+        run()
+
+    def test_does_not_wait_for_a_busy_consumer(self, token):
+        @async_to_sync
+        async def run():
+            async with socket("/ws/busy/", token.secret) as (communicator, _result):
+                await communicator.receive_json()
+                await communicator.send_json("work")
+                await sync_to_async(services.revoke_token)(token)
+                assert (await communicator.receive())["type"] == "websocket.close"
+                assert not consumers.gone
+                await communicator.wait(PATIENCE)
+                assert await communicator.receive_nothing()
+                assert consumers.gone == [4401]
+
+        run()
+
+    def test_an_end_by_the_consumer_is_the_only_one(self, token):
+        @async_to_sync
+        async def run():
+            async with socket("/ws/closing/", token.secret) as (communicator, _result):
+                await communicator.receive_json()
+                await communicator.send_json("bye")
+                assert (await communicator.receive())["code"] == 4000
+                await sync_to_async(services.revoke_token)(token)
+                await asyncio.sleep(watching.INTERVAL * 4)
+                assert await communicator.receive_nothing()
+
+        run()
+
+    def test_nothing_is_watched_afterwards(self, token):
+        @async_to_sync
+        async def run():
+            async with socket("/ws/anything/", token.secret):
+                watcher = watching._watchers[asyncio.get_running_loop()]
+                assert len(watcher.watches) == 1
+            assert (watcher.watches, watcher.task) == (set(), None)
+
+        run()
+
+    def test_nobody_watches_where_there_is_no_token(self):
+        @async_to_sync
+        async def run():
+            async with socket("/ws/anything/"):
+                assert asyncio.get_running_loop() not in watching._watchers
+
+        run()
+
+
+def test_reads_once(make_token, channel, monkeypatch):
+    monkeypatch.setattr(watching, "INTERVAL", 1000)
+    token = make_token("channels:*:subscribe")
+    shake(path_of("channels", channel.pk), token.secret)
+    for path, answer in [(path_of("channels", channel.pk), True), ("/ws/undeclared/1/", 4403)]:
+        with CaptureQueriesContext(connection) as queries:
+            assert shake(path, token.secret) == answer
+        # A handshake may open a connection, and on MariaDB Django greets it with a SET of its own.
+        assert [query["sql"].split()[0] for query in queries if not query["sql"].startswith("SET ")] == ["SELECT"]
+
+
+def test_records_use_and_asks_the_sites_hooks(make_token, channel, settings):
+    heard = []
+
+    def listen(signal, **facts):
+        heard.append((facts.get("reason", "authenticated"), facts["request"].path))
+
+    signals.token_authenticated.connect(listen)
+    signals.token_refused.connect(listen)
+    token = make_token("channels:*:subscribe")
+    path = path_of("channels", channel.pk)
+    agent = [(b"user-agent", b"a client")]
+    shake(path, token.secret, headers=agent)
+    token.refresh_from_db()
+    assert token.last_used_agent == "a client"
+    assert shake("/ws/undeclared/1/", token.secret) == 4403
+    settings.PAT_TOKENS_REFUSE = lambda token, request: request.META["HTTP_USER_AGENT"] == "a client"
+    assert shake(path, token.secret, headers=agent) == 4401
+    assert heard == [("authenticated", path), ("scope_not_declared", "/ws/undeclared/1/"), ("refused", path)]
+    signals.token_authenticated.disconnect(listen)
+    signals.token_refused.disconnect(listen)
+
+
+def test_what_is_no_websocket_passes_untouched(token):
+    async def http(scope, receive, send):
+        await send({"scope": scope})
+
+    @async_to_sync
+    async def run():
+        scope = {"type": "http", "path": "/", "headers": headers_with("pat_garbage")}
+        communicator = ApplicationCommunicator(PersonalAccessTokenMiddleware(http), scope)
+        assert await communicator.receive_output(PATIENCE) == {"scope": scope}
+        await communicator.wait(PATIENCE)
+
+    run()
+
+
+class TestServer:
+    """The same through a real server and a real client."""
+
+    @pytest.fixture
+    def address(self):
+        config = uvicorn.Config(
+            consumers.application, host="127.0.0.1", port=0, ws="websockets-sansio", lifespan="off", log_config=None
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                threading.Event().wait(0.01)
+            yield f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+    def test_from_handshake_to_end(self, address, make_token, channel, user):
+        token = make_token(f"channels:{channel.pk}:subscribe")
+        headers = {"Authorization": f"Bearer {token.secret}"}
+        url = address + path_of("channels", channel.pk)
+        with connect(url, additional_headers=headers, open_timeout=PATIENCE) as client:
+            assert json.loads(client.recv(PATIENCE)) == {"user": "owner", "token": token.name}
+            services.revoke_token(token)
+            with pytest.raises(ConnectionClosedError) as closed:
+                client.recv(PATIENCE)
+        assert closed.value.rcvd.code == 4401
+        with pytest.raises(InvalidStatus) as denied, connect(url, additional_headers=headers):
+            raise AssertionError
+        assert denied.value.response.status_code == 401
+        assert json.loads(denied.value.response.body)["detail"].startswith("The token was revoked.")
+
+    def test_a_missing_scope(self, address, token, channel):
+        url = address + path_of("channels", channel.pk)
+        headers = {"Authorization": f"Bearer {token.secret}"}
+        with pytest.raises(InvalidStatus) as denied, connect(url, additional_headers=headers):
+            raise AssertionError
+        assert denied.value.response.status_code == 403
+        assert json.loads(denied.value.response.body)["code"] == "insufficient_scope"
+        assert "insufficient_scope" in denied.value.response.headers["WWW-Authenticate"]

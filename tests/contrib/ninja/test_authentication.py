@@ -1,0 +1,212 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from ninja import NinjaAPI
+from ninja.errors import HttpError
+from ninja.operation import PathView
+
+from pat_tokens import crypto, services, signals
+from pat_tokens.contrib.ninja import exceptions
+from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.ninja.exceptions import TokenRefused
+from pat_tokens.requirements import declare_url
+from tests.contrib.ninja import api as site
+from tests.factories import ChannelFactory, DeviceFactory, UserFactory
+from tests.plain_client import GET_TABLE, OURS, POST_TABLE, SERVERS, Asker, expire
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.contrib.ninja.api")]
+KINDS = ["sync", "async", "mixed", "foreign"]
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch):
+    """Declare one operation from outside, and begin with none called."""
+    from pat_tokens.requirements import _declared
+
+    monkeypatch.setattr(_declared, "by_url_name", {})
+    declare_url("ninja-host:foreign", {"GET": site.READ, "POST": site.PUBLISH})
+    site.calls.clear()
+    return site.calls
+
+
+@pytest.fixture(params=["alone", "with the middleware"])
+def installed(request, settings):
+    """The site, with and without the middleware, which leaves these views alone."""
+    if request.param != "alone":
+        settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+
+
+@pytest.fixture(params=SERVERS)
+def ask(request):
+    """Make a client of each kind of server."""
+    return lambda *args, **kwargs: Asker(request.param, *args, **kwargs)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_does_exactly_what_its_scopes_say(ask, make_token, user, kind, method, calls):
+    entities = ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
+    for text, status in (POST_TABLE if method == "POST" else GET_TABLE).items():
+        token = make_token(*text.format(*entities).split())
+        calls.clear()
+        response = ask(token.secret)(f"/{kind}/{entities[0]}", method)
+        assert response.status_code == status, (kind, method, text)
+        assert len(calls) == (status == 200)
+        if status == 200:
+            assert response.json() == {"user": "owner", "auth": token.name}
+        else:
+            operation = "publish" if method == "POST" else "read"
+            missing = {"entity_type": "channels", "entity_id": str(entities[0]), "operation": operation}
+            assert response.json()["code"] == "insufficient_scope"
+            assert response.json()["missing"] == [missing]
+            assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
+            assert "Authorization" in response["Vary"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "undeclared"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_dead_and_strange_secrets(ask, make_token, user, channel, kind, method, calls):
+    expired, revoked = (make_token("channels:*:read", "channels:*:publish") for _ in range(2))
+    expire(expired)
+    services.revoke_token(revoked)
+    for secret in (expired.secret, revoked.secret, "pat_garbage", "pat_", "pat_\0", crypto.make_secret("pat")):
+        asker = ask(secret)
+        asker.client.force_login(user)  # a bad token never falls through to a session
+        response = asker(f"/{kind}/{channel.pk}", method)
+        assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
+        assert 'error="invalid_token"' in response["WWW-Authenticate"]
+    assert not calls
+
+
+def test_superusers_are_bound_by_scopes(ask, make_token, channel):
+    token = make_token(user=UserFactory(is_superuser=True))
+    assert ask(token.secret)(f"/sync/{channel.pk}").status_code == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_operation_that_declares_nothing_lets_no_token_in(ask, make_token, method, calls):
+    response = ask(make_token("channels:*:read").secret)("/undeclared/1", method)
+    assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
+    assert not calls
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("kind", [*KINDS, "undeclared"])
+def test_a_request_without_our_token_is_for_the_next_class(ask, user, channel, kind):
+    for header in ({}, {"authorization": "Basic dXNlcjpwYXNz"}, {"authorization": "Bearer eyJ0eXAi.e30.x"}):
+        asker = ask(**header)
+        assert asker(f"/{kind}/{channel.pk}").status_code == 401
+        asker.client.force_login(user)
+        assert asker(f"/{kind}/{channel.pk}").json()["user"] == "owner"
+    assert ask()("/open").status_code == 200
+
+
+def test_a_key_is_compared_as_a_key(ask, make_token, user):
+    channel = ChannelFactory(owner=user)
+    asker = ask(make_token(f"channels:{channel.pk}:read").secret)
+    assert asker(f"/text/{channel.pk}").status_code == 200
+    assert asker(f"/text/0{channel.pk}").status_code == 200
+    assert asker("/text/x").status_code == 403
+
+
+def test_finds_an_entity_by_slug(ask, make_token, user):
+    mine, _other = ChannelFactory(owner=user, slug="mine"), ChannelFactory(owner=user, slug="other")
+    asker = ask(make_token(f"channels:{mine.pk}:read").secret)
+    assert [asker(f"/by-slug/{slug}").status_code for slug in ("mine", "other", "none")] == [200, 403, 403]
+
+
+def test_a_requirement_of_a_router_is_that_of_its_operations(ask, make_token, channel):
+    assert ask(make_token(f"channels:{channel.pk}:read").secret)(f"/router/{channel.pk}").status_code == 200
+    assert ask(make_token(f"channels:{channel.pk}:update").secret)(f"/router/{channel.pk}").status_code == 403
+
+
+def test_what_is_declared_for_the_url_wins(ask, make_token, channel):
+    declare_url("ninja-host:read", {"GET": None})
+    assert ask(make_token("channels:*:read").secret)(f"/sync/{channel.pk}").json()["code"] == "scope_not_declared"
+
+
+def test_lists(ask, make_token, user):
+    first, _second = ChannelFactory(owner=user, name="a"), ChannelFactory(owner=user, name="b")
+    some, everything = make_token(f"channels:{first.pk}:list"), make_token("channels:*:list")
+    for path in ("/limited", "/async-limited"):
+        assert ask(some.secret)(path).json() == ["a"]
+        assert ask(everything.secret)(path).json() == ["a", "b"]
+    for path in ("/unlimited", "/limits-too-late"):
+        response = ask(some.secret)(path)
+        assert response.status_code == 403
+        assert response.json()["missing"] == [{"entity_type": "channels", "entity_id": "*", "operation": "list"}]
+        assert ask(everything.secret)(path).json() == ["a", "b"]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("server", SERVERS)
+def test_reads_once(make_token, channel, kind, server, django_assert_num_queries):
+    asker = Asker(server, make_token("channels:*:read").secret)
+    asker(f"/{kind}/{channel.pk}")
+    with django_assert_num_queries(1):
+        assert asker(f"/{kind}/{channel.pk}").status_code == 200
+    with django_assert_num_queries(1):
+        assert asker(f"/{kind}/{channel.pk}", "POST").status_code == 403
+
+
+def test_the_site_hears_of_each_answer_and_may_refuse(ask, make_token, channel, settings):
+    heard = []
+
+    def listen(signal, **facts):
+        heard.append((facts.get("reason", "authenticated"), facts["request"].path))
+
+    signals.token_authenticated.connect(listen)
+    signals.token_refused.connect(listen)
+    token = make_token("channels:*:read")
+    path = f"/sync/{channel.pk}"
+    ask(token.secret)(path)
+    ask(token.secret)(path, "POST")
+    settings.PAT_TOKENS_REFUSE = lambda token, request: f"not at {request.path}"
+    assert ask(token.secret)(path).json()["detail"] == f"not at {path}"
+    assert heard == [("authenticated", path), ("insufficient_scope", path), ("refused", path)]
+    signals.token_authenticated.disconnect(listen)
+    signals.token_refused.disconnect(listen)
+
+
+def test_a_handler_of_the_sites_own_stays(ask, token, monkeypatch):
+    handlers = dict(site.api._exception_handlers)
+    handlers[TokenRefused] = lambda request, refused: site.api.create_response(request, refused.error.code, status=418)
+    monkeypatch.setattr(site.api, "_exception_handlers", handlers)
+    response = ask(token.secret)("/undeclared/1")
+    assert (response.status_code, response.json()) == (418, "scope_not_declared")
+
+
+def test_an_api_that_cannot_be_found_answers_as_ninja_does(ask, token, monkeypatch):
+    handlers = {key: value for key, value in site.api._exception_handlers.items() if key is not TokenRefused}
+    monkeypatch.setattr(site.api, "_exception_handlers", handlers)
+    monkeypatch.setattr(exceptions, "_find_api", lambda request: None)
+    response = ask(token.secret)("/undeclared/1")
+    assert (response.status_code, list(response.json())) == (403, ["detail"])
+    assert issubclass(TokenRefused, HttpError)
+
+
+def test_is_in_the_schema():
+    schema = site.api.get_openapi_schema(path_prefix="/")
+    scheme = schema["components"]["securitySchemes"]["PersonalAccessTokenAuthentication"]
+    assert scheme == {"type": "http", "scheme": "bearer"}
+
+
+@pytest.mark.parametrize("wrong", ["channels:*:read", {"GET": site.READ}, [site.READ]])
+def test_what_is_no_requirement_is_an_error(wrong):
+    with pytest.raises(ImproperlyConfigured):
+        PersonalAccessTokenAuthentication(wrong)
+
+
+def test_finds_the_api_where_older_versions_keep_it(rf):
+    api = NinjaAPI(urls_namespace="older")
+    api.get("/")(lambda request: None)
+    pattern = next(one for one in api.urls[0] if one.name not in ("openapi-json", "openapi-view", "api-root"))
+    holder = next(cell.cell_contents for cell in pattern.callback.__closure__)
+    request = rf.get("/")
+    assert exceptions._find_api(request) is None
+    request.resolver_match = type("Match", (), {"func": staticmethod(holder._sync_view)})
+    assert exceptions._find_api(request) is api
+    assert isinstance(holder, PathView)
+    request.resolver_match = type("Match", (), {"func": staticmethod(lambda request: None)})
+    assert exceptions._find_api(request) is None

@@ -1,0 +1,72 @@
+import pytest
+
+from pat_tokens.models import Scope
+from tests.factories import ChannelFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_does_exactly_what_its_scopes_say(make_token, client_with, user, channel):
+    other = ChannelFactory(owner=user)
+    client = client_with(make_token(f"channels:{channel.pk}:publish"))
+    assert client.post(f"/api/channels/{channel.pk}/publish/").status_code == 200
+    for method, path in [
+        ("post", f"/api/channels/{other.pk}/publish/"),
+        ("get", f"/api/channels/{channel.pk}/"),
+        ("get", "/api/channels/"),
+        ("post", "/api/channels/"),
+        ("delete", f"/api/channels/{channel.pk}/"),
+        ("get", "/api/devices/"),
+    ]:
+        answer = getattr(client, method)(path)
+        assert answer.status_code == 403, path
+        assert answer.data["code"] == "insufficient_scope"
+        assert "insufficient_scope" in answer["WWW-Authenticate"]
+
+
+def test_names_the_missing_scope(make_token, client_with, channel):
+    answer = client_with(make_token()).post(f"/api/channels/{channel.pk}/publish/")
+    missing = {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "publish"}
+    assert answer.json() == {
+        "detail": f"The token lacks the scope channels:{channel.pk}:publish.",
+        "code": "insufficient_scope",
+        "missing": [missing],
+    }
+    assert f'scope="channels:{channel.pk}:publish"' in answer["WWW-Authenticate"]
+
+
+def test_refuses_a_view_that_declares_nothing(make_token, client_with):
+    answer = client_with(make_token("channels:*:read")).get("/api/undeclared/")
+    assert answer.status_code == 403
+    assert answer.data["code"] == "scope_not_declared"
+
+
+def test_filters_a_list_to_the_ids_of_the_scopes(make_token, client_with, user, channel):
+    ChannelFactory(owner=user)
+    answer = client_with(make_token(f"channels:{channel.pk}:list")).get("/api/channels/")
+    assert [row["id"] for row in answer.data] == [channel.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reads_once_and_writes_once_a_minute(make_token, client_with, django_assert_num_queries):
+    client = client_with(make_token())
+    with django_assert_num_queries(2):
+        assert client.get("/api/anything/").status_code == 200
+    with django_assert_num_queries(1):
+        assert client.get("/api/anything/").status_code == 200
+
+
+def test_finds_an_entity_by_slug(make_token, client_with, user):
+    mine = ChannelFactory(owner=user, slug="mine")
+    ChannelFactory(owner=user, slug="other")
+    client = client_with(make_token(f"channels:{mine.pk}:read"))
+    assert client.get("/api/by-slug/mine/").status_code == 200
+    assert client.get("/api/by-slug/other/").status_code == 403
+    assert client.get("/api/by-slug/none/").status_code == 403
+
+
+@pytest.mark.parametrize("spelling", ["0{}", " {}", "{} ", "+{}", "{}.0", "0_{}"])
+def test_a_list_knows_no_other_spelling_of_an_id(token, client_with, channel, spelling):
+    """No service writes such a row; the key field would read the entity's id in it."""
+    Scope.objects.create(token=token, entity_type="channels", entity_id=spelling.format(channel.pk), operation="list")
+    assert client_with(token).get("/api/channels/").data == []

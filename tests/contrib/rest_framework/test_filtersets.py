@@ -1,0 +1,250 @@
+"""`GET /api/pats/`: filters, order and pages."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pat_tokens import services
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.querysets import SORTABLE
+from tests.contrib.rest_framework.management import PATS
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def names(client):
+    """Ask for the names of the tokens that a query finds, in order."""
+
+    def names(**query):
+        answer = client.get(PATS, query)
+        assert answer.status_code == 200, answer.content
+        return [token["name"] for token in answer.json()["results"]]
+
+    return names
+
+
+@pytest.fixture
+def set_moments():
+    """Set the columns of a token that no door can set."""
+
+    def set_moments(token, **fields):
+        PersonalAccessToken.objects.filter(pk=token.pk).update(**fields)
+
+    return set_moments
+
+
+@pytest.fixture
+def dead(make_token, set_moments):
+    """An expired, a revoked, and an expired and revoked token, beside an active one."""
+    make_token(name="active")
+    revoked, expired, both = make_token(name="revoked"), make_token(name="expired"), make_token(name="both")
+    for token in (revoked, both):
+        services.revoke_token(token)
+    for token in (expired, both):
+        set_moments(token, issued_at=NOW - timedelta(days=9), expires_at=NOW - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        ("active", {"active"}),
+        ("expired", {"expired"}),
+        ("revoked", {"revoked", "both"}),
+        ("", {"active", "expired", "revoked", "both"}),
+        (None, {"active", "expired", "revoked", "both"}),
+    ],
+)
+def test_status(names, dead, status, found):
+    assert set(names() if status is None else names(status=status)) == found
+
+
+def test_the_status_of_each_is_the_one_that_finds_it(client, dead):
+    for status in ("active", "expired", "revoked"):
+        found = client.get(PATS, {"status": status}).json()["results"]
+        assert {token["status"] for token in found} == {status}
+
+
+def test_name_contains(names, make_token):
+    make_token(name="Deploy the site"), make_token(name="backup", description="deploy"), make_token(name="100%_sure")
+    assert names(name="DEPLOY") == ["Deploy the site"]
+    assert names(name="%") == names(name="_") == ["100%_sure"]
+    assert names(name="nothing") == []
+
+
+def test_search_looks_at_name_and_description(names, make_token):
+    make_token(name="one", description="for the Backup"), make_token(name="backup"), make_token(name="other")
+    assert set(names(search="backup")) == {"one", "backup"}
+    assert names(search="nothing") == []
+
+
+def test_entity_type_and_operation_are_of_one_scope(names, make_token, channel):
+    make_token("channels:*:read", "devices:*:list", name="crossed")
+    make_token(f"channels:{channel.pk}:list", name="one")
+    make_token(name="none")
+    assert set(names(entity_type="channels")) == {"crossed", "one"}
+    assert set(names(operation="list")) == {"crossed", "one"}
+    assert names(entity_type="channels", operation="list") == ["one"]
+    assert names(entity_type="devices", operation="read") == []
+    assert names(entity_type="unknown") == names(operation="unknown") == names(entity_type="CHANNELS") == []
+
+
+def test_a_token_with_many_matching_scopes_comes_once(client, make_token, channel):
+    make_token("channels:*:read", "channels:*:list", "channels:*:update")
+    assert client.get(PATS, {"entity_type": "channels"}).json()["count"] == 1
+
+
+def test_expires_before_and_after(names, make_token, settings):
+    settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+    soon, late = NOW + timedelta(days=1), NOW + timedelta(days=9)
+    make_token(name="soon", expires_at=soon), make_token(name="late", expires_at=late)
+    make_token(name="never", duration="never")
+    middle = (NOW + timedelta(days=5)).isoformat()
+    assert names(expires_before=middle) == ["soon"]
+    assert names(expires_after=middle) == ["late"]
+    assert names(expires_after=soon.isoformat(), expires_before=late.isoformat()) == []
+    assert names(expires_after=soon.replace(microsecond=0).isoformat()) == ["late"]
+
+
+def test_a_moment_can_be_written_in_any_zone_or_as_a_day(names, make_token):
+    make_token(name="soon", expires_at=NOW + timedelta(days=1))
+    moment = (NOW + timedelta(days=2)).replace(tzinfo=None)
+    for text in (f"{moment.isoformat()}Z", f"{moment.isoformat()}-11:00", moment.isoformat(), str(moment.date())):
+        assert names(expires_before=text) == ["soon"]
+        assert names(expires_after=text) == []
+
+
+def test_last_used_before_and_never_used(names, make_token, set_moments):
+    make_token(name="never")
+    set_moments(make_token(name="old"), last_used_at=NOW - timedelta(days=9))
+    set_moments(make_token(name="new"), last_used_at=NOW)
+    moment = (NOW - timedelta(days=5)).isoformat()
+    assert names(last_used_before=moment) == ["old"]
+    assert names(never_used="true") == names(never_used="1") == ["never"]
+    assert set(names(never_used="false")) == {"old", "new"}
+    assert set(names(never_used="")) == {"old", "new", "never"}
+
+
+def test_filters_together(names, make_token):
+    make_token("channels:*:read", name="deploy one"), make_token("channels:*:read", name="other")
+    make_token(name="deploy two")
+    assert names(name="deploy", entity_type="channels", status="active", never_used="true") == ["deploy one"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"status": "dead"}, "status"),
+        ({"status": "Active"}, "status"),
+        ({"status": "null"}, "status"),
+        ({"status": "a\0b"}, "status"),
+        ({"ordering": "secret"}, "ordering"),
+        ({"ordering": "digest"}, "ordering"),
+        ({"ordering": "user__password"}, "ordering"),
+        ({"ordering": "name,--name"}, "ordering"),
+        ({"ordering": "?"}, "ordering"),
+        ({"expires_before": "soon"}, "expires_before"),
+        ({"expires_before": "iso-8601"}, "expires_before"),
+        ({"expires_after": "2030-13-01"}, "expires_after"),
+        ({"expires_after": "0001-01-01T00:00:00+14:00"}, "expires_after"),
+        ({"expires_before": "9999-12-31T23:59:59-14:00"}, "expires_before"),
+        ({"last_used_before": "2030-01-01T00:00:00 02:00"}, "last_used_before"),
+        ({"last_used_before": "1\0"}, "last_used_before"),
+        ({"never_used": "maybe"}, "never_used"),
+        ({"never_used": "null"}, "never_used"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "x" * 256}, "name"),
+        ({"search": "\0"}, "search"),
+        ({"search": "x" * 60_000}, "search"),
+        ({"entity_type": "\0"}, "entity_type"),
+        ({"operation": "x" * 256}, "operation"),
+        ({"page_size": "0"}, "page_size"),
+        ({"page_size": "-1"}, "page_size"),
+        ({"page_size": "many"}, "page_size"),
+        ({"page_size": "1.5"}, "page_size"),
+        ({"page_size": "١"}, "page_size"),
+        ({"page_size": "²"}, "page_size"),
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_be_is_a_field_error(client, token, query, field):
+    answer = client.get(PATS, query)
+    assert answer.status_code == 400
+    assert list(answer.json()) == [field]
+    assert all(isinstance(message, str) for message in answer.json()[field])
+
+
+def test_the_moments_at_both_ends_of_time(names, token, settings):
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        settings.TIME_ZONE = zone
+        assert names(expires_after="0001-01-02T00:00:00") == names(expires_before="9999-12-30T00:00:00") == ["deploy"]
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "2", "abc", "9" * 5000, "1.5", "\0", "²"])
+def test_a_page_that_is_none_is_not_found(client, token, page):
+    answer = client.get(PATS, {"page": page})
+    assert answer.status_code == 404
+    assert list(answer.json()) == ["detail"]
+
+
+def test_a_page_has_at_most_100_rows(client, make_token, settings):
+    settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 200
+    for _ in range(101):
+        make_token()
+    for size, rows in ((None, 20), ("100", 100), ("101", 100), ("0101", 100), ("9" * 5000, 100), ("7", 7), ("007", 7)):
+        found = client.get(PATS, {"page_size": size} if size else {}).json()
+        assert (found["count"], len(found["results"])) == (101, rows)
+
+
+def test_an_unknown_filter_is_ignored(names, token):
+    assert names(colour="red") == ["deploy"]
+
+
+def sort_key(token, field):
+    value = getattr(token, field)
+    if field in ("name", "description"):
+        return value.lower()
+    if value is None:
+        return datetime.min.replace(tzinfo=UTC) if field == "last_used_at" else datetime.max.replace(tzinfo=UTC)
+    return value
+
+
+@pytest.mark.parametrize("minus", ["", "-"])
+@pytest.mark.parametrize("field", ["name", "description", "issued_at", "expires_at", "last_used_at"])
+def test_ordering(names, make_token, set_moments, settings, field, minus):
+    settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+    for number, name in enumerate(["b", "A", "c", "D", "e"]):
+        duration = "never" if number == 2 else f"{9 - number}d"
+        token = make_token(name=name, description="zYxWv"[number], duration=duration)
+        issued_at = NOW - timedelta(hours=(number * 7) % 5)
+        set_moments(token, issued_at=issued_at, last_used_at=None if number in (1, 3) else NOW - timedelta(days=number))
+    tokens = list(PersonalAccessToken.objects.order_by("-issued_at"))
+    expected = sorted(tokens, key=lambda token: sort_key(token, field), reverse=bool(minus))
+    if minus:  # equals stay newest first
+        expected.sort(key=lambda token: -tokens.index(token), reverse=True)
+        expected.sort(key=lambda token: sort_key(token, field), reverse=True)
+    assert names(ordering=minus + field) == [token.name for token in expected]
+
+
+def test_ordering_by_several_fields(names, make_token):
+    for name, description in (("a", "x"), ("b", "y"), ("c", "x")):
+        make_token(name=name, description=description)
+    assert names(ordering="description,-name") == ["c", "a", "b"]
+    assert names(ordering="-description,name") == ["b", "a", "c"]
+    assert names(ordering="") == names(ordering="-issued_at") == ["c", "b", "a"]
+
+
+def test_ordering_by_a_field_again_and_again(names, make_token):
+    make_token(name="a"), make_token(name="b")
+    assert names(ordering=",".join(["name", "-name"] * 1500)) == ["a", "b"]
+
+
+def test_equals_have_one_order_over_all_pages(client, make_token, set_moments):
+    for _ in range(7):
+        set_moments(make_token(), issued_at=NOW, expires_at=NOW + timedelta(days=1))
+    for ordering in SORTABLE:
+        pages = [client.get(PATS, {"ordering": ordering, "page_size": 2, "page": page}) for page in range(1, 5)]
+        ids = [token["id"] for page in pages for token in page.json()["results"]]
+        assert len(set(ids)) == 7

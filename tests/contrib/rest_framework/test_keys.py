@@ -1,0 +1,207 @@
+"""Keys of every kind and in every spelling: out of range, inherited, with odd characters, by the thousand."""
+
+import unicodedata
+from urllib.parse import quote
+
+import pytest
+from django.db import connection
+
+from pat_tokens.entities import registry
+from pat_tokens.models import Scope
+from pat_tokens.services import create_token
+from tests.factories import DeviceFactory, PageFactory
+from tests.models import Channel, Page
+
+pytestmark = pytest.mark.django_db
+
+TOO_LARGE = [2**31, 2**63, 10**30, 10**300]
+NUMBERS = ["channels", "projects", "by-slug", "thermometers", "probes", "badges", "badges-by-id", "archive"]
+ODD = [
+    "with space",
+    "per%cent",
+    "%2F",
+    "100%25",
+    "a/b",
+    "semi;colon",
+    "plus+plus",
+    "que?ry",
+    "hash#tag",
+    'quo"te',
+    "colon:read",
+    "pages:*:read",
+    "**",
+    "ünï",
+    "日本",
+    "🦆",
+    "\u202etfel",
+    "tab\t",
+    "..",
+    "a.json",
+    "-1",
+    "x" * 100,
+]
+
+
+@pytest.fixture
+def ask(client_with):
+    def ask(token, path, method="get", **kwargs):
+        return getattr(client_with(token), method)(path, **kwargs)
+
+    return ask
+
+
+@pytest.mark.parametrize("number", TOO_LARGE, ids=lambda number: f"{len(str(number))} digits")
+class TestOutOfRange:
+    @pytest.mark.parametrize("prefix", NUMBERS)
+    def test_in_a_url(self, site, ask, make_token, prefix, number):
+        kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
+        path = f"/{prefix}/{number}/"
+        assert ask(make_token(), path).status_code == 403
+        if prefix not in ("thermometers", "probes", "badges", "badges-by-id"):
+            # There Django itself fails on it in SQLite, whoever asks.
+            assert ask(make_token(f"{kind}:*:read"), path).status_code == 404
+
+    def test_in_a_url_that_names_a_relation(self, site, ask, make_token, number):
+        path = f"/generic/tasks-by-key/{number}/one/"
+        assert ask(make_token(f"tasks:{site.task.pk}:read"), path).status_code == 403
+        assert ask(make_token("tasks:*:read"), path).status_code == 404
+
+    @pytest.mark.parametrize("kind", ["channels", "thermometers", "probes", "badges"])
+    def test_nobody_can_pick_it(self, site, user, kind, number):
+        entity_type = registry.get(kind)
+        assert entity_type.get_visible(user, [str(number)]) == {}
+        assert list(entity_type.find(user, str(number))) == []
+
+    @pytest.mark.parametrize("kind", ["channels", "thermometers", "probes", "badges"])
+    def test_in_the_scopes_of_a_list(self, site, ask, token, kind, number):
+        if len(str(number)) < 255:
+            Scope.objects.create(token=token, entity_type=kind, entity_id=str(number), operation="list")
+            answer = ask(token, f"/{kind}/")
+            assert (answer.status_code, answer.json()) == (200, [])
+
+
+@pytest.mark.parametrize("prefix", NUMBERS)
+@pytest.mark.parametrize("text", ["-1", "0", "0x10", "1e3", "1_0", "¼", "None", "null", "%00", "%20", "%FF", "*"])
+def test_what_is_no_key(site, ask, make_token, prefix, text):
+    kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
+    token = make_token(*[f"{kind}:{getattr(site, name).pk}:read" for name in _rows_of(kind)])
+    assert ask(token, f"/{prefix}/{text}/").status_code in (403, 404)  # some are no URL of the site
+
+
+def _rows_of(kind):
+    name = {"archive": "archived"}.get(kind, kind.removesuffix("s"))
+    return name, f"other_{name}"
+
+
+class TestOddCharacters:
+    @pytest.mark.parametrize("key", ODD)
+    def test_a_text_is_itself_and_nothing_else(self, site, ask, make_token, user, key):
+        PageFactory(owner=user, path=key)
+        token, neighbours = make_token(f"pages:{key}:read") if ":" not in key else None, make_token("pages:one:read")
+        if token is None:
+            token, secret = create_token(user, name="odd", scopes=[("pages", key, "read")])
+            token.secret = secret
+        path = f"/paths/{quote(key, safe='')}/"
+        answer = ask(token, path)
+        assert (answer.status_code, answer.json()) == (200, {"path": key})
+        refused = ask(neighbours, path)
+        assert refused.json()["missing"] == [{"entity_type": "pages", "entity_id": key, "operation": "read"}]
+        assert refused["WWW-Authenticate"].isascii()
+        assert ask(token, "/paths/one/").status_code == 403
+
+    @pytest.mark.parametrize("key", ODD)
+    def test_in_a_list(self, site, ask, user, key):
+        PageFactory(owner=user, path=key)
+        token, secret = create_token(user, name="odd", scopes=[("pages", key, "list")])
+        token.secret = secret
+        assert ask(token, "/pages/").json() == [{"path": key}]
+
+    @pytest.mark.parametrize(
+        ("key", "other"),
+        [
+            ("Straße", "strasse"),
+            ("case", "CASE"),
+            ("İ", "i"),
+            (unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é")),
+            ("ﬁ", "fi"),
+            ("K", "\u212a"),
+            ("a", "a "),
+            ("a", "a\u200b"),
+        ],
+    )
+    def test_what_only_looks_alike_is_another(self, site, ask, make_token, user, key, other):
+        """Whatever the database holds for equal: a text that is spelled otherwise needs a scope of its own."""
+        PageFactory(owner=user, path=key)
+        read, listed = make_token(f"pages:{key}:read"), make_token(f"pages:{key}:list")
+        assert ask(read, f"/paths/{quote(key)}/").status_code == 200
+        assert ask(read, f"/paths/{quote(other)}/").status_code == 403
+        assert ask(listed, "/pages/").json() == [{"path": key}]
+        Scope.objects.filter(token=listed).update(entity_id=other)
+        rows = ask(listed, "/pages/").json()
+        assert rows == [] or connection.vendor == "mysql"  # where the two are one key, so that both cannot be there
+
+
+class TestUUIDs:
+    @pytest.mark.parametrize(
+        "spell", [str, lambda key: str(key).upper(), lambda key: key.hex, lambda key: f"{{{key}}}"]
+    )
+    def test_in_any_spelling(self, site, ask, make_token, user, spell):
+        device, other = DeviceFactory(owner=user), DeviceFactory(owner=user)
+        token, secret = create_token(user, name="spelled", scopes=[("devices", spell(device.pk), "read")])
+        token.secret = secret
+        assert [scope.entity_id for scope in token.scope_set.all()] == [str(device.pk)]
+        for spelled in (str(device.pk), str(device.pk).upper(), device.pk.hex, f"{{{device.pk}}}", device.pk.urn):
+            assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 200, spelled
+        for spelled in (str(other.pk), other.pk.hex, f"{device.pk}0", str(device.pk)[:-1], "x"):
+            assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 403, spelled
+
+
+class TestThousands:
+    @pytest.fixture
+    def few_parameters(self, site):
+        """A SQLite that takes 999 parameters in a statement, as older ones do."""
+        if connection.vendor != "sqlite":
+            yield
+            return
+        import sqlite3
+
+        connection.ensure_connection()
+        limit = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+        cached = connection.features.__dict__.pop("max_query_params", None)
+        yield
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, limit)
+        connection.features.__dict__.pop("max_query_params", None)
+        if cached is not None:
+            connection.features.__dict__["max_query_params"] = cached
+
+    @pytest.mark.parametrize(
+        ("model", "field", "kind", "path"),
+        [(Channel, "name", "channels", "/channels/"), (Page, "path", "pages", "/pages/")],
+    )
+    def test_of_numbers_and_texts(self, few_parameters, site, user, ask, settings, model, field, kind, path):
+        settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 5000
+        model.objects.bulk_create(model(owner=user, **{field: f"c{n}'%"}) for n in range(2600))
+        ids = list(model.objects.filter(**{f"{field}__startswith": "c"}).order_by("pk").values_list("pk", flat=True))
+        token, secret = create_token(user, name="many", scopes=[(kind, str(pk), "list") for pk in ids[:2500]])
+        token.secret = secret
+        found = [row.get("id", row.get("path")) for row in ask(token, path).json()]
+        assert found == ids[:2500]
+
+    def test_of_uuids_and_by_another_model(self, few_parameters, site, user, ask, settings, django_assert_num_queries):
+        from tests.site.models import Project, Task
+
+        settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 5000
+        devices = [DeviceFactory.build(owner=user) for _n in range(1100)]
+        type(devices[0]).objects.bulk_create(devices)
+        scopes = [("devices", str(device.pk), "list") for device in devices]
+        projects = Project.objects.bulk_create(Project(owner=user, name="p", slug=f"p{n}") for n in range(1100))
+        projects = list(Project.objects.filter(name="p"))
+        Task.objects.bulk_create(Task(project=project, name="t", slug="t") for project in projects)
+        scopes += [("projects", str(project.pk), "list") for project in projects]
+        token, secret = create_token(user, name="many", scopes=scopes)
+        token.secret = secret
+        assert {row["id"] for row in ask(token, "/devices/").json()} == {str(device.pk) for device in devices}
+        with django_assert_num_queries(3):  # token, ids, list
+            rows = ask(token, "/lists/tasks-by-project/").json()
+        assert {row["project"] for row in rows} == {project.pk for project in projects}

@@ -1,0 +1,36 @@
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.request import Request
+
+from pat_tokens.contrib.rest_framework.permissions import HasToken, IsUser
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ask(rf):
+    """Ask a permission about a request with these credentials."""
+
+    def ask(permission, user=None, auth=None):
+        request = Request(rf.get("/"))
+        request.user, request.auth = user, auth
+        return permission().has_permission(request, None)
+
+    return ask
+
+
+def test_a_user_of_the_site(ask, user, token):
+    class Stateless(AnonymousUser):
+        is_authenticated = True
+
+    assert ask(IsUser, user)
+    assert ask(IsUser, user, token)
+    assert not ask(IsUser, AnonymousUser())
+    assert not ask(IsUser, None)
+    assert not ask(IsUser, Stateless())
+
+
+def test_a_request_with_a_token(ask, user, token):
+    assert ask(HasToken, user, token)
+    assert not ask(HasToken, user)
+    assert not ask(HasToken, user, "another scheme's credentials")

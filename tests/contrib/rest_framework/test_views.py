@@ -1,0 +1,594 @@
+"""The management API: what each route does and answers."""
+
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import override_settings
+from rest_framework.settings import api_settings
+from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
+
+from pat_tokens import services
+from pat_tokens.contrib.rest_framework import views
+from pat_tokens.entities import registry
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.contrib.rest_framework.management import PATS, row, session_client, snapshot, url
+from tests.factories import ChannelFactory, DeviceFactory, PageFactory, TokenFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+FIELDS = [
+    "id",
+    "name",
+    "description",
+    "status",
+    "hint",
+    "is_legacy",
+    "created_at",
+    "issued_at",
+    "expires_at",
+    "last_used_at",
+    "revoked_at",
+    "scopes",
+]
+
+
+class TestList:
+    def test_mine_newest_first(self, client, make_token, stranger):
+        TokenFactory(user=stranger)
+        first, second = make_token(), make_token()
+        answer = client.get(PATS)
+        assert answer.status_code == 200
+        assert list(answer.json()) == ["count", "next", "previous", "results"]
+        assert answer.json()["count"] == 2
+        assert [found["id"] for found in answer.json()["results"]] == [str(second.pk), str(first.pk)]
+
+    def test_a_token_in_json(self, client, channel, make_token):
+        token = make_token(f"channels:{channel.pk}:publish", name="deploy", description="the pipeline")
+        (found,) = client.get(PATS).json()["results"]
+        assert list(found) == FIELDS
+        assert found == client.get(url(token)).json()
+        (scope,) = token.scope_set.all()
+        assert found["id"] == str(token.pk)
+        assert found["name"] == "deploy"
+        assert found["description"] == "the pipeline"
+        assert found["status"] == "active"
+        assert found["hint"] == "pat_…" + token.secret[-4:]
+        assert datetime.fromisoformat(found["issued_at"]) == token.issued_at
+        assert datetime.fromisoformat(found["expires_at"]) == token.expires_at
+        assert found["issued_at"] == found["created_at"]
+        assert found["last_used_at"] is found["revoked_at"] is None
+        assert found["scopes"] == [
+            {"id": str(scope.pk), "entity_type": "channels", "entity_id": str(channel.pk), "operation": "publish"}
+        ]
+
+    def test_moments_are_in_utc_whatever_the_time_zone(self, client, token, settings):
+        settings.TIME_ZONE = "Asia/Kathmandu"
+        found = client.get(url(token)).json()
+        assert found["issued_at"].endswith("Z")
+        assert datetime.fromisoformat(found["issued_at"]) == token.issued_at
+
+    def test_no_expiry_is_null(self, client, make_token, settings):
+        settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+        assert client.get(url(make_token(duration="never"))).json()["expires_at"] is None
+
+    def test_pages(self, client, make_token):
+        tokens = [make_token() for _ in range(5)][::-1]
+        found = client.get(PATS, {"page_size": 2, "page": 2}).json()
+        assert found["count"] == 5
+        assert [one["id"] for one in found["results"]] == [str(token.pk) for token in tokens[2:4]]
+        assert found["next"] == f"http://testserver{PATS}?page=3&page_size=2"
+        assert found["previous"] == f"http://testserver{PATS}?page_size=2"
+        last = client.get(PATS, {"page_size": 2, "page": 3}).json()
+        assert last["next"] is None
+        assert [one["id"] for one in last["results"]] == [str(tokens[4].pk)]
+
+
+class TestCreate:
+    def test_answers_with_the_secret_once(self, client, user, channel):
+        scopes = [row(f"channels:{channel.pk}:publish"), row("devices:*:create")]
+        answer = client.post(PATS, {"name": " deploy ", "description": " x ", "duration": "7d", "scopes": scopes})
+        assert answer.status_code == 201
+        assert answer["Cache-Control"] == "no-store"
+        created = answer.json()
+        assert list(created) == [*FIELDS, "secret"]
+        assert (created["name"], created["description"], created["status"]) == ("deploy", "x", "active")
+        assert datetime.fromisoformat(created["expires_at"]) - datetime.fromisoformat(
+            created["issued_at"]
+        ) == timedelta(days=7)
+        assert [{key: scope[key] for key in scopes[0]} for scope in created["scopes"]] == scopes
+        token = PersonalAccessToken.objects.get()
+        assert token.user == user
+        bearer = APIClient(headers={"authorization": f"Bearer {created['secret']}"})
+        assert bearer.get(PATS + "current/").json()["id"] == str(token.pk) == created["id"]
+        for path in (PATS, url(token), url(token, "scopes")):
+            text = client.get(path).content.decode()
+            assert "secret" not in text
+            assert created["secret"] not in text
+
+    def test_a_name_is_enough(self, client):
+        created = client.post(PATS, {"name": "deploy"})
+        assert created.status_code == 201
+        token = PersonalAccessToken.objects.get()
+        assert token.expires_at - token.issued_at == timedelta(days=30)
+        assert created.json()["scopes"] == []
+        bearer = APIClient(headers={"authorization": f"Bearer {created.json()['secret']}"})
+        assert bearer.get("/api/channels/").status_code == 403
+
+    @pytest.mark.parametrize(
+        ("text", "moment"),
+        [
+            ("2999-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
+            ("2999-01-01T00:00:00+05:45", "2998-12-31T18:15:00Z"),
+            ("2999-01-01T00:00:00", "2999-01-01T05:00:00Z"),
+            ("2999-01-01 00:00", "2999-01-01T05:00:00Z"),
+        ],
+    )
+    def test_an_expiry_without_an_offset_is_in_the_current_time_zone(self, client, settings, text, moment):
+        settings.PAT_TOKENS_MAX_DURATION = "1000y"
+        settings.TIME_ZONE = "America/New_York"
+        assert client.post(PATS, {"name": "x", "expires_at": text}).json()["expires_at"] == moment
+
+    @pytest.mark.parametrize("empty", ["duration", "expires_at"])
+    def test_null_is_no_duration_and_no_expiry(self, client, empty):
+        other = {"duration": "7d", "expires_at": (datetime.now(UTC) + timedelta(days=7)).isoformat()}
+        answer = client.post(PATS, {"name": "x", **other, empty: None})
+        assert answer.status_code == 201
+
+    def test_entity_ids_are_numbers_or_text_in_any_spelling(self, client, user, channel):
+        device, page = DeviceFactory(owner=user), PageFactory(owner=user)
+        scopes = [
+            row("channels:?:publish", entity_id=channel.pk),
+            row("devices:?:read", entity_id=str(device.pk).upper()),
+            row("pages:?:read", entity_id=page.path),
+        ]
+        created = client.post(PATS, {"name": "x", "scopes": scopes}).json()
+        assert [scope["entity_id"] for scope in created["scopes"]] == [str(channel.pk), str(device.pk), page.path]
+
+    def test_a_scope_for_all_absorbs_the_single_ones(self, client, channel):
+        scopes = [row(f"channels:{channel.pk}:read"), row("channels:*:read"), row("channels:*:read")]
+        created = client.post(PATS, {"name": "x", "scopes": scopes}).json()
+        assert [scope["entity_id"] for scope in created["scopes"]] == ["*"]
+
+    def test_what_others_have_is_not_taken_from_the_body(self, client, user, stranger):
+        client.post(PATS, {"name": "x", "user": stranger.pk, "id": str(uuid.UUID(int=7)), "revoked_at": None})
+        token = PersonalAccessToken.objects.get()
+        assert token.user == user
+        assert token.pk != uuid.UUID(int=7)
+
+    def test_so_many_and_no_more(self, client, make_token, settings):
+        settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 2
+        make_token()
+        assert client.post(PATS, {"name": "second"}).status_code == 201
+        answer = client.post(PATS, {"name": "third"})
+        assert answer.status_code == 400
+        assert list(answer.json()) == [api_settings.NON_FIELD_ERRORS_KEY]
+        assert PersonalAccessToken.objects.count() == 2
+
+
+class TestChange:
+    def test_name_and_description(self, client, scoped):
+        for fields in ({"name": "other"}, {"description": ""}, {"name": " SCOPED ", "description": "b"}, {}):
+            before = client.get(url(scoped)).json()
+            answer = client.patch(url(scoped), fields)
+            assert answer.status_code == 200
+            expected = {**before, **{field: text.strip() for field, text in fields.items()}}
+            assert answer.json() == client.get(url(scoped)).json() == expected
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            *["id", "user", "secret", "digest", "hint", "status", "created_at", "issued_at", "last_used_at"],
+            *["revoked_at", "expires_at", "duration", "scopes"],
+        ],
+    )
+    def test_nothing_else(self, client, scoped, field):
+        before = snapshot()
+        answer = client.patch(url(scoped), {"name": "other", field: None})
+        assert answer.status_code == 400
+        assert list(answer.json()) == [field]
+        assert snapshot() == before
+
+    def test_the_secret_goes_on_working(self, client, scoped, client_with):
+        client.patch(url(scoped), {"name": "other"})
+        assert client_with(scoped).get(PATS + "current/").json()["name"] == "other"
+
+
+class TestRevokeAndRegenerate:
+    def test_revoke_stops_the_next_request_and_keeps_the_rest(self, client, scoped, client_with):
+        before = client.get(url(scoped)).json()
+        answer = client.post(url(scoped, "revoke"))
+        assert answer.status_code == 200
+        assert answer.json() == {**before, "status": "revoked", "revoked_at": answer.json()["revoked_at"]}
+        assert answer.json()["revoked_at"] is not None
+        assert client_with(scoped).get(PATS + "current/").status_code == 401
+
+    def test_revoking_twice_changes_nothing(self, client, scoped):
+        first = client.post(url(scoped, "revoke"))
+        again = client.post(url(scoped, "revoke"))
+        assert again.status_code == 200
+        assert again.json() == first.json()
+
+    @pytest.mark.parametrize("state", ["active", "revoked", "expired"])
+    def test_regenerate_gives_a_new_secret_and_time_and_keeps_the_rest(self, client, scoped, client_with, state):
+        if state == "revoked":
+            services.revoke_token(scoped)
+        if state == "expired":
+            past = datetime.now(UTC) - timedelta(days=2)
+            PersonalAccessToken.objects.update(issued_at=past, expires_at=past + timedelta(days=1))
+        before = client.get(url(scoped)).json()
+        assert before["status"] == state
+        answer = client.post(url(scoped, "regenerate"), {"duration": "24h"})
+        assert answer.status_code == 200
+        assert answer["Cache-Control"] == "no-store"
+        after = answer.json()
+        assert list(after) == [*FIELDS, "secret"]
+        kept = ("id", "name", "description", "created_at", "scopes")
+        assert [after[field] for field in kept] == [before[field] for field in kept]
+        assert (after["status"], after["revoked_at"]) == ("active", None)
+        issued, expires = (datetime.fromisoformat(after[field]) for field in ("issued_at", "expires_at"))
+        assert expires - issued == timedelta(hours=24)
+        assert issued > datetime.fromisoformat(before["issued_at"])
+        assert client_with(scoped).get(PATS + "current/").status_code == 401
+        scoped.secret = after.pop("secret")
+        current = client_with(scoped).get(PATS + "current/").json()
+        assert {**current, "last_used_at": None} == {**after, "last_used_at": None}
+
+    @pytest.mark.parametrize("body", [None, {}, {"duration": None, "expires_at": None}])
+    def test_regenerate_without_a_time_takes_the_default(self, client, token, body):
+        assert client.post(url(token, "regenerate"), body).status_code == 200
+        token.refresh_from_db()
+        assert token.expires_at - token.issued_at == timedelta(days=30)
+
+    def test_regenerate_until_a_moment(self, client, token):
+        moment = datetime.now(UTC) + timedelta(days=3)
+        answer = client.post(url(token, "regenerate"), {"expires_at": moment.isoformat()})
+        assert datetime.fromisoformat(answer.json()["expires_at"]) == moment
+
+    def test_what_cannot_be_leaves_the_old_secret_working(self, client, token, client_with):
+        before = snapshot()
+        for body in ({"duration": "0d"}, {"duration": "9999d"}, {"expires_at": "2001-01-01T00:00:00Z"}):
+            assert client.post(url(token, "regenerate"), body).status_code == 400
+        assert snapshot() == before
+        assert client_with(token).get(PATS + "current/").status_code == 200
+
+
+class TestDelete:
+    def test_one(self, client, scoped, token, client_with):
+        answer = client.delete(url(scoped))
+        assert answer.status_code == 204
+        assert answer.content == b""
+        assert client.get(url(scoped)).status_code == client.delete(url(scoped)).status_code == 404
+        assert client_with(scoped).get(PATS + "current/").status_code == 401
+        assert list(PersonalAccessToken.objects.all()) == [token]
+        assert not Scope.objects.exists()
+
+    def test_all_of_mine(self, client, scoped, token, stranger):
+        theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
+        answer = client.delete(PATS)
+        assert answer.status_code == 200
+        assert answer.json() == {"deleted": 2}
+        assert list(PersonalAccessToken.objects.all()) == [theirs]
+        assert theirs.scope_set.count() == 1
+        assert client.delete(PATS).json() == {"deleted": 0}
+
+    def test_filters_do_not_narrow_what_is_deleted_in_silence(self, client, scoped, token):
+        assert client.delete(PATS + "?status=revoked").json() == {"deleted": 2}
+
+
+class TestScopes:
+    def test_list(self, client, scoped):
+        answer = client.get(url(scoped, "scopes"))
+        assert answer.status_code == 200
+        assert answer.json() == client.get(url(scoped)).json()["scopes"]
+        assert [list(scope) for scope in answer.json()] == [["id", "entity_type", "entity_id", "operation"]] * 2
+
+    def test_add_several_and_list_all(self, client, scoped, channel):
+        before = client.get(url(scoped, "scopes")).json()
+        added = [row(f"channels:{channel.pk}:publish"), row("pages:*:read")]
+        answer = client.post(url(scoped, "scopes"), {"scopes": added})
+        assert answer.status_code == 201
+        assert answer.json() == client.get(url(scoped, "scopes")).json()
+        assert [scope for scope in answer.json() if scope in before] == before
+        rest = [scope for scope in answer.json() if scope not in before]
+        assert [{key: scope[key] for key in added[0]} for scope in rest] == added
+
+    def test_add_all_or_none(self, client, scoped, stranger):
+        theirs = ChannelFactory(owner=stranger)
+        before = snapshot()
+        rows = [row("pages:*:read"), row(f"channels:{theirs.pk}:read"), row("channels:*:fly")]
+        answer = client.post(url(scoped, "scopes"), {"scopes": rows})
+        assert answer.status_code == 400
+        assert [list(errors) for errors in answer.json()["scopes"]] == [[], ["entity_id"], ["operation"]]
+        assert snapshot() == before
+
+    def test_all_takes_the_place_of_single_ones_and_covered_ones_change_nothing(self, client, make_token, channel):
+        token = make_token(f"channels:{channel.pk}:read")
+        scopes = client.post(url(token, "scopes"), {"scopes": [row("channels:*:read")]}).json()
+        assert [scope["entity_id"] for scope in scopes] == ["*"]
+        again = client.post(url(token, "scopes"), {"scopes": [row(f"channels:{channel.pk}:read")]})
+        assert again.status_code == 201
+        assert again.json() == scopes
+
+    def test_no_more_than_the_site_allows(self, client, scoped, settings):
+        settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 3
+        before = snapshot()
+        rows = [row("pages:*:read"), row("pages:*:list")]
+        answer = client.post(url(scoped, "scopes"), {"scopes": rows})
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["scopes"]
+        assert snapshot() == before
+        assert client.post(url(scoped, "scopes"), {"scopes": rows[:1]}).status_code == 201
+
+    def test_delete_one(self, client, scoped, client_with):
+        scope = scoped.scope_set.get(entity_type="devices")
+        bearer = client_with(scoped)
+        assert bearer.get("/api/devices/").status_code == 200
+        answer = client.delete(url(scoped, "scopes", scope.pk))
+        assert answer.status_code == 204
+        assert bearer.get("/api/devices/").status_code == 403
+        assert client.delete(url(scoped, "scopes", scope.pk)).status_code == 404
+        assert scoped.scope_set.count() == 1
+
+    def test_a_scope_of_another_token_is_not_found(self, client, scoped, make_token, stranger):
+        mine = make_token("pages:*:read")
+        theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
+        for other in (mine, theirs):
+            answer = client.delete(url(scoped, "scopes", other.scope_set.get().pk))
+            assert answer.status_code == 404
+            assert other.scope_set.count() == 1
+
+    def test_delete_all(self, client, scoped, make_token):
+        other = make_token("pages:*:read")
+        answer = client.delete(url(scoped, "scopes"))
+        assert answer.status_code == 200
+        assert answer.json() == {"deleted": 2}
+        assert client.get(url(scoped, "scopes")).json() == []
+        assert other.scope_set.count() == 1
+        assert client.delete(url(scoped, "scopes")).json() == {"deleted": 0}
+
+
+class TestEntities:
+    def test_the_registry(self, client):
+        answer = client.get(PATS + "entities/")
+        assert answer.status_code == 200
+        types = {found["name"]: found for found in answer.json()}
+        assert list(types) == [entity_type.name for entity_type in registry]
+        channels = types["channels"]
+        assert list(channels) == ["name", "label", "operations"]
+        assert channels["label"] == "Channels"
+        operations = {operation["name"]: operation for operation in channels["operations"]}
+        assert list(operations) == ["create", "read", "list", "update", "delete", "publish", "subscribe"]
+        assert operations["delete"] == {
+            "name": "delete",
+            "label": "Delete",
+            "description": "Delete an entity",
+            "dangerous": True,
+            "per_entity": True,
+        }
+        assert operations["create"]["per_entity"] is False
+
+    def test_a_type_without_a_label_is_called_by_its_name(self, client, monkeypatch):
+        monkeypatch.setattr(type(registry.get("pages")), "label", "")
+        assert "pages" in [found["label"] for found in client.get(PATS + "entities/").json()]
+
+    def test_what_i_may_pick(self, client, user, channel, stranger):
+        ChannelFactory(owner=stranger)
+        second = ChannelFactory(owner=user, name="Second")
+        answer = client.get(PATS + "entities/channels/")
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "count": 2,
+            "next": None,
+            "previous": None,
+            "results": [
+                {"id": str(channel.pk), "label": channel.name},
+                {"id": str(second.pk), "label": "Second"},
+            ],
+        }
+
+    def test_ids_can_be_used_for_scopes(self, client, user):
+        DeviceFactory(owner=user), PageFactory(owner=user), ChannelFactory(owner=user)
+        for name in ("channels", "devices", "pages"):
+            (found,) = client.get(f"{PATS}entities/{name}/").json()["results"]
+            scope = row(f"{name}:?:read", entity_id=found["id"])
+            assert client.post(PATS, {"name": name, "scopes": [scope]}).status_code == 201
+
+    def test_an_entity_called_star_is_never_offered(self, client, user):
+        PageFactory(owner=user, path="*")
+        assert client.get(PATS + "entities/pages/").json()["count"] == 0
+        assert client.get(PATS + "entities/pages/", {"search": "*"}).json()["count"] == 0
+
+    def test_search_by_words_and_by_id(self, client, user):
+        red, blue = (ChannelFactory(owner=user, name=f"{color} light") for color in ("Red", "Blue"))
+
+        def search(term):
+            found = client.get(PATS + "entities/channels/", {"search": term}).json()
+            return [int(one["id"]) for one in found["results"]]
+
+        assert search("light RED") == [red.pk]
+        assert search("light") == [red.pk, blue.pk]
+        assert search(str(blue.pk)) == [blue.pk]
+        assert search("green") == []
+        assert search("") == [red.pk, blue.pk]
+
+    def test_pages(self, client, user):
+        channels = [ChannelFactory(owner=user) for _ in range(5)]
+        found = client.get(PATS + "entities/channels/", {"page_size": 2, "page": 2}).json()
+        assert found["count"] == 5
+        assert [int(one["id"]) for one in found["results"]] == [channel.pk for channel in channels[2:4]]
+        assert client.get(PATS + "entities/channels/", {"page": 9}).status_code == 404
+
+    def test_in_the_order_of_the_site_and_then_by_key(self, client, user, monkeypatch):
+        from tests.models import Channel
+
+        later, earlier, twin = (ChannelFactory(owner=user, name=name) for name in ("b", "a", "b"))
+        monkeypatch.setattr(
+            type(registry.get("channels")), "get_queryset", lambda self, user: Channel.objects.order_by("name")
+        )
+        found = client.get(PATS + "entities/channels/").json()["results"]
+        assert [int(one["id"]) for one in found] == [earlier.pk, later.pk, twin.pk]
+
+    @pytest.mark.parametrize("name", ["nope", "*", "%00", "Channels", "channels "])
+    def test_an_unknown_type_is_not_found(self, client, name):
+        answer = client.get(f"{PATS}entities/{name}/")
+        assert answer.status_code == 404
+        assert answer.json() == {"detail": "Not found."}
+
+    @pytest.mark.parametrize("term", ["x" * 256, "a\0b"])
+    def test_a_search_that_cannot_be(self, client, term):
+        answer = client.get(PATS + "entities/channels/", {"search": term})
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["search"]
+
+    def test_search_with_as_many_words_as_there_can_be(self, client, channel):
+        for name in ("channels", "devices", "pages"):
+            answer = client.get(f"{PATS}entities/{name}/", {"search": "z " * 127})
+            assert answer.json()["count"] == 0
+
+
+class TestCurrent:
+    def test_this_token_and_its_scopes(self, client, scoped, client_with):
+        answer = client_with(scoped).get(PATS + "current/")
+        assert answer.status_code == 200
+        assert answer["Cache-Control"] == "no-store"
+        mine = client.get(url(scoped)).json()
+        assert {**answer.json(), "last_used_at": None} == {**mine, "last_used_at": None}
+        assert len(answer.json()["scopes"]) == 2
+
+    def test_a_token_without_scopes(self, token, client_with):
+        assert client_with(token).get(PATS + "current/").json()["scopes"] == []
+
+    def test_a_token_kills_itself_and_no_other(self, scoped, token, client_with):
+        bearer = client_with(scoped)
+        answer = bearer.post(PATS + "current/revoke/")
+        assert answer.status_code == 204
+        assert answer.content == b""
+        assert bearer.get(PATS + "current/").status_code == 401
+        assert bearer.post(PATS + "current/revoke/").status_code == 401
+        scoped.refresh_from_db()
+        assert scoped.status == "revoked"
+        assert client_with(token).get(PATS + "current/").status_code == 200
+
+    def test_junk_in_the_body_does_not_keep_a_token_alive(self, token, client_with):
+        answer = client_with(token).post(PATS + "current/revoke/", b"\xff{", content_type="text/plain")
+        assert answer.status_code == 204
+
+    @pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
+    def test_other_methods(self, token, client_with, method):
+        assert getattr(client_with(token), method)(PATS + "current/").status_code == 405
+
+    def test_options(self, token, client, client_with):
+        assert client_with(token).options(PATS + "current/").status_code == 200
+        assert client_with(token).options(PATS).json()["code"] == "scope_not_declared"
+        assert client.options(PATS).status_code == 200
+
+
+class TestSecrets:
+    def test_no_log_holds_a_secret(self, client, channel, client_with, caplog):
+        caplog.set_level(logging.DEBUG)
+        created = client.post(PATS, {"name": "deploy"}).json()
+        regenerated = client.post(f"{PATS}{created['id']}/regenerate/").json()
+        for secret in (created["secret"], regenerated["secret"]):
+            APIClient(headers={"authorization": f"Bearer {secret}"}).get(PATS + "current/")
+        for secret in (created["secret"], regenerated["secret"]):
+            assert secret not in caplog.text
+
+    def test_no_representation_holds_a_secret(self, user):
+        request = APIRequestFactory().post(PATS, {"name": "deploy"}, format="json")
+        force_authenticate(request, user)
+        answer = views.TokenViewSet.as_view({"post": "create"})(request)
+        secret = answer.data["secret"]
+        assert secret not in repr(answer)
+        assert secret not in repr(PersonalAccessToken.objects.get())
+        assert secret not in repr(PersonalAccessToken.objects.get().__dict__)
+
+    @pytest.mark.parametrize("path", [PATS, PATS + "{token}/regenerate/"])
+    def test_no_exception_report_holds_a_secret(self, user, token, monkeypatch, path):
+        """The report is made as the mail to the admins is, of an exception after the secret was made."""
+        from django.views.debug import ExceptionReporter
+
+        from pat_tokens.contrib.rest_framework import serializers
+
+        secrets, reports = [], []
+
+        def fail(self, instance):
+            raise RuntimeError("boom")
+
+        def remember(prefix):
+            secrets.append(make(prefix))
+            return secrets[-1]
+
+        make = services.make_secret
+        monkeypatch.setattr(services, "make_secret", remember)
+        monkeypatch.setattr(serializers.PersonalAccessTokenSerializer, "to_representation", fail)
+        client = session_client(user)
+        client.raise_request_exception = False
+        from django.core.signals import got_request_exception
+
+        def report(sender, request, **kwargs):
+            import sys
+
+            reporter = ExceptionReporter(request, *sys.exc_info())
+            reports.extend([reporter.get_traceback_text(), reporter.get_traceback_html()])
+
+        got_request_exception.connect(report)
+        try:
+            assert client.post(path.format(token=token.pk), {"name": "x"}).status_code == 500
+        finally:
+            got_request_exception.disconnect(report)
+        assert len(secrets) == 1
+        assert len(reports) == 2
+        assert "boom" in reports[0]
+        assert not [report for report in reports if secrets[0] in report]
+
+
+class TestFormat:
+    def test_every_answer_is_json_and_kept_out_of_caches(self, client, scoped):
+        for answer in [
+            client.get(PATS),
+            client.get(PATS, headers={"accept": "text/html,*/*;q=0.1"}),
+            client.get(PATS + "zzz/"),
+            client.post(PATS, {}),
+            client.post(url(scoped, "revoke")),
+            APIClient().get(PATS),
+        ]:
+            assert answer["Content-Type"] == "application/json"
+            assert answer["Cache-Control"] == "no-store"
+
+    def test_only_json_comes_out(self, client):
+        assert client.get(PATS, headers={"accept": "text/html"}).status_code == 406
+
+    def test_a_charset_that_is_none_does_no_harm(self, client, token):
+        for charset in ("zlib", "hex", "utf-7", "nope", "idna"):
+            kind = f"application/json; charset={charset}"
+            answer = client.post(PATS, b'{"name": "\xc3\xbc %s"}' % charset.encode(), content_type=kind)
+            assert answer.status_code == 201, charset
+            assert answer.json()["name"] == f"ü {charset}"
+
+
+class TestWithoutTimeZones:
+    @override_settings(USE_TZ=False, TIME_ZONE="America/New_York")
+    def test_moments_are_in_utc_all_the_same(self, client):
+        moment = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+        answer = client.post(PATS, {"name": "x", "expires_at": moment.isoformat()})
+        assert answer.status_code == 201
+        assert datetime.fromisoformat(answer.json()["expires_at"]) == moment
+        assert client.get(PATS, {"expires_after": (moment - timedelta(hours=1)).isoformat()}).json()["count"] == 1
+        assert client.get(PATS, {"expires_before": (moment - timedelta(hours=1)).isoformat()}).json()["count"] == 0
+
+
+def test_a_row_that_is_gone_meanwhile_is_not_found(client, token, monkeypatch):
+    def gone(*args, **kwargs):
+        raise PersonalAccessToken.DoesNotExist
+
+    monkeypatch.setattr(services, "revoke_token", gone)
+    answer = client.post(url(token, "revoke"))
+    assert answer.status_code == 404
+    assert answer.json() == {"detail": "Not found."}
+
+
+def test_users_without_tokens(client, user):
+    UserFactory()
+    assert client.get(PATS).json() == {"count": 0, "next": None, "previous": None, "results": []}

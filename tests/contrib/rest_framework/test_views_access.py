@@ -1,0 +1,186 @@
+"""The management API: who may come in."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.urls import reverse
+from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
+
+from pat_tokens import services
+from pat_tokens.contrib.rest_framework import views
+from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.entities import EntityType, registry
+from pat_tokens.models import PersonalAccessToken
+from tests.contrib.rest_framework.management import PATS, row, snapshot, url
+
+pytestmark = pytest.mark.django_db
+
+EVERYTHING = [
+    f"{entity_type.name}:*:{operation.name}" for entity_type in registry for operation in entity_type.operations
+]
+NO_TOKEN_ROUTES = [
+    ("get", PATS),
+    ("post", PATS),
+    ("delete", PATS),
+    ("get", PATS + "{token}/"),
+    ("patch", PATS + "{token}/"),
+    ("delete", PATS + "{token}/"),
+    ("post", PATS + "{token}/revoke/"),
+    ("post", PATS + "{token}/regenerate/"),
+    ("get", PATS + "{token}/scopes/"),
+    ("post", PATS + "{token}/scopes/"),
+    ("delete", PATS + "{token}/scopes/"),
+    ("delete", PATS + "{token}/scopes/{scope}/"),
+    ("get", PATS + "entities/"),
+    ("get", PATS + "entities/channels/"),
+]
+TOKEN_ROUTES = [("get", PATS + "current/"), ("post", PATS + "current/revoke/")]
+ALL_ROUTES = NO_TOKEN_ROUTES + TOKEN_ROUTES
+
+
+class TestWhoMayComeIn:
+    @pytest.mark.parametrize(("method", "path"), ALL_ROUTES)
+    def test_nobody_without_credentials(self, scoped, method, path):
+        path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
+        before = snapshot()
+        answer = getattr(APIClient(), method)(path)
+        assert answer.status_code == 401
+        assert answer["WWW-Authenticate"].startswith("Bearer realm=")
+        assert list(answer.json()) == ["detail"]
+        assert snapshot() == before
+
+    @pytest.mark.parametrize("superuser", [False, True])
+    @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
+    def test_no_token_whatever_its_scopes(self, user, make_token, client_with, method, path, superuser):
+        user.is_superuser = user.is_staff = superuser
+        user.save()
+        token = make_token(*EVERYTHING)
+        path = path.format(token=token.pk, scope=token.scope_set.first().pk)
+        token.refresh_from_db()
+        before = snapshot()
+        answer = getattr(client_with(token), method)(path, {"name": "x", "scopes": [row("channels:*:read")]})
+        assert answer.status_code == 403
+        assert answer.json()["code"] == "scope_not_declared"
+        assert snapshot() == before
+
+    @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
+    def test_no_token_beside_a_session(self, client, make_token, method, path):
+        token = make_token(*EVERYTHING)
+        path = path.format(token=token.pk, scope=token.scope_set.first().pk)
+        answer = getattr(client, method)(path, headers={"authorization": f"Bearer {token.secret}"})
+        assert answer.status_code == 403
+        assert answer.json()["code"] == "scope_not_declared"
+
+    def test_no_token_where_a_site_registers_tokens_as_entities(self, user, make_token, client_with):
+        class Tokens(EntityType):
+            name = "tokens"
+            model = PersonalAccessToken
+
+            def get_queryset(self, user):
+                return PersonalAccessToken.objects.for_user(user)
+
+        registry.register(Tokens)
+        try:
+            token = make_token(*[f"tokens:*:{operation.name}" for operation in Tokens.operations])
+            client = client_with(token)
+            answers = [client.get(PATS), client.post(PATS), client.get(url(token)), client.delete(url(token))]
+        finally:
+            registry.unregister("tokens")
+        assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(403, "scope_not_declared")}
+
+    @pytest.mark.parametrize("fields", [{"revoke": True}, {"expire": True}, {"unknown": True}])
+    @pytest.mark.parametrize("path", [PATS, PATS + "current/"])
+    def test_no_dead_token(self, token, client_with, fields, path):
+        if "revoke" in fields:
+            services.revoke_token(token)
+        elif "expire" in fields:
+            past = datetime.now(UTC) - timedelta(days=2)
+            PersonalAccessToken.objects.update(issued_at=past, expires_at=past + timedelta(days=1))
+        else:
+            PersonalAccessToken.objects.all().delete()
+        answer = client_with(token).get(path)
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "invalid_token"
+
+    @pytest.mark.parametrize(("method", "path"), TOKEN_ROUTES)
+    def test_no_session_where_the_token_of_the_request_is_meant(self, client, token, method, path):
+        answer = getattr(client, method)(path)
+        assert answer.status_code == 401
+        assert answer.json() == {"detail": "This is for requests that carry a personal access token."}
+        assert answer["WWW-Authenticate"].startswith("Bearer ")
+        token.refresh_from_db()
+        assert token.is_active
+
+    def test_the_token_of_the_request_is_read_whatever_the_site_reads(self):
+        assert views.CurrentTokenViewSet.authentication_classes == (PersonalAccessTokenAuthentication,)
+
+    def test_no_session_without_its_csrf_token(self, user, token):
+        client = APIClient(enforce_csrf_checks=True)
+        client.force_login(user)
+        before = snapshot()
+        for answer in [
+            client.post(PATS, {"name": "x"}, format="json"),
+            client.delete(PATS),
+            client.delete(url(token)),
+            client.post(url(token, "revoke")),
+            client.post(url(token, "regenerate")),
+        ]:
+            assert answer.status_code == 403
+            assert "CSRF" in answer.json()["detail"]
+        assert snapshot() == before
+
+    def test_no_user_whom_the_database_does_not_know(self):
+        class Stateless(AnonymousUser):
+            is_authenticated = True
+
+        request = APIRequestFactory().get(PATS)
+        force_authenticate(request, Stateless())
+        answer = views.TokenViewSet.as_view({"get": "list"})(request)
+        assert answer.status_code == 403
+        assert answer.data["detail"] == "Personal access tokens belong to users of this site."
+
+    @pytest.mark.parametrize(
+        ("method", "path"), [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]
+    )
+    def test_tokens_of_others_are_not_found(self, other_client, scoped, method, path):
+        path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
+        before = snapshot()
+        answer = getattr(other_client, method)(path, {"name": "x", "scopes": [row("channels:*:list")]})
+        missing = getattr(other_client, method)(path.replace(str(scoped.pk), str(uuid.uuid4())))
+        assert answer.status_code == missing.status_code == 404
+        assert answer.json() == missing.json() == {"detail": "Not found."}
+        assert snapshot() == before
+
+    @pytest.mark.parametrize("bad", ["zzz", "1", "%00", "ü", "00000000-0000-0000-0000-00000000000g"])
+    @pytest.mark.parametrize(
+        ("method", "path"), [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]
+    )
+    def test_ids_that_are_none_are_not_found(self, client, scoped, method, path, bad):
+        answer = getattr(client, method)(path.format(token=bad, scope=bad))
+        assert answer.status_code == 404
+        assert answer.json() == {"detail": "Not found."}
+
+    def test_ids_in_any_spelling(self, client, scoped):
+        for spelling in (str(scoped.pk).upper(), scoped.pk.hex):
+            assert client.get(f"{PATS}{spelling}/").json()["id"] == str(scoped.pk)
+
+    @pytest.mark.parametrize("path", [PATS, PATS + "{token}/", PATS + "{token}/scopes/"])
+    def test_put_is_not_allowed(self, client, scoped, path):
+        answer = client.put(path.format(token=scoped.pk), {"name": "x"})
+        assert answer.status_code == 405
+        assert answer.json() == {"detail": 'Method "PUT" not allowed.'}
+
+    def test_names_of_routes(self, scoped):
+        name = "pat_tokens_api:{}".format
+        assert reverse(name("token-list")) == PATS
+        assert reverse(name("token-detail"), args=[scoped.pk]) == url(scoped)
+        assert reverse(name("token-revoke"), args=[scoped.pk]) == url(scoped, "revoke")
+        assert reverse(name("token-regenerate"), args=[scoped.pk]) == url(scoped, "regenerate")
+        assert reverse(name("scope-list"), args=[scoped.pk]) == url(scoped, "scopes")
+        assert reverse(name("scope-detail"), args=[scoped.pk, 1]) == url(scoped, "scopes", 1)
+        assert reverse(name("entity-type-list")) == PATS + "entities/"
+        assert reverse(name("entity-list"), args=["channels"]) == PATS + "entities/channels/"
+        assert reverse(name("current-token")) == PATS + "current/"
+        assert reverse(name("current-token-revoke")) == PATS + "current/revoke/"

@@ -1,0 +1,405 @@
+"""Bad input to the management API: a clear 4xx in DRF's shape, and nothing is changed."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rest_framework.settings import api_settings
+from rest_framework.test import APIClient
+
+from pat_tokens.contrib.rest_framework.filtersets import TokenFilterSet
+from tests.contrib.rest_framework.management import PATS, snapshot
+from tests.factories import ChannelFactory, DeviceFactory, PageFactory
+
+pytestmark = pytest.mark.django_db
+
+SURROGATE = "\ud800"
+DEEP = 100_000
+FUTURE = (datetime.now(UTC) + timedelta(days=5)).isoformat()
+
+
+def brief(value):
+    return repr(value)[:30]
+
+
+@pytest.fixture
+def target(make_token):
+    """The token that bad input is about."""
+    return make_token("channels:*:read", name="target")
+
+
+@pytest.fixture
+def paths(target):
+    """The routes that read a body, with a method each."""
+    return [
+        ("post", PATS),
+        ("patch", f"{PATS}{target.pk}/"),
+        ("post", f"{PATS}{target.pk}/regenerate/"),
+        ("post", f"{PATS}{target.pk}/scopes/"),
+    ]
+
+
+def send(client, method, path, body):
+    return getattr(client, method)(path, body, content_type="application/json")
+
+
+BROKEN = {
+    "empty braces cut": b"{",
+    "no json": b"name=x",
+    "not utf-8": b'{"name": "\xff"}',
+    "utf-16": '{"name": "x"}'.encode("utf-16"),
+    "two documents": b'{"name": "x"} {"name": "y"}',
+    "NaN": b'{"name": NaN}',
+    "Infinity": b'{"name": "x", "scopes": [Infinity]}',
+    "minus Infinity": b'{"name": "x", "duration": -Infinity}',
+    "a key twice": b'{"name": "x", "name": "y"}',
+    "a key twice inside": b'{"name": "x", "scopes": [{"entity_type": "a", "entity_type": "b"}]}',
+    "a surrogate key twice": b'{"name": "x", "\\ud800": 1, "\\ud800": 2}',
+    "deep lists": b"[" * DEEP,
+    "deep lists, closed": b"[" * DEEP + b"]" * DEEP,
+    "deep objects": b'{"name":' * DEEP,
+    "a number too long": b'{"name": "x", "duration": ' + b"9" * 10_000 + b"}",
+    "single quotes": b"{'name': 'x'}",
+    "trailing comma": b'{"name": "x",}',
+    "control character": b'{"name": "a\x00b"}',
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+def test_broken_json(client, paths, body):
+    before = snapshot()
+    for method, path in paths:
+        answer = send(client, method, path, body)
+        assert answer.status_code == 400, path
+        assert list(answer.json()) == ["detail"]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("body", ["[]", "[1]", "null", "true", "1", "1.5", '"text"', "1e999", '"\\ud800"'])
+def test_json_that_is_no_object(client, paths, body):
+    before = snapshot()
+    for method, path in paths:
+        answer = send(client, method, path, body)
+        assert answer.status_code == 400, path
+        assert list(answer.json()) == [api_settings.NON_FIELD_ERRORS_KEY]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "x"],
+)
+@pytest.mark.parametrize("body", [b'{"name": "x"}', b"name=x&duration=7d", b"--x\r\njunk"])
+def test_a_body_of_another_kind(client, paths, kind, body):
+    before = snapshot()
+    for method, path in paths:
+        answer = getattr(client, method)(path, body, content_type=kind)
+        assert answer.status_code in (400, 415), path
+        assert list(answer.json()) == ["detail"]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("enforced", [False, True])
+def test_a_form_that_the_check_of_csrf_has_read(user, target, enforced):
+    client = APIClient(enforce_csrf_checks=enforced)
+    client.force_login(user)
+    before = snapshot()
+    path = f"{PATS}{target.pk}/regenerate/"
+    for answer in [
+        client.post(path, {"duration": "7d"}, format="multipart"),
+        client.post(path, b"--x\r\nContent-Disposition: broken", content_type="multipart/form-data; boundary=x"),
+    ]:
+        assert answer.status_code == (403 if enforced else 415)
+        assert list(answer.json()) == ["detail"]
+    assert snapshot() == before
+
+
+def test_a_form_that_comes_with_its_csrf_token(user, target, settings):
+    client = APIClient(enforce_csrf_checks=True, headers={"x-csrftoken": "a" * 32})
+    client.force_login(user)
+    client.cookies["csrftoken"] = "a" * 32
+    path, before = f"{PATS}{target.pk}/regenerate/", snapshot()
+    assert client.post(path, {"duration": "7d"}, format="multipart").status_code == 415
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    answer = client.post(path, b"a=" + b"b" * 99, content_type="application/x-www-form-urlencoded")
+    assert 400 <= answer.status_code < 500
+    assert list(answer.json()) == ["detail"]
+    assert snapshot() == before
+
+
+def test_a_body_that_is_too_large(client, paths, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    before = snapshot()
+    for method, path in paths:
+        answer = send(client, method, path, json.dumps({"name": "x", "junk": "y" * 1000}))
+        assert answer.status_code == 413, path
+        assert answer.json() == {"detail": "The body is too large: at most 1000 bytes."}
+    assert snapshot() == before
+
+
+def test_a_form_that_is_too_large(client, target, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    kind = "application/x-www-form-urlencoded"
+    answer = client.post(f"{PATS}{target.pk}/regenerate/", b"a=" + b"b" * 2000, content_type=kind)
+    assert 400 <= answer.status_code < 500
+    assert list(answer.json()) == ["detail"]
+
+
+JUNK = [None, True, False, 0, -1, 1.5, 10**400, [], {}, ["x"], {"a": 1}, [[[[]]]], [None], {"": None}]
+BAD_TEXT = ["a\0b", SURROGATE, f"x{SURROGATE}y", "\udfff", "x" * 100_000]
+
+
+@pytest.mark.parametrize("value", [*JUNK, *BAD_TEXT, "", " \t\n", "\u200b", "x" * 256], ids=brief)
+def test_a_name_that_cannot_be(client, target, value):
+    before = snapshot()
+    for method, path in (("post", PATS), ("patch", f"{PATS}{target.pk}/")):
+        answer = send(client, method, path, json.dumps({"name": value}))
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["name"]
+        assert [type(message) for message in answer.json()["name"]] == [str]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("value", [*JUNK, *BAD_TEXT, "x" * 1001], ids=brief)
+def test_a_description_that_cannot_be(client, target, value):
+    before = snapshot()
+    for method, path in (("post", PATS), ("patch", f"{PATS}{target.pk}/")):
+        answer = send(client, method, path, json.dumps({"name": "new", "description": value}))
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["description"]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("name", ["target", "TARGET", " Target "])
+def test_a_name_that_is_taken(client, target, make_token, name):
+    other = make_token(name="other")
+    before = snapshot()
+    for method, path in (("post", PATS), ("patch", f"{PATS}{other.pk}/")):
+        answer = send(client, method, path, json.dumps({"name": name}))
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["name"]
+    assert snapshot() == before
+
+
+def test_a_name_of_somebody_else_is_free(other_client, target):
+    assert other_client.post(PATS, {"name": "target"}).status_code == 201
+
+
+def test_a_missing_name(client):
+    assert client.post(PATS, {}).json() == {"name": ["This field is required."]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(value for value in JUNK if value is not None),
+        *BAD_TEXT,
+        *["", " ", "0", "30", "0d", "-1d", "1.5d", "1m", "30 d", "367d", "2y", "9" * 30 + "d", "999999999y", "P", "PT"],
+        *["P0D", "P2Y", "P999999999Y", "never", "NEVER", "next week", "٣d", "٣٠d", "d", "1dd", "1e3d", "+1d"],
+    ],
+    ids=brief,
+)
+def test_a_duration_that_cannot_be(client, target, value):
+    before = snapshot()
+    for path in (PATS, f"{PATS}{target.pk}/regenerate/"):
+        answer = send(client, "post", path, json.dumps({"name": "new", "duration": value}))
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["duration"]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(value for value in JUNK if value is not None),
+        *BAD_TEXT,
+        *["", " ", "soon", "iso-8601", "2030-13-01T00:00:00Z", "2030-02-30T00:00:00Z", "2001-01-01T00:00:00Z"],
+        *["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "10000-01-01T00:00:00Z"],
+        *["0001-01-01T00:00:00Z", "2030-01-01T00:00:00+99:99", "24:00", "1e9", "2999-01-01T00:00:00Z"],
+    ],
+    ids=brief,
+)
+def test_an_expiry_that_cannot_be(client, target, value):
+    before = snapshot()
+    for path in (PATS, f"{PATS}{target.pk}/regenerate/"):
+        answer = send(client, "post", path, json.dumps({"name": "new", "expires_at": value}))
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["expires_at"]
+    assert snapshot() == before
+
+
+def test_a_duration_and_an_expiry(client, target):
+    before = snapshot()
+    for path in (PATS, f"{PATS}{target.pk}/regenerate/"):
+        answer = client.post(path, {"name": "new", "duration": "7d", "expires_at": FUTURE})
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["duration"]
+    assert snapshot() == before
+
+
+class TestScopes:
+    @pytest.fixture
+    def add(self, client, target):
+        """Send scopes to both routes that take them; return the errors, which are the same."""
+
+        def add(scopes):
+            before = snapshot()
+            answers = [
+                send(client, "post", path, json.dumps({"name": "new", "scopes": scopes}))
+                for path in (PATS, f"{PATS}{target.pk}/scopes/")
+            ]
+            assert [answer.status_code for answer in answers] == [400, 400]
+            assert answers[0].json() == answers[1].json()
+            assert list(answers[0].json()) == ["scopes"]
+            assert snapshot() == before
+            return answers[0].json()["scopes"]
+
+        return add
+
+    @pytest.mark.parametrize("value", [None, True, 0, 1.5, "x", {}, {"entity_type": "channels"}, 10**400], ids=repr)
+    def test_no_list(self, add, value):
+        (message,) = add(value)
+        assert isinstance(message, str)
+
+    @pytest.mark.parametrize(
+        "value", [None, True, 0, 1.5, "channels:*:read", [], ["channels", "*", "read"], [[]]], ids=repr
+    )
+    def test_a_row_that_is_no_object(self, add, value):
+        errors = add([{"entity_type": "channels", "entity_id": "*", "operation": "read"}, value])
+        assert errors[0] == {}
+        assert list(errors[1]) == [api_settings.NON_FIELD_ERRORS_KEY]
+
+    @pytest.mark.parametrize("field", ["entity_type", "entity_id", "operation"])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(value for value in JUNK if value not in (0, -1, 10**400) or isinstance(value, bool)),
+            *BAD_TEXT,
+            *["", " ", "nope", "%", "_", "' OR 1=1 --"],
+        ],
+        ids=brief,
+    )
+    def test_a_field_that_cannot_be(self, add, field, value):
+        row = {"entity_type": "channels", "entity_id": "*", "operation": "read", field: value}
+        (errors,) = add([row])
+        assert list(errors) == [field]
+
+    @pytest.mark.parametrize("field", ["entity_type", "entity_id", "operation"])
+    def test_a_missing_field(self, add, field):
+        row = {"entity_type": "channels", "entity_id": "*", "operation": "read"}
+        del row[field]
+        assert add([row]) == [{field: ["This field is required."]}]
+
+    @pytest.mark.parametrize("entity_type", ["channels", "devices", "pages"])
+    @pytest.mark.parametrize(
+        "entity_id",
+        [
+            *[0, -1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**400, "0", "9" * 255, "1e3", "0x1", "1.0", " 1", "１"],
+            *["0" * 32, str(uuid.UUID(int=0)), "{x}", "x" * 255, "x" * 256, "**", "* ", *BAD_TEXT],
+        ],
+        ids=brief,
+    )
+    def test_an_entity_that_is_none(self, add, entity_type, entity_id):
+        (errors,) = add([{"entity_type": entity_type, "entity_id": entity_id, "operation": "read"}])
+        assert list(errors) == ["entity_id"]
+
+    def test_an_entity_of_somebody_else_is_as_one_that_is_none(self, add, stranger):
+        theirs = [
+            ("channels", ChannelFactory(owner=stranger), 10**6),
+            ("devices", DeviceFactory(owner=stranger), str(uuid.uuid4())),
+            ("pages", PageFactory(owner=stranger), "none"),
+        ]
+        for entity_type, entity, none in theirs:
+            row = {"entity_type": entity_type, "operation": "read"}
+            assert add([{**row, "entity_id": str(entity.pk)}]) == add([{**row, "entity_id": none}])
+
+    def test_a_pair_that_is_impossible(self, add, channel):
+        rows = [
+            {"entity_type": "channels", "entity_id": channel.pk, "operation": "create"},
+            {"entity_type": "devices", "entity_id": "*", "operation": "publish"},
+        ]
+        assert [list(errors) for errors in add(rows)] == [["entity_id"], ["operation"]]
+
+    def test_every_row_has_its_own_errors(self, add, channel):
+        fine = {"entity_type": "channels", "entity_id": channel.pk, "operation": "read"}
+        bad = [{**fine, "entity_type": "x"}, {**fine, "entity_id": 0}, {**fine, "operation": "x"}]
+        assert [list(errors) for errors in add([fine, *bad, fine])] == [
+            [],
+            ["entity_type"],
+            ["entity_id"],
+            ["operation"],
+            [],
+        ]
+
+    @pytest.mark.parametrize(
+        "row", [{}, 1, {"entity_type": "channels", "entity_id": "*", "operation": "read"}], ids=str
+    )
+    def test_ten_thousand(self, add, row, django_assert_max_num_queries):
+        with django_assert_max_num_queries(20):
+            add([row] * 10_000)
+
+    def test_none_at_all_can_be_created_and_not_added(self, client, target):
+        assert client.post(PATS, {"name": "new", "scopes": []}).status_code == 201
+        answer = client.post(f"{PATS}{target.pk}/scopes/", {"scopes": []})
+        assert answer.status_code == 400
+        assert answer.json() == {"scopes": ["Name at least one scope."]}
+        assert client.post(f"{PATS}{target.pk}/scopes/", {}).json() == {"scopes": ["This field is required."]}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+rows = st.fixed_dictionaries(
+    {},
+    optional={
+        "entity_type": st.sampled_from(["channels", "devices", "pages"]) | json_values,
+        "entity_id": st.just("*") | st.integers() | json_values,
+        "operation": st.sampled_from(["read", "create", "list", "publish"]) | json_values,
+    },
+)
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text() | json_values,
+        "description": st.text() | json_values,
+        "duration": st.from_regex(r"[0-9]{1,4}[hdwy]|P[0-9]{1,3}D", fullmatch=True) | json_values,
+        "expires_at": st.datetimes().map(datetime.isoformat) | json_values,
+        "scopes": st.lists(rows | json_values, max_size=4) | json_values,
+    },
+)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(body=bodies | json_values)
+def test_any_json_is_taken_or_refused_whole(client, paths, body):
+    for method, path in paths:
+        before = snapshot()
+        answer = send(client, method, path, json.dumps(body))
+        assert answer.status_code in (200, 201, 400), answer.content
+        if answer.status_code == 400:
+            assert isinstance(answer.json(), dict)
+            assert snapshot() == before
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    query=st.dictionaries(
+        st.sampled_from(
+            [*TokenFilterSet.base_filters, "page", "page_size"],
+        ),
+        st.text(st.characters(exclude_categories=["Cs"]))
+        | st.integers().map(str)
+        | st.datetimes().map(datetime.isoformat),
+        max_size=4,
+    )
+)
+def test_any_query_string_is_answered(client, target, query):
+    for path in (PATS, f"{PATS}entities/channels/"):
+        answer = client.get(path, query)
+        assert answer.status_code in (200, 400, 404)
+        assert isinstance(answer.json(), dict)

@@ -1,0 +1,121 @@
+"""The management API: the number of queries of a route does not grow with the rows."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from pat_tokens.contrib.rest_framework import urls
+from pat_tokens.models import PersonalAccessToken
+from tests.contrib.rest_framework.management import PATS, row, url
+from tests.factories import ChannelFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def api(user):
+    client = APIClient()
+    client.force_authenticate(user)
+    client.default_format = "json"
+    return client
+
+
+@pytest.fixture
+def channels(user):
+    return [ChannelFactory(owner=user) for _ in range(40)]
+
+
+def fill(make_token, channels, many):
+    count = 30 if many else 1
+    scopes = [f"channels:{channel.pk}:read" for channel in (channels if many else channels[:1])]
+    return [make_token(*scopes) for _ in range(count)]
+
+
+READING = [
+    ("", 3),
+    ("?search=t&status=active&entity_type=channels&operation=read&ordering=-name,expires_at", 3),
+    ("{token}/", 2),
+    ("{token}/scopes/", 2),
+    ("{token}/explain/?method=GET&path=/api/channels/", 4),
+    ("entities/", 0),
+    ("entities/channels/", 2),
+    ("entities/channels/?search=a&page_size=100", 2),
+]
+WRITING = [
+    ("post", "", {"name": "new"}),
+    ("patch", "{token}/", {"name": "new", "description": "new"}),
+    ("delete", "{token}/", None),
+    ("delete", "", None),
+    ("post", "{token}/revoke/", None),
+    ("post", "{token}/regenerate/", None),
+    ("post", "{token}/scopes/", {"scopes": [row("channels:*:update"), row("devices:*:read")]}),
+    ("delete", "{token}/scopes/", None),
+    ("delete", "{token}/scopes/{scope}/", None),
+]
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize(("path", "count"), READING)
+def test_reading(api, make_token, channels, django_assert_num_queries, many, path, count):
+    tokens = fill(make_token, channels, many)
+    if not many:
+        type(channels[0]).objects.exclude(pk=channels[0].pk).delete()
+    with django_assert_num_queries(count):
+        assert api.get(PATS + path.format(token=tokens[0].pk)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITING)
+def test_writing(api, make_token, channels, django_assert_max_num_queries, method, path, body):
+    counts = []
+    for many in (False, True):
+        PersonalAccessToken.objects.all().delete()
+        token = fill(make_token, channels, many)[0]
+        scope = token.scope_set.first()
+        with django_assert_max_num_queries(20) as queries:
+            answer = getattr(api, method)(PATS + path.format(token=token.pk, scope=scope.pk), body)
+        assert answer.status_code < 300
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_scopes_for_entities_are_checked_at_once(api, make_token, channels, many):
+    token = make_token()
+    rows = [row(f"channels:{channel.pk}:read") for channel in (channels if many else channels[:1])]
+    seen = []
+    for existing in (token, None):
+        path = url(existing, "scopes") if existing else PATS
+        with CaptureQueriesContext(connection) as queries:
+            assert api.post(path, {"name": "new", "scopes": rows}).status_code == 201
+        seen.append(len([query for query in queries if "tests_channel" in query["sql"].lower()]))
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_current(client_with, make_token, channels, django_assert_num_queries, many):
+    client = client_with(fill(make_token, channels, many)[0])
+    client.get(PATS + "current/")  # writes the last use
+    with django_assert_num_queries(2):
+        assert client.get(PATS + "current/").status_code == 200
+
+
+def test_current_revoke(client_with, make_token, channels, django_assert_max_num_queries):
+    client = client_with(fill(make_token, channels, True)[0])
+    client.get(PATS + "current/")  # writes the last use
+    with django_assert_max_num_queries(6):  # token; savepoint, lock (two on SQLite), write, release
+        assert client.post(PATS + "current/revoke/").status_code == 204
+
+
+def test_every_route_is_counted():
+    """Fails for a route or a method that no test above asks."""
+    asked = {("GET", path.partition("?")[0]) for path, _ in READING} | {(m.upper(), path) for m, path, _ in WRITING}
+    asked |= {("GET", "current/"), ("POST", "current/revoke/")}
+    there = {
+        (method.upper(), str(pattern.pattern))
+        for pattern in urls.urlpatterns
+        for method in pattern.callback.actions
+        if method != "head"
+    }
+    parts = {"<str:token_id>": "{token}", "<str:scope_id>": "{scope}", "<str:entity_type>": "channels"}
+    assert asked == {(method, "/".join(parts.get(part, part) for part in path.split("/"))) for method, path in there}

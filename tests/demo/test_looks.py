@@ -1,0 +1,91 @@
+"""The demo in the look of another host: its own base and elements, and every step of the pages works in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import Browser, Page, expect
+from pytest_django import DjangoDbBlocker
+
+from tests.demo.factories import ChannelFactory
+from tests.demo.servers import ROOT, Server, serve
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+def test_a_look_that_there_is_not_is_refused_and_those_that_are_named() -> None:
+    command = [sys.executable, "manage.py", "check"]
+    environment = {**os.environ, "DEMO_LOOK": "nonsense"}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "There is no look 'nonsense'. Set DEMO_LOOK to one of workshop" in run.stderr
+
+
+@pytest.fixture(scope="module")
+def workshop(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
+    with django_db_blocker.unblock(), serve(DEMO_LOOK="workshop") as server:
+        yield server
+
+
+def assert_sound(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_the_pages_work_in_the_second_look(
+    browser: Browser, workshop: Server, alice: User, scheme: str, width: int
+) -> None:
+    ChannelFactory(owner=alice, name="Pump")
+    session = Client()
+    session.force_login(alice)
+    context = browser.new_context(
+        base_url=workshop.address,
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": width, "height": 800},
+        reduced_motion="reduce",
+    )
+    cookie = {"name": "sessionid", "value": session.cookies["sessionid"].value, "url": workshop.address}
+    context.add_cookies([cookie])  # type: ignore[list-item]
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    page.goto("/")
+    page.get_by_label("Account of alice").click()
+    page.get_by_role("link", name="Personal Access Tokens").last.click()
+    expect(page.get_by_role("heading", name="Personal Access Tokens")).to_be_visible()
+    assert_sound(page)
+    page.get_by_role("link", name="+ Create PAT").click()
+    page.get_by_label("Name").fill(f"shown in {scheme}")
+    page.get_by_label("Entity Type").select_option("Channels")
+    page.locator("[data-pat-picker] [role=combobox]").fill("pump")
+    page.get_by_role("option", name="Pump").first.click()
+    page.get_by_label("Delete").check()
+    assert_sound(page)
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator("#token-secret")).to_be_visible()
+    expect(page.locator(".wk-badge-active").first).to_be_visible()
+    assert page.locator(".wk-button").count() > 5
+    assert_sound(page)
+    for name in ("Add Scope", "Revoke"):
+        page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert_sound(page)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Edit name").click()
+    page.get_by_role("textbox", name="Name").fill(f"renamed in {scheme}")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=f"renamed in {scheme}")).to_be_visible()
+    page.get_by_role("button", name="Delete this token").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text(f"“renamed in {scheme}” was deleted.")).to_be_visible()
+    context.close()
+    assert complaints == []

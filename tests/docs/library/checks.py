@@ -1,0 +1,160 @@
+"""Asks the snippets of the how-to pages, as programs with tokens do."""
+
+import asyncio
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.test import RequestFactory
+from library.models import Book
+
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.services import delete_tokens
+
+
+@pytest.fixture
+def alice(db):
+    return get_user_model().objects.create_user("alice")
+
+
+@pytest.fixture
+def emma(alice):
+    return Book.objects.create(owner=alice, title="Emma")
+
+
+@pytest.fixture
+def other(alice):
+    return Book.objects.create(owner=alice, title="Persuasion")
+
+
+def test_the_checks_have_nothing_to_say():
+    call_command("check", fail_level="WARNING")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("get", "/api/reports/{}/", "read"),
+        ("get", "/api/lockable/{}/", "read"),
+        ("get", "/api/lockable/{}/lock/", "read"),
+        ("post", "/api/lockable/{}/lock/", "update"),
+        ("post", "/api/lend/{}/", "update"),
+        ("get", "/ninja/books/{}", "read"),
+        ("get", "/plain/{}/", "read"),
+        ("get", "/plain/{}/detail/", "read"),
+    ],
+)
+def test_a_token_reaches_what_its_scope_names(pat_client, alice, emma, other, method, path, operation):
+    ask = getattr(pat_client(alice, f"books:{emma.pk}:{operation}"), method)
+    assert ask(path.format(emma.pk)).status_code == 200
+    assert ask(path.format(other.pk)).json()["missing"] == [
+        {"entity_type": "books", "entity_id": str(other.pk), "operation": operation}
+    ]
+    without = getattr(pat_client(alice), method)
+    assert without(path.format(emma.pk)).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/api/books/", "/ninja/books", "/plain/"])
+def test_a_list_is_limited_to_what_its_scopes_name(pat_client, alice, emma, other, path):
+    limited = pat_client(alice, f"books:{emma.pk}:list").get(path).content.decode()
+    assert ("Emma" in limited, "Persuasion" in limited) == (True, False)
+    everything = pat_client(alice, "books:*:list").get(path).content.decode()
+    assert ("Emma" in everything, "Persuasion" in everything) == (True, True)
+
+
+def test_a_view_that_declares_nothing_refuses(pat_client, alice):
+    assert pat_client(alice, "books:*:read").get("/plain/undeclared/").json()["code"] == "scope_not_declared"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("operation", "first"), [("read", "websocket.accept"), ("list", "websocket.close")])
+def test_a_consumer(make_pat_token, alice, emma, operation, first):
+    from mysite.urls import websocket
+
+    _token, secret = make_pat_token(alice, f"books:{emma.pk if operation == 'read' else '*'}:{operation}")
+
+    async def talk():
+        scope = {
+            "type": "websocket",
+            "path": f"/books/{emma.pk}/",
+            "query_string": b"",
+            "headers": [(b"authorization", f"Bearer {secret}".encode())],
+            "subprotocols": [],
+        }
+        communicator = ApplicationCommunicator(websocket, scope)
+        await communicator.send_input({"type": "websocket.connect"})
+        answers = [await communicator.receive_output(10)]
+        if first == "websocket.accept":
+            answers.append(await communicator.receive_output(10))
+            await communicator.send_input({"type": "websocket.disconnect", "code": 1000})
+            await communicator.wait(10)
+        return answers
+
+    answers = asyncio.run(talk())
+    assert answers[0]["type"] == first
+    assert operation == "list" or '"user": "alice"' in answers[1]["text"]
+
+
+def test_asgi_of_channels():
+    from mysite import asgi
+
+    assert set(asgi.application.application_mapping) == {"http", "websocket"}
+
+
+@pytest.mark.django_db(transaction=True)  # the use of a token is written after the request's own transaction
+def test_the_proxy_tells_the_address(pat_client, alice, emma):
+    client = pat_client(alice, f"books:{emma.pk}:read")
+    client.get(f"/api/books/{emma.pk}/", headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.7"})
+    client.pat_token.refresh_from_db()
+    assert client.pat_token.last_used_ip == "192.0.2.7"
+
+    from mysite.proxies import client_ip
+
+    assert client_ip(RequestFactory().get("/")) is None
+
+
+def test_the_router_keeps_tokens_on_the_primary():
+    from mysite.routers import TokensOnPrimary
+
+    router = TokensOnPrimary()
+    assert router.db_for_read(PersonalAccessToken) == router.db_for_write(PersonalAccessToken) == "default"
+    assert router.db_for_read(Book) is None
+
+
+def test_the_rate_is_that_of_the_page(pat_client, alice, emma):
+    assert settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] == {"pat": "1000/hour"}
+    assert pat_client(alice, f"books:{emma.pk}:read").get(f"/api/books/{emma.pk}/").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stream_ends_with_its_token(make_pat_token, alice):
+    from library.ticking import ticks
+
+    token, _secret = make_pat_token(alice, "books:*:read")
+
+    async def read():
+        seen = []
+        async for tick in ticks(token):
+            seen.append(tick)
+            await asyncio.to_thread(PersonalAccessToken.objects.all().delete)
+        return seen
+
+    assert set(asyncio.run(asyncio.wait_for(read(), 20))) == {b"data: tick\n\n"}
+
+
+def test_users_of_somebody_else(make_pat_token, alice):
+    make_pat_token(alice)
+    assert delete_tokens(alice) == 1
+
+
+def test_an_operation_of_ones_own():
+    from library.lending import Books
+
+    assert [operation.name for operation in Books.operations] == ["read", "list", "delete", "lend"]
+
+
+def test_whether_tokens_work_here(client, db):
+    answer = client.get("/health/")
+    assert (answer.status_code, answer.json()["ok"]) == (200, True), answer.json()

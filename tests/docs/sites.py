@@ -1,0 +1,23 @@
+"""Small sites made from what the documentation prints, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tests.docs.pages import ROOT
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Return the environment of a process that finds `python`, `django-admin` and this package, and no settings."""
+    tools, library = directory / "tools", directory / "library"
+    tools.mkdir(), library.mkdir()
+    # A script and not a link, by which Python would not find its own environment.
+    for name, command in {"python": sys.executable, "django-admin": f"{sys.executable} -m django"}.items():
+        (tools / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (tools / name).chmod(0o755)
+    (library / "pat_tokens").symlink_to(ROOT / "pat_tokens")
+    ours = ("DJANGO_", "DATABASE_URL", "PAT_TOKENS_", "COV_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,76 @@
+"""The steps of the page on keys, in their order: a secret works at each of them, in old processes and in new ones."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from pat_tokens.authentication import authenticate
+from pat_tokens.exceptions import UnknownToken
+from pat_tokens.requirements import ANY_TOKEN
+from tests.docs.pages import read_blocks
+from tests.factories import TokenFactory
+
+PAGE = "how-to/key-rotation.md"
+KEY = "the key of the site"
+
+pytestmark = pytest.mark.django_db(transaction=True)  # re-digesting comes after the request's own transaction
+
+
+def steps(heading: str) -> list[dict[str, Any]]:
+    """The settings of each step below a heading."""
+    found = []
+    for block in read_blocks(PAGE):
+        if block.heading == heading and block.language == "python":
+            names: dict[str, Any] = {"SECRET_KEY": KEY}
+            exec(block.text, names)
+            found.append({name: value for name, value in names.items() if name.isupper()})
+    return found
+
+
+ROTATIONS = [
+    pytest.param(steps("SECRET_KEY"), id="SECRET_KEY"),
+    pytest.param([{"SECRET_KEY": KEY}, *steps("Peppers of its own")], id="PAT_TOKENS_PEPPERS"),
+]
+
+
+def works(secret: str, settings: dict[str, Any]) -> bool:
+    with override_settings(**{"SECRET_KEY_FALLBACKS": [], **settings}):
+        try:
+            return authenticate(secret, ANY_TOKEN) is not None
+        except UnknownToken:
+            return False
+
+
+def make(settings: dict[str, Any]) -> str:
+    with override_settings(**{"SECRET_KEY_FALLBACKS": [], **settings}):
+        return str(TokenFactory().secret)
+
+
+@pytest.mark.parametrize("stages", ROTATIONS)
+def test_a_secret_in_use_works_all_the_way(stages: list[dict[str, Any]]) -> None:
+    secret = make(stages[0])
+    for before, after in pairwise(stages):
+        made_meanwhile = make(before)
+        for one in (secret, made_meanwhile):
+            # Old and new processes run side by side, and the token comes to either.
+            assert [works(one, stage) for stage in (before, after, before, after)] == [True] * 4
+
+
+@pytest.mark.parametrize("stages", ROTATIONS)
+def test_only_a_secret_that_nobody_used_ends_with_the_old_key(stages: list[dict[str, Any]]) -> None:
+    used, unused = make(stages[0]), make(stages[0])
+    assert works(used, stages[-2])
+    assert (works(used, stages[-1]), works(unused, stages[-1])) == (True, False)
+
+
+@pytest.mark.parametrize("stages", ROTATIONS)
+def test_each_step_is_needed_while_old_processes_run(stages: list[dict[str, Any]]) -> None:
+    secret = make(stages[0])
+    assert works(secret, stages[2])  # a process with the new key stores it under that
+    assert not works(secret, stages[0])  # and one that has never heard of it does not know the token any more
+
+
+def test_the_page_has_the_steps() -> None:
+    assert [len(steps(heading)) for heading in ("SECRET_KEY", "Peppers of its own")] == [4, 3]

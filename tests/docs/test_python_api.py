@@ -1,0 +1,65 @@
+"""The reference of what a site may import is what the modules' own `__all__` say, with the arguments that there are."""
+
+import ast
+import inspect
+import re
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT
+
+TEXT = (DOCS / "reference/python-api.md").read_text()
+SECTIONS = dict(re.findall(r"^## (pat_tokens[\w.]*)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+# The entries of a section: what stands in backticks between the bullet and the colon or the words after it.
+ENTRY = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)", re.MULTILINE)
+
+
+def entries(section: str) -> dict[str, str | None]:
+    """Each name of a section, with its arguments as written, or None where none are."""
+    found = [entry for group in ENTRY.findall(section) for entry in re.findall(r"`(\w+)(\(.*?\))?`", group)]
+    assert len(dict(found)) == len(found)
+    return {name: arguments or None for name, arguments in found}
+
+
+def public_modules() -> dict[str, ModuleType]:
+    files = [path for path in (ROOT / "pat_tokens").rglob("*.py") if "\n__all__ = " in path.read_text()]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    return {name: import_module(name) for name in names}
+
+
+def test_each_public_module_has_a_section() -> None:
+    assert set(SECTIONS) == set(public_modules())
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_each_public_name_is_documented(name: str) -> None:
+    assert set(entries(SECTIONS[name])) == set(import_module(name).__all__)
+
+
+def written(arguments: str) -> list[tuple[str, str, Any]]:
+    """Name, kind and default of each argument that the page shows."""
+    (function,) = ast.parse(f"def function{arguments}: pass").body
+    assert isinstance(function, ast.FunctionDef)
+    names: dict[str, Any] = {}
+    exec(compile(ast.Module([function], []), "page", "exec"), {"Client": import_module("django.test").Client}, names)
+    return described(names["function"])
+
+
+def described(function: Any) -> list[tuple[str, str, Any]]:
+    parameters = inspect.signature(function).parameters.values()
+    return [(parameter.name, parameter.kind.description, parameter.default) for parameter in parameters]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "arguments"),
+    [(module, name, arguments) for module, section in SECTIONS.items() for name, arguments in entries(section).items()],
+)
+def test_arguments_are_those_of_the_code(module: str, name: str, arguments: str | None) -> None:
+    documented = getattr(import_module(module), name)
+    if arguments is None:
+        assert not inspect.isroutine(documented), "a function is documented with its arguments"
+    else:
+        assert written(arguments) == described(documented)

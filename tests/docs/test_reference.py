@@ -1,0 +1,45 @@
+"""Defaults and options in the reference are those of the code."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
+from django.test import override_settings
+
+from pat_tokens.conf import conf, setting_names
+from tests.docs.pages import DOCS
+
+SETTINGS = dict(
+    re.findall(r"^\| `(PAT_TOKENS_\w+)` \| (.*?) \|", (DOCS / "reference/settings.md").read_text(), re.MULTILINE)
+)
+COMMANDS = dict(
+    re.findall(
+        r"^## (pat_\w+)\n\n(.*?)(?=^## |\Z)", (DOCS / "reference/commands.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_default_of_a_setting_is_that_of_the_code(name: str, settings: Any) -> None:
+    for each in setting_names():
+        if hasattr(settings, each):
+            delattr(settings, each)
+    actual = getattr(conf, name.removeprefix("PAT_TOKENS_").lower())
+    if name == "PAT_TOKENS_PEPPERS":
+        assert SETTINGS[name] == "`SECRET_KEY` and `SECRET_KEY_FALLBACKS`"
+        with override_settings(SECRET_KEY="one", SECRET_KEY_FALLBACKS=["two"]):
+            assert list(conf.peppers) == ["one", "two"]
+    else:
+        assert eval(SETTINGS[name].strip("`"), {"timedelta": timedelta}) == actual
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_options_of_a_command_are_those_of_the_code(name: str) -> None:
+    usage = COMMANDS[name].partition("\n\n")[0]
+    shared = {action.dest for action in BaseCommand().create_parser("manage.py", name)._actions} | {"json"}
+    own = load_command_class("pat_tokens", name).create_parser("manage.py", name)._actions
+    options = {option for action in own if action.dest not in shared for option in action.option_strings}
+    assert set(re.findall(r"--[a-z-]+", usage)) == {option for option in options if option.startswith("--")}

@@ -1,0 +1,68 @@
+"""What the page on how a request is decided draws: the answer at each step, in this order, and what it costs."""
+
+import re
+from typing import Any
+
+import pytest
+
+from pat_tokens import services
+from pat_tokens.crypto import make_secret
+from pat_tokens.signals import token_refused
+from tests.docs.pages import DOCS, ROOT
+
+PAGE = DOCS / "explanation/request.md"
+
+pytestmark = pytest.mark.django_db
+
+
+def drawn() -> list[tuple[int, str]]:
+    """Each answer of the diagram: its status and its code or reason."""
+    return [(int(status), word) for status, word in re.findall(r"▶ (\d{3})  (\w+)", PAGE.read_text())]
+
+
+def test_the_answers_come_in_the_order_of_the_steps(
+    site: Any, make_token: Any, client: Any, django_assert_num_queries: Any
+) -> None:
+    reasons: list[str] = []
+
+    def note(sender: Any, reason: str, **facts: Any) -> None:
+        reasons.append(reason)
+
+    token_refused.connect(note)
+    path, undeclared = f"/channels/{site.channel.pk}/", f"/functions/{site.channel.pk}/undeclared/"
+
+    def ask(secret: str, path: str, queries: int) -> tuple[int, str]:
+        with django_assert_num_queries(queries):
+            answer = client.get(path, headers={"authorization": f"Bearer {secret}"})
+        return answer.status_code, reasons[-1]
+
+    # Each of these would also be refused by every step that follows.
+    revoked = make_token("channels:*:list")
+    services.revoke_token(revoked)
+    answers = [
+        ask("pat_short", undeclared, 0),
+        ask(make_secret("pat"), undeclared, 1),
+        ask(revoked.secret, undeclared, 1),
+        ask(make_token("channels:*:list").secret, undeclared, 1),
+        ask(make_token("channels:*:list").secret, path, 1),
+    ]
+    token_refused.disconnect(note)
+    assert answers == [
+        (401, "malformed"),
+        (401, "unknown"),
+        (401, "revoked"),
+        (403, "scope_not_declared"),
+        (403, "insufficient_scope"),
+    ]
+    unavailable = (503, "unavailable")  # which no test can bring about in the same way on each database
+    assert [answer for answer in drawn() if answer != unavailable] == [
+        (status, "says" if reason == "revoked" else reason) for status, reason in answers
+    ]
+
+
+def test_the_modules_of_the_steps_are_there() -> None:
+    table = PAGE.read_text().partition("## Where each step is")[2]
+    names = re.findall(r"`((?:contrib/\w+/)?[a-z_]+)(?:\.\w+)?`", table)
+    missing = [name for name in names if name != "exceptions" and not (ROOT / f"pat_tokens/{name}.py").exists()]
+    assert names
+    assert missing == ["pat_explain"]  # which is a command

@@ -1,0 +1,351 @@
+"""A database that is gone, or read-only: nobody is let in, nothing is half done, and it works again afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
+from django.test import AsyncClient, Client
+from django.urls import path
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+import tests.urls
+from pat_tokens import auditing, authentication, services, signals, watching
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.requirements import ANY_TOKEN
+from tests import plain_site
+from tests.contrib.ninja.api import api
+from tests.contrib.rest_framework.management import snapshot, url
+from tests.factories import ChannelFactory, TokenFactory, UserFactory
+from tests.skips import not_applicable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DOORS = {  # each with how many statements are about the token
+    "DRF": ("/api/channels/{0.pk}/", 1),
+    "DRF, by slug": ("/api/by-slug/{0.slug}/", 3),
+    "DRF, any token": ("/api/anything/", 1),
+    "DRF, undeclared": ("/api/undeclared/", 1),
+    "management": ("/api/pats/current/", 1),
+    "plain": ("/plain/{0.pk}/", 1),
+    "plain, by slug": ("/plain-by-slug/{0.slug}/", 3),
+    "ninja": ("/ninja/sync/{0.pk}", 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def _doors(settings):
+    class Doors:
+        urlpatterns = [
+            *tests.urls.urlpatterns,
+            path("plain/<int:pk>/", plain_site.function),
+            path("plain-async/<int:pk>/", plain_site.async_function),
+            path("plain-by-slug/<slug:slug>/", plain_site.by_slug),
+            path("ninja/", api.urls),
+        ]
+
+    settings.ROOT_URLCONF = Doors
+
+
+@pytest.fixture
+def channel(transactional_db):
+    return ChannelFactory(owner=UserFactory(), slug="one")
+
+
+@pytest.fixture
+def token(channel):
+    return TokenFactory(user=channel.owner, scopes=[("channels", str(channel.pk), "read")])
+
+
+def ask(address, secret, client_class=APIClient):
+    client = client_class(headers={"authorization": f"Bearer {secret}"}, raise_request_exception=False)
+    return client.get(address)
+
+
+def assert_unavailable(response):
+    assert response.status_code == 503
+    assert response.json() == {
+        "detail": "The site cannot answer this just now. Try again later.",
+        "code": "temporarily_unavailable",
+    }
+    assert response["Retry-After"] == "5"
+    assert "WWW-Authenticate" not in response
+    assert "Authorization" in response["Vary"]
+
+
+@contextlib.contextmanager
+def failing_at(number, error):
+    """Let the statement of that number fail; the list has one entry for each statement there was."""
+    asked = []
+
+    def fail(execute, sql, *args):
+        asked.append(sql)
+        if len(asked) == number:
+            raise error("gone")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail):
+        yield asked
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("door", DOORS)
+def test_no_door_opens_without_an_answer_of_the_database(door, error, token, channel):
+    address, count = DOORS[door]
+    address = address.format(channel)
+    usual = None
+    number = 0
+    while True:
+        number += 1
+        PersonalAccessToken.objects.update(last_used_at=None)
+        with failing_at(number, error) as asked:
+            response = ask(address, token.secret)
+        if len(asked) < number:
+            usual = response.status_code
+            break
+        if number <= count:
+            assert_unavailable(response)
+        elif "UPDATE" in asked[number - 1]:
+            assert response.status_code == 200  # that its use is not written down fails no request
+        else:
+            assert response.status_code >= 500
+    assert usual == (403 if "undeclared" in door else 200)
+    assert number > count
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_an_async_view_is_no_other_door(error, token, channel):
+    ask = async_to_sync(AsyncClient(raise_request_exception=False).get)
+    with failing_at(1, error):
+        assert_unavailable(ask(f"/plain-async/{channel.pk}/", headers={"authorization": f"Bearer {token.secret}"}))
+
+
+def test_a_page_of_people_is_the_same_to_a_token_whose_database_is_gone(token):
+    with failing_at(1, OperationalError):
+        assert ask("/pats/", token.secret, Client).status_code in (302, 500)
+
+
+def test_the_signal_and_the_log_say_so(token, channel, caplog):
+    told = []
+
+    def hear(sender, reason, **facts):
+        told.append(reason)
+
+    auditing._rate.__init__(auditing.LINES, auditing.WINDOW)
+    signals.token_refused.connect(hear)
+    try:
+        with failing_at(1, OperationalError):
+            ask(f"/api/channels/{channel.pk}/", token.secret)
+    finally:
+        signals.token_refused.disconnect(hear)
+    assert told == ["unavailable"]
+    assert "Database did not answer: error=OperationalError" in caplog.text
+    assert "reason=unavailable" in caplog.text
+    assert token.secret not in caplog.text
+
+
+MANAGE = {
+    "create": ("post", lambda token: "/api/pats/", {"name": "new", "scopes": []}),
+    "list": ("get", lambda token: "/api/pats/", None),
+    "delete all": ("delete", lambda token: "/api/pats/", None),
+    "change": ("patch", url, {"name": "other"}),
+    "revoke": ("post", lambda token: url(token, "revoke"), {}),
+    "regenerate": ("post", lambda token: url(token, "regenerate"), {}),
+    "delete all scopes": ("delete", lambda token: url(token, "scopes"), None),
+    "entities": ("get", lambda token: "/api/pats/entities/channels/", None),
+}
+
+
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
+@pytest.mark.parametrize("what", MANAGE)
+def test_the_management_api_says_503_and_has_done_nothing_or_everything(what, error, token):
+    method, address, body = MANAGE[what]
+    client = APIClient(raise_request_exception=False)
+    client.force_login(token.user)
+    before = snapshot()
+    number = 0
+    while True:
+        number += 1
+        with failing_at(number, error) as asked:
+            response = getattr(client, method)(address(token), body, format="json")
+        if len(asked) < number:
+            break
+        assert response.status_code == 503
+        assert response.json()["code"] == "temporarily_unavailable"
+        if snapshot() != before:  # it was done, and only the answer could not be made
+            assert asked[number - 1].startswith("SELECT")
+            break
+    assert number > 1
+
+
+PAGES = {
+    "create": ("/pats/create/", {"name": "new", "duration": "30d"}),
+    "revoke": ("/pats/{0}/revoke/", {}),
+    "regenerate": ("/pats/{0}/regenerate/", {"duration": "30d"}),
+    "delete": ("/pats/{0}/delete/", {}),
+    "delete all": ("/pats/delete/", {}),
+}
+
+
+@pytest.mark.parametrize("what", PAGES)
+def test_a_page_fails_as_the_sites_own_do_and_has_done_nothing_or_everything(what, token):
+    address, body = PAGES[what]
+    client = Client(raise_request_exception=False)
+    client.force_login(token.user)
+    before = snapshot()
+    number = 0
+    while True:
+        number += 1
+        with failing_at(number, OperationalError) as asked:
+            response = client.post(address.format(token.pk), body)
+        if len(asked) < number:
+            break
+        assert response.status_code in (400, 500)  # 400 where it is the session that cannot be kept
+        if snapshot() != before:
+            break
+    assert number > 1
+    assert snapshot() != before
+
+
+def cut_off():
+    """Have the server end our connection, as it does when it stops."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+            elif connection.vendor == "mysql":
+                cursor.execute("KILL CONNECTION %s", [connection.connection.thread_id()])
+            else:
+                not_applicable("SQLite has no server")
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("door", ["DRF", "plain", "ninja", "management"])
+def test_a_connection_that_is_cut_off_is_503_and_the_next_request_works(door, token, channel):
+    address = DOORS[door][0].format(channel)
+    connection.ensure_connection()
+    cut_off()
+    assert_unavailable(ask(address, token.secret))
+    close_old_connections()  # as a server does between requests
+    assert ask(address, token.secret).status_code == 200
+
+
+def test_a_connection_that_is_cut_off_before_the_use_is_written_down_fails_nothing(token, channel):
+    def cut(execute, sql, *args):
+        if sql.startswith("UPDATE"):
+            cut_off()
+        return execute(sql, *args)
+
+    services.record_use(token)
+    with connection.execute_wrapper(cut):
+        try:
+            services.record_use(token)
+        finally:
+            close_old_connections()
+    assert ask(f"/api/channels/{channel.pk}/", token.secret).status_code == 200
+
+
+@pytest.mark.parametrize("door", ["DRF", "plain", "ninja", "management"])
+def test_a_server_that_is_not_there_is_503(door, token, channel, monkeypatch):
+    connection.close()
+    with monkeypatch.context() as patch:
+        for name, value in {"NAME": "/nowhere/at/all", "HOST": "127.0.0.1", "PORT": "1"}.items():
+            patch.setitem(connection.settings_dict, name, value)
+        assert_unavailable(ask(DOORS[door][0].format(channel), token.secret))
+    assert ask(DOORS[door][0].format(channel), token.secret).status_code == 200
+
+
+def test_a_primary_that_is_gone_while_a_replica_answers_fails_no_request(token, channel, monkeypatch):
+    """Where the use is to be written down on another database than the one that was read."""
+
+    class Gone:
+        in_atomic_block = False
+        alias = "default"
+
+        def get_autocommit(self):
+            raise OperationalError
+
+    class Connections(dict):
+        def __getitem__(self, alias):
+            return Gone()
+
+    monkeypatch.setattr(services, "connections", Connections())
+    assert ask(f"/api/channels/{channel.pk}/", token.secret).status_code == 200
+
+
+@pytest.fixture
+def read_only():
+    """Whoever writes gets an error, as on a replica, or on a disk that is full."""
+    connection.ensure_connection()
+    with connection.cursor() as cursor:
+        match connection.vendor:
+            case "postgresql":
+                cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            case "mysql":
+                cursor.execute("SET SESSION TRANSACTION READ ONLY")
+            case "sqlite":
+                cursor.execute("PRAGMA query_only = ON")
+    yield
+    connection.close()
+
+
+def test_a_read_only_database_lets_tokens_in_and_refuses_dead_ones(token, channel, request):
+    revoked = TokenFactory(user=channel.owner, scopes=[("channels", "*", "read")])
+    services.revoke_token(revoked)
+    client = APIClient()
+    client.force_login(channel.owner)
+    before = snapshot()
+    request.getfixturevalue("read_only")
+    address = f"/api/channels/{channel.pk}/"
+    assert ask(address, token.secret).status_code == 200
+    assert ask(address, revoked.secret).status_code == 401
+    for method, path_, body in (
+        ("post", url(token, "regenerate"), {}),
+        ("post", url(token, "revoke"), {}),
+        ("delete", "/api/pats/", None),
+    ):
+        response = getattr(client, method)(path_, body, format="json")
+        assert (response.status_code, response.json()["code"]) == (503, "temporarily_unavailable")
+    assert snapshot() == before
+
+
+def test_open_connections_end_where_the_database_stays_gone_or_anything_else_fails(token, monkeypatch):
+    opened = authentication.authenticate(token.secret, ANY_TOKEN)
+    monkeypatch.setattr(watching, "INTERVAL", 0.01)
+    for error in (OperationalError, InterfaceError, RuntimeError):
+
+        def fail(watches, error=error):
+            raise error
+
+        async def run():
+            async with watching.watch(opened) as ended:
+                await asyncio.wait_for(ended.wait(), 10)
+
+        monkeypatch.setattr(watching, "find_ended", fail)
+        asyncio.run(run())
+
+
+def test_a_clock_that_goes_back_and_forth_revives_no_revoked_token(token, channel, monkeypatch):
+    real = timezone.now
+    address = f"/api/channels/{channel.pk}/"
+
+    def at(**span):
+        monkeypatch.setattr(timezone, "now", lambda: real() + timedelta(**span))
+        return ask(address, token.secret).status_code
+
+    assert [at(days=0), at(days=40), at(days=-400), at(days=29)] == [200, 401, 200, 200]
+    services.revoke_token(token)
+    assert [at(days=0), at(days=-400), at(days=40)] == [401, 401, 401]
+    # Made anew by a clock that is wrong, it lives from the moment that was shown, and its uses are written down.
+    monkeypatch.setattr(timezone, "now", lambda: real() - timedelta(days=400))
+    token, token.secret = services.regenerate_token(token)
+    assert [at(days=-400), at(days=-371), at(days=-369), at(days=0)] == [200, 200, 401, 401]
+    token.refresh_from_db()
+    assert token.last_used_at < real() - timedelta(days=370)

@@ -1,0 +1,83 @@
+"""A service that is cut off between two of its statements has done nothing, or everything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from django.db import connection
+
+from pat_tokens.conf import conf
+from tests.faults.cases import OLD_PEPPER, SERVICES, Scene
+
+AT_ONCE = {"record use", "redigest"}  # one statement, which nothing else has to go with
+
+
+class Cut(Exception):
+    """What the service is stopped by."""
+
+
+@pytest.fixture(autouse=True)
+def _pepper(settings):
+    settings.PAT_TOKENS_PEPPERS = [*conf.peppers, OLD_PEPPER]
+
+
+def run_cut(service, scene, statement, *, executed):
+    """Whether there was such a statement; it fails before or after the database executes it."""
+    left = statement
+
+    def cut(execute, sql, *args):
+        nonlocal left
+        if sql.startswith("BEGIN"):  # SQLite's, which is between Django and the database
+            return execute(sql, *args)
+        left -= 1
+        if left == 0 and not executed:
+            raise Cut
+        result = execute(sql, *args)
+        if left == 0:
+            raise Cut
+        return result
+
+    try:
+        with connection.execute_wrapper(cut):
+            service(scene)
+    except Cut:
+        return True
+    assert left > 0
+    return False
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("executed", [False, True], ids=["before a statement", "after a statement"])
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_that_fails_has_done_nothing(name, executed):
+    statement = 0
+    while True:
+        statement += 1
+        scene = Scene()
+        before = scene.view()
+        if not run_cut(SERVICES[name], scene, statement, executed=executed):
+            break
+        if not (executed and name in AT_ONCE):
+            assert scene.view() == before
+    assert statement > 1
+    assert scene.view() != before
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_is_killed_has_done_nothing_or_everything():
+    database = str(connection.settings_dict["NAME"])
+    connection.close()
+    command = [sys.executable, "-m", "tests.faults.killed", database]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout.splitlines()[-1])
+    assert set(told) == set(SERVICES)
+    for name, states in told.items():
+        assert states["before"] != states["after"], name
+        assert states["deaths"], name
+        wanted = states["after"] if name in AT_ONCE else states["before"]
+        assert states["deaths"] == [wanted] * len(states["deaths"]), name

@@ -1,0 +1,41 @@
+"""People who log in by a link in an email, and what they own."""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class Person(AbstractBaseUser):
+    """Has a UUID, an email, and nothing else that Django's own user has."""
+
+    password = None
+    last_login = None
+    key = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    email = models.EmailField(unique=True)
+    blocked = models.BooleanField(default=False)
+
+    USERNAME_FIELD = "email"
+    objects = BaseUserManager()
+
+    @property
+    def is_active(self):
+        return not self.blocked
+
+
+class Folder(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    holder = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    title = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Paper(models.Model):
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE)
+    number = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.number)

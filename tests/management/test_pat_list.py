@@ -1,0 +1,78 @@
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from pat_tokens.services import revoke_token
+from tests.factories import TokenFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*args):
+    """Run the command and return its output."""
+    out = StringIO()
+    call_command("pat_list", *args, stdout=out)
+    return out.getvalue()
+
+
+def test_a_row_for_each_token_newest_first(token, stranger):
+    other = TokenFactory(user=stranger, name="backup")
+    head, first, second = run().splitlines()
+    assert head.split() == ["ID", "STATUS", "HINT", "EXPIRES", "LAST", "USED", "USER", "NAME"]
+    assert first.split()[0] == str(other.pk)
+    for part in (str(token.pk), "active", token.hint, "not used yet", "owner", "deploy"):
+        assert part in second
+
+
+def test_shows_neither_secret_nor_digest(token):
+    for out in (run(), run("--json")):
+        assert token.secret not in out
+        assert token.digest not in out
+
+
+def test_only_those_of_a_user(token, stranger):
+    TokenFactory(user=stranger, name="backup")
+    assert "backup" not in run("--user=owner")
+    assert "deploy" not in run("--user=stranger")
+
+
+def test_only_those_of_a_status(token, make_token):
+    revoked = revoke_token(make_token(name="leaked"))
+    assert "deploy" in run("--status=active")
+    assert "leaked" not in run("--status=active")
+    assert [row["id"] for row in json.loads(run("--status=revoked", "--json"))] == [str(revoked.pk)]
+    assert run("--status=expired", "--json").strip() == "[]"
+
+
+def test_answers_in_json(make_token):
+    token = make_token("channels:*:read", "pages:*:list", name="deploy", description="for CI")
+    (answer,) = json.loads(run("--json"))
+    assert answer["id"] == str(token.pk)
+    assert answer["user"] == "owner"
+    assert answer["status"] == "active"
+    assert {scope["entity_type"] for scope in answer["scopes"]} == {"channels", "pages"}
+    assert set(answer) == {
+        *("id", "user", "name", "description", "status", "hint", "is_legacy", "scopes"),
+        *("created_at", "issued_at", "expires_at", "last_used_at", "revoked_at"),
+    }
+
+
+@pytest.mark.parametrize(("args", "queries"), [((), 1), (("--json",), 2)])
+def test_the_number_of_queries_does_not_grow(make_token, django_assert_num_queries, args, queries):
+    for number in range(5):
+        make_token("channels:*:read", name=str(number))
+    with django_assert_num_queries(queries):
+        run(*args)
+
+
+def test_a_name_cannot_command_a_terminal(make_token):
+    make_token(name="a\x1b[2Jb")
+    assert "a?[2Jb" in run()
+
+
+@pytest.mark.parametrize(("args", "message"), [(["--user=nobody"], "no user"), (["--status=dead"], "choose one of")])
+def test_bad_input_is_named(token, args, message):
+    with pytest.raises(CommandError, match=message):
+        run(*args)

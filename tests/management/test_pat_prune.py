@@ -1,0 +1,135 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from pat_tokens import services, signals
+from pat_tokens.models import PersonalAccessToken
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*args):
+    """Run the command and return its output."""
+    out = StringIO()
+    call_command("pat_prune", *args, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def old(make_token):
+    """A live token, and for each way to die one that did so ten days ago."""
+    moment = timezone.now() - timedelta(days=10)
+    for name, fields in {
+        "live": {},
+        "expired": {"issued_at": moment - timedelta(days=1), "expires_at": moment},
+        "revoked": {"revoked_at": moment},
+    }.items():
+        PersonalAccessToken.objects.filter(pk=make_token(name=name).pk).update(**fields)
+
+
+def names():
+    return set(PersonalAccessToken.objects.values_list("name", flat=True))
+
+
+def test_deletes_what_has_been_dead_for_long_enough(old):
+    assert run("--days=11", "-v2") == "Deleted: 0\n"
+    assert names() == {"live", "expired", "revoked"}
+    assert run("--days=9", "-v2") == "Deleted: 2\n"
+    assert names() == {"live"}
+
+
+def test_says_nothing_to_cron(old):
+    assert run("--days=9") == ""
+    assert names() == {"live"}
+
+
+def test_no_batch_is_larger_than_it_is_told(old):
+    sqlite = connection.vendor == "sqlite"  # which takes its lock by a statement of its own
+    with CaptureQueriesContext(connection) as queries:
+        run("--days=9", "--batch=1")
+    deletes = [query["sql"] for query in queries if query["sql"].startswith("DELETE") and "scope" not in query["sql"]]
+    assert len([sql for sql in deletes if '"pat_tokens_personalaccesstoken"' in sql.replace("`", '"')]) == 2
+    assert sum("UPDATE" in query["sql"][:6] for query in queries) == (3 if sqlite else 0)
+    assert names() == {"live"}
+
+
+def test_a_failing_database_is_told_in_a_line(old, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(services, "prune_tokens", fail)
+    with pytest.raises(CommandError, match=r"failed \(OperationalError\)") as caught:
+        run()
+    assert caught.value.returncode == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_delete_each_token_once(make_token):
+    moment = timezone.now() - timedelta(days=10)
+    for number in range(30):
+        make_token("channels:*:read", name=str(number))
+    PersonalAccessToken.objects.update(issued_at=moment - timedelta(days=1), expires_at=moment)
+    told = []
+
+    def receiver(sender, token, pruned, **kwargs):
+        told.append((token.pk, pruned))
+
+    def prune(_number):
+        try:
+            return json.loads(run("--days=9", "--batch=3", "--json"))["deleted"]
+        finally:
+            connection.close()
+
+    signals.token_deleted.connect(receiver)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            counts = list(pool.map(prune, range(2)))
+    finally:
+        signals.token_deleted.disconnect(receiver)
+    assert sum(counts) == len(told) == len(set(told)) == 30
+    assert all(pruned for _pk, pruned in told)
+    assert names() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgres
+def test_what_another_has_locked_is_left_to_the_next_run(old):
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        list(PersonalAccessToken.objects.select_for_update().filter(name="expired"))
+        pool.submit(lambda: (run("--days=9"), connection.close())).result(timeout=30)
+    assert names() == {"live", "expired"}
+
+
+def test_ninety_days_unless_told_otherwise(old):
+    assert run("-v2") == "Deleted: 0\n"
+
+
+def test_looks_only(old):
+    assert run("--days=9", "--dry-run") == "Would delete: 2\n"
+    assert json.loads(run("--days=9", "--dry-run", "--json")) == {"would_delete": 2}
+    assert names() == {"live", "expired", "revoked"}
+
+
+def test_answers_in_json(old):
+    assert json.loads(run("--days=0", "--json")) == {"deleted": 2}
+
+
+@pytest.mark.parametrize("batch", ["0", "-1", "x", ""])
+def test_a_bad_batch_is_named(old, batch):
+    with pytest.raises(CommandError, match="write a whole number above zero"):
+        run(f"--batch={batch}", "--days=9")
+    assert names() == {"live", "expired", "revoked"}
+
+
+@pytest.mark.parametrize("days", ["-1", "x", "1.5", "", "999999999", "99999999999999"])
+def test_bad_input_is_named_and_deletes_nothing(old, days):
+    with pytest.raises(CommandError, match="write a whole number of days"):
+        run(f"--days={days}")
+    assert names() == {"live", "expired", "revoked"}

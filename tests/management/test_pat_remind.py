@@ -1,0 +1,57 @@
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from pat_tokens import reminders
+from pat_tokens.management.commands import pat_remind
+from pat_tokens.reminders import Summary
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*args):
+    """Run the command and return its output."""
+    out = StringIO()
+    call_command("pat_remind", *args, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def summary(monkeypatch):
+    """What a run would do."""
+    found = Summary(tokens=3, mails=2, skipped=1)
+    monkeypatch.setattr(pat_remind, "send_reminders", lambda dry_run: found)
+    return found
+
+
+def test_says_nothing_to_cron(summary):
+    assert run() == ""
+
+
+def test_tells_who_asks(summary):
+    assert run("-v2").startswith("Reminded of 3 tokens in 2 mails. Skipped 1 users")
+    assert run("--dry-run").startswith("Would remind of 3 tokens in 2 mails.")
+    assert json.loads(run("--json")) == {
+        "dry_run": False,
+        "tokens": 3,
+        "mails": 2,
+        "skipped": 1,
+        "failed": 0,
+        "stopped": False,
+    }
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_fails_where_a_mail_did(summary, stopped):
+    summary.failed, summary.stopped = 3, stopped
+    with pytest.raises(CommandError, match="3 mails could not be sent") as caught:
+        run()
+    assert ("The rest" in str(caught.value)) is stopped
+    assert caught.value.returncode == 1
+
+
+def test_runs_with_nothing_to_do():
+    assert json.loads(run("--json", "--dry-run"))["tokens"] == 0
+    assert reminders.send_reminders() == Summary()

@@ -1,0 +1,59 @@
+import json
+import uuid
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command, execute_from_command_line
+
+from pat_tokens.authentication import authenticate
+from pat_tokens.exceptions import RevokedToken
+from pat_tokens.requirements import ANY_TOKEN
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*args):
+    """Run the command and return its output."""
+    out = StringIO()
+    call_command("pat_revoke", *args, stdout=out)
+    return out.getvalue()
+
+
+def test_stops_a_token_at_once(token):
+    authenticate(token.secret, ANY_TOKEN)
+    assert run(str(token.pk)) == f"Token deploy ({token.pk}) of owner is revoked.\n"
+    with pytest.raises(RevokedToken):
+        authenticate(token.secret, ANY_TOKEN)
+
+
+def test_twice_is_as_good_as_once(token):
+    first = json.loads(run(str(token.pk), "--json"))
+    assert first[0]["status"] == "revoked"
+    assert json.loads(run(str(token.pk), "--json")) == first
+
+
+@pytest.mark.parametrize("wrong", [str(uuid.uuid4()), "7", "", "pat_x\0"])
+def test_one_wrong_id_and_nothing_is_written(token, wrong):
+    with pytest.raises(CommandError, match="no token with this id") as caught:
+        run(str(token.pk), wrong)
+    assert caught.value.returncode == 1
+    token.refresh_from_db()
+    assert token.is_active
+
+
+def test_does_not_repeat_a_secret_that_was_given_by_mistake(token):
+    with pytest.raises(CommandError) as caught:
+        run(token.secret)
+    assert token.secret not in str(caught.value)
+
+
+def test_works_on_a_site_whose_checks_fail(token, settings, capsys):
+    settings.PAT_TOKENS_PREFIX = ""
+    execute_from_command_line(["manage.py", "pat_revoke", str(token.pk)])
+    assert "is revoked" in capsys.readouterr().out
+
+
+def test_fails_with_one_in_a_shell(capsys):
+    with pytest.raises(SystemExit) as caught:
+        execute_from_command_line(["manage.py", "pat_revoke", "7"])
+    assert caught.value.code == 1

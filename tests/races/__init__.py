@@ -1,0 +1,1 @@
+"""Races: what happens at the same time must end as if it had happened one after the other."""

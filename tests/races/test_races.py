@@ -1,0 +1,287 @@
+"""Two requests at the same time, many times: whatever the order, one answer and one state that fit together.
+
+An answer of 500, a deadlock among them, fails each of these: it is raised where it happens.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from pat_tokens import crypto
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.races.arena import CROWD, Ask
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+READ = "channels:*:read"
+
+
+def secret_of(answer):
+    """The secret in an answer; none where it holds none."""
+    return [answer.body["secret"]] if answer.status < 300 and "secret" in (answer.body or ()) else []
+
+
+def row(scope):
+    return dict(zip(("entity_type", "entity_id", "operation"), scope.split(":"), strict=True))
+
+
+@pytest.fixture
+def each_round(rounds, site):
+    """The rounds, each with no tokens there at its beginning."""
+
+    def each():
+        for _round in range(rounds):
+            site.clear()
+            yield
+
+    return each
+
+
+def test_regenerate_against_regenerate(arena, site, each_round):
+    for _ in each_round():
+        token, old = site.token()
+        one, other = arena.ask(*[site.manage("POST", token, "regenerate", body={"duration": "7d"})] * 2)
+        assert (one.status, other.status) == (200, 200)
+        assert len(site.works(old, *secret_of(one), *secret_of(other))) == 1
+        assert site.status(old) == 401
+
+
+def test_revoke_against_use(arena, site, each_round):
+    for _ in each_round():
+        token, secret = site.token()
+        revoked, used = arena.ask(site.manage("POST", token, "revoke"), site.use(secret, times=3))
+        assert revoked.status == 200
+        assert set(used.statuses) <= {200, 401}
+        assert list(used.statuses) == sorted(used.statuses)  # once refused, always refused
+        assert site.status(secret) == 401
+        assert site.row(token).revoked_at.isoformat() == revoked.body["revoked_at"].replace("Z", "+00:00")
+
+
+def test_revoke_against_regenerate(arena, site, each_round):
+    for _ in each_round():
+        token, old = site.token()
+        revoked, made = arena.ask(
+            site.manage("POST", token, "revoke"), site.manage("POST", token, "regenerate", body={})
+        )
+        assert (revoked.status, made.status) == (200, 200)
+        assert site.works(old, *secret_of(made)) == ([] if site.row(token).is_revoked else secret_of(made))
+
+
+def test_revoke_against_what_writes_something_else(arena, site, each_round):
+    others = [
+        lambda token: site.manage("PATCH", token, body={"description": "other"}),
+        lambda token: site.manage("PATCH", token, body={"name": "other"}),
+        lambda token: site.manage("POST", token, "scopes", body={"scopes": [row("devices:*:read")]}),
+        lambda token: site.manage("DELETE", token, "scopes"),
+    ]
+    for number, _ in enumerate(each_round()):
+        token, secret = site.token()
+        revoked, other = arena.ask(site.manage("POST", token, "revoke"), others[number % len(others)](token))
+        assert revoked.status == 200
+        assert other.status < 300
+        assert site.row(token).is_revoked
+        assert site.status(secret) == 401
+
+
+def test_delete_all_against_create(arena, site, each_round):
+    for _ in each_round():
+        secrets = [site.token()[1] for _token in range(2)]
+        deleted, created = arena.ask(site.manage("DELETE"), site.create())
+        assert (deleted.status, created.status) == (200, 201)
+        stayed = site.works(*secrets, *secret_of(created))
+        assert stayed in ([], secret_of(created))
+        assert deleted.body["deleted"] == 3 - len(stayed)
+        assert len(site.ids()) == Scope.objects.count() == len(stayed)
+
+
+def test_delete_against_everything_else(arena, site, each_round):
+    others = [
+        lambda token: site.manage("POST", token, "regenerate", body={}),
+        lambda token: site.manage("POST", token, "revoke"),
+        lambda token: site.manage("PATCH", token, body={"name": "other"}),
+        lambda token: site.manage("POST", token, "scopes", body={"scopes": [row("devices:*:read")]}),
+        lambda token: site.manage("DELETE", token, "scopes"),
+        lambda token: site.manage("DELETE", token, "scopes", token.scope_set.get()),
+        lambda token: site.manage("DELETE", token),
+        lambda token: site.manage("GET", token),
+    ]
+    for number, _ in enumerate(each_round()):
+        token, secret = site.token()
+        deletion = site.manage("DELETE", token) if number % 2 else site.manage("DELETE")
+        deleted, other = arena.ask(deletion, others[number // 2 % len(others)](token))
+        assert deleted.status in ((204, 404) if number % 2 else (200,))
+        assert other.status in (200, 201, 204, 404)
+        assert site.works(secret, *secret_of(other)) == []
+        assert not site.ids()
+        assert not Scope.objects.exists()
+
+
+def test_adding_scopes_against_deleting_all(arena, site, each_round):
+    added = {f"channels:{channel.pk}:{operation}" for channel in site.channels for operation in ("update", "delete")}
+    body = {"scopes": [row(scope) for scope in sorted(added)]}
+    for _ in each_round():
+        token, secret = site.token()
+        grown, emptied = arena.ask(
+            site.manage("POST", token, "scopes", body=body), site.manage("DELETE", token, "scopes")
+        )
+        assert (grown.status, emptied.status) == (201, 200)
+        left = site.scopes(token)
+        assert left in (set(), added)
+        assert emptied.body["deleted"] == len(added | {READ}) - len(left)
+        assert site.status(secret) == 403
+
+
+def test_adding_scopes_against_adding_scopes(arena, site, each_round, settings):
+    one, other, third = (f"channels:{channel.pk}:update" for channel in site.channels)
+    for number, _ in enumerate(each_round()):
+        token, _secret = site.token()
+        # The same one, one that covers the other, and two of which one is too many.
+        sides = [([one, other], [other, third]), ([one, other], ["channels:*:update"])][number % 2]
+        answers = arena.ask(
+            *(site.manage("POST", token, "scopes", body={"scopes": [row(scope) for scope in side]}) for side in sides)
+        )
+        assert [answer.status for answer in answers] == [201, 201]
+        assert site.scopes(token) == {READ} | [{one, other, third}, {"channels:*:update"}][number % 2]
+
+
+def test_the_last_scope_that_there_is_room_for(arena, site, each_round):
+    limit = {"PAT_TOKENS_MAX_SCOPES_PER_TOKEN": 2}
+    sides = [[row(f"channels:{channel.pk}:update")] for channel in site.channels[:2]]
+    for _ in each_round():
+        token, _secret = site.token()
+        asks = [site.manage("POST", token, "scopes", body={"scopes": side}, settings=limit) for side in sides]
+        assert sorted(answer.status for answer in arena.ask(*asks)) == [201, 400]
+        assert len(site.scopes(token)) == 2
+
+
+def test_the_last_token_that_there_is_room_for(arena, site, each_round):
+    limit = {"PAT_TOKENS_MAX_TOKENS_PER_USER": 2}
+    for _ in each_round():
+        site.token()
+        asks = [site.create(), site.create()]
+        answers = arena.ask(*(Ask(**{**vars(ask), "settings": limit}) for ask in asks))
+        assert sorted(answer.status for answer in answers) == [201, 400]
+        assert len(site.ids()) == 2
+
+
+def test_two_tokens_want_one_name(arena, site, each_round):
+    for number, _ in enumerate(each_round()):
+        (one, _secret), (other, _secret) = site.token(), site.token()
+        asks = [
+            [site.manage("PATCH", token, body={"name": name}) for token, name in ((one, "name"), (other, "NAME"))],
+            [site.create(name="Name"), site.create(name="name ")],
+            [site.create(name="Name"), site.manage("PATCH", one, body={"name": "name"})],
+        ][number % 3]
+        answers = arena.ask(*asks)
+        assert sorted(answer.status < 300 for answer in answers) == [False, True]
+        assert sorted(answer.status for answer in answers)[1] == 400
+
+
+USED_AGAINST = {
+    "use": lambda site, token, secret: site.use(secret),
+    "regenerate": lambda site, token, secret: site.manage("POST", token, "regenerate", body={}),
+    "revoke": lambda site, token, secret: site.manage("POST", token, "revoke"),
+    "rename": lambda site, token, secret: site.manage("PATCH", token, body={"name": "other"}),
+    "delete all": lambda site, token, secret: site.manage("DELETE"),
+    "delete": lambda site, token, secret: site.manage("DELETE", token),
+    "create": lambda site, token, secret: site.create(),
+    "add scopes": lambda site, token, secret: site.manage(
+        "POST", token, "scopes", body={"scopes": [row("devices:*:read")]}
+    ),
+    "delete all scopes": lambda site, token, secret: site.manage("DELETE", token, "scopes"),
+    "prune": lambda site, token, secret: Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=1)}),
+}
+
+
+@pytest.mark.parametrize("what", USED_AGAINST)
+def test_writing_the_last_use_against(what, arena, site, each_round):
+    """It is written each time here, and undoes nothing."""
+    always = {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta(0)}
+    for _ in each_round():
+        token, secret = site.token()
+        before = site.row(token)
+        used, other = arena.ask(site.use(secret, times=2, settings=always), USED_AGAINST[what](site, token, secret))
+        assert set(used.statuses) <= {200, 401, 403}
+        assert list(used.statuses) == sorted(used.statuses)
+        assert other.status in (200, 201, 204)
+        after = site.row(token)
+        if what.startswith("delete") and "scopes" not in what:
+            assert after is None
+            continue
+        if what == "revoke":
+            assert after.is_revoked
+        if what == "regenerate":
+            assert after.digest != before.digest
+            assert site.works(secret, *secret_of(other)) == secret_of(other)
+        if what == "rename":
+            assert after.name == "other"
+        assert site.status(secret) == {"regenerate": 401, "revoke": 401, "delete all scopes": 403}.get(what, 200)
+        assert site.row(token).last_used_at or used.statuses[0] != 200
+
+
+def test_prune_against_regenerate(arena, site, each_round):
+    long_ago = timezone.now() - timedelta(days=90)
+    for _ in each_round():
+        token, old = site.token()
+        PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+        prune = Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=10)})
+        pruned, made = arena.ask(prune, site.manage("POST", token, "regenerate", body={}))
+        assert (pruned.body, made.status) in [(1, 404), (0, 200)]
+        assert site.works(old, *secret_of(made)) == secret_of(made)
+
+
+def test_deletions_of_the_same_many(arena, site, each_round):
+    """All of them lock several rows, and must not do so in different orders."""
+    long_ago = timezone.now() - timedelta(days=90)
+    prune = Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=10)})
+    for number, _ in enumerate(each_round()):
+        for _token in range(6):
+            site.token()
+        PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+        asks = [(prune, prune), (prune, site.manage("DELETE")), (site.manage("DELETE"), site.manage("DELETE"))]
+        one, other = arena.ask(*asks[number % 3])
+        counts = [answer.body if isinstance(answer.body, int) else answer.body["deleted"] for answer in (one, other)]
+        assert sum(counts) == 6
+        assert not site.ids()
+
+
+def test_pepper_rotation_under_load(arena, site, each_round, settings):
+    """Processes with the peppers in the old and in the new order at once, as while a release is rolled out."""
+    orders = [["old", "new"], ["new", "old"]]
+    for number, _ in enumerate(each_round()):
+        settings.PAT_TOKENS_PEPPERS = orders[number % 2]
+        token, secret = site.token()
+        asks = [site.use(secret, times=3), site.use(secret, times=3)]
+        if number % 3 == 0:
+            asks[1] = site.manage("POST", token, "regenerate", body={})
+        asks = [
+            Ask(**{**vars(ask), "settings": {"PAT_TOKENS_PEPPERS": order}})
+            for ask, order in zip(asks, orders, strict=True)
+        ]
+        used, other = arena.ask(*asks)
+        settings.PAT_TOKENS_PEPPERS = ["new", "old"]
+        if number % 3 == 0:
+            assert list(used.statuses) == sorted(used.statuses)
+            assert site.works(secret, *secret_of(other)) == secret_of(other)
+            [secret] = secret_of(other)
+        else:
+            assert {*used.statuses, *other.statuses} == {200}
+            assert site.status(secret) == 200
+        # Used once where the new one comes first, a token needs the old one no longer.
+        assert site.row(token).digest == crypto.digest(secret, "new")
+        settings.PAT_TOKENS_PEPPERS = ["new"]
+        assert site.status(secret) == 200
+
+
+def test_fifty_creates_at_once(arena, site, rounds):
+    limit = {"PAT_TOKENS_MAX_TOKENS_PER_USER": 5}
+    for _round in range(max(2, rounds // 20)):
+        site.clear()
+        site.token()
+        answers = arena.ask_crowd([Ask(**{**vars(site.create()), "settings": limit}) for _each in range(CROWD)])
+        assert sorted(answer.status for answer in answers) == [201] * 4 + [400] * (CROWD - 4)
+        assert len(site.ids()) == Scope.objects.count() == 5
+        assert len(site.works(*(secret for answer in answers for secret in secret_of(answer)))) == 4

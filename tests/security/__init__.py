@@ -1,0 +1,1 @@
+"""Attacks on what the threat model promises, tried for real."""

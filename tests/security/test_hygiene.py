@@ -1,0 +1,322 @@
+"""A secret is in the one answer that made it, and nowhere else: looked for in every place, through every door."""
+
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core import mail
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+from django.urls import include, path, reverse
+from django.utils.log import AdminEmailHandler
+
+from pat_tokens import reveal, services, signals, views
+from pat_tokens.authentication import authenticate
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.requirements import ANY_TOKEN
+from tests.factories import TokenFactory, UserFactory
+from tests.security import places
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.urls("tests.security.test_hygiene"),
+    # Django 6.1 wants MAILERS, which older ones do not know.
+    pytest.mark.filterwarnings("ignore:Django 2028 will not have a default mailer"),
+]
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
+
+ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
+JSON = {"accept": "application/json, text/html"}
+DURATION = {"duration": "7d"}
+ROWS = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "*", "scopes-0-operations": ["read"]}
+
+
+class Scene:
+    """A person at the site, with a token to regenerate; also staff, so that every door is open."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.user = UserFactory(username="owner", is_staff=True, is_superuser=True)
+        self.token = TokenFactory(user=self.user, name="old")
+        client.force_login(self.user)
+        client.raise_request_exception = False
+
+    def page(self, name: str, /, *args: Any, **data: Any) -> Any:
+        return self.client.post(reverse(f"pat_tokens:{name}", args=args), data)
+
+    def script(self, name: str, /, *args: Any, **data: Any) -> Any:
+        return self.client.post(reverse(f"pat_tokens:{name}", args=args), data, headers=JSON)
+
+    def api(self, path: str, /, **data: Any) -> Any:
+        return self.client.post(f"/api/pats/{path}", data, content_type="application/json")
+
+    def admin(self, name: str, /, *args: Any, **data: Any) -> Any:
+        return self.client.post(reverse(f"admin:pat_tokens_personalaccesstoken_{name}", args=args), data)
+
+
+def by_command(scene: Scene) -> None:
+    out = io.StringIO()
+    call_command("pat_create", "owner", name="new", scopes=["channels:*:read"], stdout=out, stderr=out)
+
+
+DOORS: dict[str, Callable[[Scene], Any]] = {
+    "page create": lambda scene: scene.page("token_create", name="new", **DURATION, **ROWS),
+    "page regenerate": lambda scene: scene.page("token_regenerate", scene.token.pk, **DURATION),
+    "script create": lambda scene: scene.script("token_create", name="new", **DURATION, **ROWS),
+    "script regenerate": lambda scene: scene.script("token_regenerate", scene.token.pk, **DURATION),
+    "api create": lambda scene: scene.api("", name="new"),
+    "api regenerate": lambda scene: scene.api(f"{scene.token.pk}/regenerate/"),
+    "admin create": lambda scene: scene.admin("add", user=scene.user.pk, name="new", duration="30d", scopes=""),
+    "admin regenerate": lambda scene: scene.admin("regenerate", scene.token.pk, duration="30d"),
+    "command": by_command,
+}
+# Doors that answer with a redirect, so that the secret has to wait somewhere.
+REDIRECTING = [door for door in DOORS if door.startswith(("page", "script", "admin"))]
+
+
+@pytest.fixture
+def memory():
+    """All loggers at DEBUG, into one place; what admins get by mail, too."""
+    memory, mailing = places.Memory(), AdminEmailHandler(include_html=True)
+    mailing.setLevel(logging.ERROR)
+    root = logging.getLogger()
+    names = [name for name, logger in root.manager.loggerDict.items() if isinstance(logger, logging.Logger)]
+    loggers = [root, *map(logging.getLogger, names)]
+    before = [(logger, logger.level, logger.disabled) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.disabled = False
+        logger.addHandler(memory)
+    root.addHandler(mailing)
+    yield memory
+    root.removeHandler(mailing)
+    for logger, level, disabled in before:
+        logger.setLevel(level)
+        logger.disabled = disabled
+        logger.removeHandler(memory)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The secrets that were made meanwhile."""
+    secrets = []
+    make = services.make_secret
+
+    def remember(prefix: str) -> str:
+        secrets.append(make(prefix))
+        return secrets[-1]
+
+    monkeypatch.setattr(services, "make_secret", remember)
+    return secrets
+
+
+@pytest.fixture
+def scene(client, settings, tmp_path, memory):
+    """The scene, with the switches that make a site talk the most."""
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    settings.ADMINS = [("admin", "admin@example.com")] if django_is_old() else ["admin@example.com"]
+    cache.clear()
+    yield Scene(client)
+    cache.clear()
+
+
+def django_is_old() -> bool:
+    import django
+
+    return django.VERSION < (6, 0)
+
+
+def everywhere(scene: Scene, memory: places.Memory, folder: Any) -> dict[str, str]:
+    """Each place on the server by its name."""
+    return {
+        **places.database(),
+        **places.sessions(scene.client.session, folder),
+        **places.cache(),
+        **places.outbox(),
+        "log": "\n".join(memory.lines),
+    }
+
+
+def later_pages(scene: Scene) -> dict[str, str]:
+    """What is shown of all tokens from now on."""
+    shown = {}
+    for token in PersonalAccessToken.objects.all():
+        name = "admin:pat_tokens_personalaccesstoken_{}".format
+        for url in [
+            "/pats/",
+            f"/pats/{token.pk}/",
+            f"/pats/{token.pk}/edit/name/",
+            f"/pats/{token.pk}/regenerate/",
+            "/api/pats/",
+            f"/api/pats/{token.pk}/",
+            reverse(name("changelist")),
+            reverse(name("change"), args=[token.pk]),
+            reverse(name("history"), args=[token.pk]),
+        ]:
+            answer = scene.client.get(url)
+            assert answer.status_code == 200
+            shown[url] = answer.content.decode() + str(answer.headers) + str(answer.cookies)
+    return shown
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+@pytest.mark.parametrize("door", DOORS)
+def test_a_secret_is_in_one_answer_and_nowhere_else(scene, memory, made, settings, tmp_path, door, debug):
+    settings.DEBUG = debug
+    answer = DOORS[door](scene)
+    (secret,) = made
+    if door in REDIRECTING:
+        told = f"{answer.content!r} {answer.headers} {answer.cookies}"
+        assert places.found(secret, {"redirect": told, **everywhere(scene, memory, tmp_path)}) == []
+        page = answer.json()["location"] if door.startswith("script") else answer.url
+        assert secret in scene.client.get(page).content.decode()
+    assert authenticate(secret, ANY_TOKEN).user == scene.user
+    shown = later_pages(scene)
+    assert places.found(secret, {**shown, **everywhere(scene, memory, tmp_path)}) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("door", ["page create", "admin regenerate"])
+def test_between_the_redirect_and_its_page_a_secret_rests_nowhere(
+    scene, memory, made, settings, tmp_path, door, engine
+):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    scene.client.force_login(scene.user)
+    answer = DOORS[door](scene)
+    assert reveal.SESSION_KEY in scene.client.session, "one share is in the session"
+    assert answer.cookies[reveal.COOKIE_NAME].value, "the other is with the browser alone"
+    assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+    scene.client.get(answer.json()["location"] if door.startswith("script") else answer.url)
+    assert reveal.SESSION_KEY not in scene.client.session
+    assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+
+
+class Forced(Exception):
+    """What goes wrong in a request that has a secret at hand."""
+
+
+def fail(*args: Any, **kwargs: Any) -> Any:
+    raise Forced("by the test")
+
+
+# Where it goes wrong, by the doors that pass there once the secret is made.
+ALL = ["page create", "api regenerate", "admin create", "command"]
+CREATING = ["page create", "api create"]
+HIDING = ["script regenerate", "admin create"]
+FAILURES: dict[str, tuple[tuple[Any, str], list[str]]] = {
+    "digesting": ((services, "digest"), ALL),
+    "the hint": ((services, "hint"), ALL),
+    "writing a row": ((PersonalAccessToken, "save"), ALL),
+    "writing scopes": ((services, "_insert_scopes"), CREATING),
+    "announcing": ((services, "_announce"), ALL),
+    "hiding": ((reveal, "hide"), HIDING),
+    "splitting": ((reveal, "split"), HIDING),
+    "leading on": ((views, "token_url"), ["page create"]),
+    "describing": (
+        ("pat_tokens.contrib.rest_framework.serializers.PersonalAccessTokenSerializer", "to_representation"),
+        ["api create"],
+    ),
+    "rendering JSON": (
+        ("rest_framework.renderers.JSONRenderer", "render"),
+        ["api create"],
+    ),
+    "logging in the admin": (("django.contrib.admin.options.ModelAdmin", "log_addition"), ["admin create"]),
+    "logging a change": (("django.contrib.admin.options.ModelAdmin", "log_change"), ["admin regenerate"]),
+}
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+@pytest.mark.parametrize(
+    ("failure", "door"), [(failure, door) for failure, (_where, doors) in FAILURES.items() for door in doors]
+)
+def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_path, monkeypatch, failure, door, debug):
+    settings.DEBUG = debug
+    (target, name), _doors = FAILURES[failure]
+    monkeypatch.setattr(*([f"{target}.{name}"] if isinstance(target, str) else [target, name]), fail)
+    if door == "command":
+        with pytest.raises(Forced):
+            DOORS[door](scene)
+        reports = {}
+    else:
+        answer = DOORS[door](scene)
+        assert answer.status_code == 500
+        # In development the report is the answer; the same that goes to the admins by mail in production.
+        reports = {"answer": places.without_lines_of_code(answer.content.decode())}
+        assert ("Forced" in reports["answer"]) == debug
+        assert any("Forced" in text and "<html" in text for text in places.outbox().values())
+    assert len(made) == 1
+    assert places.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+@pytest.mark.parametrize("door", ["page create", "admin regenerate"])
+def test_nor_has_the_report_of_the_page_that_would_have_shown_it(
+    scene, memory, made, settings, tmp_path, monkeypatch, door, debug
+):
+    settings.DEBUG = debug
+    answer = DOORS[door](scene)
+    page = answer.json()["location"] if door.startswith("script") else answer.url
+    monkeypatch.setattr(reveal, "close", fail)
+    answer = scene.client.get(page)
+    assert answer.status_code == 500
+    reports = {"answer": places.without_lines_of_code(answer.content.decode())}
+    assert places.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
+
+
+@pytest.mark.parametrize("door", ["page create", "api create", "command"])
+def test_a_receiver_that_fails_is_logged_without_it(
+    scene, memory, made, tmp_path, door, django_capture_on_commit_callbacks
+):
+    signals.token_created.connect(fail)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            DOORS[door](scene)
+    finally:
+        signals.token_created.disconnect(fail)
+    assert "Forced" in "".join(memory.lines)
+    assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+def test_a_report_of_a_request_that_carries_a_secret_has_it_not(scene, memory, settings, tmp_path, monkeypatch, debug):
+    settings.DEBUG = debug
+    token = TokenFactory(user=scene.user, scopes=[("channels", "*", "list")])
+    client = Client(raise_request_exception=False, headers={"authorization": f"Bearer {token.secret}"})
+    for where in ("pat_tokens.lookup.find_token", "pat_tokens.services.is_use_due", "tests.views.ChannelViewSet.list"):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, fail)
+            answer = client.get("/api/channels/")
+        assert answer.status_code == 500
+        reports = {"answer": places.without_lines_of_code(answer.content.decode())}
+        assert places.found(token.secret, {**reports, **everywhere(scene, memory, tmp_path)}) == [], where
+
+
+def test_the_search_finds_what_is_there(scene, memory, settings, tmp_path, made):
+    """Each place, with a secret put into it, is found: else all of the above would say nothing."""
+    answer = DOORS["page create"](scene)
+    secret = str(scene.client.get(answer.url).context["revealed"].secret)
+    assert made == [secret]
+    body = secret[4:-6]
+    PersonalAccessToken.objects.update(description=f"kept: {body}")
+    session = scene.client.session
+    session["kept"] = secret
+    session.save()
+    (tmp_path / "session").write_text(body[:20])
+    cache.set("kept", [secret])
+    logging.getLogger("anything").debug("kept %s", body[10:30])
+    mail.mail_admins("kept", secret)
+    expected = {
+        "table pat_tokens_personalaccesstoken",
+        "session",
+        "sessions",
+        "session files",
+        "cache",
+        "log",
+        "mail 1",
+    }
+    assert expected <= set(places.found(secret, everywhere(scene, memory, tmp_path)))

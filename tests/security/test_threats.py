@@ -1,0 +1,225 @@
+"""What the threat model promises and no other test tries; and that each test that it names is there."""
+
+import ast
+import hmac
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from pat_tokens import crypto, services, urls
+from pat_tokens.crypto import digest, hint, make_secret
+from pat_tokens.exceptions import InvalidInput
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.contrib.rest_framework.management import snapshot
+from tests.factories import ChannelFactory, DeviceFactory
+
+TESTS = Path(__file__).resolve().parents[1]
+MODEL = TESTS.parent / "docs/explanation/threat-model.md"
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
+
+
+def test_every_test_that_the_threat_model_names_is_there():
+    rows = re.findall(r"^\| [^|]+ \| [^|]+ \| [^|]+ \| ([^|]+) \|$", MODEL.read_text(), re.MULTILINE)[2:]
+    assert len(rows) > 20
+    for named in rows:
+        file, *path = re.fullmatch(r"`([^`]+)`", named)[1].split("::")
+        nodes: list[Any] = ast.parse((TESTS / file).read_text()).body
+        for name in path:
+            (node,) = (node for node in nodes if getattr(node, "name", None) == name)
+            nodes = node.body
+
+
+def test_every_test_here_is_named_by_the_threat_model():
+    text = MODEL.read_text()
+    tests = re.findall(r"^def (test_\w+)", Path(__file__).read_text(), re.MULTILINE)
+    assert [name for name in tests if "threat_model" not in name and name not in text] == []
+
+
+@pytest.fixture
+def person(client: Client, user: Any) -> Client:
+    client.force_login(user)
+    return client
+
+
+def pages(token: PersonalAccessToken) -> list[tuple[str, Any]]:
+    """Every page of the package with its view."""
+    scope = token.scope_set.first()
+    words = {"pk": token.pk, "scope_pk": scope.pk, "field": "name", "table": "tokens", "entity_type": "channels"}
+    return [
+        (
+            reverse(f"pat_tokens:{route.name}", kwargs={word: words[word] for word in route.pattern.converters}),
+            route.callback.view_class,
+        )
+        for route in urls.urlpatterns
+    ]
+
+
+@pytest.fixture
+def scoped(make_token: Any, user: Any) -> Any:
+    """A token with all that is hostile in its name and in its entity."""
+    channel = ChannelFactory(owner=user, name=EVIL[:100])
+    return make_token(f"channels:{channel.pk}:read", "devices:*:list", name=EVIL, description=EVIL)
+
+
+def ask(secret: str, path: str = "/api/channels/") -> Any:
+    return APIClient(headers={"authorization": f"Bearer {secret}"}).get(path)
+
+
+@pytest.mark.parametrize("pepper", ["", "guess", "django-insecure-", "pat_tokens.pepper.v1"])
+def test_a_row_without_the_pepper_opens_nothing(user, pepper):
+    secret = make_secret("pat")
+    plain = [hmac.digest(pepper.encode(), secret.encode(), "sha256").hex(), crypto.fold(secret), secret]
+    for number, stored in enumerate([digest(secret, pepper), *plain]):
+        token = PersonalAccessToken.objects.create(
+            user=user, name=f"evil {number}", name_key=str(number), digest=stored, hint=hint(secret, "pat")
+        )
+        Scope.objects.create(token=token, entity_type="channels", entity_id="*", operation="list")
+    assert ask(secret).status_code == 401
+
+
+def test_a_grant_is_worthless_when_its_user_loses_access(user, stranger, make_token, channel):
+    token = make_token(f"channels:{channel.pk}:read", "channels:*:list")
+    path = f"/api/channels/{channel.pk}/"
+    assert ask(token.secret, path).status_code == 200
+    channel.owner = stranger
+    channel.save()
+    assert ask(token.secret, path).status_code in (403, 404)
+    assert str(channel.name) not in ask(token.secret).content.decode()
+    user.is_active = False
+    user.save()
+    assert ask(token.secret).status_code == 401
+
+
+def test_a_dead_token_is_refused_by_the_next_request(make_token):
+    for kill in (services.revoke_token, services.regenerate_token, services.delete_token):
+        token = make_token("channels:*:list")
+        assert ask(token.secret).status_code == 200
+        kill(token)
+        assert ask(token.secret).status_code == 401
+
+
+def test_nobody_grants_what_they_cannot_see(user, stranger, token):
+    for foreign in (ChannelFactory(owner=stranger).pk, 0, "x"):
+        with pytest.raises(InvalidInput):
+            services.add_scopes(token, [("channels", str(foreign), "read")])
+        with pytest.raises(InvalidInput):
+            services.create_token(user, name="new", scopes=[("channels", str(foreign), "read")])
+    assert not token.scope_set.exists()
+
+
+def test_a_scope_for_one_type_opens_no_other(user, make_token, channel):
+    device = DeviceFactory(owner=user)
+    token = make_token("pages:*:read", f"devices:{device.pk}:read")
+    assert ask(token.secret, f"/api/devices/{device.pk}/").status_code == 200
+    assert ask(token.secret, f"/api/channels/{channel.pk}/").status_code == 403
+    # The id of one type, written into a row of the other.
+    Scope.objects.create(token=token, entity_type="devices", entity_id=str(channel.pk), operation="read")
+    assert ask(token.secret, f"/api/channels/{channel.pk}/").status_code == 403
+
+
+def test_junk_costs_no_query(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        for junk in ("pat_", "pat_x", "pat_" + "a" * 49, make_secret("pat")[:-1] + "!", "pat_" + "x" * 60_000):
+            assert ask(junk).status_code == 401
+
+
+def test_digests_are_compared_in_constant_time(token, monkeypatch):
+    """Of structure and not of time: what the look-up found is compared by compare_digest, and only then believed."""
+    assert "compare_digest" in crypto.is_among.__code__.co_names
+    compared = []
+    monkeypatch.setattr(crypto, "is_among", lambda one, others: compared.append(one))
+    assert ask(token.secret, "/api/anything/").status_code == 401
+    assert compared == [token.digest]
+
+
+class Inline(HTMLParser):
+    """Collects all that a strict Content-Security-Policy would not run or show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag in ("style", "base", "iframe", "object") or (tag == "script" and not values.get("src")):
+            self.found.append(tag)
+        for name, value in attrs:
+            if name.startswith("on") or name == "style" or (value or "").strip().lower().startswith("javascript:"):
+                self.found.append(f"{tag} {name}")
+            if name == "src" and not (value or "").startswith("/static/"):
+                self.found.append(f"{tag} src {value}")
+
+
+def test_no_page_has_anything_inline(person, scoped):
+    for path, view in pages(scoped):
+        if hasattr(view, "get") and "json" not in person.get(path)["Content-Type"]:
+            parser = Inline()
+            parser.feed(person.get(path, {"q": EVIL, "next": "javascript:alert(1)"}, follow=True).content.decode())
+            assert parser.found == [], path
+
+
+def test_a_hostile_label_stays_text(person, scoped):
+    for path, view in pages(scoped):
+        if not hasattr(view, "get"):
+            continue
+        answer = person.get(path, follow=True)
+        if "json" in answer["Content-Type"]:
+            assert answer.json()["results"][0]["label"] == EVIL[:100]
+            assert answer["X-Content-Type-Options"] == "nosniff"
+        else:
+            assert "<script>alert" not in answer.content.decode(), path
+            assert "<img" not in answer.content.decode(), path
+    typed = {"name": EVIL, "description": EVIL, "scopes-0-entity_type": EVIL, "scopes-0-term": EVIL, "step": EVIL}
+    assert "<script>alert" not in person.post("/pats/create/", typed).content.decode()
+
+
+@pytest.mark.parametrize("own", ["DENY", "SAMEORIGIN"])
+def test_no_page_can_be_framed(person, scoped, settings, own):
+    """Also on a site without the middleware for it, and as the site wants it where it says something else."""
+    settings.X_FRAME_OPTIONS = own
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "clickjacking" not in name]
+    for path, view in pages(scoped):
+        answer = person.get(path) if hasattr(view, "get") else person.post(path)
+        assert answer["X-Frame-Options"] == own, path
+
+
+def test_every_page_is_kept_out_of_caches(person, scoped):
+    for path, view in pages(scoped):
+        answer = person.get(path) if hasattr(view, "get") else person.post(path)
+        assert "no-store" in answer["Cache-Control"], path
+        assert "private" in answer["Cache-Control"], path
+
+
+def test_no_page_writes_by_get(person, scoped):
+    api = [
+        f"/api/pats/{rest}" for rest in ("", f"{scoped.pk}/", f"{scoped.pk}/scopes/", "entities/", "entities/pages/")
+    ]
+    before = snapshot()
+    for path in [*(path for path, _view in pages(scoped)), *api]:
+        with CaptureQueriesContext(connection) as queries:
+            person.get(path)
+            person.head(path)
+        written = [one["sql"] for one in queries if not re.match(r"(SELECT|SAVEPOINT|RELEASE)", one["sql"])]
+        assert written == [], path
+    assert snapshot() == before
+
+
+def test_every_page_that_changes_something_needs_the_csrf_token(user, scoped, settings):
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "csrf" not in name]  # the pages see to it themselves
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(user)
+    before = snapshot()
+    changing = [path for path, view in pages(scoped) if hasattr(view, "post")]
+    assert len(changing) > 8
+    assert [strict.post(path, {"duration": "7d", "name": "x"}).status_code for path in changing] == [403] * len(
+        changing
+    )
+    assert snapshot() == before

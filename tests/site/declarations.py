@@ -1,0 +1,12 @@
+"""What the site declares from outside, for views that it cannot edit."""
+
+from pat_tokens.requirements import Requirement, declare_url, declare_view
+from tests.site import functions, views
+
+
+def declare():
+    declare_view(functions.legacy, {"GET": Requirement("channels", "read", "channel_id")})
+    declare_view("tests.site.functions.legacy_by_path", {"GET": Requirement("channels", "update", "channel_id")})
+    declare_url("legacy-by-url", {"GET": Requirement("channels", "delete", "channel_id")})
+    declare_view(views.LegacyChannels, {"GET": Requirement("channels", "list")})
+    declare_url("vendor:tasks", {"GET": Requirement("projects", "read", "pk"), "DELETE": None})

@@ -1,0 +1,271 @@
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import include, path, reverse
+
+from pat_tokens import services
+from pat_tokens.admin import PersonalAccessTokenAdmin
+from pat_tokens.authentication import authenticate
+from pat_tokens.crypto import is_well_formed
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.requirements import ANY_TOKEN
+from tests.factories import ChannelFactory, UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_admin")]
+
+staff_site = admin.AdminSite(name="staff")
+staff_site.register(PersonalAccessToken, PersonalAccessTokenAdmin)
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("staff/", staff_site.urls),
+    path("", include("tests.urls")),
+]
+
+
+def url(page, *args, site="admin"):
+    return reverse(f"{site}:pat_tokens_personalaccesstoken_{page}", args=args)
+
+
+def login(user):
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def boss(db):
+    """A superuser, logged in."""
+    return login(UserFactory(username="boss", is_staff=True, is_superuser=True))
+
+
+@pytest.fixture
+def staff(db):
+    """Log in somebody with some permissions on tokens."""
+
+    def make(*verbs):
+        user = UserFactory(is_staff=True)
+        codes = [f"{verb}_personalaccesstoken" for verb in verbs]
+        user.user_permissions.set(Permission.objects.filter(codename__in=codes))
+        return login(user)
+
+    return make
+
+
+def form(owner, **fields):
+    return {"user": owner.pk, "name": "deploy", "description": "", "duration": "30d", "scopes": "", **fields}
+
+
+@pytest.mark.parametrize("site", ["admin", "staff"])
+def test_makes_a_token_for_a_user_and_shows_its_secret_once(boss, user, channel, site):
+    assert "_addanother" not in boss.get(url("add", site=site)).content.decode()
+    scopes = f"channels:{channel.pk}:publish\r\n\r\npages:*:read\r\n"
+    answer = boss.post(url("add", site=site), form(user, scopes=scopes))
+    token = PersonalAccessToken.objects.get()
+    page = url("change", token.pk, site=site)
+    assert (answer.status_code, answer["Location"]) == (302, page)
+    shown = boss.get(page)
+    secret = str(shown.context["revealed"].secret)
+    assert is_well_formed(secret, "pat")
+    assert secret in shown.content.decode()
+    assert "no-store" in shown["Cache-Control"]
+    assert shown["Referrer-Policy"] == "no-referrer"
+    assert authenticate(secret, ANY_TOKEN).user == user
+    assert sorted(map(str, token.scope_set.keys())) == [f"channels:{channel.pk}:publish", "pages:*:read"]
+    again = boss.get(page)
+    assert secret not in again.content.decode()
+    traces = [*LogEntry.objects.values(), *Session.objects.values()]
+    assert secret not in str(traces)
+    assert secret not in str([message.message for message in shown.context["messages"]])
+
+
+def test_no_page_shows_a_digest(boss, token):
+    for page in (url("changelist"), url("change", token.pk), url("add"), url("history", token.pk)):
+        content = boss.get(page).content.decode()
+        assert token.digest not in content
+        assert "digest" not in content
+
+
+def test_nobody_can_ask_for_a_digest_bit_by_bit(boss, token):
+    for lookup in ("digest__startswith", "name_key", "digest", "user__password__startswith"):
+        assert boss.get(url("changelist"), {lookup: token.digest[:3]}).status_code in (302, 400)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"name": ""}, "name", "required"),
+        ({"name": "TAKEN"}, "name", "already have a token"),
+        ({"duration": "2y"}, "duration", "not one of the available choices"),
+        ({"description": "x" * 1001}, "description", "at most 1000"),
+        ({"scopes": "channels"}, "scopes", "channels: write type:id:operation"),
+        ({"scopes": "pages:*:read\nboats:*:read"}, "scopes", "boats:*:read: There is no such entity type"),
+        ({"scopes": "channels:0:read"}, "scopes", "channels:0:read: You have no such entity"),
+        ({"scopes": "pages:*:read\n" * 501}, "scopes", "at most 500 scopes"),
+        ({"user": 0}, "user", "not one of the available choices"),
+    ],
+)
+def test_bad_input_stands_beside_its_field_and_writes_nothing(boss, make_token, user, fields, field, message):
+    taken = make_token(name="taken")
+    answer = boss.post(url("add"), form(user, **fields))
+    assert answer.status_code == 200
+    assert message in " ".join(answer.context["adminform"].form.errors[field])
+    assert PersonalAccessToken.objects.get() == taken
+    assert not LogEntry.objects.exists()
+
+
+def test_the_limit_of_tokens_holds(boss, token, user, settings):
+    settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
+    answer = boss.post(url("add"), form(user, name="more"))
+    assert "which is the most" in str(answer.context["adminform"].form.non_field_errors())
+
+
+def test_a_user_is_given_only_what_the_user_can_see(boss, user):
+    foreign = ChannelFactory(owner=UserFactory())
+    answer = boss.post(url("add"), form(user, scopes=f"channels:{foreign.pk}:read"))
+    assert "You have no such entity" in str(answer.context["adminform"].form.errors)
+    assert not PersonalAccessToken.objects.exists()
+
+
+def test_edits_name_and_description_and_nothing_else(boss, token, user, stranger):
+    before = PersonalAccessToken.objects.values().get()
+    data = form(stranger, name=" renamed ", description="for CI", digest="0" * 64, hint="x", expires_at_0="2000-01-01")
+    assert boss.post(url("change", token.pk), data).status_code == 302
+    after = PersonalAccessToken.objects.values().get()
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {"name", "name_key", "description"}
+    assert after["name"] == "renamed"
+
+
+def test_renaming_to_a_name_that_is_taken(boss, token, make_token):
+    make_token(name="taken")
+    answer = boss.post(url("change", token.pk), {"name": "Taken", "description": ""})
+    assert "already have a token" in str(answer.context["adminform"].form.errors["name"])
+    token.refresh_from_db()
+    assert token.name == "deploy"
+
+
+def test_shows_scopes_by_name(boss, make_token, user, channel):
+    gone = ChannelFactory(owner=user)
+    token = make_token(f"channels:{channel.pk}:publish", f"channels:{gone.pk}:read", "pages:*:list")
+    gone.delete()
+    content = boss.get(url("change", token.pk)).content.decode()
+    assert channel.name in content
+    assert "All Pages, now and in future" in content
+    assert "Gives nothing" in content
+
+
+def test_a_label_cannot_bring_a_script(boss, make_token, user):
+    evil = ChannelFactory(owner=user, name="<script>alert(1)</script>")
+    token = make_token(f"channels:{evil.pk}:read", name="<script>alert(2)</script>")
+    for page in (url("change", token.pk), url("changelist"), url("revoke", token.pk), url("regenerate", token.pk)):
+        assert "<script>alert" not in boss.get(page).content.decode()
+
+
+def test_finds_by_owner_and_by_name(boss, token, stranger):
+    services.create_token(stranger, name="backup")
+    for term, names in {"owner": ["deploy"], "stranger": ["backup"], "backup": ["backup"], "nothing": []}.items():
+        assert [one.name for one in boss.get(url("changelist"), {"q": term}).context["cl"].result_list] == names
+
+
+def test_narrows_the_list(boss, make_token):
+    make_token("channels:*:read", name="reader")
+    services.revoke_token(make_token("pages:*:read", name="dead"))
+    for query, names in {
+        "status=active": ["reader"],
+        "status=revoked": ["dead"],
+        "status=nonsense": ["dead", "reader"],
+        "entity_type=pages": ["dead"],
+        "entity_type=boats": ["dead", "reader"],
+    }.items():
+        answer = boss.get(f"{url('changelist')}?{query}")
+        assert sorted(one.name for one in answer.context["cl"].result_list) == names
+
+
+def test_revokes_and_deletes_what_is_chosen(boss, make_token):
+    one, other, kept = make_token(name="one"), make_token(name="other"), make_token(name="kept")
+    chosen = {"_selected_action": [one.pk, other.pk]}
+    boss.post(url("changelist"), {"action": "revoke_selected", **chosen})
+    assert set(PersonalAccessToken.objects.revoked()) == {one, other}
+    assert LogEntry.objects.count() == 2
+    boss.post(url("changelist"), {"action": "delete_selected", "post": "yes", **chosen})
+    assert PersonalAccessToken.objects.get() == kept
+
+
+def test_deletes_through_the_service(boss, token, monkeypatch):
+    seen = []
+    monkeypatch.setattr(services, "delete_token", seen.append)
+    boss.post(url("delete", token.pk), {"post": "yes"})
+    boss.post(url("changelist"), {"action": "delete_selected", "post": "yes", "_selected_action": [token.pk]})
+    assert seen == [token, token]
+
+
+def test_asks_before_it_revokes(boss, token):
+    page = url("revoke", token.pk)
+    assert "It stops working at once" in boss.get(page).content.decode()
+    token.refresh_from_db()
+    assert token.is_active
+    assert boss.post(page)["Location"] == url("change", token.pk)
+    token.refresh_from_db()
+    assert token.is_revoked
+
+
+def test_regenerates_and_shows_the_new_secret_once(boss, make_token):
+    token = services.revoke_token(make_token("pages:*:read", name="deploy"))
+    page = url("regenerate", token.pk)
+    assert boss.get(page).status_code == 200
+    assert boss.post(page, {"duration": "9y"}).context["form"].errors
+    token.refresh_from_db()
+    assert token.is_revoked
+    shown = boss.get(boss.post(page, {"duration": "7d"})["Location"])
+    new = str(shown.context["revealed"].secret)
+    assert authenticate(new, ANY_TOKEN) == token
+    assert new not in boss.get(url("change", token.pk)).content.decode()
+    assert new not in str(LogEntry.objects.values())
+
+
+def test_permissions_hold(staff, token, user):
+    viewer, adder, blind, nobody = staff("view"), staff("view", "add"), staff("add"), login(user)
+    assert viewer.get(url("changelist")).status_code == 200
+    assert viewer.get(url("change", token.pk)).status_code == 200
+    for client in (viewer, adder, blind, nobody):
+        for page in ("revoke", "regenerate", "delete"):
+            assert client.post(url(page, token.pk), {"post": "yes", "duration": "7d"}).status_code in (302, 403)
+        assert client.post(url("change", token.pk), {"name": "x", "description": ""}).status_code in (302, 403)
+        client.post(url("changelist"), {"action": "revoke_selected", "_selected_action": [token.pk]})
+    for client in (viewer, blind, nobody):
+        client.post(url("add"), form(user, name="new"))
+    found = PersonalAccessToken.objects.get()
+    assert (found.digest, found.name, found.is_active) == (token.digest, "deploy", True)
+    assert "Revoke</a>" not in viewer.get(url("change", token.pk)).content.decode()
+    assert adder.post(url("add"), form(user, name="new")).status_code == 302
+
+
+def test_someone_elses_session_does_not_show_the_secret(boss, staff, user):
+    boss.post(url("add"), form(user))
+    token = PersonalAccessToken.objects.get()
+    assert not staff("view").get(url("change", token.pk)).context["revealed"].secret
+    assert boss.get(url("change", token.pk)).context["revealed"].secret
+
+
+def test_unknown_ids_are_not_found(boss):
+    for page in ("change", "revoke", "regenerate"):
+        assert boss.get(url(page, "7")).status_code in (302, 404)
+
+
+def test_the_number_of_queries_does_not_grow(boss, make_token, user):
+    def count(page):
+        with CaptureQueriesContext(connection) as queries:
+            assert boss.get(page).status_code == 200
+        return len(queries)
+
+    token = make_token(f"channels:{ChannelFactory(owner=user).pk}:read")
+    few = count(url("changelist")), count(url("change", token.pk))
+    for _number in range(5):
+        make_token()
+    services.add_scopes(token, [("channels", ChannelFactory(owner=user).pk, "read") for _number in range(10)])
+    assert (count(url("changelist")), count(url("change", token.pk))) == few

@@ -1,0 +1,95 @@
+"""What the log says about refused tokens: why and which, never a secret, and never too much."""
+
+import logging
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from pat_tokens import auditing, rates, services
+from pat_tokens.crypto import make_secret
+from pat_tokens.exceptions import MalformedToken, RevokedToken
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def lines(caplog):
+    """The lines of the log, with nothing of earlier tests held against this one."""
+    auditing._rate.clear()
+    caplog.set_level(logging.DEBUG, logger="pat_tokens")
+    yield lambda: [record.getMessage() for record in caplog.records if record.name == "pat_tokens.refused"]
+    auditing._rate.clear()
+
+
+@pytest.fixture
+def turn_clock(monkeypatch):
+    """Move the clock on by some seconds."""
+    now = [0.0]
+    monkeypatch.setattr(rates, "clock", lambda: now[0])
+
+    def turn(seconds):
+        now[0] += seconds
+
+    return turn
+
+
+def ask(secret, path="/api/channels/", **extra):
+    return APIClient(headers={"authorization": f"Bearer {secret}"}).get(path, **extra)
+
+
+def test_each_refusal_is_one_line_with_its_reason_and_its_token(lines, make_token):
+    narrow, dead = make_token("devices:*:read"), make_token()
+    services.revoke_token(dead)
+    where = "ip=127.0.0.1 route=/api/channels/$"
+    for secret, path, line in [
+        (make_secret("pat"), "/api/channels/", f"reason=unknown token=- {where}"),
+        ("pat_junk", "/api/channels/", f"reason=malformed token=- {where}"),
+        (dead.secret, "/api/channels/", f"reason=revoked token=- {where}"),
+        (narrow.secret, "/api/channels/", f"reason=insufficient_scope token={narrow.pk} {where}"),
+        (
+            narrow.secret,
+            "/api/undeclared/",
+            f"reason=scope_not_declared token={narrow.pk} ip=127.0.0.1 route=/api/undeclared/",
+        ),
+    ]:
+        assert ask(secret, path).status_code in (401, 403)
+        assert lines()[-1] == f"Token refused: {line}"
+
+
+def test_a_token_that_is_allowed_leaves_no_such_line(lines, make_token):
+    assert ask(make_token("channels:*:list").secret).status_code == 200
+    assert lines() == []
+
+
+def test_nothing_that_a_client_chose_is_in_a_line(lines, make_token):
+    secret, forged = make_secret("pat"), "reason=none\nToken refused: forged"
+    for header in (secret, f"{secret} {forged}", f"pat_{forged}", f"pat_{'x' * 60}"):
+        client = Client(headers={"authorization": f"Bearer {header}", "user-agent": forged, "x-forwarded-for": forged})
+        client.get(f"/api/channels/{secret}%0Aforged/", {"secret": secret})
+    text = "\n".join(lines())
+    assert text.count("Token refused") == len(lines()) == 4
+    for part in (secret, secret[4:20], "forged", "x" * 20):
+        assert part not in text
+
+
+def test_junk_cannot_fill_a_disk_and_what_is_missing_is_counted(lines, turn_clock):
+    for _ in range(auditing.LINES + 500):
+        auditing.log_refusal(MalformedToken())
+    assert len(lines()) == auditing.LINES
+    auditing.log_refusal(RevokedToken())
+    assert len(lines()) == auditing.LINES + 1, "junk hides no other reason"
+    turn_clock(auditing.WINDOW)
+    auditing.log_refusal(MalformedToken())
+    assert lines()[-2:] == [
+        "More refusals, not logged: reason=malformed count=500",
+        "Token refused: reason=malformed token=- ip=- route=-",
+    ]
+    auditing.log_refusal(MalformedToken())
+    assert "More refusals" not in lines()[-1]
+
+
+def test_the_address_is_the_one_that_the_site_tells(lines, settings):
+    settings.PAT_TOKENS_CLIENT_IP = lambda request: "203.0.113.9"
+    ask("pat_junk")
+    assert " ip=203.0.113.9 " in lines()[0]

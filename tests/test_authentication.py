@@ -1,0 +1,362 @@
+import asyncio
+import subprocess
+import sys
+from contextlib import nullcontext
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import RequestFactory
+from django.utils import timezone
+
+from pat_tokens import crypto, lookup, services, signals
+from pat_tokens.authentication import aauthenticate, authenticate, read_secret, require_entity
+from pat_tokens.exceptions import (
+    ExpiredToken,
+    InactiveOwner,
+    InsufficientScope,
+    MalformedToken,
+    RefusedToken,
+    RevokedToken,
+    ScopeNotDeclared,
+    UnknownToken,
+)
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from tests.factories import ChannelFactory
+
+pytestmark = pytest.mark.django_db
+READ = Requirement("channels", "read", "pk")
+KEY_ROTATION = ["the key in use: long enough to be taken", "the key before it: long enough too"]
+
+
+def expire(token, **delta):
+    expired = timezone.now() - timedelta(**delta)
+    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=expired - timedelta(days=1), expires_at=expired)
+
+
+def test_returns_the_token_with_owner_and_decision_in_one_query(make_token, channel, django_assert_num_queries):
+    token = make_token(f"channels:{channel.pk}:read")
+    with django_assert_num_queries(1):
+        found = authenticate(token.secret, READ, {"pk": str(channel.pk)})
+        assert (found, found.user, bool(found.decision)) == (token, token.user, True)
+
+
+def test_a_well_formed_secret_of_nobody_is_unknown(db, django_assert_num_queries):
+    with django_assert_num_queries(1), pytest.raises(UnknownToken):
+        authenticate(crypto.make_secret("pat"), ANY_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda s: s[:-1], lambda s: s[:-1] + "!", lambda s: "pat_" + "a" * 49, lambda s: "pat_"]
+)
+def test_a_wrong_shape_costs_no_query(token, change, django_assert_num_queries):
+    with django_assert_num_queries(0), pytest.raises(MalformedToken):
+        authenticate(change(token.secret), ANY_TOKEN)
+
+
+def test_a_revoked_token_is_refused_by_the_next_request(token):
+    authenticate(token.secret, ANY_TOKEN)
+    services.revoke_token(token)
+    with pytest.raises(RevokedToken):
+        authenticate(token.secret, ANY_TOKEN)
+
+
+def test_revoked_wins_over_expired(token):
+    expire(token, days=1)
+    services.revoke_token(token)
+    with pytest.raises(RevokedToken):
+        authenticate(token.secret, ANY_TOKEN)
+
+
+def test_a_token_expires_at_its_moment(token, monkeypatch):
+    monkeypatch.setattr(timezone, "now", lambda: token.expires_at - timedelta(microseconds=1))
+    authenticate(token.secret, ANY_TOKEN)
+    monkeypatch.setattr(timezone, "now", lambda: token.expires_at)
+    with pytest.raises(ExpiredToken):
+        authenticate(token.secret, ANY_TOKEN)
+
+
+def test_the_old_secret_is_dead_after_a_regeneration(make_token, channel):
+    token = make_token(f"channels:{channel.pk}:read")
+    _token, secret = services.regenerate_token(token)
+    with pytest.raises(UnknownToken):
+        authenticate(token.secret, ANY_TOKEN)
+    assert authenticate(secret, READ, {"pk": channel.pk}) == token
+
+
+def test_an_inactive_owners_token_is_refused(token):
+    token.user.is_active = False
+    token.user.save()
+    with pytest.raises(InactiveOwner):
+        authenticate(token.secret, ANY_TOKEN)
+
+
+def test_an_unknown_and_a_malformed_secret_and_an_inactive_owner_read_alike():
+    assert UnknownToken().message == MalformedToken().message == InactiveOwner().message
+
+
+def test_a_view_without_a_requirement_is_refused_whatever_the_scopes(make_token):
+    with pytest.raises(ScopeNotDeclared):
+        authenticate(make_token("channels:*:read").secret, None)
+
+
+def test_superusers_are_bound_by_scopes(make_token, channel, user):
+    user.is_superuser = user.is_staff = True
+    user.save()
+    with pytest.raises(InsufficientScope):
+        authenticate(make_token("channels:*:list").secret, READ, {"pk": channel.pk})
+
+
+@pytest.mark.parametrize(
+    ("scope", "requirement", "kwargs", "allowed"),
+    [
+        ("channels:{}:read", READ, {"pk": "{}"}, True),
+        ("channels:*:read", READ, {"pk": "{}"}, True),
+        ("channels:{}:update", READ, {"pk": "{}"}, False),
+        ("devices:*:read", READ, {"pk": "{}"}, False),
+        ("channels:{}:read", READ, {"pk": "0"}, False),
+        ("channels:{}:read", READ, {"id": "{}"}, False),
+        ("channels:{}:read", READ, {}, False),
+        ("channels:{}:read", READ, {"pk": "*"}, False),
+        ("channels:{}:read", READ, {"pk": "x"}, False),
+        ("channels:*:read", READ, {"pk": "x"}, True),
+        ("channels:{}:list", Requirement("channels", "list"), {}, False),
+        ("channels:*:list", Requirement("channels", "list"), {}, True),
+        ("channels:*:create", Requirement("channels", "create"), {}, True),
+        ("channels:{}:read", ANY_TOKEN, {}, True),
+    ],
+)
+def test_decides_by_requirement_and_keywords(make_token, channel, scope, requirement, kwargs, allowed):
+    token = make_token(scope.format(channel.pk))
+    kwargs = {keyword: value.format(channel.pk) for keyword, value in kwargs.items()}
+    with nullcontext() if allowed else pytest.raises(InsufficientScope):
+        authenticate(token.secret, requirement, kwargs)
+
+
+def test_a_list_limited_to_ids_needs_a_view_that_filters(make_token, channel):
+    secret = make_token(f"channels:{channel.pk}:list").secret
+    requirement = Requirement("channels", "list")
+    assert authenticate(secret, requirement, filtered=True).decision.limited
+    with pytest.raises(InsufficientScope):
+        authenticate(secret, requirement)
+
+
+def test_an_entity_found_by_other_fields_is_compared_by_its_key(make_token, user, stranger):
+    mine = ChannelFactory(owner=user, slug="mine")
+    ChannelFactory(owner=stranger, slug="theirs")
+    requirement = Requirement("channels", "read", Lookup(slug="slug", owner__username="name"))
+    secret = make_token(f"channels:{mine.pk}:read").secret
+    assert authenticate(secret, requirement, {"slug": "mine", "name": user.username})
+    for kwargs in (
+        {"slug": "mine", "name": "stranger"},
+        {"slug": "theirs", "name": "stranger"},
+        {"slug": "none", "name": "owner"},
+        {"slug": "mine\0", "name": "owner"},
+        {"slug": "mine"},
+    ):
+        with pytest.raises(InsufficientScope) as caught:
+            authenticate(secret, requirement, kwargs)
+        assert [str(scope) for scope in caught.value.missing] == ["channels:*:read"]
+
+
+def test_fields_that_name_two_entities_name_none(make_token, user):
+    one, _two = ChannelFactory(owner=user, name="twin"), ChannelFactory(owner=user, name="twin")
+    requirement = Requirement("channels", "read", Lookup(name="name"))
+    with pytest.raises(InsufficientScope):
+        authenticate(make_token(f"channels:{one.pk}:read").secret, requirement, {"name": "twin"})
+
+
+class TestPeppers:
+    def test_rotating_the_secret_key_breaks_no_token(self, token, settings, django_capture_on_commit_callbacks):
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = KEY_ROTATION[0]
+        with django_capture_on_commit_callbacks(execute=True):
+            authenticate(token.secret, ANY_TOKEN)
+        settings.SECRET_KEY_FALLBACKS = []
+        assert authenticate(token.secret, ANY_TOKEN) == token  # it was re-digested on use
+
+    def test_a_key_that_is_gone_verifies_nothing(self, token, settings):
+        settings.SECRET_KEY = KEY_ROTATION[0]
+        with pytest.raises(UnknownToken):
+            authenticate(token.secret, ANY_TOKEN)
+
+    def test_the_sites_own_peppers_take_over(self, token, settings, django_capture_on_commit_callbacks):
+        settings.PAT_TOKENS_PEPPERS = [*KEY_ROTATION, django_settings.SECRET_KEY]
+        with django_capture_on_commit_callbacks(execute=True):
+            authenticate(token.secret, ANY_TOKEN)
+        token.refresh_from_db()
+        assert token.digest == crypto.digest(token.secret, KEY_ROTATION[0])
+
+    def test_several_peppers_are_still_one_query(self, token, settings, django_assert_num_queries):
+        settings.PAT_TOKENS_PEPPERS = [settings.SECRET_KEY, *KEY_ROTATION]
+        with django_assert_num_queries(1):
+            authenticate(token.secret, ANY_TOKEN)
+
+    def test_a_digest_in_other_letters_opens_nothing(self, token):
+        PersonalAccessToken.objects.filter(pk=token.pk).update(digest=token.digest.upper())
+        if token.digest.upper() != token.digest:
+            with pytest.raises(UnknownToken):
+                authenticate(token.secret, ANY_TOKEN)
+
+
+class TestHooks:
+    def test_a_site_may_refuse(self, token, settings):
+        settings.PAT_TOKENS_REFUSE = lambda token, request: "Not on Sundays." if token.name == "deploy" else None
+        with pytest.raises(RefusedToken) as caught:
+            authenticate(token.secret, ANY_TOKEN)
+        assert caught.value.message == "Not on Sundays."
+
+    def test_signals_tell_of_each_answer(self, make_token, channel):
+        told = []
+        receivers = {
+            signals.token_authenticated: lambda sender, token, request, **_: told.append((token.name, "yes")),
+            signals.token_refused: lambda sender, reason, token, request, **_: told.append(
+                (token and token.name, reason)
+            ),
+        }
+        for signal, receiver in receivers.items():
+            signal.connect(receiver)
+        try:
+            token = make_token(name="deploy")
+            authenticate(token.secret, ANY_TOKEN)
+            for secret, requirement in ((token.secret, None), (token.secret, READ), ("pat_", ANY_TOKEN)):
+                with pytest.raises((ScopeNotDeclared, InsufficientScope, MalformedToken)):
+                    authenticate(secret, requirement, {"pk": channel.pk})
+            services.revoke_token(token)
+            with pytest.raises(RevokedToken):
+                authenticate(token.secret, ANY_TOKEN)
+        finally:
+            for signal, receiver in receivers.items():
+                signal.disconnect(receiver)
+        assert told == [
+            ("deploy", "yes"), ("deploy", "scope_not_declared"), ("deploy", "insufficient_scope"), (None, "malformed"),
+            (None, "revoked"),
+        ]  # fmt: skip
+
+
+def test_one_request_asks_once(token, rf, django_assert_num_queries):
+    request = rf.get("/")
+    with django_assert_num_queries(1):
+        first = authenticate(token.secret, ANY_TOKEN, request=request)
+        assert authenticate(token.secret, ANY_TOKEN, request=request) is first
+
+
+def test_use_is_recorded_with_its_client(token, rf, django_capture_on_commit_callbacks):
+    request = rf.get("/", headers={"user-agent": "curl/8"}, REMOTE_ADDR="10.1.2.3")
+    with django_capture_on_commit_callbacks(execute=True):
+        authenticate(token.secret, ANY_TOKEN, request=request)
+    token.refresh_from_db()
+    assert (token.last_used_ip, token.last_used_agent) == ("10.1.2.3", "curl/8")
+
+
+def test_a_refused_request_is_no_use(token, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(ScopeNotDeclared):
+        authenticate(token.secret, None)
+    token.refresh_from_db()
+    assert token.last_used_at is None
+
+
+def test_reads_the_sites_header_and_nothing_else(settings):
+    settings.PAT_TOKENS_HEADER, settings.PAT_TOKENS_KEYWORD = "X-Api-Token", "Token"
+    secret = crypto.make_secret("pat")
+    make = RequestFactory().post
+    assert read_secret(make("/", headers={"x-api-token": f"Token {secret}"})) == secret
+    assert read_secret(make("/", headers={"authorization": f"Bearer {secret}"})) is None
+    assert read_secret(make(f"/?access_token={secret}", {"access_token": secret})) is None
+
+
+def test_async_code_authenticates_alike(token):
+    assert async_to_sync(aauthenticate)(token.secret, ANY_TOKEN) == token
+    with pytest.raises(ScopeNotDeclared):
+        async_to_sync(aauthenticate)(token.secret, None)
+
+
+def test_imports_no_model():
+    code = (
+        "import django.conf; django.conf.settings.configure();"
+        "import pat_tokens.authentication, pat_tokens.contrib.rest_framework.authentication"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_requests_async_code_leaves_no_stale_connection(token, rf):
+    assert connection.settings_dict["CONN_MAX_AGE"] == 0
+    async_to_sync(aauthenticate)(token.secret, ANY_TOKEN, request=rf.get("/"))
+    assert connection.connection is not None
+    async_to_sync(aauthenticate)(token.secret, ANY_TOKEN)
+    assert connection.connection is None
+    with pytest.raises(ScopeNotDeclared):
+        async_to_sync(aauthenticate)(token.secret, None)
+    assert connection.connection is None
+
+
+def test_async_code_does_not_block_the_event_loop(token, monkeypatch):
+    running = []
+
+    def spy(*args):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            running.append(False)
+        else:
+            running.append(True)
+        return find_token(*args)
+
+    find_token = lookup.find_token
+    monkeypatch.setattr(lookup, "find_token", spy)
+    async_to_sync(aauthenticate)(token.secret, ANY_TOKEN)
+    assert running == [False]
+
+
+def test_async_is_asked_for_the_same(make_token, channel):
+    token = make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list")
+    ask = async_to_sync(aauthenticate)
+    assert ask(token.secret, READ, {"pk": channel.pk}) == token
+    with pytest.raises(InsufficientScope):
+        ask(token.secret, READ, {"pk": channel.pk + 1})
+    everything = Requirement("channels", "list")
+    assert ask(token.secret, everything, filtered=True).decision.limited
+    with pytest.raises(InsufficientScope):
+        ask(token.secret, everything)
+
+
+def test_another_entity_needs_its_own_scope(make_token, channel, rf):
+    token = authenticate(make_token(f"channels:{channel.pk}:read").secret, READ, {"pk": channel.pk})
+    assert require_entity(token, str(channel.pk)) is None
+    told = []
+
+    def hear(sender, **facts):
+        told.append(facts)
+
+    signals.token_refused.connect(hear)
+    request = rf.get("/")
+    try:
+        with pytest.raises(InsufficientScope) as caught:
+            require_entity(token, str(channel.pk + 1), request=request)
+    finally:
+        signals.token_refused.disconnect(hear)
+    assert caught.value.missing == (("channels", str(channel.pk + 1), "read"),)
+    assert [(facts["reason"], facts["token"], facts["request"]) for facts in told] == [
+        ("insufficient_scope", token, request)
+    ]
+
+
+def test_a_list_of_ids_allows_no_single_entity_beyond_them(make_token, channel):
+    token = authenticate(
+        make_token(f"channels:{channel.pk}:list").secret, Requirement("channels", "list"), filtered=True
+    )
+    require_entity(token, str(channel.pk))
+    with pytest.raises(InsufficientScope):
+        require_entity(token, str(channel.pk + 1))
+
+
+def test_a_token_that_needs_no_scope_needs_none_for_an_entity(make_token, django_assert_num_queries):
+    token = authenticate(make_token().secret, ANY_TOKEN)
+    token_from_elsewhere = PersonalAccessToken()
+    with django_assert_num_queries(0):
+        require_entity(token, "1")
+        require_entity(token_from_elsewhere, "1")

@@ -1,0 +1,97 @@
+import string
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pat_tokens import crypto
+
+PREFIXES = st.text(string.ascii_letters + string.digits, min_size=1, max_size=20)
+
+
+@given(PREFIXES)
+def test_a_new_secret_is_well_formed(prefix):
+    secret = crypto.make_secret(prefix)
+    assert crypto.is_well_formed(secret, prefix)
+    assert set(secret) <= set(string.ascii_letters + string.digits + "_")
+    assert secret.startswith(f"{prefix}_")
+    assert len(secret) == len(prefix) + 1 + 43 + 6
+
+
+def test_a_body_holds_at_least_256_random_bits():
+    assert len(crypto.ALPHABET) ** crypto.BODY_LENGTH >= 2**256
+    bodies = {crypto.make_secret("pat")[4:47] for _ in range(1000)}
+    assert len(bodies) == 1000
+    assert set("".join(bodies)) == set(crypto.ALPHABET)
+
+
+def test_the_checksum_is_base62_of_crc32_over_all_before_it():
+    secret = crypto.make_secret("pat")
+    number = 0
+    for character in secret[-6:]:
+        number = number * 62 + (string.digits + string.ascii_uppercase + string.ascii_lowercase).index(character)
+    assert number == zlib.crc32(secret[:-6].encode())
+
+
+@given(st.text())
+def test_any_text_is_well_formed_or_not_and_never_an_error(text):
+    assert crypto.is_well_formed(text, "pat") is False
+    assert crypto.is_well_formed("pat_" + text, "pat") is False
+
+
+@given(st.data())
+def test_any_one_wrong_character_is_noticed(data):
+    secret = crypto.make_secret("pat")
+    position = data.draw(st.integers(0, len(secret) - 1))
+    character = data.draw(st.sampled_from([c for c in string.printable + "é०" if c != secret[position]]))
+    wrong = secret[:position] + character + secret[position + 1 :]
+    assert not crypto.is_well_formed(wrong, "pat")
+
+
+@pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: s + "0", lambda s: " " + s, lambda s: s + "\n"])
+def test_another_length_is_noticed(change):
+    assert not crypto.is_well_formed(change(crypto.make_secret("pat")), "pat")
+
+
+def test_another_prefix_is_noticed():
+    assert not crypto.is_well_formed(crypto.make_secret("pat"), "dop")
+
+
+def test_a_digest_depends_on_the_secret_and_on_the_pepper():
+    digests = {crypto.digest(secret, pepper) for secret in ("one", "two") for pepper in ("salt", "pepper")}
+    assert len(digests) == 4
+    assert all(len(digest) == crypto.DIGEST_LENGTH for digest in digests)
+    assert crypto.digests("one", ["salt", "pepper"]) == [crypto.digest("one", "salt"), crypto.digest("one", "pepper")]
+
+
+def test_a_digest_is_not_what_django_signs_with_the_same_key():
+    import hashlib
+    import hmac
+
+    plain = hmac.new(b"key", b"secret", hashlib.sha256).hexdigest()
+    assert crypto.digest("secret", "key") != plain
+
+
+def test_the_hint_shows_the_prefix_and_four_characters_of_the_checksum():
+    secret = crypto.make_secret("pat")
+    assert crypto.hint(secret, "pat") == f"pat_…{secret[-4:]}"
+
+
+@given(st.text(string.ascii_letters + string.digits + "_", min_size=1))
+def test_two_shares_join_to_the_secret_and_each_alone_is_noise(secret):
+    pad, share = crypto.split(secret)
+    assert crypto.join(pad, share) == secret
+    assert crypto.join(pad, share[:-1]) is None
+
+
+def test_shares_of_the_same_secret_differ_each_time():
+    secret = crypto.make_secret("pat")
+    shares = [crypto.split(secret) for _ in range(20)]
+    assert len({pad for pad, _share in shares}) == 20
+    assert len({share for _pad, share in shares}) == 20
+
+
+def test_shares_of_different_secrets_are_no_secret():
+    pad, _share = crypto.split("pat_one")
+    assert crypto.join(pad, bytes(255 - byte for byte in pad)) is None

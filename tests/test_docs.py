@@ -1,0 +1,167 @@
+"""The reference is true: what is in the code is in it, and the other way round."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+from django.dispatch import Signal
+
+from pat_tokens import events, signals
+from pat_tokens.conf import setting_names
+from pat_tokens.contrib.rest_framework import urls
+from pat_tokens.crypto import is_well_formed, make_secret
+from pat_tokens.exceptions import InvalidToken, NotAllowed, TemporarilyUnavailable
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pat_tokens"
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.glob("*/*.md"), DOCS / "index.md"])
+
+LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)|^```\{image\} (\S+)", re.MULTILINE)
+
+
+def first_cells(page):
+    """The first word in backticks of each row of the page's tables."""
+    return re.findall(r"^\| `([^`]+)`", (DOCS / page).read_text(), re.MULTILINE)
+
+
+def words(text):
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def kinds(error):
+    """The errors that are raised, without those that are only a common base."""
+    below = [kind for child in error.__subclasses__() for kind in (child, *kinds(child))]
+    return [kind for kind in below if kind.__module__.startswith("pat_tokens")]
+
+
+def once(names):
+    """The names as a set, none of which is there twice."""
+    assert len(set(names)) == len(names)
+    return set(names)
+
+
+def test_each_setting_is_documented():
+    assert once(first_cells("reference/settings.md")) == set(setting_names())
+
+
+def test_no_page_names_a_setting_that_there_is_not():
+    named = {name for page in PAGES for name in re.findall(r"\bPAT_TOKENS_[A-Z_]*[A-Z]", page.read_text())}
+    assert named <= set(setting_names())
+
+
+def test_each_check_is_documented():
+    sources = [path.read_text() for path in PACKAGE.rglob("*.py")]
+    ids = {number for source in sources for number in re.findall(r"\"(?:pat_tokens\.)?([EW]\d{3})\"", source)}
+    assert {name.removeprefix("pat_tokens.") for name in once(first_cells("reference/checks.md"))} == ids
+
+
+def test_each_signal_is_documented():
+    declared = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
+    assert once(first_cells("reference/signals.md")) == declared
+
+
+def test_each_log_event_is_documented():
+    text = (DOCS / "reference/log-events.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \| ([A-Z]+) \| (.*) \|$", text, re.MULTILINE)
+    assert once([name for name, *_rest in rows]) == set(first_cells("reference/log-events.md")) == set(events.EVENTS)
+    for name, logger, level, facts in rows:
+        documented = events.Event(logger, logging.getLevelName(level), events.EVENTS[name].text, tuple(words(facts)))
+        assert documented == events.EVENTS[name]
+
+
+def test_nothing_is_logged_but_by_its_event():
+    sources = {path.name: path.read_text() for path in PACKAGE.rglob("*.py")}
+    assert [name for name, source in sources.items() if "import logging" in source] == ["events.py"]
+    said = set(re.findall(r'(?:events\.log|_announce)\(\s*"(\w+)"', "".join(sources.values())))
+    assert said == set(events.EVENTS)
+
+
+def test_each_reason_of_a_refusal_is_documented():
+    text = (DOCS / "reference/signals.md").read_text()
+    (listed,) = re.findall(r"^`reason` is one of (.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    assert once(words(listed)) == {
+        error.reason for error in (*kinds(InvalidToken), *kinds(NotAllowed), TemporarilyUnavailable)
+    }
+
+
+def test_each_command_is_documented():
+    headings = re.findall(r"^## (\S+)$", (DOCS / "reference/commands.md").read_text(), re.MULTILINE)
+    assert once(headings) == {name for name, app in get_commands().items() if app == "pat_tokens"}
+
+
+def test_each_route_of_the_api_is_documented():
+    rows = re.findall(r"^\| `([A-Z]+) /api/pats/([^`?]*)", (DOCS / "reference/http-api.md").read_text(), re.MULTILINE)
+    documented = [(method, re.sub(r"\{\w+\}", "{}", path)) for method, path in rows]
+    routed = {
+        (method.upper(), re.sub(r"<[^>]+>", "{}", str(route.pattern)))
+        for route in urls.urlpatterns
+        for method in route.callback.actions
+        if method != "head"  # which DRF adds once a view has been called
+    }
+    assert once(documented) == routed
+
+
+def test_each_module_has_its_room_in_the_architecture():
+    text = (DOCS / "explanation/architecture.md").read_text()
+    table = text[text.index("| room |") : text.index("`conf` only reads")]
+    named = [name.removesuffix("/") for name in re.findall(r"`([a-z_/]+)`", table)]
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"contrib", "migrations"}
+    rooms = {f"contrib/{path.parent.name}" for path in PACKAGE.glob("contrib/*/__init__.py")}
+    assert once(named) == modules | packages | rooms
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: str(document.relative_to(ROOT)))
+def test_each_link_leads_somewhere(document):
+    targets = [one or other for one, other in LINK.findall(document.read_text())]
+    missing = [to for to in targets if "://" not in to and not (document.parent / to).exists()]
+    assert missing == []
+
+
+def test_each_page_is_in_the_index():
+    contents = re.findall(
+        r"^((?:tutorial|how-to|reference|explanation)/\S+)$", (DOCS / "index.md").read_text(), re.MULTILINE
+    )
+    assert once(contents) == {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.glob("*/*.md")}
+
+
+def expression_for_scanners():
+    text = (DOCS / "explanation/token-format.md").read_text()
+    return re.compile(re.search(r"```text\n(.+)\n```", text)[1])
+
+
+def test_scanners_find_a_secret_by_the_expression_of_the_docs():
+    secrets = [make_secret("pat") for _ in range(100)]
+    text = " ".join(f"token={secret}, 'Bearer {secret}'; pat_short pat_{'a' * 60}" for secret in secrets)
+    assert expression_for_scanners().findall(text) == [secret for secret in secrets for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "pat_" + "a" * 48,
+        "pat_" + "a" * 50,
+        "pat_" + "a" * 24 + "-" + "a" * 24,
+        "xpat_" + "a" * 49,
+        "PAT_" + "a" * 49,
+        "ghp_" + "a" * 36,
+        "github_pat_" + "a" * 22 + "_" + "a" * 59,
+        "glpat-" + "a" * 20,
+        "eyJhbGciOiJIUzI1NiJ9.e30." + "a" * 43,
+        "0b8c2f6e-6c1f-4a6e-9f6e-2f1d5f1f7a10",
+        "0123456789abcdef" * 3,
+    ],
+)
+def test_scanners_find_nothing_else(other):
+    assert expression_for_scanners().findall(f"token={other}\n{other} '{other}'") == []
+
+
+def test_scanners_tell_a_secret_from_what_looks_like_one():
+    secret = make_secret("pat")
+    forged = secret[:-1] + ("0" if secret[-1] != "0" else "1")
+    assert expression_for_scanners().findall(forged) == [forged]
+    assert (is_well_formed(secret, prefix="pat"), is_well_formed(forged, prefix="pat")) == (True, False)

@@ -1,0 +1,58 @@
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pat_tokens.durations import add_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("24h", timedelta(hours=24)),
+        ("7d", timedelta(days=7)),
+        ("2w", timedelta(weeks=2)),
+        ("1y", timedelta(days=365)),
+        (" 30D ", timedelta(days=30)),
+        ("P30D", timedelta(days=30)),
+        ("PT36H", timedelta(hours=36)),
+        ("P1DT12H", timedelta(hours=36)),
+        ("P2W", timedelta(weeks=2)),
+        ("P1Y", timedelta(days=365)),
+        ("P1M", timedelta(days=30)),
+        ("PT1M", timedelta(minutes=1)),
+        ("PT0.5H", timedelta(minutes=30)),
+        ("PT0,5H", timedelta(minutes=30)),
+        ("p1d", timedelta(days=1)),
+    ],
+)
+def test_reads_a_duration(text, span):
+    assert parse_duration(text) == span
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "0d", "0h", "-1d", "30", "d", "30 d", "30m", "1.5d", "3d4h", "P", "PT", "P1", "P-1D", "-P1D", "P0D",
+     "PT0.0000001S", "P1H", "PT1D", "٣d", "1e3d", "999999999y", "P999999999Y", "30 00:00:00", "forever", "30d\0"],
+)  # fmt: skip
+def test_refuses_what_is_none(text):
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(text)
+
+
+@given(st.text())
+def test_any_text_is_a_positive_span_or_a_value_error(text):
+    with contextlib.suppress(ValueError):
+        assert parse_duration(text) > timedelta()
+
+
+@given(st.integers(1, 10_000), st.sampled_from("hdwy"))
+def test_n_units_are_n_times_one(n, unit):
+    assert parse_duration(f"{n}{unit}") == n * parse_duration(f"1{unit}")
+
+
+def test_a_moment_beyond_the_calendar_is_a_value_error():
+    with pytest.raises(ValueError, match="too long"):
+        add_duration(datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=9_999_999))

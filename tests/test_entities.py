@@ -1,0 +1,108 @@
+import uuid
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from pat_tokens.entities import READ, EntityType, Operation, Registry, registry
+from tests.factories import ChannelFactory, DeviceFactory, PageFactory
+from tests.models import Channel, Device
+
+CHANNELS, DEVICES, PAGES = (registry.get(name) for name in ("channels", "devices", "pages"))
+
+
+def make(**attributes):
+    return type("Things", (EntityType,), {"name": "things", "model": Channel, **attributes})
+
+
+def test_the_sites_modules_are_discovered():
+    assert [entity_type.name for entity_type in registry][:3] == ["channels", "devices", "pages"]
+
+
+def test_three_lines_register_a_model():
+    own = Registry()
+    own.register(make())
+    assert [operation.name for operation in own.get("things").operations] == [
+        "create", "read", "list", "update", "delete",
+    ]  # fmt: skip
+
+
+def test_a_duplicate_name_is_an_error():
+    own = Registry()
+    own.register(make())
+    with pytest.raises(ImproperlyConfigured, match="'things' is registered already"):
+        own.register(make())
+    own.unregister("things")
+    own.register(make())
+
+
+@pytest.mark.parametrize("name", ["", "Things", "a:b", "a b", "*", "é", "x" * 65, None, "_", "a.b"])
+def test_a_bad_name_is_an_error(name):
+    with pytest.raises(ImproperlyConfigured, match="name must be"):
+        Registry().register(make(name=name))
+
+
+def test_a_bad_operation_is_an_error():
+    with pytest.raises(ImproperlyConfigured, match="operation 'a:b'"):
+        Registry().register(make(operations=[Operation("a:b", "Bad")]))
+    with pytest.raises(ImproperlyConfigured, match="listed twice"):
+        Registry().register(make(operations=[READ, READ]))
+
+
+def test_a_missing_model_is_an_error():
+    with pytest.raises(ImproperlyConfigured, match="which model"):
+        Registry().register(type("Things", (EntityType,), {"name": "things"}))
+
+
+def test_a_missing_queryset_says_what_to_write():
+    with pytest.raises(NotImplementedError, match="def get_queryset"):
+        make()().get_queryset(None)
+
+
+def test_a_model_of_two_types_belongs_to_none():
+    own = Registry()
+    own.register(make())
+    assert own.for_model(Channel) is own.get("things")
+    own.register(make(name="others"))
+    assert own.for_model(Channel) is None
+    assert own.for_model(Device) is None
+    assert own.for_model(None) is None
+
+
+def test_an_id_is_canonical_after_the_key_fields_own_to_python():
+    key = uuid.uuid4()
+    for spelling in (str(key), str(key).upper(), key.hex, f"{{{key}}}", key.urn, key):
+        assert DEVICES.to_id(spelling) == str(key)
+    assert CHANNELS.to_id("042") == CHANNELS.to_id(42) == "42"
+    assert PAGES.to_id("A/b") == "A/b"
+
+
+@pytest.mark.parametrize(
+    ("entity_type", "value"),
+    [(CHANNELS, "x"), (CHANNELS, None), (CHANNELS, ""), (DEVICES, "42"), (DEVICES, []), (PAGES, "*"), (PAGES, ""),
+     (PAGES, None), (PAGES, "a\0b"), (PAGES, "x" * 256), (CHANNELS, "*"), (CHANNELS, "9" * 5000), (PAGES, "\ud800")],
+)  # fmt: skip
+def test_what_can_be_no_id_is_none(entity_type, value):
+    assert entity_type.to_id(value) is None
+
+
+@pytest.mark.django_db
+def test_only_what_its_user_can_see_is_visible(user, stranger, django_assert_num_queries):
+    mine, theirs = ChannelFactory(owner=user), ChannelFactory(owner=stranger)
+    with django_assert_num_queries(1):
+        assert CHANNELS.get_visible(user, [str(mine.pk), str(theirs.pk), str(10**30)]) == {str(mine.pk): mine}
+    with django_assert_num_queries(0):
+        assert CHANNELS.get_visible(user, [str(10**30)]) == {}
+
+
+@pytest.mark.django_db
+def test_searches_labels_and_ids(user):
+    first, second = DeviceFactory(owner=user, name="Pump hall 1"), DeviceFactory(owner=user, name="Pump hall 2")
+    found = lambda term: set(DEVICES.search(DEVICES.get_queryset(user), term))  # noqa: E731
+    assert found("") == {first, second}
+    assert found("hall pump") == {first, second}
+    assert found("pump 2") == {second}
+    assert found(str(first.pk).upper()) == {first}
+    assert found("nothing") == set()
+    assert found("\0") == {first, second}
+    page = PageFactory(owner=user, path="a")
+    assert set(PAGES.search(PAGES.get_queryset(user), "a")) == {page}

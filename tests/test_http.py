@@ -1,0 +1,110 @@
+import pytest
+from django.test import RequestFactory
+from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pat_tokens.crypto import make_secret
+from pat_tokens.exceptions import ExpiredToken, InsufficientScope, MalformedToken
+from pat_tokens.http import MAX_HEADER_LENGTH, challenge, client_agent, client_ip, read_bearer
+from pat_tokens.scopes import ScopeKey
+
+
+def read(value):
+    return read_bearer(value, keyword="Bearer", prefix="pat")
+
+
+@pytest.mark.parametrize("template", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer {} ", " Bearer {}\t"])
+def test_reads_a_secret(template):
+    secret = make_secret("pat")
+    assert read(template.format(secret)) == secret
+    assert read(template.format(secret).encode()) == secret
+
+
+@pytest.mark.parametrize(
+    "value", [None, "Basic dXNlcjpwYXNz", "Token pat_x", "Bearer eyJ.x.y", "Bearer patx", "Digest a, b", "Bearer PAT_x"]
+)
+def test_passes_on_what_is_not_ours(value):
+    assert read(value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "   ",
+        "Bearer",
+        "Bearer ",
+        "Bearer  pat_x",
+        "Bearer \tpat_x",
+        "Bearer pat_\0",
+        "Bearer pat_é",
+        "Bearer \0",
+        "Bearer ünïcode",
+        "Bearer " + "a" * (MAX_HEADER_LENGTH + 1),
+        "Bearer pat_" + "a" * 2_000_000,
+        "pat_without_keyword",
+        b"Bearer \xff\xfe",
+        b"",
+    ],
+)
+def test_refuses_what_can_be_no_secret(value):
+    with pytest.raises(MalformedToken):
+        read(value)
+
+
+@given(st.text() | st.binary() | st.text().map("Bearer ".__add__) | st.text().map("Bearer pat_".__add__) | st.none())
+def test_is_total(value):
+    try:
+        secret = read(value)
+    except MalformedToken:
+        return
+    assert secret is None or secret.startswith("pat_")
+
+
+def test_keyword_and_prefix_are_the_sites():
+    assert read_bearer("Token dop_x", keyword="Token", prefix="dop") == "dop_x"
+    assert read_bearer("Bearer dop_x", keyword="Token", prefix="dop") is None
+
+
+def test_a_challenge_names_error_and_scope():
+    error = InsufficientScope([ScopeKey("channels", "42", "publish")])
+    assert challenge(error, keyword="Bearer", realm="api") == (
+        'Bearer realm="api", error="insufficient_scope", '
+        'error_description="The token lacks the scope channels:42:publish.", scope="channels:42:publish"'
+    )
+
+
+def test_a_challenge_without_error_is_bare():
+    assert challenge(None, keyword="Bearer", realm="the api") == 'Bearer realm="the api"'
+
+
+@given(st.text())
+def test_nothing_breaks_out_of_a_quoted_string(text):
+    value = challenge(InsufficientScope([ScopeKey("channels", text, "read")]), keyword="Bearer", realm=text)
+    assert value.count('"') == 8
+    assert value.isascii()
+    assert value.isprintable()
+
+
+def test_a_challenge_is_not_translated():
+    with translation.override("de"):
+        assert "The token has expired" in challenge(ExpiredToken(), keyword="Bearer", realm="api")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1", "127.0.0.1"), ("2001:DB8::1", "2001:db8::1"), ("", None), ("unix:", None), ("<script>", None)],
+)
+def test_a_client_address_is_one_or_none(address, expected):
+    assert client_ip(RequestFactory().get("/", REMOTE_ADDR=address)) == expected
+
+
+def test_a_site_says_where_a_client_address_comes_from():
+    request = RequestFactory().get("/", headers={"x-real-ip": "10.0.0.9"})
+    assert client_ip(request, lambda request: request.headers["x-real-ip"]) == "10.0.0.9"
+
+
+def test_a_user_agent_can_be_stored():
+    assert client_agent(RequestFactory().get("/", headers={"user-agent": "cu\0rl"})) == "curl"
+    assert client_agent(RequestFactory().get("/")) == ""

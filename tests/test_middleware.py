@@ -1,0 +1,516 @@
+import asyncio
+import subprocess
+import sys
+from urllib.parse import quote
+
+import pytest
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.conf import settings as django_settings
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
+from django.http import HttpResponse
+from django.test import AsyncRequestFactory, RequestFactory
+from django.views.debug import ExceptionReporter
+
+from pat_tokens import crypto, lookup, services, signals
+from pat_tokens.middleware import PersonalAccessTokenMiddleware
+from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_url, declare_view
+from tests import plain_site
+from tests.factories import ChannelFactory, DeviceFactory, UserFactory
+from tests.plain_client import GET_TABLE, LOGIN_REQUIRED, OURS, POST_TABLE, SERVERS, Asker, expire
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.plain_site")]
+
+MIDDLEWARE = django_settings.MIDDLEWARE
+
+
+def with_ours(middleware=MIDDLEWARE):
+    place = middleware.index("django.middleware.csrf.CsrfViewMiddleware")
+    return [*middleware[:place], OURS, *middleware[place:]]
+
+
+@pytest.fixture(autouse=True)
+def middleware(settings):
+    settings.MIDDLEWARE = with_ours()
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch):
+    """Declare from outside what a site cannot edit."""
+    from pat_tokens.requirements import _declared
+
+    for name in ("by_view", "by_path", "by_url_name"):
+        monkeypatch.setattr(_declared, name, {})
+    declare_view("tests.plain_site.foreign", plain_site.REQUIREMENTS)
+    declare_view(plain_site.ForeignView, plain_site.REQUIREMENTS)
+    declare_url("plain-foreign", plain_site.REQUIREMENTS)
+
+
+@pytest.fixture(autouse=True)
+def calls():
+    plain_site.calls.clear()
+    return plain_site.calls
+
+
+@pytest.fixture(params=SERVERS)
+def ask(request):
+    """Make a client of each kind of server."""
+    return lambda *args, **kwargs: Asker(request.param, *args, **kwargs)
+
+
+OPEN = ["async-class", "dispatch", "async-dispatch", "foreign-class", "foreign-url", "undeclared", "async-undeclared"]
+KINDS = [*plain_site.GUARDED, *plain_site.DECLARED]
+
+
+@pytest.fixture
+def entities(user):
+    """A channel, its neighbour, and a device."""
+    return ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_does_exactly_what_its_scopes_say(ask, make_token, entities, kind, method, calls):
+    for text, status in (POST_TABLE if method == "POST" else GET_TABLE).items():
+        scopes = text.format(*entities).split()
+        token = make_token(*scopes)
+        calls.clear()
+        response = ask(token.secret)(f"/{kind}/{entities[0]}/", method)
+        assert response.status_code == status, (kind, method, text)
+        assert "Authorization" in response["Vary"]
+        assert len(calls) == (status == 200)
+        if status == 200 and method != "HEAD":
+            assert response.json()["user"] == "owner"
+            assert response.json()["token"] == token.name
+        if status == 403 and method != "HEAD":
+            operation = "publish" if method == "POST" else "read"
+            missing = {"entity_type": "channels", "entity_id": str(entities[0]), "operation": operation}
+            assert response.json()["code"] == "insufficient_scope"
+            assert response.json()["missing"] == [missing]
+            assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_method_that_is_refused_or_not_listed(ask, make_token, channel, kind, calls):
+    token = make_token("channels:*:read", "channels:*:delete", "channels:*:update", "channels:*:publish")
+    for method in ("DELETE", "PUT", "PATCH", "TRACE"):
+        response = ask(token.secret)(f"/{kind}/{channel.pk}/", method)
+        assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
+    assert not calls
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_options_takes_any_scope_on_the_type_and_runs_no_view(ask, make_token, user, channel, kind, calls):
+    other = ChannelFactory(owner=user)
+    response = ask(make_token(f"channels:{other.pk}:update").secret)(f"/{kind}/{channel.pk}/", "OPTIONS")
+    assert (response.status_code, response["Allow"]) == (200, "GET, POST, HEAD, OPTIONS")
+    response = ask(make_token("devices:*:read").secret)(f"/{kind}/{channel.pk}/", "OPTIONS")
+    assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope")
+    assert not calls
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "undeclared", "async-undeclared"])
+def test_dead_and_strange_secrets(ask, make_token, channel, kind, calls):
+    def code(secret):
+        response = ask(secret)(f"/{kind}/{channel.pk}/", "POST")
+        assert response.status_code == 401
+        assert 'error="invalid_token"' in response["WWW-Authenticate"]
+        assert response["Content-Type"] == "application/json"
+        return response.json()["detail"]
+
+    expired, revoked = make_token("channels:*:publish"), make_token("channels:*:publish")
+    expire(expired)
+    services.revoke_token(revoked)
+    assert "expired" in code(expired.secret)
+    assert "revoked" in code(revoked.secret)
+    unknown = code(crypto.make_secret("pat"))
+    for secret in ("pat_", "pat_\0", "pat_" + "x" * 100_000, expired.secret[:-1], f" {expired.secret}"):
+        assert code(secret) == unknown
+    assert not calls
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_superusers_are_bound_by_scopes(ask, make_token, channel, kind):
+    token = make_token(user=UserFactory(is_superuser=True, is_staff=True))
+    assert ask(token.secret)(f"/{kind}/{channel.pk}/").status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["undeclared", "async-undeclared", "admin-like"])
+def test_no_token_gets_into_a_view_that_did_not_ask_for_it(ask, make_token, kind, calls):
+    token = make_token("channels:*:read")
+    for method in ("GET", "HEAD", "OPTIONS", "POST"):
+        response = ask(token.secret)(f"/{kind}/1/", method)
+        assert response.status_code == 403
+        assert method == "HEAD" or response.json()["code"] == "scope_not_declared"
+        assert "scope_not_declared" in response["WWW-Authenticate"]
+    assert not calls
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "undeclared", "async-undeclared"])
+def test_a_request_without_our_token_gets_what_it_got_before(ask, user, channel, kind):
+    for header in (None, "Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token pat"):
+        asker = ask() if header is None else ask(authorization=header)
+        response = asker(f"/{kind}/{channel.pk}/")
+        if kind in OPEN:
+            assert (response.status_code, response.json()["user"]) == (200, "")
+        else:
+            assert response.status_code == 302
+            assert response["Location"].startswith(("/accounts/login/?next=", "/elsewhere/?next="))
+    asker.client.force_login(user)
+    response = asker(f"/{kind}/{channel.pk}/")
+    assert (response.status_code, response.json()["user"], response.json()["token"]) == (200, "owner", None)
+    assert ("Authorization" in response["Vary"]) is ("undeclared" not in kind)
+    assert asker(f"/{kind}/{channel.pk}/", "OPTIONS").status_code in (200, 405)
+
+
+class TestCSRF:
+    """It is not demanded of a request that carries a valid token and no session, and of everything else it is."""
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_session_is_asked_for_it(self, ask, user, channel, kind, make_token, calls):
+        secret = make_token("channels:*:publish").secret
+        asker, both = ask(), ask(secret)
+        asker.client.force_login(user)
+        both.client.force_login(user)
+        for client in (asker, both):
+            response = client(f"/{kind}/{channel.pk}/", "POST")
+            assert (response.status_code, response["Content-Type"]) == (403, "text/html; charset=utf-8")
+            assert not calls
+            client.client.cookies["csrftoken"] = "x" * 32
+            response = client(f"/{kind}/{channel.pk}/", "POST", {"csrfmiddlewaretoken": "x" * 32})
+            assert response.status_code == 200
+            calls.clear()
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_an_anonymous_visitor_is_asked_for_it(self, ask, channel, kind, calls):
+        # login_required asks first where it is the outermost decorator.
+        assert ask()(f"/{kind}/{channel.pk}/", "POST").status_code == (302 if kind in plain_site.INSIDE_OUT else 403)
+        assert not calls
+
+    def test_a_login_without_a_cookie_counts_as_a_session(self, ask, settings, user, make_token, channel, calls):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
+        settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+        asker = Asker("wsgi", make_token("channels:*:publish").secret)
+        assert asker(f"/function/{channel.pk}/", "POST", REMOTE_USER="owner").status_code == 403
+        assert not calls
+
+    def test_a_view_that_is_exempt_by_itself_stays_so(self, ask):
+        assert ask()("/exempt-inside/", "POST").status_code == 200
+        # An exemption outside cannot be told from that which the guard makes for the middleware.
+        assert ask()("/exempt-outside/", "POST").status_code == 403
+
+    def test_a_site_without_the_middleware_has_none(self, ask, settings, channel, user):
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "csrf" not in name]
+        asker = ask()
+        asker.client.force_login(user)
+        assert asker(f"/function/{channel.pk}/", "POST").status_code == 200
+
+
+class TestLoginPages:
+    """A token is never sent to one."""
+
+    def test_not_by_the_middleware_that_requires_a_login(self, ask, settings, make_token, channel):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
+        asker = ask(make_token("channels:*:read").secret)
+        for kind in KINDS:
+            assert asker(f"/{kind}/{channel.pk}/").status_code == 200, kind
+            assert ask()(f"/{kind}/{channel.pk}/").status_code == 302, kind
+        assert asker("/undeclared/1/").status_code == 403
+
+    def test_a_view_that_requires_none_stays_so(self, ask, settings, token):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
+        assert ask()("/open/").status_code == 200
+
+    @pytest.mark.parametrize("path", ["/denied/", "/async-denied/", "/needs-permission/"])
+    def test_not_where_its_owner_may_not_go(self, ask, token, path, user):
+        response = ask(token.secret)(path)
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+        session = ask()
+        session.client.force_login(user)
+        response = session(path)
+        assert response.status_code == (302 if "needs" in path else 403)
+        assert response["Content-Type"].startswith("text/html")
+
+    @pytest.mark.parametrize(
+        ("target", "status"),
+        [
+            ("/accounts/login/", 403),
+            ("/sso/?next=/redirects/?to=x", 302),
+            ("/sso/?next=http%3A%2F%2Ftestserver%2Fredirects%2F", 302),
+            ("/elsewhere/", 302),
+            ("/elsewhere/?next=/other/", 302),
+        ],
+    )
+    def test_a_redirect_to_one_is_told_from_others(self, ask, token, target, status):
+        assert ask(token.secret)(f"/redirects/?to={quote(target)}").status_code == status
+
+    @pytest.mark.parametrize("host", ["", "http://testserver"])
+    def test_wherever_it_is_when_it_leads_back(self, ask, token, host):
+        response = ask(token.secret)(f"/redirects-back/?to={host}")
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+
+    def test_a_login_url_that_no_view_has(self, ask, token, settings):
+        settings.LOGIN_URL = "no such name"
+        assert ask(token.secret)("/redirects/?to=/elsewhere/").status_code == 302
+
+
+class TestLists:
+    """A list limited to ids is filtered by the view, or refused."""
+
+    @pytest.fixture
+    def rows(self, user):
+        return [ChannelFactory(owner=user, name=name) for name in "abc"]
+
+    @pytest.mark.parametrize("path", ["/limited/", "/async-limited/"])
+    def test_a_view_that_limits_its_list(self, ask, make_token, rows, path, user):
+        def seen(*scopes):
+            return ask(make_token(*scopes).secret)(path).json()["names"]
+
+        assert seen(f"channels:{rows[0].pk}:list", f"channels:{rows[2].pk}:list") == ["a", "c"]
+        assert seen("channels:*:list") == ["a", "b", "c"]
+        last = make_token("channels:*:list")
+        last.scope_set.update(entity_id="99999999999999999999")
+        assert ask(last.secret)(path).json()["names"] == []
+        asker = ask()
+        asker.client.force_login(user)
+        assert asker(path).json()["names"] == ["a", "b", "c"]
+
+    @pytest.mark.parametrize(
+        "path", ["/unlimited/", "/async-unlimited/", "/limits-too-late/", "/limits-another-model/"]
+    )
+    def test_a_view_that_does_not_needs_all(self, ask, make_token, rows, path):
+        response = ask(make_token(f"channels:{rows[0].pk}:list").secret)(path)
+        assert response.status_code == 403
+        assert response.json()["missing"] == [{"entity_type": "channels", "entity_id": "*", "operation": "list"}]
+        assert ask(make_token("channels:*:list").secret)(path).status_code == 200
+
+    def test_only_reading_can_be_limited(self, ask, make_token, rows):
+        asker = ask(make_token(f"channels:{rows[0].pk}:list").secret)
+        assert asker("/limited/", "POST").status_code == 403
+
+    def test_costs_one_more_query(self, make_token, rows, django_assert_num_queries):
+        asker = Asker("wsgi", make_token(f"channels:{rows[0].pk}:list").secret)
+        asker("/limited/")
+        with django_assert_num_queries(3):
+            asker("/limited/")
+
+
+def test_finds_an_entity_by_slug(ask, make_token, user):
+    mine, other = ChannelFactory(owner=user, slug="mine"), ChannelFactory(owner=user, slug="other")
+    asker = ask(make_token(f"channels:{mine.pk}:read").secret)
+    assert [asker(f"/by-slug/{slug}/").status_code for slug in ("mine", "other", "none")] == [200, 403, 403]
+    assert other.pk
+
+
+def test_as_view_may_declare(ask, token, channel):
+    assert ask(token.secret)(f"/as-view/{channel.pk}/").status_code == 200
+    assert ask(token.secret)(f"/attribute/{channel.pk}/").status_code == 403
+
+
+def test_a_declaration_for_the_url_wins(ask, token, channel):
+    declare_url("plain-foreign", {"GET": ANY_TOKEN})
+    assert ask(token.secret)(f"/foreign-url/{channel.pk}/").status_code == 200
+
+
+def test_a_declaration_that_cannot_work_refuses(ask, make_token, channel, monkeypatch):
+    token = make_token("channels:*:read")
+    for wrong in ({"GET": Requirement("nothings", "read")}, {"GET": "channels:*:read"}, "GET", ANY_TOKEN):
+        monkeypatch.setattr(plain_site.AttributeView, "pat_requirements", wrong)
+        response = ask(token.secret)(f"/attribute/{channel.pk}/")
+        assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
+
+
+def test_each_guard_of_a_chain_of_views_asks_for_itself(ask, make_token, channel, user):
+    ChannelFactory(owner=user, pk=channel.pk + 1)
+    one, two = f"channels:{channel.pk}:read", f"channels:{channel.pk + 1}:read"
+    assert ask(make_token(one, two).secret)(f"/outer/{channel.pk}/").status_code == 200
+    response = ask(make_token(one).secret)(f"/outer/{channel.pk}/")
+    assert response.json()["missing"][0]["entity_id"] == str(channel.pk + 1)
+
+
+def test_views_of_drf_and_ninja_answer_themselves(ask, make_token, channel):
+    # What a ViewSet requires is known to DRF's door alone.
+    assert ask(make_token("channels:*:read").secret)(f"/rest/{channel.pk}/").status_code == 200
+    token = make_token()
+    assert ask(token.secret)(f"/rest/{channel.pk}/").json()["code"] == "insufficient_scope"
+    response = ask(token.secret)("/rest/")
+    assert (response.status_code, response.json()) == (200, {"user": "owner"})
+    assert ask("pat_garbage")("/rest/").status_code == 401
+    response = ask(token.secret)("/ninja/open")
+    assert (response.status_code, response.json()) == (200, {"user": ""})
+
+
+def test_a_page_that_does_not_exist_is_404(ask, token):
+    assert ask(token.secret)("/nothing/").status_code == 404
+
+
+def test_an_error_of_the_view_stays_one(ask, token):
+    with pytest.raises(ValueError, match="of the view's own"):
+        ask(token.secret)("/breaks/")
+
+
+def test_no_cache_keeps_an_answer_to_a_token(ask, make_token, user, channel, settings):
+    ours = settings.MIDDLEWARE
+    caching = "django.middleware.cache.{}CacheMiddleware"
+    settings.MIDDLEWARE = [caching.format("Update"), *ours, caching.format("FetchFrom")]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "doors"}}
+    token = make_token("channels:*:read")
+    cache.clear()
+    paths = f"/function/{channel.pk}/", f"/attribute/{channel.pk}/", "/rest/"
+    for path in paths:
+        response = ask(token.secret)(path)
+        assert (response.status_code, response["Cache-Control"]) == (200, "private")
+    services.revoke_token(token)
+    for path in paths:
+        assert ask(token.secret)(path).status_code == 401
+    # What needs no token may be kept.
+    assert ask()("/rest/")["Cache-Control"] == "max-age=600"
+
+
+def test_a_report_of_an_exception_does_not_show_the_secret(make_token, channel, monkeypatch, settings):
+    settings.DEBUG = False
+
+    def fail(*args):
+        raise DatabaseError("the database has gone")
+
+    monkeypatch.setattr(lookup, "find_token", fail)
+    secret = make_token("channels:*:read").secret
+    for path in (f"/function/{channel.pk}/", f"/attribute/{channel.pk}/", "/by-slug/x/", "/ninja/closed", "/rest/"):
+        asker = Asker("wsgi", secret)
+        with pytest.raises(DatabaseError) as raised:
+            asker(path)
+        frames = raised.tb
+        while "django/core/handlers/" not in frames.tb_frame.f_code.co_filename:
+            frames = frames.tb_next  # from the test, which knows the secret, to the site
+        request = RequestFactory().get(path, headers=asker.headers)
+        report = ExceptionReporter(request, raised.type, raised.value, frames)
+        assert "_find_live_token" in report.get_traceback_html()
+        assert secret not in report.get_traceback_html() + report.get_traceback_text()
+
+
+@pytest.mark.parametrize("kind", ["function", "async-function", "attribute", "class", "async-class"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_reads_once(make_token, channel, kind, server, django_assert_num_queries):
+    asker = Asker(server, make_token("channels:*:read").secret)
+    asker(f"/{kind}/{channel.pk}/")  # records the first use
+    with django_assert_num_queries(1):
+        assert asker(f"/{kind}/{channel.pk}/").status_code == 200
+    with django_assert_num_queries(1):
+        assert asker(f"/{kind}/{channel.pk}/", "POST").status_code == 403
+    with django_assert_num_queries(0):
+        assert Asker(server)("/undeclared/1/").status_code == 200
+
+
+def test_every_door_can_be_imported_before_the_models():
+    doors = "middleware", "decorators", "mixins", "contrib.ninja.authentication"
+    code = "from django.conf import settings; settings.configure();" + "".join(
+        f"import pat_tokens.{door};" for door in doors
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+class TestHooks:
+    """The site hears of each answer once, and may refuse."""
+
+    @pytest.fixture
+    def heard(self):
+        heard = []
+
+        def listen(signal, **facts):
+            heard.append((facts.get("reason", "authenticated"), facts["token"], facts["request"].path))
+
+        signals.token_authenticated.connect(listen)
+        signals.token_refused.connect(listen)
+        yield heard
+        signals.token_authenticated.disconnect(listen)
+        signals.token_refused.disconnect(listen)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_signals(self, ask, make_token, channel, kind, heard):
+        path = f"/{kind}/{channel.pk}/"
+        token = make_token("channels:*:read")
+        ask(token.secret)(path)
+        ask(token.secret)(path, "POST")
+        ask(token.secret)(path, "PUT")
+        ask("pat_garbage")(path)
+        ask()(path)
+        reasons = [reason for reason, _token, _path in heard]
+        assert reasons == ["authenticated", "insufficient_scope", "scope_not_declared", "malformed"]
+        assert [token for _reason, token, _path in heard] == [token, token, token, None]
+        assert {path for _reason, _token, path in heard} == {path}
+
+    @pytest.mark.parametrize("path", ["/async-denied/", "/denied/"])
+    def test_a_refusal_after_the_view_is_heard_too(self, ask, token, heard, path):
+        ask(token.secret)(path)
+        assert [reason for reason, _token, _path in heard] == ["authenticated", "owner_not_allowed"]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_site_may_refuse(self, ask, make_token, channel, kind, settings):
+        settings.PAT_TOKENS_REFUSE = lambda token, request: f"not at {request.path}"
+        path = f"/{kind}/{channel.pk}/"
+        response = ask(make_token("channels:*:read").secret)(path)
+        assert (response.status_code, response.json()["detail"]) == (401, f"not at {path}")
+
+
+class TestModes:
+    """The middleware is sync between sync ones, and async between async ones."""
+
+    def test_is_what_it_wraps(self):
+        async def asynchronous(request):
+            return HttpResponse()
+
+        assert iscoroutinefunction(PersonalAccessTokenMiddleware(asynchronous))
+        assert iscoroutinefunction(PersonalAccessTokenMiddleware(asynchronous).process_view)
+        assert not iscoroutinefunction(PersonalAccessTokenMiddleware(lambda request: HttpResponse()))
+        assert not iscoroutinefunction(PersonalAccessTokenMiddleware(lambda request: HttpResponse()).process_view)
+
+    def test_between_sync_middleware_under_asgi(self, settings, make_token, channel):
+        settings.MIDDLEWARE = [*with_ours(), "tests.test_middleware.sync_only"]
+        asker = Asker("asgi", make_token("channels:*:read").secret)
+        assert asker(f"/async-function/{channel.pk}/").status_code == 200
+        assert asker(f"/async-function/{channel.pk}/", "POST").status_code == 403
+
+    def test_does_not_block_the_event_loop(self, make_token, channel, monkeypatch):
+        token = make_token("channels:*:read")
+        threads_with_a_loop = []
+        real = services.is_use_due
+
+        def spy(token):
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                threads_with_a_loop.append(False)
+            else:
+                threads_with_a_loop.append(True)
+            return real(token)
+
+        monkeypatch.setattr(services, "is_use_due", spy)
+        for kind in KINDS:
+            Asker("asgi", token.secret)(f"/{kind}/{channel.pk}/")
+        assert threads_with_a_loop
+        assert not any(threads_with_a_loop)
+
+    def test_a_request_without_a_token_needs_no_thread(self, monkeypatch):
+        async def view(request):
+            return HttpResponse()
+
+        def fail(*args, **kwargs):
+            raise AssertionError
+
+        monkeypatch.setattr("pat_tokens.middleware.sync_to_async", fail)
+        middleware = PersonalAccessTokenMiddleware(view)
+        request = AsyncRequestFactory().get("/")
+        assert async_to_sync(middleware.process_view)(request, view, (), {}) is None
+        assert async_to_sync(middleware)(request).status_code == 200
+
+    def test_an_exception_of_a_view_is_left_to_others_without_a_token(self, rf):
+        middleware = PersonalAccessTokenMiddleware(lambda request: HttpResponse())
+        assert middleware.process_exception(rf.get("/"), PermissionDenied()) is None
+
+
+def sync_only(get_response):
+    def middleware(request):
+        return get_response(request)
+
+    return middleware

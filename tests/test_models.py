@@ -1,0 +1,91 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from pat_tokens import services
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.scopes import Need, decide, judge
+from tests.factories import TokenFactory
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+PAST, FUTURE = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "revoked_at", "status"),
+    [
+        (FUTURE, None, "active"),
+        (None, None, "active"),
+        (PAST, None, "expired"),
+        (FUTURE, PAST, "revoked"),
+        (PAST, PAST, "revoked"),
+        (None, PAST, "revoked"),
+    ],
+)
+def test_a_row_and_a_queryset_agree_on_the_status(user, expires_at, revoked_at, status):
+    token = TokenFactory(user=user)
+    fields = {"issued_at": NOW - timedelta(days=1), "expires_at": expires_at, "revoked_at": revoked_at}
+    PersonalAccessToken.objects.filter(pk=token.pk).update(**fields)
+    token.refresh_from_db()
+    assert token.status == status
+    assert token.is_active == (status == "active")
+    for other in ("active", "expired", "revoked"):
+        assert PersonalAccessToken.objects.with_status(other).exists() == (other == status)
+
+
+def test_an_unknown_status_is_an_error():
+    with pytest.raises(ValueError, match="asleep"):
+        PersonalAccessToken.objects.with_status("asleep")
+
+
+def test_searches_name_and_description(user):
+    one = TokenFactory(user=user, name="Deploy", description="from the pipeline")
+    TokenFactory(user=user, name="other")
+    for term in ("deploy", "PIPE"):
+        assert list(PersonalAccessToken.objects.search(term)) == [one]
+
+
+def test_one_scope_has_to_match_all_that_is_asked(make_token):
+    token = make_token("channels:*:read", "devices:*:delete")
+    tokens = PersonalAccessToken.objects
+    assert list(tokens.with_scope(entity_type="channels", operation="read")) == [token]
+    assert list(tokens.with_scope(entity_type="channels", operation="delete")) == []
+
+
+@pytest.mark.parametrize("operation", ["read", "list", None])
+@pytest.mark.parametrize("entity_id", ["*", "1"])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_the_facts_of_the_database_lead_to_the_pure_decision(make_token, channel, operation, entity_id, filtered):
+    scopes = [
+        [],
+        ["channels:*:read"],
+        [f"channels:{channel.pk}:read", f"channels:{channel.pk}:list"],
+        ["devices:*:read"],
+    ]
+    need = Need("channels", operation, entity_id if entity_id == "*" else str(channel.pk), filtered)
+    for granted in scopes:
+        token = make_token(*granted)
+        row = PersonalAccessToken.objects.filter(pk=token.pk).with_facts(need).get()
+        judged = judge(need, covered=row.scope_covered, some=getattr(row, "scope_some", False))
+        assert judged == decide(token.scope_set.keys(), need)
+
+
+def test_what_was_never_used(make_token, django_capture_on_commit_callbacks):
+    used, unused = make_token(), make_token()
+    with django_capture_on_commit_callbacks(execute=True):
+        services.record_use(used)
+    assert list(PersonalAccessToken.objects.never_used()) == [unused]
+
+
+def test_a_token_reads_as_its_name_and_a_scope_as_its_parts(make_token):
+    token = make_token("channels:*:read", name="deploy")
+    assert str(token) == "deploy"
+    assert str(token.scope_set.get()) == "channels:*:read"
+
+
+def test_has_nothing_that_other_packages_look_for(token):
+    for name in ("team", "organizer", "write_enabled", "scopes", "allow_scopes", "scope"):
+        assert not hasattr(token, name)

@@ -1,0 +1,54 @@
+"""What is said in two places is said alike."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pat_tokens
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_the_version_is_in_one_place():
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["hatch"]["version"] == {"path": "pat_tokens/__init__.py"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", pat_tokens.__version__)
+
+
+def test_editors_and_ruff_cut_lines_at_the_same_place():
+    (length,) = re.findall(r"^max_line_length = (\d+)$", (ROOT / ".editorconfig").read_text(), re.MULTILINE)
+    assert int(length) == PROJECT["tool"]["ruff"]["line-length"]
+
+
+def test_hooks_are_local_and_their_tools_are_those_that_make_fetches():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r"- repo: (\S+)", hooks) == ["local"]
+    tools = set(re.findall(r"\.venv/bin/([\w-]+)", hooks))
+    fetched = {re.split(r"[<>=\[]", one)[0] for one in PROJECT["dependency-groups"]["lint"] if isinstance(one, str)}
+    assert {{"lint-imports": "import-linter"}.get(tool, tool) for tool in tools} <= fetched
+
+
+def test_every_django_and_python_that_is_named_is_tried():
+    matrix = re.findall(r"\b(\d+\.\d+)/(\d+\.\d+)\b", (ROOT / ".ci/run").read_text())
+    classifiers = PROJECT["project"]["classifiers"]
+    for topic, tried in (
+        ("Programming Language :: Python", {python for python, _django in matrix}),
+        ("Framework :: Django", {django for _python, django in matrix}),
+    ):
+        named = {one.rpartition(" :: ")[2] for one in classifiers if re.fullmatch(rf"{topic} :: \d+\.\d+", one)}
+        assert named == tried
+    assert PROJECT["project"]["requires-python"] == f">={min(matrix, key=lambda pair: int(pair[0][2:]))[0]}"
+
+
+def test_the_changelog_is_in_shape():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \(\d{4}-\d{2}-\d{2}\)", heading) for heading in headings[1:])
+    body = text[text.index("## Unreleased") :]
+    entries = re.findall(r"^- .+(?:\n  .+)*$", body, re.MULTILINE)
+    assert len(set(entries)) == len(entries)
+    lines = [line for line in body.splitlines() if line and not line.startswith("## ")]
+    assert "\n".join(lines) == "\n".join(entries)
+    assert not re.search(r"^(?:<{7}|={7}|>{7})", text, re.MULTILINE)

@@ -1,0 +1,317 @@
+import smtplib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from pat_tokens import services, signals
+from pat_tokens.models import PersonalAccessToken, Reminder
+from pat_tokens.querysets import TokenQuerySet
+from pat_tokens.reminders import Summary, send_reminders
+from tests.catalogues import LANGUAGES
+from tests.factories import TokenFactory, UserFactory
+from tests.test_translations import english_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user(db):
+    return UserFactory(username="owner", email="owner@example.org")
+
+
+@pytest.fixture
+def expiring():
+    told = []
+
+    def receiver(sender, token, days, mailed, **kwargs):
+        told.append((token.name, days, mailed))
+
+    signals.token_expiring.connect(receiver)
+    yield told
+    signals.token_expiring.disconnect(receiver)
+
+
+def make(user, name="deploy", *, left, life=timedelta(days=90), **fields):
+    token = TokenFactory(user=user, name=name)
+    end = timezone.now() + left
+    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=end - life, expires_at=end, **fields)
+    token.refresh_from_db()
+    return token
+
+
+def sent():
+    """Send, and return the subjects of the mails that this made."""
+    mail.outbox.clear()
+    send_reminders()
+    return [message.subject for message in mail.outbox]
+
+
+def days_of(token):
+    return sorted(token.reminder_set.values_list("days", flat=True))
+
+
+def test_says_which_token_ends_when_and_where(user, settings):
+    settings.PAT_TOKENS_SITE_URL = "https://example.org/"
+    token = make(user, "pump <7>", left=timedelta(days=2, hours=5))
+    assert send_reminders() == Summary(tokens=1, mails=1)
+    (message,) = mail.outbox
+    html, kind = message.alternatives[0]
+    assert message.to == ["owner@example.org"]
+    assert message.subject == "1 personal access token expires soon"
+    assert kind == "text/html"
+    for text in (token.hint, "Expires in 2 d 4 h", f"https://example.org/pats/{token.pk}/"):
+        assert text in message.body
+        assert text in html
+    assert "pump <7>" in message.body
+    assert "pump &lt;7&gt;" in html
+    assert message.extra_headers["Auto-Submitted"] == "auto-generated"
+    assert token.digest not in message.message().as_string()
+
+
+def test_tells_each_number_of_days_once(user):
+    token = make(user, left=timedelta(days=20))
+    seen = []
+    for left in (20, 14, 13.9, 13, 3, 2.9, 1.1, 1, 0.9, 0.1, 0, -1):
+        end = timezone.now() + timedelta(days=left) - timedelta(seconds=1)
+        PersonalAccessToken.objects.filter(pk=token.pk).update(expires_at=end)
+        seen += [left] * len(sent())
+        assert sent() == []
+    assert seen == [14, 3, 1]
+    assert days_of(token) == [1, 3, 14]
+    assert not token.reminder_set.filter(sent_at=None).exists()
+
+
+def test_what_was_missed_is_not_made_up_for(user):
+    token = make(user, left=timedelta(days=2))
+    assert len(sent()) == 1
+    assert days_of(token) == [3]
+
+
+@pytest.mark.parametrize(("life", "mails"), [(14, 0), (14.1, 1), (7, 0)])
+def test_a_number_as_long_as_the_whole_life_does_not_count(user, life, mails):
+    make(user, left=timedelta(days=min(life, 13)), life=timedelta(days=life))
+    assert len(sent()) == mails
+
+
+def test_a_new_issue_is_told_of_anew(user):
+    token = make(user, left=timedelta(days=2))
+    assert len(sent()) == 1
+    services.regenerate_token(token, duration="30d")
+    assert sent() == []
+    issued = timezone.now() - timedelta(days=29)
+    PersonalAccessToken.objects.filter(pk=token.pk).update(
+        issued_at=issued, expires_at=timezone.now() + timedelta(days=2)
+    )
+    assert len(sent()) == 1
+    assert days_of(token) == [3, 3]
+
+
+def test_revoked_and_endless_tokens_and_others_are_left_alone(user):
+    make(user, "revoked", left=timedelta(days=2), revoked_at=timezone.now())
+    make(user, "far", left=timedelta(days=15))
+    PersonalAccessToken.objects.filter(pk=make(user, "endless", left=timedelta(days=2)).pk).update(expires_at=None)
+    assert sent() == []
+
+
+def test_once_after_the_end_where_a_site_wants_it(user, settings):
+    token = make(user, left=-timedelta(days=1))
+    make(user, "long ago", left=-timedelta(days=8))
+    assert sent() == []
+    settings.PAT_TOKENS_REMINDER_DAYS = (3, 0)
+    assert sent() == ["1 personal access token has expired"]
+    assert "Expired: " in mail.outbox[0].body
+    assert sent() == []
+    assert days_of(token) == [0]
+
+
+def test_one_mail_for_all_tokens_of_a_user(user, stranger, expiring, django_capture_on_commit_callbacks):
+    stranger.email = "stranger@example.org"
+    stranger.save()
+    make(user, "a", left=timedelta(days=13))
+    make(user, "b", left=timedelta(hours=5))
+    make(stranger, "c", left=timedelta(days=3, seconds=-9))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert send_reminders() == Summary(tokens=3, mails=2)
+    first, second = mail.outbox
+    assert (first.to, second.to) == (["owner@example.org"], ["stranger@example.org"])
+    assert first.subject == "2 personal access tokens expire soon"
+    assert first.body.index("* b") < first.body.index("* a")
+    assert expiring == [("b", 1, True), ("a", 14, True), ("c", 3, True)]
+
+
+def test_users_who_cannot_be_told_are_counted(user, stranger, expiring, django_capture_on_commit_callbacks):
+    make(stranger, left=timedelta(days=2))
+    inactive = UserFactory(email="gone@example.org", is_active=False)
+    make(inactive, left=timedelta(days=2))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert send_reminders() == Summary(skipped=2)
+    assert (mail.outbox, expiring, Reminder.objects.count()) == ([], [], 0)
+
+
+def test_a_site_with_notifications_of_its_own_gets_the_signal_alone(
+    stranger, settings, expiring, django_capture_on_commit_callbacks
+):
+    settings.PAT_TOKENS_REMINDER_MAIL = False
+    make(stranger, left=timedelta(days=2))
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            send_reminders()
+    assert expiring == [("deploy", 3, False)]
+    assert mail.outbox == []
+
+
+class TestFailures:
+    @pytest.fixture
+    def refuse(self, monkeypatch):
+        """Have the mail server refuse mail to these."""
+        send = EmailBackend.send_messages
+
+        def refuse(*addresses, error=smtplib.SMTPException):
+            def send_messages(backend, messages):
+                if set(addresses) & {address for message in messages for address in message.to}:
+                    raise error("no")
+                return send(backend, messages)
+
+            monkeypatch.setattr(EmailBackend, "send_messages", send_messages)
+
+        return refuse
+
+    @pytest.mark.parametrize("error", [smtplib.SMTPServerDisconnected, ConnectionRefusedError, ValueError])
+    def test_a_mail_that_fails_is_not_lost_and_stops_no_other(self, user, refuse, error):
+        token = make(user, left=timedelta(days=2))
+        other = make(UserFactory(email="other@example.org"), left=timedelta(days=2))
+        refuse(user.email, error=error)
+        assert send_reminders() == Summary(tokens=1, mails=1, failed=1)
+        assert (days_of(token), days_of(other)) == ([], [3])
+        refuse()
+        assert send_reminders() == Summary(tokens=1, mails=1)
+        assert [message.to for message in mail.outbox] == [["other@example.org"], [user.email]]
+
+    def test_three_in_a_row_and_the_rest_can_wait(self, refuse):
+        addresses = [f"{number}@example.org" for number in range(5)]
+        for address in addresses:
+            make(UserFactory(email=address), left=timedelta(days=2))
+        refuse(*addresses)
+        assert send_reminders() == Summary(failed=3, stopped=True)
+        assert not Reminder.objects.exists()
+
+    def test_what_a_backend_does_not_send_has_failed(self, user, monkeypatch):
+        make(user, left=timedelta(days=2))
+        monkeypatch.setattr(EmailBackend, "send_messages", lambda self, messages: 0)
+        assert send_reminders().failed == 1
+
+    def test_a_process_that_is_killed_repeats_nothing(self, user, monkeypatch):
+        token = make(user, left=timedelta(days=2))
+
+        def die(self, messages):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(EmailBackend, "send_messages", die)
+            with pytest.raises(KeyboardInterrupt):
+                send_reminders()
+        assert sent() == []
+        assert list(Reminder.objects.unfinished(timezone.now())) == list(token.reminder_set.all())
+
+
+def test_a_dry_run_counts_and_does_nothing(user, stranger):
+    make(user, "a", left=timedelta(days=2))
+    make(user, "b", left=timedelta(days=2))
+    make(stranger, left=timedelta(days=2))
+    assert send_reminders(dry_run=True) == Summary(tokens=2, mails=1, skipped=1)
+    assert (mail.outbox, Reminder.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_mail_speaks_the_language_of_its_reader(user, settings, language):
+    settings.PAT_TOKENS_LANGUAGE = lambda user: language
+    make(user, "a", left=timedelta(days=2, minutes=5))
+    make(user, "b", left=timedelta(days=2, minutes=5))
+    assert send_reminders().mails == 1
+    (message,) = mail.outbox
+    html = message.alternatives[0][0]
+    assert "expire" not in message.subject or language == "fr"
+    for text in (message.subject, message.body, html):
+        assert english_in(type("Answer", (), {"content": text.encode()}), language) == []
+    direction = "rtl" if language == "ar" else "ltr"
+    assert f'<html lang="{language}" dir="{direction}">' in html
+
+
+def test_without_a_word_it_is_the_language_of_the_site(user, settings):
+    settings.LANGUAGE_CODE = "de"
+    settings.PAT_TOKENS_LANGUAGE = lambda user: None
+    make(user, left=timedelta(days=2))
+    (subject,) = sent()
+    assert subject == "1 persönliches Zugriffstoken läuft bald ab"
+
+
+def test_no_name_can_forge_a_line(user):
+    make(user, "a\nSubject: x\r\n\u202eb", left=timedelta(days=2))
+    (subject,) = sent()
+    assert "Subject: x" not in subject
+    assert "* a Subject: x   b (" in mail.outbox[0].body
+
+
+def test_templates_are_the_sites_to_change(user, settings, tmp_path):
+    folder = tmp_path / "pat_tokens" / "mail"
+    folder.mkdir(parents=True)
+    (folder / "reminder_subject.txt").write_text("{{ count }} for {{ user }}\n")
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    make(user, left=timedelta(days=2))
+    assert sent() == ["1 for owner"]
+
+
+def test_queries_are_few_and_the_same_for_each_user():
+    def count(users):
+        for number in range(users):
+            user = UserFactory(email=f"{number}@example.org")
+            for name in "abc":
+                make(user, name, left=timedelta(days=2))
+        with CaptureQueriesContext(connection) as queries:
+            assert send_reminders().mails == users
+        return len([query for query in queries if "SAVEPOINT" not in query["sql"]])
+
+    one, three = count(1), count(3)
+    assert one <= 4 + 5
+    assert three - one <= 2 * 5
+
+
+def test_a_row_is_there_once(user):
+    token = make(user, left=timedelta(days=2))
+    fields = {"token": token, "issued_at": token.issued_at, "days": 3}
+    Reminder.objects.create(**fields)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Reminder.objects.create(**fields)
+    assert services.claim_reminders(user, days=(3,), now=timezone.now()) == []
+
+
+def test_what_another_run_has_just_claimed_is_not_claimed_again(user, monkeypatch):
+    taken, free = make(user, "a", left=timedelta(days=2)), make(user, "b", left=timedelta(days=2))
+    Reminder.objects.create(token=taken, issued_at=taken.issued_at, days=3)
+    # As on a database where the other's row is not to be seen yet when this one looks.
+    monkeypatch.setattr(TokenQuerySet, "expiring", lambda self, days, now: self.all())
+    assert [row.token for row in services.claim_reminders(user, days=(3,), now=timezone.now())] == [free]
+    assert Reminder.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_send_each_mail_once():
+    for number in range(8):
+        make(UserFactory(email=f"{number}@example.org"), left=timedelta(days=2))
+
+    def send(_number):
+        try:
+            return send_reminders()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        summaries = list(pool.map(send, range(2)))
+    assert sum(summary.mails for summary in summaries) == 8
+    assert sorted(message.to[0][0] for message in mail.outbox) == list("01234567")

@@ -1,0 +1,100 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pat_tokens.scopes import ALL, Decision, Need, ScopeKey, absorb, decide
+
+TYPES = st.sampled_from(["channels", "clients"])
+IDS = st.sampled_from(["1", "2", "3"])
+OPERATIONS = st.sampled_from(["read", "list", "delete"])
+KEYS = st.builds(ScopeKey, TYPES, IDS | st.just(ALL), OPERATIONS)
+NEEDS = st.builds(Need, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
+WORLD = [
+    ScopeKey(entity_type, entity_id, operation)
+    for entity_type in ("channels", "clients")
+    for entity_id in ("1", "2", "3", "not there yet")
+    for operation in ("read", "list", "delete")
+]
+
+
+def may(scopes, what):
+    """Brute force: spell out every single thing that the scopes allow, future entities included."""
+    spelled = set()
+    for scope in scopes:
+        spelled |= {thing for thing in WORLD if scope == thing or scope == thing._replace(entity_id=ALL)}
+    return what in spelled
+
+
+@given(st.sets(KEYS), NEEDS)
+def test_decides_as_brute_force_does(scopes, need):
+    decision = decide(scopes, need)
+    things = [t for t in WORLD if t.entity_type == need.entity_type and t.operation == need.operation]
+    if need.operation is None:
+        expected, limited = any(may(scopes, t) for t in WORLD if t.entity_type == need.entity_type), False
+    elif need.entity_id == ALL:
+        everything, something = all(may(scopes, t) for t in things), any(may(scopes, t) for t in things)
+        expected, limited = everything or (need.filtered and something), need.filtered and something and not everything
+    else:
+        one = may(scopes, ScopeKey(need.entity_type, need.entity_id, need.operation))
+        some = any(may(scopes, t) for t in things)
+        expected, limited = one or (need.filtered and some), need.filtered and some and not one
+    assert bool(decision) == expected
+    assert decision.limited == limited
+    assert decision.missing == (() if expected else (need.scope,))
+
+
+@given(st.sets(KEYS), KEYS, NEEDS)
+def test_granting_more_takes_no_allowed_decision_away(scopes, more, need):
+    if decide(scopes, need):
+        assert decide(scopes | {more}, need)
+
+
+@given(NEEDS)
+def test_an_empty_grant_allows_nothing(need):
+    assert not decide(set(), need)
+
+
+@given(st.sets(KEYS))
+def test_no_need_is_always_met(scopes):
+    assert decide(scopes, None) == Decision()
+
+
+def test_what_is_missing_is_named():
+    decision = decide([ScopeKey("channels", "7", "publish")], Need("channels", "publish", "42"))
+    assert [str(scope) for scope in decision.missing] == ["channels:42:publish"]
+
+
+@given(st.sets(KEYS), st.lists(KEYS), NEEDS)
+def test_absorbing_changes_no_decision(held, added, need):
+    redundant, new = absorb(held, added)
+    assert decide((held - redundant) | set(new), need) == decide(held | set(added), need)
+
+
+@given(st.sets(KEYS), st.lists(KEYS))
+def test_absorbing_leaves_nothing_that_is_covered_and_writes_nothing_twice(held, added):
+    redundant, new = absorb(held, added)
+    result = (held - redundant) | set(new)
+    assert len(new) == len(set(new))
+    assert not held & set(new)
+    assert not [one for one in result for other in result if one != other and other.covers(one)]
+
+
+@given(KEYS, st.text(min_size=1))
+def test_a_scope_is_read_as_it_was_written(key, entity_id):
+    key = key._replace(entity_id=entity_id)
+    assert ScopeKey.parse(str(key)) == key
+
+
+@pytest.mark.parametrize("text", ["", ":", "::", "a:b", "a:b:", ":b:c", "a::c"])
+def test_half_a_scope_is_none(text):
+    with pytest.raises(ValueError, match="entity type:entity id:operation"):
+        ScopeKey.parse(text)
+
+
+def test_a_filtered_list_is_allowed_for_the_ids_that_there_are():
+    need = Need("channels", "list", filtered=True)
+    assert decide([ScopeKey("channels", "1", "list")], need) == Decision(limited=True, need=need)
+    assert decide([ScopeKey("channels", "*", "list")], need) == Decision(need=need)
+    for other in (("channels", "1", "read"), ("devices", "1", "list")):
+        assert decide([ScopeKey(*other)], need) == Decision(missing=(need.scope,), need=need)
+    assert not decide([ScopeKey("channels", "1", "list")], need._replace(filtered=False))

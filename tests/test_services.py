@@ -1,0 +1,418 @@
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from pat_tokens import crypto, services, signals
+from pat_tokens.conf import conf
+from pat_tokens.exceptions import InvalidInput
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.factories import ChannelFactory, DeviceFactory, TokenFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def keys(token):
+    return {str(scope) for scope in token.scope_set.all()}
+
+
+def errors_of(call, *args, **kwargs):
+    before = (PersonalAccessToken.objects.count(), Scope.objects.count())
+    with pytest.raises(InvalidInput) as caught:
+        call(*args, **kwargs)
+    assert (PersonalAccessToken.objects.count(), Scope.objects.count()) == before
+    return caught.value.errors
+
+
+@pytest.fixture
+def heard():
+    """What the signals told, as (signal's name, facts)."""
+    told = []
+    names = [name for name in vars(signals) if name.startswith(("token_", "scopes_"))]
+    receivers = []
+    for name in names:
+
+        def receiver(sender, signal, name=name, **facts):
+            told.append((name, facts))
+
+        getattr(signals, name).connect(receiver)
+        receivers.append((getattr(signals, name), receiver))
+    yield told
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
+
+
+class TestCreate:
+    def test_returns_the_token_and_its_secret(self, user, channel):
+        before = timezone.now()
+        token, secret = services.create_token(
+            user,
+            name="  deploy  ",
+            description=" from CI ",
+            duration="24h",
+            scopes=[
+                ("channels", str(channel.pk), "publish"),
+                {"entity_type": "channels", "entity_id": "*", "operation": "list"},
+            ],
+        )
+        token.refresh_from_db()
+        assert (token.name, token.description, token.user) == ("deploy", "from CI", user)
+        assert before <= token.issued_at == token.created_at <= timezone.now()
+        assert token.expires_at == token.issued_at + timedelta(hours=24)
+        assert (token.revoked_at, token.last_used_at) == (None, None)
+        assert keys(token) == {f"channels:{channel.pk}:publish", "channels:*:list"}
+        assert crypto.is_well_formed(secret, "pat")
+
+    def test_stores_a_digest_and_a_hint_and_not_the_secret(self, user, settings):
+        settings.PAT_TOKENS_PEPPERS = ["new", "old"]
+        token, secret = services.create_token(user, name="deploy")
+        row = PersonalAccessToken.objects.filter(pk=token.pk).values().get()
+        assert row["digest"] == crypto.digest(secret, "new")
+        assert row["hint"] == f"pat_…{secret[-4:]}"
+        assert not [value for value in row.values() if secret in str(value) or secret[4:-6] in str(value)]
+        assert secret not in repr(token) + str(token) + str(vars(token))
+
+    def test_has_the_sites_prefix(self, user, settings):
+        settings.PAT_TOKENS_PREFIX = "dop"
+        assert services.create_token(user, name="deploy")[1].startswith("dop_")
+
+    @pytest.mark.parametrize("name", ["", "   ", "\t\n", "\u200b", "x" * 256, "a\0b", "\ud800", None, 5])
+    def test_refuses_a_bad_name(self, user, name):
+        assert set(errors_of(services.create_token, user, name=name)) == {"name"}
+
+    def test_takes_a_name_of_255_characters_after_trimming(self, user):
+        assert services.create_token(user, name=" " + "ß" * 255 + " ")[0].name == "ß" * 255
+
+    @pytest.mark.parametrize(("first", "second"), [("Deploy", " dEPLOY "), ("straße", "STRASSE"), ("é", "é")])
+    def test_refuses_a_name_twice_whatever_its_case(self, user, first, second):
+        services.create_token(user, name=first)
+        assert set(errors_of(services.create_token, user, name=second)) == {"name"}
+
+    def test_two_users_may_use_one_name(self, user, stranger):
+        services.create_token(user, name="deploy")
+        services.create_token(stranger, name="deploy")
+
+    def test_accents_are_another_name(self, user):
+        services.create_token(user, name="cafe")
+        services.create_token(user, name="café")
+
+    def test_neither_duration_nor_expiry_means_the_default(self, user, settings):
+        settings.PAT_TOKENS_DEFAULT_DURATION = "5d"
+        token, _secret = services.create_token(user, name="deploy")
+        assert token.expires_at - token.issued_at == timedelta(days=5)
+
+    def test_takes_a_moment(self, user):
+        moment = timezone.now() + timedelta(days=3)
+        assert services.create_token(user, name="deploy", expires_at=moment)[0].expires_at == moment
+
+    def test_takes_what_is_just_within_the_maximum(self, user, settings):
+        settings.PAT_TOKENS_MAX_DURATION = "48h"
+        services.create_token(user, name="deploy", duration="2d")
+        assert set(errors_of(services.create_token, user, name="other", duration="49h")) == {"duration"}
+        late = timezone.now() + timedelta(days=2, minutes=1)
+        assert set(errors_of(services.create_token, user, name="other", expires_at=late)) == {"expires_at"}
+
+    @pytest.mark.parametrize(
+        "duration", ["0d", "-1d", "30", "367d", "2y", "99999999999d", "soon", "", "never", 5, b"1d"]
+    )
+    def test_refuses_a_bad_duration(self, user, duration):
+        assert set(errors_of(services.create_token, user, name="deploy", duration=duration)) == {"duration"}
+
+    def test_refuses_a_moment_that_is_past_or_now(self, user):
+        for moment in (timezone.now(), timezone.now() - timedelta(days=1)):
+            assert set(errors_of(services.create_token, user, name="deploy", expires_at=moment)) == {"expires_at"}
+
+    def test_refuses_a_moment_without_a_zone(self, user):
+        naive = timezone.now().replace(tzinfo=None) + timedelta(days=1)
+        assert set(errors_of(services.create_token, user, name="deploy", expires_at=naive)) == {"expires_at"}
+
+    def test_refuses_both_at_once(self, user):
+        moment = timezone.now() + timedelta(days=1)
+        errors = errors_of(services.create_token, user, name="deploy", duration="1d", expires_at=moment)
+        assert set(errors) == {"duration"}
+
+    def test_no_expiry_only_where_the_site_allows_it(self, user, settings):
+        settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+        assert services.create_token(user, name="deploy", duration="never")[0].expires_at is None
+
+    def test_at_most_n_tokens_a_user(self, user, stranger, settings):
+        settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 2
+        TokenFactory.create_batch(2, user=user)
+        assert set(errors_of(services.create_token, user, name="third")) == {"non_field_errors"}
+        services.create_token(stranger, name="third")
+
+    def test_names_all_mistakes_at_once(self, user):
+        errors = errors_of(
+            services.create_token, user, name="", description="\0", duration="x", scopes=[("a", "b", "c")]
+        )
+        assert set(errors) == {"name", "description", "duration", "scopes"}
+
+    def test_description_has_the_sites_limit(self, user, settings):
+        settings.PAT_TOKENS_MAX_DESCRIPTION_LENGTH = 10
+        services.create_token(user, name="deploy", description="x" * 10)
+        assert set(errors_of(services.create_token, user, name="other", description="x" * 11)) == {"description"}
+
+
+class TestScopes:
+    @pytest.mark.parametrize(
+        ("row", "field"),
+        [
+            (("rooms", "*", "read"), "entity_type"),
+            (("channels", "*", "share"), "operation"),
+            (("channels", "1", "create"), "entity_id"),
+            (("channels", "999999", "read"), "entity_id"),
+            (("channels", "not a number", "read"), "entity_id"),
+            (("channels", str(10**30), "read"), "entity_id"),
+            (("devices", "1", "read"), "entity_id"),
+            (("channels", "", "read"), "entity_id"),
+            (("", "*", "read"), "entity_type"),
+            (("channels", "*", None), "operation"),
+            (("channels", "1\0", "read"), "entity_id"),
+            (("\ud800", "*", "read"), "entity_type"),
+            (("channels", "*"), "non_field_errors"),
+            ("channels:*:read", "non_field_errors"),
+            (None, "non_field_errors"),
+            (5, "non_field_errors"),
+            ({}, "entity_type"),
+        ],
+    )
+    def test_refuses_an_impossible_row_and_says_which(self, token, row, field):
+        errors = errors_of(services.add_scopes, token, [("channels", "*", "read"), row])["scopes"]
+        assert errors[0] == {}
+        assert field in errors[1]
+
+    def test_refuses_what_its_user_cannot_see_as_what_does_not_exist(self, token, stranger):
+        theirs = ChannelFactory(owner=stranger)
+        hidden = errors_of(services.add_scopes, token, [("channels", str(theirs.pk), "read")])
+        theirs.delete()
+        assert hidden == errors_of(services.add_scopes, token, [("channels", str(theirs.pk), "read")])
+
+    def test_stores_canonical_ids(self, token, user):
+        device = DeviceFactory(owner=user)
+        services.add_scopes(token, [("devices", str(device.pk).upper(), "read"), ("devices", device.pk.hex, "read")])
+        assert keys(token) == {f"devices:{device.pk}:read"}
+
+    def test_all_absorbs_the_single_ones_of_its_operation(self, token, user, heard, django_capture_on_commit_callbacks):
+        one, two = ChannelFactory.create_batch(2, owner=user)
+        services.add_scopes(token, [("channels", str(c.pk), o) for c in (one, two) for o in ("read", "update")])
+        with django_capture_on_commit_callbacks(execute=True):
+            services.add_scopes(token, [("channels", "*", "read")])
+        assert keys(token) == {"channels:*:read", f"channels:{one.pk}:update", f"channels:{two.pk}:update"}
+        assert [name for name, _facts in heard] == ["scopes_added"]
+
+    def test_a_covered_row_changes_nothing(self, token, channel):
+        services.add_scopes(token, [("channels", "*", "read")])
+        row = token.scope_set.get()
+        assert services.add_scopes(token, [("channels", str(channel.pk), "read"), ("channels", "*", "read")]) == []
+        assert token.scope_set.get() == row
+
+    def test_at_most_n_scopes_a_token(self, token, user, settings):
+        settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 2
+        one, two, three = (str(channel.pk) for channel in ChannelFactory.create_batch(3, owner=user))
+        services.add_scopes(token, [("channels", one, "read"), ("channels", two, "read")])
+        errors_of(services.add_scopes, token, [("channels", three, "read")])
+        services.add_scopes(token, [("channels", "*", "read")])
+        assert keys(token) == {"channels:*:read"}
+
+    def test_far_too_many_are_refused_before_any_query(self, token, django_assert_num_queries):
+        with django_assert_num_queries(0), pytest.raises(InvalidInput):
+            services.add_scopes(token, [("channels", str(n), "read") for n in range(10_000)])
+
+    def test_costs_as_many_queries_for_many_as_for_one(self, make_token, user):
+        channels = [("channels", str(c.pk), "read") for c in ChannelFactory.create_batch(20, owner=user)]
+        devices = [("devices", str(d.pk), "read") for d in DeviceFactory.create_batch(20, owner=user)]
+        counts = []
+        for rows in (channels[:1] + devices[:1], channels + devices):
+            token = make_token()
+            with CaptureQueriesContext(connection) as queries:
+                services.add_scopes(token, rows)
+            counts.append(len(queries))
+        assert counts[0] == counts[1]
+
+    def test_delete_one_and_all(self, token, channel):
+        services.add_scopes(token, [("channels", str(channel.pk), "read"), ("channels", "*", "list")])
+        services.delete_scope(token.scope_set.get(operation="read"))
+        assert keys(token) == {"channels:*:list"}
+        assert services.delete_scopes(token) == 1
+        assert keys(token) == set()
+        assert services.delete_scopes(token) == 0
+
+
+class TestLifecycle:
+    def test_revoke_is_idempotent_and_keeps_everything(self, make_token):
+        token = make_token("channels:*:read", description="CI")
+        once = services.revoke_token(token)
+        twice = services.revoke_token(token)
+        assert once.revoked_at == twice.revoked_at != None  # noqa: E711
+        assert (twice.name, twice.description, keys(twice)) == (token.name, "CI", {"channels:*:read"})
+
+    @pytest.mark.parametrize("state", ["active", "revoked", "expired"])
+    def test_regenerate_makes_a_new_secret_and_keeps_the_rest(self, make_token, state):
+        token = make_token("channels:*:read", description="CI", duration="1h")
+        if state == "revoked":
+            services.revoke_token(token)
+        if state == "expired":
+            past = timezone.now() - timedelta(days=1)
+            PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=past, expires_at=past + timedelta(hours=1))
+        before = timezone.now()
+        after, secret = services.regenerate_token(token, duration="7d")
+        after.refresh_from_db()
+        assert after.digest == crypto.digest(secret, conf.peppers[0]) != token.digest
+        assert after.status == "active"
+        assert after.issued_at >= before
+        assert after.expires_at == after.issued_at + timedelta(days=7)
+        kept = ("pk", "name", "description", "user_id", "created_at")
+        assert [getattr(after, field) for field in kept] == [getattr(token, field) for field in kept]
+        assert keys(after) == {"channels:*:read"}
+
+    def test_a_bad_duration_regenerates_nothing(self, token):
+        digest = token.digest
+        assert set(errors_of(services.regenerate_token, token, duration="0d")) == {"duration"}
+        token.refresh_from_db()
+        assert token.digest == digest
+
+    def test_update_changes_name_and_description_alone(self, token, django_assert_num_queries):
+        services.revoke_token(token)  # behind the back of our instance, which still thinks it is active
+        after = services.update_token(token, name=" Other ", description="New")
+        after.refresh_from_db()
+        assert (after.name, after.description, after.is_revoked) == ("Other", "New", True)
+        services.create_token(token.user, name="deploy")
+        assert set(errors_of(services.update_token, after, name="DEPLOY")) == {"name"}
+        services.update_token(after, name="OTHER")
+
+    def test_delete_takes_the_scopes_along(self, make_token):
+        token, other = make_token("channels:*:read"), make_token("channels:*:read")
+        services.delete_token(token)
+        assert list(PersonalAccessToken.objects.all()) == [other]
+        assert Scope.objects.count() == 1
+
+    def test_delete_all_of_mine(self, make_token, stranger):
+        make_token("channels:*:read"), make_token()
+        theirs = TokenFactory(user=stranger)
+        mine = make_token().user
+        assert services.delete_tokens(mine) == 3
+        assert list(PersonalAccessToken.objects.all()) == [theirs]
+
+    def test_what_is_gone_cannot_be_changed(self, token):
+        services.delete_token(token)
+        for service in (services.revoke_token, services.regenerate_token, services.delete_scopes):
+            with pytest.raises(PersonalAccessToken.DoesNotExist):
+                service(token)
+
+    def test_prune_deletes_what_has_been_dead_long_enough(self, user):
+        now = timezone.now()
+
+        def make(**fields):
+            token = TokenFactory(user=user)
+            PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=now - timedelta(days=90), **fields)
+            return token.pk
+
+        alive = make(expires_at=now + timedelta(days=1))
+        forever = make(expires_at=None)
+        just_expired = make(expires_at=now - timedelta(days=9))
+        just_revoked = make(revoked_at=now - timedelta(days=9), expires_at=None)
+        make(expires_at=now - timedelta(days=11))
+        make(revoked_at=now - timedelta(days=11), expires_at=now + timedelta(days=1))
+        make(revoked_at=now - timedelta(days=11), expires_at=None)
+        assert services.prune_tokens(dead_for=timedelta(days=10), batch=2) == 3
+        left = set(PersonalAccessToken.objects.values_list("pk", flat=True))
+        assert left == {alive, forever, just_expired, just_revoked}
+
+    def test_each_change_sends_its_signal_with_the_token_and_no_secret(
+        self, user, heard, django_capture_on_commit_callbacks
+    ):
+        with django_capture_on_commit_callbacks(execute=True):
+            token, secret = services.create_token(user, name="deploy", scopes=[("channels", "*", "read")])
+            services.update_token(token, name="other")
+            services.update_token(token, name="other")
+            _token, second = services.regenerate_token(token)
+            services.revoke_token(token)
+            services.revoke_token(token)
+            services.add_scopes(token, [("channels", "*", "list")])
+            services.delete_scopes(token)
+            services.delete_token(token)
+        assert [name for name, _facts in heard] == [
+            "token_created", "token_updated", "token_regenerated", "token_revoked", "scopes_added", "scopes_deleted",
+            "token_deleted",
+        ]  # fmt: skip
+        assert all(facts["token"].pk == token.pk for _name, facts in heard)
+        assert secret not in str(heard) + str([vars(facts["token"]) for _name, facts in heard])
+        assert second not in str(heard) + str([vars(facts["token"]) for _name, facts in heard])
+
+    def test_nothing_is_told_of_what_is_rolled_back(self, user, heard, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+            services.create_token(user, name="deploy")
+            transaction.set_rollback(True)
+        assert heard == []
+
+
+class TestUse:
+    def test_is_written_at_most_once_a_minute(self, token, django_capture_on_commit_callbacks):
+        def record(**fields):
+            with django_capture_on_commit_callbacks(execute=True):
+                services.record_use(token, **fields)
+            token.refresh_from_db()
+            return token.last_used_at
+
+        first = record(ip="127.0.0.1", agent="curl/8" + "x" * 500)
+        assert (token.last_used_ip, token.last_used_agent) == ("127.0.0.1", ("curl/8" + "x" * 500)[:200])
+        assert not services.is_use_due(token)
+        assert record() == first
+        PersonalAccessToken.objects.filter(pk=token.pk).update(last_used_at=first - timedelta(seconds=61))
+        token.refresh_from_db()
+        assert services.is_use_due(token)
+        assert record() > first
+
+    def test_a_clock_that_went_back_does_not_stop_it(self, token, django_capture_on_commit_callbacks):
+        ahead = timezone.now() + timedelta(days=1)
+        PersonalAccessToken.objects.filter(pk=token.pk).update(last_used_at=ahead)
+        token.refresh_from_db()
+        assert services.is_use_due(token)
+        with django_capture_on_commit_callbacks(execute=True):
+            services.record_use(token)
+        token.refresh_from_db()
+        assert token.last_used_at < ahead
+
+    def test_writes_nothing_but_the_use(self, token, django_capture_on_commit_callbacks):
+        services.revoke_token(token)
+        with django_capture_on_commit_callbacks(execute=True):
+            services.record_use(token)
+        token.refresh_from_db()
+        assert token.is_revoked
+
+    def test_redigest_does_not_undo_a_regeneration(self, token, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True):
+            regenerated, _secret = services.regenerate_token(token)
+            services.redigest_token(token, "0" * 64)
+        token.refresh_from_db()
+        assert token.digest == regenerated.digest
+
+
+class TestConstraints:
+    """The database holds what the services promise, whoever writes."""
+
+    def test_of_a_token(self, token):
+        twin = {"user": token.user, "name": "x", "name_key": "x", "digest": "x", "hint": "x"}
+        for wrong in (
+            {"name_key": token.name_key},
+            {"digest": token.digest},
+            {"name": ""},
+            {"expires_at": timezone.now() - timedelta(days=1)},
+        ):
+            with pytest.raises(IntegrityError), transaction.atomic():
+                PersonalAccessToken.objects.create(**{**twin, **wrong})
+
+    def test_of_a_scope(self, make_token):
+        token = make_token("channels:*:read")
+        for wrong in (("channels", "*", "read"), ("", "*", "read"), ("channels", "", "read"), ("channels", "*", "")):
+            with pytest.raises(IntegrityError), transaction.atomic():
+                Scope.objects.create(
+                    token=token, **dict(zip(("entity_type", "entity_id", "operation"), wrong, strict=True))
+                )
+
+    def test_scopes_tell_capitals_and_accents_apart(self, token):
+        for entity_id in ("a", "A", "á"):
+            Scope.objects.create(token=token, entity_type="pages", entity_id=entity_id, operation="read")
+        assert token.scope_set.filter(entity_id="a").count() == 1

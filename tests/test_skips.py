@@ -1,0 +1,83 @@
+import pytest
+
+# pytest-django and pytest-playwright prepare their services once a process, which the outer run has done.
+PLUGINS = ["-p", "tests.skips", "-p", "no:django", "-p", "no:playwright"]
+
+SUITE = """
+    import pytest
+    from tests.skips import not_applicable
+
+    def test_runs(): pass
+
+    def test_skips_itself(): pytest.skip("no reason that counts")
+
+    def test_cannot_apply(): not_applicable("this database has no such lock")
+
+    @pytest.mark.xfail
+    def test_is_expected_to_fail(): raise AssertionError
+
+    @pytest.mark.django_version("<5")
+    def test_is_for_an_old_django(): raise AssertionError
+
+    @pytest.mark.redis
+    def test_needs_redis(): raise AssertionError
+
+    @pytest.mark.slow
+    def test_is_slow(): pass
+"""
+
+
+@pytest.fixture
+def run(pytester, monkeypatch, settings):
+    """Run SUITE with the switch of the CI on or off, where no Redis answers."""
+    monkeypatch.setattr("tests.skips.redis_answers", lambda: False)
+
+    def run(*args, ci):
+        monkeypatch.setenv("PAT_TOKENS_CI", "1" if ci else "")
+        pytester.makepyfile(SUITE)
+        return pytester.runpytest(*PLUGINS, *args)
+
+    return run
+
+
+def test_a_laptop_skips_and_says_why(run):
+    result = run("-rs", ci=False)
+    result.assert_outcomes(passed=1, skipped=5, xfailed=1)
+    result.stdout.fnmatch_lines(["*no Redis answers at REDIS_URL*", "*slow: run with --slow*"], consecutive=False)
+
+
+def test_slow_tests_run_when_asked_for(run):
+    run("--slow", ci=False).assert_outcomes(passed=2, skipped=4, xfailed=1)
+
+
+def test_the_ci_fails_on_every_skip_that_could_have_run(run):
+    result = run(ci=True)
+    result.assert_outcomes(passed=2, skipped=2, failed=1, errors=1, xfailed=1)
+    result.stdout.fnmatch_lines(["*Skipped under PAT_TOKENS_CI=1: no reason that counts*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize(("ci", "code"), [(False, "NO_TESTS_COLLECTED"), (True, "INTERRUPTED")])
+def test_a_module_that_skips_itself(pytester, monkeypatch, ci, code):
+    monkeypatch.setenv("PAT_TOKENS_CI", "1" if ci else "")
+    pytester.makepyfile("import pytest; pytest.importorskip('no_such_package')")
+    assert pytester.runpytest(*PLUGINS).ret == pytest.ExitCode[code]
+
+
+def test_a_test_with_a_page_is_a_browser_test_and_runs_last(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def page(): pass
+
+        def test_page(page): pass
+
+        def test_plain(): pass
+        """
+    )
+    result = pytester.runpytest(*PLUGINS, "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["*::test_plain", "*::test_page"])
+    result = pytester.runpytest(*PLUGINS, "--collect-only", "-q", "-m", "not browser")
+    result.stdout.no_fnmatch_line("*::test_page")

@@ -1,0 +1,51 @@
+import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
+
+from pat_tokens.exceptions import InvalidInput
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.testing import client_with, headers_with, make_token
+from tests.factories import PageFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_makes_a_token_with_scopes(user, channel):
+    token, secret = make_token(user, f"channels:{channel.pk}:read", ("channels", "*", "list"), duration="7d")
+    assert {str(key) for key in token.scope_set.keys()} == {f"channels:{channel.pk}:read", "channels:*:list"}  # noqa: SIM118
+    assert client_with(secret).get("/api/channels/").status_code == 200
+    assert (token.user, (token.expires_at - token.issued_at).days) == (user, 7)
+
+
+def test_an_id_may_have_colons(user):
+    page = PageFactory(owner=user, path="a:b")
+    token, _secret = make_token(user, "pages:a:b:read")
+    assert [key.entity_id for key in token.scope_set.keys()] == [page.pk]  # noqa: SIM118
+
+
+def test_names_are_made_up_as_long_as_nobody_cares(user):
+    make_token(user)
+    make_token(user)
+    make_token(user, name="deploy")
+    assert PersonalAccessToken.objects.filter(name="deploy").count() == 1
+
+
+@pytest.mark.parametrize("scope", ["channels:*:fly", "channels", "nothings:*:read", ""])
+def test_a_scope_that_cannot_be_is_an_error(user, scope):
+    with pytest.raises(InvalidInput):
+        make_token(user, scope)
+
+
+def test_follows_the_settings_of_the_site(user, settings):
+    settings.PAT_TOKENS_HEADER = "X-Token"
+    settings.PAT_TOKENS_KEYWORD = "Pat"
+    token, secret = make_token(user)
+    assert headers_with(secret) == {"X-Token": f"Pat {secret}"}
+    assert client_with(secret, Client).get("/api/anything/").json() == {"user": "owner"}
+    assert token.is_active
+
+
+def test_an_async_client_takes_the_headers_with_each_request(user):
+    _token, secret = make_token(user)
+    response = async_to_sync(AsyncClient().get)("/api/anything/", headers=headers_with(secret))
+    assert response.json() == {"user": "owner"}

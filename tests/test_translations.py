@@ -1,0 +1,254 @@
+"""The catalogues are whole and harmless, and every page speaks them."""
+
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.contrib import admin
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import include, path, reverse
+from django.utils import timezone, translation
+from rest_framework.test import APIClient
+
+from pat_tokens import services
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.wording import duration_label
+from tests import catalogues
+from tests.catalogues import LANGUAGES
+from tests.factories import TokenFactory, UserFactory
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
+
+every_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+def messages_of(language):
+    return catalogues.read_po(catalogues.path(language, "po"))[1:]
+
+
+def test_these_are_all_languages():
+    assert sorted(folder.name for folder in (catalogues.PACKAGE / "locale").iterdir()) == sorted(LANGUAGES)
+
+
+@every_language
+def test_every_text_is_translated(language):
+    messages = messages_of(language)
+    assert len(messages) > 300
+    assert [message.text for message in messages if message.is_fuzzy] == []
+    assert [message.text for message in messages if not all(text.strip() for text in message.translations)] == []
+
+
+def test_all_languages_translate_the_same_texts():
+    texts = [{(message.text, message.plural) for message in messages_of(language)} for language in LANGUAGES]
+    assert texts[0] == texts[1] == texts[2]
+
+
+@every_language
+def test_the_compiled_catalogue_is_up_to_date(language):
+    assert catalogues.read_mo(catalogues.path(language, "mo")) == catalogues.compiled(messages_of(language))
+
+
+@every_language
+def test_plurals_have_every_form_of_the_language(language):
+    count, _ = catalogues.plural_rule(catalogues.read_po(catalogues.path(language, "po"))[0])
+    assert count == {"ar": 6, "de": 2, "fr": 2}[language]
+    for message in messages_of(language):
+        assert len(message.translations) == (1 if message.plural is None else count), message.text
+
+
+@every_language
+def test_placeholders_stay(language):
+    count, rule = catalogues.plural_rule(catalogues.read_po(catalogues.path(language, "po"))[0])
+    numbers = [sum(rule(n) == form for n in range(200)) for form in range(count)]
+    for message in messages_of(language):
+        wanted = catalogues.fixed_parts(message.plural or message.text)
+        for form, text in enumerate(message.translations):
+            parts = catalogues.fixed_parts(text)
+            if message.plural and numbers[form] <= 2:  # "one" and "two" can do without the digit
+                parts, wanted_here = ([p for p in some if not p.endswith("d")] for some in (parts, wanted))
+            else:
+                wanted_here = wanted
+            assert parts == wanted_here, text
+
+
+@every_language
+def test_translations_are_plain_text(language):
+    """`{% translate %}` writes them as they are, into attributes too."""
+    for message in messages_of(language):
+        for text in message.translations:
+            assert not set('"<>&') & set(text), text
+            assert text == text.strip(), text
+
+
+@pytest.mark.skipif(shutil.which("xgettext") is None, reason="gettext is not installed")
+def test_every_text_of_the_package_is_in_the_catalogues(tmp_path):
+    """What this names is new or gone: `make messages`, then translate it."""
+    package = tmp_path / "pat_tokens"
+    shutil.copytree(catalogues.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "locale"))
+    (package / "locale").mkdir()
+    environment = {name: text for name, text in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    collect = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location"]
+    subprocess.run(collect, cwd=package, env=environment, check=True, capture_output=True, timeout=120)
+    found = catalogues.read_po(package / "locale/de/LC_MESSAGES/django.po")[1:]
+    assert {message.text for message in found} == {message.text for message in messages_of("de")}
+
+
+@pytest.fixture
+def in_every_language(settings):
+    """A site that answers in the language of the browser."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
+    yield
+    translation.deactivate()  # the middleware leaves its language to the thread
+
+
+def pages_of(user, make_token):
+    """Every page, with tokens and scopes of every kind."""
+    token = make_token("channels:*:read", "channels:*:list", name="first", description="")
+    token.scope_set.create(entity_type="gone", entity_id="1", operation="read")
+    expired = make_token(name="second")
+    now = timezone.now()
+    times = {"issued_at": now - timedelta(days=9), "expires_at": now - timedelta(days=2)}
+    PersonalAccessToken.objects.filter(pk=expired.pk).update(**times)
+    services.revoke_token(make_token(name="third"))
+    scope = token.scope_set.get(operation="read", entity_type="channels")
+    yield "/pats/"
+    yield "/pats/?status=all"
+    yield "/pats/?q=nothing-like-it"
+    yield "/pats/create/"
+    yield "/pats/delete/"
+    for name in ("detail", "revoke", "regenerate", "delete"):
+        yield reverse(f"pat_tokens:token_{name}", args=[token.pk])
+    for field in ("name", "description"):
+        yield reverse("pat_tokens:token_edit", args=[token.pk, field])
+    for name in ("scopes_add", "scopes_delete"):
+        yield reverse(f"pat_tokens:{name}", args=[token.pk])
+    yield reverse("pat_tokens:scope_delete", args=[token.pk, scope.pk])
+
+
+def english_in(answer: HttpResponse, language: str) -> list[str]:
+    """Texts of several words that `answer` shows as they stand in the code."""
+    shown = " ".join(html.unescape(answer.content.decode()).split())
+    return [
+        message.text
+        for message in messages_of(language)
+        if " " in message.text and "%" not in message.text and message.translations[0] != message.text
+        if re.search(rf"(?<!\w){re.escape(message.text)}(?!\w)", shown)
+    ]
+
+
+@every_language
+def test_every_page_speaks_the_language(client, user, make_token, in_every_language, language):
+    client.force_login(user)
+    empty = client.get("/pats/", headers={"accept-language": language})
+    assert english_in(empty, language) == []
+    for target in pages_of(user, make_token):
+        answer = client.get(target, headers={"accept-language": language})
+        assert answer.status_code == 200, target
+        assert english_in(answer, language) == [], target
+        direction = "rtl" if language == "ar" else "ltr"
+        assert f'<html lang="{language}" dir="{direction}">' in answer.content.decode()
+
+
+@every_language
+def test_errors_and_notices_speak_the_language(client, user, token, in_every_language, language):
+    client.force_login(user)
+    headers = {"accept-language": language}
+    rows = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "77", "scopes-0-operations": ["read"]}
+    for data in ({}, {"name": token.name, "duration": "date"}, {"name": "new", "duration": "24h", **rows}):
+        answer = client.post("/pats/create/", data, headers=headers)
+        assert answer.status_code == 200
+        assert english_in(answer, language) == []
+    target = reverse("pat_tokens:token_revoke", args=[token.pk])
+    answer = client.post(target, headers=headers | {"accept": "application/json"})
+    catalogue = catalogues.compiled(messages_of(language))
+    text = catalogue["“%(name)s” was revoked. It is refused from now on. Regenerate it to use it again."]
+    assert answer.json()["notice"] == text % {"name": token.name}
+
+
+@every_language
+def test_the_secret_is_shown_in_the_language(client, user, in_every_language, language):
+    client.force_login(user)
+    headers = {"accept-language": language}
+    answer = client.post("/pats/create/", {"name": "new", "duration": "24h"}, headers=headers, follow=True)
+    assert 'id="token-secret"' in answer.content.decode()
+    assert english_in(answer, language) == []
+
+
+@every_language
+@pytest.mark.urls("tests.test_translations")
+def test_the_admin_speaks_the_language(client, make_token, in_every_language, language):
+    token = make_token("channels:*:read")
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    pages = [("changelist",), ("add",), *((name, token.pk) for name in ("change", "delete", "revoke", "regenerate"))]
+    for name, *args in pages:
+        target = reverse(f"admin:pat_tokens_personalaccesstoken_{name}", args=args)
+        answer = client.get(target, headers={"accept-language": language})
+        assert answer.status_code == 200, target
+        assert english_in(answer, language) == [], target
+
+
+@every_language
+def test_an_answer_to_a_token_is_translated_but_for_its_header(user, make_token, in_every_language, language):
+    revoked = make_token("channels:*:list")
+    services.revoke_token(revoked)
+    catalogue = catalogues.compiled(messages_of(language))
+    text = "The token was revoked. Its owner can regenerate it."
+    headers = {"authorization": f"Bearer {revoked.secret}", "accept-language": language}
+    answer = APIClient(headers=headers).get("/api/channels/")
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == catalogue[text]
+    assert answer.headers["WWW-Authenticate"].isascii()
+    assert f'error_description="{text}"' in answer.headers["WWW-Authenticate"]
+
+
+@every_language
+def test_a_missing_scope_is_told_in_the_language(user, make_token, in_every_language, language):
+    token = make_token("devices:*:read")
+    catalogue = catalogues.compiled(messages_of(language))
+    headers = {"authorization": f"Bearer {token.secret}", "accept-language": language}
+    answer = APIClient(headers=headers).get("/api/channels/")
+    assert answer.status_code == 403
+    assert answer.json()["detail"] == catalogue["The token lacks the scope %(scopes)s."] % {"scopes": "channels:*:list"}
+    assert answer.headers["WWW-Authenticate"].isascii()
+
+
+@pytest.mark.parametrize(
+    ("language", "labels"),
+    [
+        ("de", ["1 Stunde", "2 Stunden", "7 Tage", "1 Jahr"]),
+        ("fr", ["1 heure", "2 heures", "7 jours", "1 an"]),
+        ("ar", ["ساعة واحدة", "ساعتان", "7 أيام", "سنة واحدة"]),
+    ],
+)
+def test_numbers_take_their_form(language, labels):
+    with translation.override(language):
+        assert [duration_label(duration) for duration in ("1h", "2h", "7d", "1y")] == labels
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", [1, 2, 5, 11])
+def test_an_arabic_number_of_tokens_is_a_sentence(settings, number):
+    settings.LANGUAGE_CODE = "ar"
+    user = UserFactory()
+    for position in range(number):
+        TokenFactory(user=user, name=f"token {position}")
+    client = Client()
+    client.force_login(user)
+    answer = client.get("/pats/delete/")
+    assert answer.status_code == 200
+    assert "%(" not in answer.content.decode()
+    assert english_in(answer, "ar") == []
+
+
+def test_a_site_without_translations_stays_in_english(client, user, settings):
+    settings.USE_I18N = False
+    client.force_login(user)
+    page = client.get("/pats/", headers={"accept-language": "de"}).content.decode()
+    assert "You have no tokens yet" in page
+    assert 'dir="ltr"' in page

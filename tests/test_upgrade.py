@@ -1,0 +1,124 @@
+"""From the first release to now: tokens go on working, and both can run side by side."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from pat_tokens import crypto, services
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.factories import ChannelFactory, UserFactory
+
+APP = "pat_tokens"
+FIRST = "0001_create_tokens_and_scopes"  # what was released first
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Made once, when the first release was: what is in the databases of sites, which no release may make worthless.
+PEPPER = "the pepper of a site that was there from the beginning"
+SECRETS = {
+    "pat_5YvH2m9QpXcR7sKdLw3NzTbF8aEjU6gVoI1hGyC4xqW2tg5LZ": (
+        "6c2e2903c41e6f1d80634d60a67f5503a1cbb2778ab6e73f315413bd20242841"
+    ),
+    "pat_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0U1v0LMtVK": (
+        "40517d7e8eba026f8fb5396097455a70fd7cfc4aa4ec6bb47ccbc7c78b840cfc"
+    ),
+}
+
+
+@pytest.fixture
+def first_models(transactional_db):
+    """The models of the first release, whatever the tables are now."""
+    return MigrationExecutor(connection).loader.project_state((APP, FIRST)).apps.get_model
+
+
+@pytest.fixture
+def at_first(first_models, settings):
+    """The tables of the first release; at the end they are those of now again."""
+    call_command("migrate", APP, "zero", verbosity=0)
+    call_command("migrate", APP, FIRST, verbosity=0)
+    yield first_models
+    call_command("migrate", APP, verbosity=0)
+
+
+def fill(get_model, owner_id, channel_id):
+    """Write as the first release did: an active, a revoked and an expired token with scopes, by its own models."""
+    now = timezone.now()
+    (active, digest), (revoked, revoked_digest) = SECRETS.items()
+    rows = [
+        {"name": "active", "digest": digest, "expires_at": now + timedelta(days=9)},
+        {"name": "revoked", "digest": revoked_digest, "expires_at": None, "revoked_at": now},
+        {"name": "expired", "digest": "0" * 64, "expires_at": now - timedelta(days=1)},
+    ]
+    for row in rows:
+        token = get_model(APP, "PersonalAccessToken").objects.create(
+            user_id=owner_id, name_key=row["name"], hint="pat_…dfSh", issued_at=now - timedelta(days=2), **row
+        )
+        get_model(APP, "Scope").objects.create(
+            token=token, entity_type="channels", entity_id=str(channel_id), operation="read"
+        )
+    return active, revoked
+
+
+def status(secret, channel):
+    client = APIClient(headers={"authorization": f"Bearer {secret}"})
+    return client.get(f"/api/channels/{channel.pk}/").status_code
+
+
+@pytest.fixture
+def channel(settings, transactional_db):
+    settings.PAT_TOKENS_PEPPERS = [PEPPER]
+    return ChannelFactory(owner=UserFactory())
+
+
+def test_a_token_of_the_first_release_works_after_every_migration(channel, at_first):
+    active, revoked = fill(at_first, channel.owner.pk, channel.pk)
+    call_command("migrate", APP, verbosity=0)
+    assert status(active, channel) == 200
+    assert status(revoked, channel) == 401
+    other = ChannelFactory(owner=channel.owner)
+    assert status(active, other) == 403
+    assert {token.name: token.status for token in PersonalAccessToken.objects.all()} == {
+        "active": "active", "revoked": "revoked", "expired": "expired",
+    }  # fmt: skip
+    assert Scope.objects.count() == 3
+    # And all that can be done with a token can be done with these.
+    token = PersonalAccessToken.objects.get(name="active")
+    assert token.last_used_at is not None
+    services.update_token(token, name="other", description="still there")
+    services.add_scopes(token, [("channels", str(other.pk), "read")])
+    assert status(active, other) == 200
+    _token, secret = services.regenerate_token(token)
+    assert (status(active, other), status(secret, other)) == (401, 200)
+    services.revoke_token(token)
+    assert status(secret, other) == 401
+    assert services.delete_tokens(channel.owner) == 3
+
+
+def test_the_first_release_runs_on_the_tables_of_now(channel, first_models):
+    """As it does while a release is rolled out: it knows no later column, so none may be required of it."""
+    active, _revoked = fill(first_models, channel.owner.pk, channel.pk)
+    assert status(active, channel) == 200
+    tokens = first_models(APP, "PersonalAccessToken").objects
+    token = tokens.get(name="active")
+    token.description = "by the first release"
+    token.save()
+    assert status(active, channel) == 200
+    made, secret = services.create_token(channel.owner, name="new", scopes=[("channels", "*", "read")])
+    assert tokens.get(pk=made.pk).name == "new"
+    tokens.filter(pk=made.pk).update(revoked_at=timezone.now())
+    assert status(secret, channel) == 401
+    tokens.get(pk=token.pk).delete()
+    assert status(active, channel) == 401
+
+
+def test_a_digest_of_the_first_release_is_what_it_always_was():
+    for secret, digest in SECRETS.items():
+        assert crypto.is_well_formed(secret, "pat")
+        assert crypto.digest(secret, PEPPER) == digest

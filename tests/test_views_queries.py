@@ -1,0 +1,79 @@
+"""The pages: how many queries each takes, the same for few rows and for many."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from pat_tokens import urls
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.factories import ChannelFactory
+
+pytestmark = pytest.mark.django_db
+
+NEW_SCOPE = {"scopes-0-entity_type": "devices", "scopes-0-entity_id": "*", "scopes-0-operation": "read"}
+NEW = {"name": "new", "duration": "7d", "description": ""}
+# Session and user are two of each.
+PAGES = {
+    ("get", "token_list"): {},
+    ("get", "token_create"): {},
+    ("post", "token_create"): NEW,
+    ("get", "tokens_delete"): {},
+    ("post", "tokens_delete"): {},
+    ("get", "reauthenticate"): {},
+    ("post", "columns"): {"columns": ["name"]},
+    ("get", "entity_list"): {"q": "c"},
+    ("get", "token_detail"): {},
+    ("get", "token_edit"): {},
+    ("post", "token_edit"): {"name": "renamed"},
+    ("get", "token_revoke"): {},
+    ("post", "token_revoke"): {},
+    ("get", "token_regenerate"): {},
+    ("post", "token_regenerate"): {"duration": "7d"},
+    ("get", "token_delete"): {},
+    ("post", "token_delete"): {},
+    ("get", "scopes_add"): {},
+    ("post", "scopes_add"): NEW_SCOPE,
+    ("get", "scopes_delete"): {},
+    ("post", "scopes_delete"): {},
+    ("get", "scope_delete"): {},
+    ("post", "scope_delete"): {},
+}
+MOST = {"get": 6, "post": 25}
+
+
+def keywords(name, token):
+    """What the URL of a page is made with."""
+    made = {"columns": {"table": "tokens"}, "entity_list": {"entity_type": "channels"}}
+    if name in made:
+        return made[name]
+    found = {"pk": token.pk} if "<uuid:pk>" in str(next(p.pattern for p in urls.urlpatterns if p.name == name)) else {}
+    if name == "token_edit":
+        found["field"] = "name"
+    if name == "scope_delete":
+        found["scope_pk"] = token.scope_set.exclude(entity_id="*")[0].pk
+    return found
+
+
+@pytest.mark.parametrize(("method", "name"), PAGES)
+def test_a_page_takes_as_many_queries_for_many_rows(client, user, make_token, method, name):
+    client.force_login(user)
+    counts, statuses = [], []
+    for many in (1, 40):
+        PersonalAccessToken.objects.all().delete()
+        tokens = [make_token("channels:*:list") for _ in range(many)]
+        channels = [ChannelFactory(owner=user) for _ in range(many)]
+        Scope.objects.bulk_create(
+            Scope(token=tokens[0], entity_type="channels", entity_id=str(one.pk), operation="read") for one in channels
+        )
+        path = reverse(f"pat_tokens:{name}", kwargs=keywords(name, tokens[0]))
+        with CaptureQueriesContext(connection) as queries:
+            answer = getattr(client, method)(path, PAGES[method, name])
+        counts.append(len(queries))
+        statuses.append(answer.status_code)
+    assert set(statuses) <= {200, 302}, answer.content
+    assert counts[0] == counts[1] <= MOST[method]
+
+
+def test_every_page_is_counted():
+    assert {name for _, name in PAGES} == {pattern.name for pattern in urls.urlpatterns}
