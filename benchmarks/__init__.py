@@ -1,0 +1,1 @@
+"""What checking a token costs, beside other packages: `make bench`."""

@@ -1,0 +1,64 @@
+"""The page in the documentation that has the figures: each command writes its own part."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "performance.md"
+PLOT = PAGE.with_name("performance.svg")
+PACKAGES = (
+    "Django",
+    "djangorestframework",
+    "django-rest-knox",
+    "djangorestframework-simplejwt",
+    "djangorestframework-api-key",
+    "django-oauth-toolkit",
+    "psycopg",
+)
+
+
+def write(part: str, text: str) -> None:
+    """Put `text` in the place of what stands in the page between the marks of `part`."""
+    page = PAGE.read_text()
+    begin, end = f"<!-- {part}: generated -->", f"<!-- /{part} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    assert pattern.search(page), f"{PAGE} has no part {part}"
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", page))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def provenance(command: str, *more: str) -> str:
+    """Return the sentence that says when, where and with what something was measured."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    extra = "".join(f", {text}" for text in more)
+    return (
+        f"Measured on {datetime.now(UTC):%d %B %Y} by `{command}`: {_cpu()}, "
+        f"Python {platform.python_version()}, {packages}{extra}."
+    )
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} cores of {names[0]}" if names else platform.machine()
+
+
+def run_worker(module: str, *args: str, env: dict[str, str]) -> str:
+    """Run a module of this package in a process of its own and return what it prints."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *args]
+    return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout

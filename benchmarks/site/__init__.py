@@ -1,0 +1,1 @@
+"""The site whose requests are measured."""

@@ -1,0 +1,74 @@
+"""Rounds in which all candidates take turns, so that what slows the machine slows all of them."""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: each round is `laps` times `repeats` requests of every candidate, in shuffled order."""
+
+    rounds: int = 9
+    laps: int = 10
+    repeats: int = 20
+    warm_up: int = 100
+
+
+QUICK = Effort(rounds=3, laps=3, repeats=10, warm_up=20)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one round of one candidate took, in seconds a request."""
+
+    cpu: float  # of this process, all of its threads
+    wall: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The least, the middle and the greatest of several rounds."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Return the spread of `values`."""
+        return cls(min(values), statistics.median(values), max(values))
+
+
+def measure(asks: Mapping[str, Callable[[int], None]], effort: Effort) -> dict[str, list[Cost]]:
+    """Return what each of `asks` costs in each round; it is called with how many requests it is to send."""
+    for ask in asks.values():
+        ask(effort.warm_up)
+    costs: dict[str, list[Cost]] = {name: [] for name in asks}
+    for _ in range(effort.rounds):
+        gc.collect()
+        cpu, wall = dict.fromkeys(asks, 0.0), dict.fromkeys(asks, 0.0)
+        for _ in range(effort.laps):
+            for name in random.sample(list(asks), len(asks)):
+                cpu_before, wall_before = time.process_time(), time.perf_counter()
+                asks[name](effort.repeats)
+                wall[name] += time.perf_counter() - wall_before
+                cpu[name] += time.process_time() - cpu_before
+        count = effort.laps * effort.repeats
+        for name in asks:
+            costs[name].append(Cost(cpu[name] / count, wall[name] / count))
+    return costs
+
+
+def ratios(costs: list[Cost], to: list[Cost]) -> tuple[Spread, Spread]:
+    """Return the CPU and the wall time of one candidate in multiples of another's in the same round."""
+    pairs = list(zip(costs, to, strict=True))
+    return (
+        Spread.of([one.cpu / other.cpu for one, other in pairs]),
+        Spread.of([one.wall / other.wall for one, other in pairs]),
+    )
