@@ -1,0 +1,198 @@
+"""Takes the pictures in `docs/images/` of the running demo: `make screenshots`.
+
+It serves the demo on a free port with a database of its own, makes a few tokens, and looks at the pages as alice does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+PATIENCE = 60  # seconds for the demo to come up
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDTHS = {"": (1180, 760), "-360": (360, 740)}  # what is added to a picture's name, and pixels
+SCHEMES = ("light", "dark")
+DIALOGS = {"add-scope": "Add Scope", "revoke": "Revoke", "regenerate": "Regenerate"}  # by picture, the button's label
+OTHER_LOOK = "workshop"
+SCOPE = ("entity_type", "entity_id", "operation")
+
+TOKENS = (
+    ("Pump room sensors", "Readings of the pumps, every minute", "90d", ["channels:*:publish", "channels:*:read"]),
+    ("Nightly backup", "Copies all dashboards to the archive", "30d", ["dashboards:*:list", "dashboards:*:read"]),
+    ("Wall display", "", "7d", ["channels:*:subscribe", "dashboards:*:read"]),
+    ("Spring clean-up", "Removes groups that nobody uses", "24h", ["groups:*:list", "groups:*:delete"]),
+)
+REVOKED = ("Old gateway", "Replaced by the sensors' own token", "60d", ["channels:*:publish"])
+
+
+def main() -> None:
+    """Take all pictures anew."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as address, sync_playwright() as playwright:
+        chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        make_tokens(browser, address)
+        for scheme in SCHEMES:
+            for suffix, (width, height) in WIDTHS.items():
+                take_all(browser, address, scheme=scheme, suffix=suffix, width=width, height=height)
+        with serve(Path(folder), DEMO_LOOK=OTHER_LOOK) as other_address:  # with the same database
+            for scheme in SCHEMES:
+                take_look(browser, other_address, scheme=scheme)
+        browser.close()
+
+
+def take_all(browser: Browser, address: str, *, scheme: str, suffix: str, width: int, height: int) -> None:
+    page = open_page(browser, address, scheme=scheme, width=width, height=height)
+    context = page.context
+
+    def take(name: str, *, full: bool = True) -> None:
+        page.screenshot(path=IMAGES / f"{name}-{scheme}{suffix}.png", full_page=full)
+
+    log_in(page)
+    page.goto("/pats/")
+    take("list")
+    fill_in(page)
+    take("create")
+    page.get_by_role("button", name="Create", exact=True).click()
+    page.locator("#token-secret").wait_for()
+    take("secret")
+    for name, label in DIALOGS.items():
+        page.get_by_role("button", name=label, exact=True).first.click()
+        page.get_by_role("dialog").wait_for()
+        take(name, full=False)
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    # So that the next round finds the list as this one did.
+    token_id = urlsplit(page.url).path.split("/")[2]
+    context.request.delete(f"/api/pats/{token_id}/", headers=csrf_headers(context))
+    context.close()
+
+
+def take_look(browser: Browser, address: str, *, scheme: str) -> None:
+    """Take the pages as another host shows them."""
+    width, height = WIDTHS[""]
+    page = open_page(browser, address, scheme=scheme, width=width, height=height)
+    log_in(page)
+    page.goto("/pats/")
+    page.screenshot(path=IMAGES / f"{OTHER_LOOK}-list-{scheme}.png")
+    page.get_by_role("link", name=TOKENS[0][0]).click()
+    page.get_by_role("heading", name=TOKENS[0][0]).wait_for()
+    page.screenshot(path=IMAGES / f"{OTHER_LOOK}-token-{scheme}.png")
+    page.context.close()
+
+
+def open_page(browser: Browser, address: str, *, scheme: str, width: int, height: int) -> Page:
+    context = browser.new_context(
+        base_url=address,
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": width, "height": height},
+        reduced_motion="reduce",
+        locale="en-GB",
+    )
+    return context.new_page()
+
+
+def log_in(page: Page) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("Username").fill("alice")
+    page.get_by_label("Password").fill("alice-demo")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_label("Account of alice").wait_for()
+
+
+def fill_in(page: Page) -> None:
+    page.goto("/pats/create/")
+    page.get_by_label("Name").fill("Greenhouse publisher")
+    page.get_by_label("Description").fill("Publishes what the greenhouse measures")
+    page.get_by_label("Entity Type").select_option("Channels")
+    page.locator("[data-pat-picker] input[role=combobox]").click()
+    page.locator("[data-pat-picker] [role=listbox] [role=option]").nth(1).click()
+    page.get_by_label("Publish").check()
+
+
+def make_tokens(browser: Browser, address: str) -> None:
+    """Make a few tokens of alice's by the API, as she could."""
+    context = browser.new_context(base_url=address)
+    page = context.new_page()
+    log_in(page)
+    headers = csrf_headers(context)
+
+    def post(path: str, data: object) -> dict[str, Any]:
+        answer = context.request.post(path, data=data, headers=headers)
+        assert answer.ok, answer.text()
+        return cast("dict[str, Any]", answer.json())
+
+    for name, description, duration, scopes in (*TOKENS, REVOKED):
+        words = [
+            dict(zip(("entity_type", "entity_id", "operation"), scope.split(":"), strict=True)) for scope in scopes
+        ]
+        body = {"name": name, "description": description, "duration": duration, "scopes": words}
+        token = post("/api/pats/", body)
+    post(f"/api/pats/{token['id']}/revoke/", {})
+    context.close()
+
+
+def csrf_headers(context: BrowserContext) -> dict[str, str]:
+    (secret,) = [cookie["value"] for cookie in context.cookies() if cookie["name"] == "csrftoken"]
+    return {"X-CSRFToken": secret}
+
+
+@contextmanager
+def serve(folder: Path, **variables: str) -> Iterator[str]:
+    """Serve the demo with its database in `folder` and more variables of the environment; give its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite3'}", "REDIS_URL": "", **variables}
+    command = [sys.executable, "manage.py", "demo", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"{address}/accounts/login/", server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except (URLError, ConnectionError, TimeoutError):
+            if server.poll() is not None or time.monotonic() > end:
+                raise SystemExit("The demo did not come up.") from None
+            time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
