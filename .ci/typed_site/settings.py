@@ -1,0 +1,7 @@
+"""Settings of a site whose types are checked, and which is never run."""
+
+SECRET_KEY = "only for checking types, and for nothing else"
+ROOT_URLCONF = "urls"
+USE_TZ = True
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework", "pat_tokens"]
