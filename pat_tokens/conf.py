@@ -4,149 +4,161 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
-from django.conf import settings
-from django.core.signals import setting_changed
+from django.conf import Settings, settings
 from django.utils.module_loading import import_string
+
+_T = TypeVar("_T")
 
 _DERIVED = {"header_key"}  # properties of Conf that follow from others
 
 
 class Conf:
-    """`PAT_TOKENS_<NAME>` for each property in capitals.
+    """`PAT_TOKENS_<NAME>` for each property in capitals, each read when it is asked for."""
 
-    Each is read once, since a setting that a site leaves out costs more to look for than a secret to digest. What
-    changes settings in tests (`override_settings`) says so by a signal, and then all are read anew.
-    """
-
-    @cached_property
+    @property
     def prefix(self) -> str:
         """What every secret starts with, before the underscore; letters and digits. Default `pat`."""
-        return getattr(settings, "PAT_TOKENS_PREFIX", "pat")
+        return _read("PAT_TOKENS_PREFIX", "pat")
 
-    @cached_property
+    @property
     def peppers(self) -> Sequence[str]:
         """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
-        own = getattr(settings, "PAT_TOKENS_PEPPERS", None)
-        return own or (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        own: Sequence[str] | None = _read("PAT_TOKENS_PEPPERS", None)
+        # Django takes bytes for its keys, too.
+        keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        return own or [key if isinstance(key, str) else key.decode("latin-1") for key in keys]
 
-    @cached_property
+    @property
     def header(self) -> str:
         """Name of the request header that carries the secret. Default `Authorization`."""
-        return getattr(settings, "PAT_TOKENS_HEADER", "Authorization")
+        return _read("PAT_TOKENS_HEADER", "Authorization")
 
-    @cached_property
+    @property
     def header_key(self) -> str:
         """The header as a key of `request.META` (PEP 3333)."""
-        return "HTTP_" + self.header.upper().replace("-", "_")
+        return _header_key(self.header)
 
-    @cached_property
+    @property
     def keyword(self) -> str:
         """The word before the secret in the header. Default `Bearer`."""
-        return getattr(settings, "PAT_TOKENS_KEYWORD", "Bearer")
+        return _read("PAT_TOKENS_KEYWORD", "Bearer")
 
-    @cached_property
+    @property
     def realm(self) -> str:
         """The realm named in `WWW-Authenticate`. Default `api`."""
-        return getattr(settings, "PAT_TOKENS_REALM", "api")
+        return _read("PAT_TOKENS_REALM", "api")
 
-    @cached_property
+    @property
     def default_duration(self) -> str:
         """How long a token lives when nobody says. Default `30d`."""
-        return getattr(settings, "PAT_TOKENS_DEFAULT_DURATION", "30d")
+        return _read("PAT_TOKENS_DEFAULT_DURATION", "30d")
 
-    @cached_property
+    @property
     def max_duration(self) -> str:
         """The longest life that can be asked for. Default `366d`."""
-        return getattr(settings, "PAT_TOKENS_MAX_DURATION", "366d")
+        return _read("PAT_TOKENS_MAX_DURATION", "366d")
 
-    @cached_property
+    @property
     def allow_no_expiry(self) -> bool:
         """Whether a token may live for ever (duration `never`). Default no."""
-        return getattr(settings, "PAT_TOKENS_ALLOW_NO_EXPIRY", False)
+        return _read("PAT_TOKENS_ALLOW_NO_EXPIRY", False)
 
-    @cached_property
+    @property
     def allow_legacy_keys(self) -> bool:
         """Whether imported keys of DRF's authtoken open their tokens, until these expire. Default no."""
-        return getattr(settings, "PAT_TOKENS_ALLOW_LEGACY_KEYS", False)
+        return _read("PAT_TOKENS_ALLOW_LEGACY_KEYS", False)
 
-    @cached_property
+    @property
     def durations(self) -> Sequence[str]:
         """The durations that the pages offer. Default 24h, 7d, 30d, 60d, 90d, 1y."""
-        return getattr(settings, "PAT_TOKENS_DURATIONS", ("24h", "7d", "30d", "60d", "90d", "1y"))
+        return _read("PAT_TOKENS_DURATIONS", ("24h", "7d", "30d", "60d", "90d", "1y"))
 
-    @cached_property
+    @property
     def max_tokens_per_user(self) -> int:
         """How many tokens, dead ones included, a user may have. Default 100."""
-        return getattr(settings, "PAT_TOKENS_MAX_TOKENS_PER_USER", 100)
+        return _read("PAT_TOKENS_MAX_TOKENS_PER_USER", 100)
 
-    @cached_property
+    @property
     def max_scopes_per_token(self) -> int:
         """How many scopes a token may have. Default 500."""
-        return getattr(settings, "PAT_TOKENS_MAX_SCOPES_PER_TOKEN", 500)
+        return _read("PAT_TOKENS_MAX_SCOPES_PER_TOKEN", 500)
 
-    @cached_property
+    @property
     def max_description_length(self) -> int:
         """How many characters a description may have, 1000 at most. Default 1000."""
-        return getattr(settings, "PAT_TOKENS_MAX_DESCRIPTION_LENGTH", 1000)
+        return _read("PAT_TOKENS_MAX_DESCRIPTION_LENGTH", 1000)
 
-    @cached_property
+    @property
     def last_used_interval(self) -> timedelta:
         """How much time passes at least between two writes of a token's last use. Default a minute."""
-        return getattr(settings, "PAT_TOKENS_LAST_USED_INTERVAL", timedelta(minutes=1))
+        return _read("PAT_TOKENS_LAST_USED_INTERVAL", timedelta(minutes=1))
 
-    @cached_property
+    @property
     def base_template(self) -> str:
         """The template that the pages extend. Default our own, which needs nothing of the host."""
-        return getattr(settings, "PAT_TOKENS_BASE_TEMPLATE", "pat_tokens/base.html")
+        return _read("PAT_TOKENS_BASE_TEMPLATE", "pat_tokens/base.html")
 
-    @cached_property
+    @property
     def reminder_days(self) -> Sequence[int]:
         """How many days before its end a token's owner is told, each once; 0 is after it. Default 14, 3 and 1."""
-        return getattr(settings, "PAT_TOKENS_REMINDER_DAYS", (14, 3, 1))
+        return _read("PAT_TOKENS_REMINDER_DAYS", (14, 3, 1))
 
-    @cached_property
+    @property
     def reminder_mail(self) -> bool:
         """Whether reminders are mailed; a site with its own notifications listens to `token_expiring`. Default yes."""
-        return getattr(settings, "PAT_TOKENS_REMINDER_MAIL", True)
+        return _read("PAT_TOKENS_REMINDER_MAIL", True)
 
-    @cached_property
+    @property
     def site_url(self) -> str:
         """Where this site is, for links in mails: `https://example.org`. Without it mails have no links."""
-        return getattr(settings, "PAT_TOKENS_SITE_URL", "")
+        return _read("PAT_TOKENS_SITE_URL", "")
 
-    @cached_property
+    @property
     def language(self) -> Callable[..., str | None] | None:
         """A callable, or its dotted path, from user to the language of mails to them; default LANGUAGE_CODE."""
-        return _callable(getattr(settings, "PAT_TOKENS_LANGUAGE", None))
+        return _callable(_read("PAT_TOKENS_LANGUAGE", None))
 
-    @cached_property
+    @property
     def refuse(self) -> Callable[..., Any] | None:
         """A callable, or its dotted path, asked with `(token, request)` at each authentication.
 
         A truthy answer refuses the token; a text answer is told to the client.
         """
-        return _callable(getattr(settings, "PAT_TOKENS_REFUSE", None))
+        return _callable(_read("PAT_TOKENS_REFUSE", None))
 
-    @cached_property
+    @property
     def reauthenticate_after(self) -> float | None:
         """How many seconds a password counts before creating, widening and regenerating ask again; None: never."""
-        return getattr(settings, "PAT_TOKENS_REAUTHENTICATE_AFTER", None)
+        return _read("PAT_TOKENS_REAUTHENTICATE_AFTER", None)
 
-    @cached_property
+    @property
     def reauthenticate(self) -> Callable[..., Any] | None:
         """A callable, or its dotted path, from request to whether the person has proven lately who they are.
 
         True: yes. None: our own page asks for the password. A text: the address where to prove it. Else: no.
         """
-        return _callable(getattr(settings, "PAT_TOKENS_REAUTHENTICATE", None))
+        return _callable(_read("PAT_TOKENS_REAUTHENTICATE", None))
 
-    @cached_property
+    @property
     def client_ip(self) -> Callable[..., str | None] | None:
         """A callable, or its dotted path, from request to client address; default `REMOTE_ADDR`."""
-        return _callable(getattr(settings, "PAT_TOKENS_CLIENT_IP", None))
+        return _callable(_read("PAT_TOKENS_CLIENT_IP", None))
+
+
+def _read(name: str, default: _T) -> _T:
+    # Django looks for a setting that a site leaves out in three places, and raises and catches on the way; each token
+    # check asks for several. What a settings module says, and what is set later, is all in one dictionary.
+    wrapped = settings._wrapped  # type: ignore[misc]  # of LazyObject, whatever it wraps
+    value: _T = vars(wrapped).get(name, default) if type(wrapped) is Settings else getattr(settings, name, default)
+    return value
+
+
+@cache
+def _header_key(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def _callable(value: Any) -> Callable[..., Any] | None:
@@ -156,15 +168,8 @@ def _callable(value: Any) -> Callable[..., Any] | None:
 
 def setting_names() -> list[str]:
     """Return the name of every setting that there is."""
-    properties = (name for name, value in vars(Conf).items() if isinstance(value, cached_property))
+    properties = (name for name, value in vars(Conf).items() if isinstance(value, property))
     return [f"PAT_TOKENS_{name.upper()}" for name in properties if name not in _DERIVED]
 
 
 conf = Conf()
-
-
-def _read_anew(**_kwargs: object) -> None:
-    vars(conf).clear()
-
-
-setting_changed.connect(_read_anew, dispatch_uid="pat_tokens.conf")

@@ -1,0 +1,55 @@
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+from pat_tokens import conf as module
+from pat_tokens.conf import conf, setting_names
+from pat_tokens.crypto import digests
+
+
+def test_what_a_site_leaves_out_has_a_default():
+    assert not [name for name in setting_names() if hasattr(settings, name)]
+    assert conf.prefix == "pat"
+    assert conf.max_tokens_per_user == 100
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_a_setting_is_read_when_it_is_asked_for(name, monkeypatch):
+    prop = name.removeprefix("PAT_TOKENS_").lower()
+    default, one, other = getattr(conf, prop), ("one",), ("other",)
+    # No signal tells of this, which is how a site's own tests, and its shell, may change a setting.
+    monkeypatch.setattr(settings, name, one, raising=False)
+    assert getattr(conf, prop) == one
+    with override_settings(**{name: other}):
+        assert getattr(conf, prop) == other
+    assert getattr(conf, prop) == one
+    monkeypatch.undo()
+    assert getattr(conf, prop) == default
+
+
+def test_settings_that_are_configured_by_hand_are_read(monkeypatch):
+    class Holder:
+        PAT_TOKENS_PREFIX = "own"
+
+    monkeypatch.setattr(module, "settings", type("Lazy", (), {"_wrapped": Holder(), "PAT_TOKENS_PREFIX": "own"})())
+    assert conf.prefix == "own"
+    assert conf.keyword == "Bearer"
+
+
+def test_the_header_is_also_known_as_the_server_spells_it():
+    assert conf.header_key == "HTTP_AUTHORIZATION"
+    with override_settings(PAT_TOKENS_HEADER="X-Api-Token"):
+        assert conf.header_key == "HTTP_X_API_TOKEN"
+
+
+def test_the_secret_key_and_its_fallbacks_are_peppers_unless_there_are_own():
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"]):
+        assert list(conf.peppers) == ["new", "old"]
+        with override_settings(PAT_TOKENS_PEPPERS=["own"]):
+            assert list(conf.peppers) == ["own"]
+
+
+def test_a_secret_key_of_bytes_is_the_same_pepper_as_its_text():
+    with override_settings(SECRET_KEY=b"key", SECRET_KEY_FALLBACKS=["key", b"\xff"]):
+        new, old, odd = digests("secret", conf.peppers)
+    assert new == old != odd
