@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from itertools import islice
@@ -83,11 +84,9 @@ def fill(count: int) -> None:
     User.objects.bulk_create((User(username=f"user{number}") for number in range(users)), batch_size=5000)
     first = User.objects.order_by("pk").values_list("pk", flat=True)[0]
     Channel.objects.create(owner_id=first, name="one")
-    with connection.cursor() as cursor:
-        for model, lines in (
-            (PersonalAccessToken, _tokens(count, users, first)),
-            (Scope, _scopes(count)),
-        ):
+    sources = ((PersonalAccessToken, _tokens(count, users, first)), (Scope, _scopes(count)))
+    with connection.cursor() as cursor, _indexes_afterwards(cursor, [model._meta.db_table for model, _ in sources]):
+        for model, lines in sources:
             fields = model._meta.concrete_fields
             columns = ", ".join(field.column for field in fields)
             with cursor.cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as copy:
@@ -96,8 +95,43 @@ def fill(count: int) -> None:
                 copy.write(pattern.format_map(head))
                 while batch := list(islice(lines, 2000)):
                     copy.write("".join(map(pattern.format_map, batch)))
-        _say("written; now VACUUM ANALYZE")
+        _say("written; now the indexes")
+    with connection.cursor() as cursor:
+        _say("VACUUM ANALYZE")
         cursor.execute("VACUUM ANALYZE")
+
+
+@contextmanager
+def _indexes_afterwards(cursor: Any, tables: list[str]) -> Iterator[None]:
+    """Take the constraints and indexes of `tables` away and make the same ones again at the end.
+
+    Each of tens of millions of rows would be put into each of its indexes at a random place, one by one.
+    """
+    cursor.execute(
+        # Keys before the relations that point to them (p, u before f), so the order of taking away is the other one.
+        "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE (conrelid = ANY(%(tables)s::regclass[]) AND contype IN ('p', 'u', 'f'))"
+        " OR confrelid = ANY(%(tables)s::regclass[]) ORDER BY contype = 'f', contype",
+        {"tables": tables},
+    )
+    constraints = cursor.fetchall()
+    for table, name, _definition in reversed(constraints):
+        cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    cursor.execute(
+        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
+        " WHERE indrelid = ANY(%s::regclass[])",
+        [tables],
+    )
+    indexes = cursor.fetchall()
+    for name, _definition in indexes:
+        cursor.execute(f"DROP INDEX {name}")
+    yield
+    cursor.execute("SET maintenance_work_mem = '1GB'")
+    for _name, definition in indexes:
+        cursor.execute(definition)
+    for table, name, definition in constraints:
+        cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+    cursor.execute("RESET maintenance_work_mem")
 
 
 def _constant(field: Any) -> str:
