@@ -499,3 +499,99 @@ def test_nothing_moves_for_those_who_want_it_still(screen, token):
     assert dialog.evaluate(moves) == "none"
     screen.emulate_media(reduced_motion="no-preference")
     assert dialog.evaluate(moves) == "pat-rise"
+
+
+def test_the_list_of_columns_and_the_sorting_are_within_reach_of_a_phone(open_browser, make_token):
+    token = make_token("channels:*:list", name="deploy")
+    page = open_browser(viewport=PHONE, has_touch=True)
+    for path in ("/pats/", f"/pats/{token.pk}/"):
+        page.goto(path)
+        page.locator(".pat-columns summary").tap()
+        box = page.locator(".pat-columns .pat-menu-items").bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+        assert_sound(page)
+    page.goto("/pats/")
+    sorting = page.get_by_role("columnheader", name="Name").get_by_role("link")
+    assert sorting.bounding_box()["height"] >= 44  # type: ignore[index]
+    sorting.tap()
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
+
+
+def test_the_picker_goes_by_the_keys_of_a_combobox(screen, user):
+    for number in range(25):
+        ChannelFactory(owner=user, name=f"Pump {number:02}")
+    screen.goto("/pats/create/")
+    row = screen.locator("[data-pat-row]")
+    row.get_by_label("Entity Type").select_option("channels")
+    picker = entity(row)
+    options = row.get_by_role("listbox").get_by_role("option")
+    picker.press("ArrowDown")
+    expect(options).to_have_count(21)  # all of them as one, and the first 20
+    expect(picker).to_have_attribute("aria-expanded", "true")
+    expect(row.get_by_role("status")).to_have_text("Number of suggestions: 21")
+    assert_sound(screen)  # a list that scrolls
+    picker.press("ArrowUp")
+    last = options.last.get_attribute("id")
+    expect(picker).to_have_attribute("aria-activedescendant", str(last))
+    expect(options.last).to_be_in_viewport()
+    picker.press("ArrowDown")
+    expect(picker).to_have_attribute("aria-activedescendant", str(options.first.get_attribute("id")))
+    picker.press("Home")
+    assert picker.get_attribute("aria-activedescendant") is None
+    expect(row.locator("[data-pat-active]")).to_have_count(0)
+    picker.press_sequentially("pump 07")
+    expect(options).to_have_count(1)
+    picker.press("Enter")
+    expect(picker).to_have_value("Pump 07")
+    expect(picker).to_have_attribute("aria-expanded", "false")
+    expect(picker).to_be_focused()
+
+
+def test_what_was_typed_outlives_the_network_and_the_session(screen, user, make_token):
+    """A dialog tells inside of itself what went wrong; a picker tells in its list."""
+    ChannelFactory(owner=user, name="Pump")
+    token = make_token("channels:*:list", name="deploy")
+    screen.goto(f"/pats/{token.pk}/")
+    screen.get_by_role("button", name="Add Scope").click()
+    dialog = screen.get_by_role("dialog")
+    dialog.get_by_label("Entity Type").select_option("channels")
+    screen.route("**/entities/**", lambda route: route.fulfill(status=200, content_type="text/html", body="no JSON"))
+    entity(dialog).fill("pum")
+    expect(dialog.locator("[data-pat-note]")).to_have_text("The server could not be reached. Try again.")
+    expect(entity(dialog)).to_have_value("pum")
+    screen.unroute("**/entities/**")
+    entity(dialog).press("ArrowDown")
+    dialog.get_by_role("option", name="Pump").click()
+    dialog.get_by_label("Publish").check()
+    session = screen.context.cookies()
+    screen.context.clear_cookies(name="sessionid")
+    screen.route("**/scopes/add/", answer_quietly)
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog.get_by_text("You are no longer logged in. Log in again.")).to_be_visible()
+    expect(entity(dialog)).to_have_value("Pump")
+    screen.unroute("**/scopes/add/")
+    screen.context.add_cookies(session)  # type: ignore[arg-type]
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(screen.get_by_role("row", name="Pump")).to_be_visible()
+    expect(screen.get_by_text("1 scope was added.")).to_be_visible()
+
+
+def answer_quietly(route: Any) -> None:
+    """Answer as a host does whose own middleware leads strangers to a page of its own."""
+    if route.request.method == "POST":
+        route.fulfill(status=302, headers={"Location": "/static/pat_tokens/icon.svg"})
+    else:
+        route.continue_()
+
+
+def test_a_link_within_the_page_keeps_what_is_being_typed(screen, make_token):
+    token = make_token(name="deploy")
+    screen.goto(f"/pats/{token.pk}/")
+    screen.get_by_role("button", name="Edit name").click()
+    screen.get_by_role("textbox", name="Name").fill("half")
+    with screen.expect_event("framenavigated"):
+        screen.evaluate("location.hash = 'content'")
+    screen.wait_for_load_state("networkidle")
+    expect(screen.get_by_role("textbox", name="Name")).to_have_value("half")

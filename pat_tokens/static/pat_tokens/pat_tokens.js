@@ -13,7 +13,7 @@ function start() {
   root.addEventListener("keydown", onKeydown);
   root.addEventListener("toggle", onToggle, true);
   document.addEventListener("click", closeMenus);
-  window.addEventListener("popstate", () => refresh(location.href));
+  window.addEventListener("popstate", onPopstate);
   window.addEventListener("pageshow", () => root.querySelectorAll("[aria-busy]").forEach((busy) => setBusy(busy, false)));
   setInterval(() => document.hidden || tick(root), 1000);
   enhance(root);
@@ -47,20 +47,25 @@ function copyOf(name, parent = root) {
 
 // --- Talking with the server ---------------------------------------------
 
-async function ask(url, options = {}) {
+class LoggedOut extends Error {}
+
+// `keeps` says that something was typed here, which a reload would lose.
+async function ask(url, { keeps = false, ...options } = {}) {
   const response = await fetch(url, { ...options, headers: { Accept: "application/json, text/html" } });
-  if (response.status === 401) {
+  const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
+  const body = isJson ? await response.json() : new DOMParser().parseFromString(await response.text(), "text/html");
+  const isElsewhere = response.redirected && !isJson && !body.querySelector("[data-pat-root]"); // a host's login page
+  if (response.status === 401 || isElsewhere) {
+    if (keeps) throw new LoggedOut(say("out"));
     location.reload(); // which leads to the login page
     return new Promise(() => {});
   }
-  const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
-  const body = isJson ? await response.json() : new DOMParser().parseFromString(await response.text(), "text/html");
   return { ok: response.ok, url: response.url, json: isJson ? body : null, page: isJson ? null : body };
 }
 
 function send(form, submitter) {
   const url = form.getAttribute("action") || form.closest("[data-pat-url]")?.dataset.patUrl || location.href;
-  return ask(url, { method: "POST", body: new URLSearchParams(new FormData(form, submitter)) });
+  return ask(url, { method: "POST", keeps: true, body: new URLSearchParams(new FormData(form, submitter)) });
 }
 
 // Runs a step that may fail on the way, and then falls back to what the browser does without us.
@@ -69,9 +74,13 @@ async function attempt(step, fallback) {
     await step();
   } catch (error) {
     if (error.name === "AbortError") return;
-    if (fallback) fallback();
-    else toast(say("error"));
+    if (fallback && !(error instanceof LoggedOut)) fallback();
+    else toast(problem(error));
   }
+}
+
+function problem(error) {
+  return error instanceof LoggedOut ? error.message : say("error");
 }
 
 // --- Regions: parts of a page that are replaced by those of a newer one --
@@ -97,6 +106,21 @@ async function visit(url, names, { push = false, replace = false, signal } = {})
   swap(names, answer.page);
   if (push) history.pushState(null, "", url);
   if (replace) history.replaceState(null, "", url);
+  shown = here();
+}
+
+let shown = here();
+
+function here() {
+  return location.pathname + location.search;
+}
+
+// Not for a link within the page, which is no other page.
+function onPopstate() {
+  if (here() === shown) return;
+  shown = here();
+  root.querySelector("dialog[open]")?.close();
+  attempt(() => refresh(location.href), () => location.reload());
 }
 
 // The whole page as it is now; a secret that is being shown stays, unless it no longer opens anything.
@@ -254,6 +278,7 @@ function submitInPlace(form, submitter) {
         await refresh(location.href, answer.json.notice);
         return byKey(form.dataset.patReturn ?? "")?.focus();
       }
+      if (!answer.page.querySelector("[data-pat-root]")) throw new Error("another page"); // which the fallback shows
       swap(names, answer.page);
       const field = root.querySelector(".pat-edit :is(input:not([type=hidden]), textarea)");
       field?.focus();
@@ -277,7 +302,11 @@ async function openDialog(url, opener) {
   const dialog = copyOf("dialog-shell");
   const key = (opener.closest("details")?.querySelector("summary") ?? opener).closest("[data-pat-key]")?.dataset.patKey;
   closeMenu(opener);
+  // What lies outside of a modal dialog is neither seen nor read out.
+  const toasts = root.querySelector("[data-pat-toasts]");
+  dialog.append(toasts.cloneNode());
   dialog.addEventListener("close", () => {
+    toasts.replaceChildren(...dialog.querySelector("[data-pat-toasts]").children);
     dialog.remove();
     (byKey(key ?? "") ?? heading())?.focus();
   });
@@ -343,7 +372,7 @@ async function submitDialog(dialog, form, submitter) {
 function toast(text) {
   const note = copyOf("toast-shell");
   note.textContent = text;
-  root.querySelector("[data-pat-toasts]").replaceChildren(note);
+  (root.querySelector("dialog[open] [data-pat-toasts]") ?? root.querySelector("[data-pat-toasts]")).replaceChildren(note);
   setTimeout(() => note.remove(), 8000);
 }
 
@@ -613,8 +642,13 @@ function startPicker(form, row) {
     clearTimeout(timer);
     loading.abort();
     popup.hidden = true;
-    active = -1;
+    unmark();
     input.setAttribute("aria-expanded", "false");
+  }
+
+  function unmark() {
+    list.children[active]?.removeAttribute("data-pat-active");
+    active = -1;
     input.removeAttribute("aria-activedescendant");
   }
 
@@ -626,11 +660,22 @@ function startPicker(form, row) {
       const term = select.value ? "" : input.value.trim();
       const url = new URL(type.selectedOptions[0].dataset.patUrl, location.href);
       url.searchParams.set("q", term);
-      await attempt(async () => {
-        const { json } = await ask(url, { signal: loading.signal });
+      try {
+        const { json } = await ask(url, { signal: loading.signal, keeps: true });
         show(json, term);
-      });
+      } catch (error) {
+        if (error.name !== "AbortError") tell(problem(error));
+      }
     }, delay);
+  }
+
+  function tell(text) {
+    options = [];
+    unmark();
+    list.hidden = true;
+    note.textContent = status.textContent = text;
+    note.hidden = popup.hidden = false;
+    input.setAttribute("aria-expanded", "false");
   }
 
   function show(found, term) {
@@ -642,8 +687,7 @@ function startPicker(form, row) {
     note.hidden = !note.textContent;
     list.hidden = !options.length;
     status.textContent = say("found", options.length);
-    active = -1;
-    input.removeAttribute("aria-activedescendant");
+    unmark();
     popup.hidden = false;
     input.setAttribute("aria-expanded", String(options.length > 0));
   }
@@ -662,7 +706,7 @@ function startPicker(form, row) {
 
   function move(step) {
     if (popup.hidden) return load(0);
-    if (!options.length) return;
+    if (!options.length) return load(0);
     active = active < 0 && step < 0 ? options.length - 1 : (active + step + options.length) % options.length;
     [...list.children].forEach((element, position) => element.toggleAttribute("data-pat-active", position === active));
     list.children[active].scrollIntoView({ block: "nearest" });
@@ -710,6 +754,8 @@ function startPicker(form, row) {
     } else if (event.key === "Enter" && !select.value) {
       event.preventDefault();
       load(0);
+    } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(event.key)) {
+      unmark(); // back to the text, where the browser moves the cursor
     } else if (event.key === "Tab" && isOpen && active >= 0) {
       choose(options[active]);
     } else if (event.key === "Escape" && isOpen) {
