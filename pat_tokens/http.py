@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from django.utils import translation
@@ -33,17 +34,31 @@ def read_bearer(value: str | bytes | None, *, keyword: str, prefix: str) -> str 
     mark = prefix + "_"
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != keyword.lower():
-        # A secret sent without its keyword is an accident of ours to report; an empty header is nobody's.
-        if not text or text.startswith(mark):
+        # Not passed on, since a session beside it would let it in: what no scheme begins, and a secret gone astray.
+        if not _is_scheme(scheme.partition("\t")[0]) or _holds_secret(text, keyword, mark):
             raise MalformedToken
         return None
     if not rest or len(rest) > MAX_HEADER_LENGTH or not _is_visible_ascii(rest):
         raise MalformedToken
     if rest.startswith(mark):
         return SecretText(rest)
-    if rest.lstrip().startswith(mark):
+    if _holds_secret(text, keyword, mark):
         raise MalformedToken
     return None
+
+
+def _is_scheme(word: str) -> bool:
+    return 0 < len(word) <= MAX_HEADER_LENGTH and _is_visible_ascii(word)
+
+
+def _holds_secret(text: str, keyword: str, mark: str) -> bool:
+    # Without its keyword, behind other space, or in the second of two headers, which servers join with a comma
+    # (RFC 9110 section 5.3).
+    if mark not in text:
+        return False
+    words = text.replace(",", " ").split()
+    after_keyword = (word for before, word in pairwise(words) if before.lower() == keyword.lower())
+    return words[0].startswith(mark) or any(word.startswith(mark) for word in after_keyword)
 
 
 def read_legacy_key(value: str | bytes, *, keyword: str) -> tuple[str, str] | None:

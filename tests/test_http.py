@@ -22,7 +22,20 @@ def test_reads_a_secret(template):
 
 
 @pytest.mark.parametrize(
-    "value", [None, "Basic dXNlcjpwYXNz", "Token pat_x", "Bearer eyJ.x.y", "Bearer patx", "Digest a, b", "Bearer PAT_x"]
+    "value",
+    [
+        None,
+        "Basic dXNlcjpwYXNz",
+        "Basic\tdXNlcjpwYXNz",
+        "Token pat_x",
+        "Bearer eyJ.x.y",
+        "Bearer\teyJ.x.y",
+        "Bearer patx",
+        "Digest a, b",
+        'Digest username="pat_müller", realm="Bearer"',
+        "Bearer PAT_x",
+        "Negotiate " + "a" * 60_000,
+    ],
 )
 def test_passes_on_what_is_not_ours(value):
     assert read(value) is None
@@ -37,6 +50,8 @@ def test_passes_on_what_is_not_ours(value):
         "Bearer ",
         "Bearer  pat_x",
         "Bearer \tpat_x",
+        "Bearer\tpat_x",
+        "Bearer\xa0pat_x",
         "Bearer pat_\0",
         "Bearer pat_é",
         "Bearer \0",
@@ -44,6 +59,13 @@ def test_passes_on_what_is_not_ours(value):
         "Bearer " + "a" * (MAX_HEADER_LENGTH + 1),
         "Bearer pat_" + "a" * 2_000_000,
         "pat_without_keyword",
+        "Basic dXNlcjpwYXNz,Bearer pat_x",
+        "Basic dXNlcjpwYXNz, bearer pat_x",
+        "Bearer eyJ.x.y,Bearer pat_x",
+        ",Bearer pat_x",
+        "\0",
+        "\xff\xfe x",
+        "a" * 2_000_000,
         b"Bearer \xff\xfe",
         b"",
     ],
