@@ -59,6 +59,12 @@ def test_a_token_is_created_and_its_secret_shown_once(person, channel):
     assert secret not in again.content.decode()
 
 
+def test_a_row_of_a_scope_names_its_three_parts_before_a_type_is_chosen(person, token):
+    for address in ("/pats/create/", url("scopes_add", token)):
+        page = person.get(address).content.decode().partition("<template")[0]
+        assert [label in page for label in (">Entity Type <", ">Entity <", ">Operation <")] == [True] * 3
+
+
 PAGES = ["token_detail", "token_revoke", "token_regenerate", "token_delete", "scopes_add", "scopes_delete"]
 LISTS = ["/pats/", "/pats/create/", "/pats/delete/", "/pats/entities/channels/"]
 
