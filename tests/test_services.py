@@ -156,12 +156,19 @@ class TestCreate:
 
 
 class TestScopes:
+    def test_create_takes_only_all_also_where_the_entity_exists(self, token, channel):
+        assert errors_of(services.add_scopes, token, [("channels", str(channel.pk), "create")]) == {
+            "scopes": [{"entity_id": ["This operation has no single entity: use * for its scope."]}]
+        }
+        assert not token.scope_set.exists()
+        services.add_scopes(token, [("channels", "*", "create")])
+        assert list(map(str, token.scope_set.all())) == ["channels:*:create"]
+
     @pytest.mark.parametrize(
         ("row", "field"),
         [
             (("rooms", "*", "read"), "entity_type"),
             (("channels", "*", "share"), "operation"),
-            (("channels", "1", "create"), "entity_id"),
             (("channels", "999999", "read"), "entity_id"),
             (("channels", "not a number", "read"), "entity_id"),
             (("channels", str(10**30), "read"), "entity_id"),
