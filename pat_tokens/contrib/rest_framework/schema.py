@@ -15,7 +15,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import build_bearer_security_scheme_object, is_jsonschema_compliant
+from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from drf_spectacular.settings import spectacular_settings
 
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
@@ -49,7 +50,7 @@ class PersonalAccessTokenScheme(OpenApiAuthenticationExtension):
         if requirement is None:
             return None
         # OpenAPI 3.0 wants an empty list for every scheme but OAuth's.
-        named = is_jsonschema_compliant() and requirement is not ANY_TOKEN
+        named = not spectacular_settings.OAS_VERSION.startswith("3.0") and requirement is not ANY_TOKEN
         return {SCHEME: [_name_scope(requirement, auto_schema)] if named else []}
 
 
