@@ -15,7 +15,7 @@ from zipfile import ZipFile
 PACKAGE = "pat_tokens/"
 LANGUAGES = {"ar", "de", "fr"}
 # What a packager builds, tests and documents with.
-IN_SDIST = ("pat_tokens/", "tests/", "demo_project/", "docs/", ".ci/")
+IN_SDIST = ("pat_tokens/", "benchmarks/", "tests/", "demo_project/", "docs/", ".ci/")
 FILES_IN_SDIST = {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", "manage.py"}
 
 

@@ -51,7 +51,6 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
             "description",
             "status",
             "hint",
-            "is_legacy",
             "created_at",
             "issued_at",
             "expires_at",

@@ -24,7 +24,6 @@ FIELDS = [
     "description",
     "status",
     "hint",
-    "is_legacy",
     "created_at",
     "issued_at",
     "expires_at",
