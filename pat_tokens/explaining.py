@@ -14,6 +14,7 @@ from pat_tokens.authentication import find_entity_id
 from pat_tokens.conf import conf
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
+from pat_tokens.limiting import is_list
 from pat_tokens.models import owner_is_active
 from pat_tokens.querysets import Status
 from pat_tokens.requirements import ANY_TOKEN, Requirement, direct_need
@@ -60,6 +61,11 @@ class Explanation:
         if self.status is None:
             self.status, self.code = status, code
 
+    def leave_to_view(self) -> None:
+        """Say that the view answers as it does without a token: whatever it is, the token has no part in it."""
+        self.allowed = False
+        self.status = self.code = None
+
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         return {
@@ -81,27 +87,33 @@ def explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
     if found is None:
         return explanation
     report, kwargs = found
-    if not report.reads_tokens or not report.methods:
-        explanation.add("requirement", None, _("No token is looked at here: %(why)s.") % {"why": report.note})
-        explanation.refuse(403, ScopeNotDeclared.code)
+    asked = report.find(method)
+    if not report.reads_tokens or not (asked is None or asked.reads_tokens):
+        why = report.note or (asked.resolution.origin if asked else "")
+        explanation.add("requirement", None, _("No token is looked at here: %(why)s.") % {"why": why})
+        explanation.leave_to_view()
         return explanation
-    if method == "OPTIONS" and report.find("OPTIONS") is None:
+    if method == "OPTIONS" and asked is None and report.has_options:
         _explain_options(explanation, token, report)
         return explanation
-    asked = report.find(method)
+    if asked is None and not report.has_all_methods:
+        why = report.note or f"not declared: no requirement for {method}"
+        explanation.add("requirement", False, _refused_text(why))
+        explanation.refuse(403, ScopeNotDeclared.code)
+        return explanation
     if asked is None:
         explanation.add("requirement", False, _("The view has no method %(method)s.") % {"method": method})
         explanation.refuse(405, "method_not_allowed")
         return explanation
     requirement = asked.resolution.requirement
     if requirement is None:
-        explanation.add("requirement", False, _refused_text(asked))
+        explanation.add("requirement", False, _refused_text(asked.resolution.origin))
         explanation.refuse(403, ScopeNotDeclared.code)
         return explanation
     explanation.requirement = str(requirement)
     texts = {"requirement": requirement, "origin": asked.resolution.origin}
     explanation.add("requirement", True, _("It requires %(requirement)s (%(origin)s).") % texts)
-    need = _explain_scope(explanation, token, requirement, kwargs, asked)
+    need = _explain_scope(explanation, token, requirement, kwargs, asked, has_all_methods=report.has_all_methods)
     _explain_owner(explanation, token, method, requirement, need, report)
     return explanation
 
@@ -154,8 +166,8 @@ def _exists(path: str) -> bool:
     return True
 
 
-def _refused_text(asked: MethodReport) -> str:
-    return _("Every token is refused here: %(why)s.") % {"why": asked.resolution.origin}
+def _refused_text(why: str) -> str:
+    return _("Every token is refused here: %(why)s.") % {"why": why}
 
 
 def _explain_options(explanation: Explanation, token: PersonalAccessToken, report: RouteReport) -> None:
@@ -181,11 +193,15 @@ def _explain_scope(
     requirement: Requirement,
     kwargs: dict[str, Any],
     asked: MethodReport,
+    *,
+    has_all_methods: bool,
 ) -> Need | None:
     if requirement is ANY_TOKEN:
         explanation.add("scope", True, _("Any valid token will do."))
         return None
-    need = direct_need(requirement, kwargs, filtered=asked.limits)
+    # Whether a plain view limits its list, only a request can tell.
+    may_limit = not asked.limits and not has_all_methods and asked.method == "GET" and is_list(requirement)
+    need = direct_need(requirement, kwargs, filtered=asked.limits or may_limit)
     if need is None:
         entity_id = find_entity_id(requirement, kwargs, token.user)
         need = Need(requirement.entity_type, requirement.operation, entity_id or ALL)
@@ -195,6 +211,10 @@ def _explain_scope(
     keys = token.scope_set.keys()
     if decision:
         matched = next((key for key in keys if key.covers(need.scope)), None)
+        if matched is None and may_limit:
+            text = _("The token has the operation for single entities, which is enough if the view limits its list.")
+            explanation.add("scope", None, text)
+            return need
         if matched is None:
             text = _("The token has the operation for single entities, and the list is limited to them.")
         else:

@@ -51,9 +51,14 @@ def own_requirements(view: View) -> Requirements | None:
     return next((requirements for requirements in declared if requirements is not None), None)
 
 
+def has_door() -> bool:
+    """Tell whether the middleware is installed, which turns tokens away from every plain view that did not ask."""
+    return any(site_middleware(DOOR))
+
+
 def reads_tokens(view: View) -> bool:
     """Tell whether a token sent to the plain `view` is looked at, before anybody sends it to a login page."""
-    if any(site_middleware(DOOR)):
+    if has_door():
         return True
     for layer in layers(view):
         module = getattr(layer, "__globals__", {}).get("__name__")

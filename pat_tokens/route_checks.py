@@ -169,10 +169,17 @@ def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 id="pat_tokens.E053",
             )
     names = {report.route.url_name for report in reports}
+    asked_by = {name: report.route.url_name for report in reports for name in report.other_names}
     for declaration in declarations_for_urls():
         if declaration.target not in names:
             yield Error(
-                f"declare_url({declaration.target!r}): no route of the site has this name.",
+                f"declare_url({declaration.target!r}): {_why_no_route(declaration.target, asked_by)}.",
                 hint="Write the name as reverse() takes it, with its namespaces: 'shop:order-detail'.",
                 id="pat_tokens.E054",
             )
+
+
+def _why_no_route(name: Any, asked_by: Mapping[str | None, str | None]) -> str:
+    if name in asked_by:
+        return f"every request to its path comes by the name {asked_by[name]!r}, which the path's first operation has"
+    return "no route of the site has this name"

@@ -6,18 +6,20 @@ Nothing here runs a view or asks the database.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 
-from pat_tokens.plain_views import METHODS, enforces_itself, find_requirement, own_requirements, reads_tokens
+from pat_tokens.plain_views import METHODS, enforces_itself, find_requirement, has_door, own_requirements, reads_tokens
 from pat_tokens.requirements import Resolution
 
 _NOT_READ = (
     "declared, but tokens are not looked at here: the middleware is not installed, and no decorator or mixin of ours "
     "stands outside all that ask for a login"
 )
+_ASKS_NOTHING = "a plain Django view that does not ask for tokens"
+_REFUSES = f"{_ASKS_NOTHING}, so the middleware refuses them"
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,16 @@ class Route:
 
 @dataclass(frozen=True)
 class MethodReport:
-    """What one HTTP method of a route requires; `limits`: it is a list that limits itself to a token's ids."""
+    """What one HTTP method of a route requires; `limits`: it is a list that limits itself to a token's ids.
+
+    `reads_tokens` is False where what handles this method never looks at a token.
+    """
 
     method: str
     resolution: Resolution
     action: str | None = None
     limits: bool = False
+    reads_tokens: bool = True
 
     @property
     def status(self) -> str:
@@ -70,7 +76,10 @@ class RouteReport:
     """What an inspector found out about a route.
 
     `reads_tokens` is False for a view that never looks at a token, so that one gets what anybody gets.
-    `permissions` are the names of what the view asks of its user.
+    `permissions` are the names of what the view asks of its user. `has_all_methods` is False for a view of which only
+    the declared methods are known; the others refuse every token. `has_head` and `has_options`: it answers HEAD as GET,
+    and OPTIONS by describing itself. `dispatcher` chooses by method what answers; several routes of one pattern that
+    lead to it are one route, with further names.
     """
 
     route: Route
@@ -81,11 +90,16 @@ class RouteReport:
     permissions: tuple[str, ...] = ()
     own_requirements: Any = None
     keys: frozenset[str] = frozenset()  # under which something could be declared for it
+    has_all_methods: bool = True
+    has_head: bool = True
+    has_options: bool = True
+    dispatcher: Any = None
+    other_names: tuple[str | None, ...] = ()
 
     def find(self, method: str) -> MethodReport | None:
-        """Return what is known about an HTTP method; HEAD counts as GET."""
+        """Return what is known about an HTTP method; HEAD counts as GET where the view answers it."""
         by_method = {report.method: report for report in self.methods}
-        return by_method.get(method) or (by_method.get("GET") if method == "HEAD" else None)
+        return by_method.get(method) or (by_method.get("GET") if method == "HEAD" and self.has_head else None)
 
 
 Inspector = Callable[[Route], RouteReport | None]
@@ -109,8 +123,14 @@ def inspect(route: Route) -> RouteReport:
 
 
 def inspect_all(urlconf: Any = None) -> list[RouteReport]:
-    """Return a report for each route of the site."""
-    return [inspect(route) for route in walk(urlconf)]
+    """Return a report for each route of the site that a request can come to."""
+    reports: dict[Any, RouteReport] = {}
+    for route in walk(urlconf):
+        report = inspect(route)
+        key = (route.pattern, id(report.dispatcher)) if report.dispatcher else len(reports)
+        first = reports.get(key)
+        reports[key] = replace(first, other_names=(*first.other_names, route.url_name)) if first else report
+    return list(reports.values())
 
 
 def walk(urlconf: Any = None) -> Iterator[Route]:
@@ -158,7 +178,7 @@ def _keywords_of(pattern: Any) -> tuple[frozenset[str], bool]:
 
 
 def _unread(report: MethodReport) -> MethodReport:
-    return MethodReport(report.method, Resolution(None, _NOT_READ, refused=True))
+    return MethodReport(report.method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
 
 
 def _inspect_plain(route: Route) -> RouteReport:
@@ -173,8 +193,8 @@ def _inspect_plain(route: Route) -> RouteReport:
             reports.append(MethodReport(method, resolution))
     own = own_requirements(route.view)
     kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
-    note = "" if reports else "a plain Django view that does not ask for tokens"
-    reads = bool(reports) and reads_tokens(route.view)
+    reads = reads_tokens(route.view) if reports else has_door()
+    note = "" if reports else _REFUSES if reads else _ASKS_NOTHING
     if reports and not reads:
         note = _NOT_READ
         reports = [report if report.resolution.problem else _unread(report) for report in reports]
@@ -186,4 +206,5 @@ def _inspect_plain(route: Route) -> RouteReport:
         note=note,
         own_requirements=own,
         keys=frozenset((*METHODS, "OPTIONS")),
+        has_all_methods=False,
     )

@@ -53,8 +53,10 @@ def test_names_the_nearest_misses(site, make_token):
         ("GET", "/undeclared/", 403, "scope_not_declared", "not declared"),
         ("GET", "/refused/", 403, "scope_not_declared", "declared on the view: refused"),
         ("GET", "/broken/1/", 403, "scope_not_declared", "chanels"),
-        ("GET", "/pinned-away/", 403, "scope_not_declared", "authentication_classes"),
-        ("GET", "/functions/plain/", 403, "scope_not_declared", "does not ask for tokens"),
+        ("GET", "/pinned-away/", None, None, "authentication_classes"),
+        ("GET", "/functions/plain/", None, None, "does not ask for tokens"),
+        ("HEAD", "/functions/ping/", 405, "method_not_allowed", "no method HEAD"),
+        ("HEAD", "/generic/narrowed/1/", 405, "method_not_allowed", "no method HEAD"),
         ("DELETE", "/status/", 405, "method_not_allowed", "no method DELETE"),
         ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "None of the view's methods"),
         ("OPTIONS", "/channels/", 403, "insufficient_scope", "any scope on channels"),
@@ -65,6 +67,62 @@ def test_says_why_not(site, make_token, method, path, status, code, words):
     explanation = explain(make_token(), method, path)
     assert (explanation.allowed, explanation.status, explanation.code) == (False, status, code)
     assert any(words in step.text for step in explanation.steps), explanation.as_dict()
+
+
+def test_a_view_that_reads_no_token_answers_a_dead_one_as_any(site, make_token):
+    explanation = explain(services.revoke_token(make_token()), "GET", "/functions/without-authentication/")
+    assert (explanation.allowed, explanation.status, explanation.code) == (False, None, None)
+
+
+class TestOtherViews:
+    """Plain views and operations of Ninja: what is said is what a request is answered."""
+
+    @pytest.fixture
+    def say_and_ask(self, settings, make_token, client_with, channel):
+        def say_and_ask(urlconf, method, path, *scopes):
+            settings.ROOT_URLCONF = urlconf
+            token = make_token(*scopes)
+            path = path.format(pk=channel.pk)
+            answer = client_with(token).generic(method, path)
+            explanation = explain(token, method, path)
+            return explanation, answer
+
+        return say_and_ask
+
+    @pytest.mark.parametrize(
+        ("method", "path", "scopes", "status"),
+        [
+            ("GET", "/function/{pk}/", ["channels:*:read"], 200),
+            ("HEAD", "/function/{pk}/", ["channels:*:read"], 200),
+            ("PATCH", "/function/{pk}/", ["channels:*:read"], 403),
+            ("GET", "/undeclared/{pk}/", ["channels:*:read"], 403),
+            ("OPTIONS", "/undeclared/{pk}/", ["channels:*:read"], 403),
+            ("GET", "/limited/", ["channels:{pk}:list"], 200),
+            ("GET", "/limited/", [], 403),
+        ],
+    )
+    def test_of_plain_django(self, say_and_ask, settings, channel, method, path, scopes, status):
+        settings.MIDDLEWARE = ["pat_tokens.middleware.PersonalAccessTokenMiddleware", *settings.MIDDLEWARE]
+        scopes = [scope.format(pk=channel.pk) for scope in scopes]
+        explanation, answer = say_and_ask("tests.plain_site", method, path, *scopes)
+        assert answer.status_code == status
+        assert (explanation.allowed, explanation.status) == (status == 200, None if status == 200 else status)
+        if status == 403 and method not in ("HEAD", "OPTIONS"):
+            assert explanation.code == answer.json()["code"]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "/sync/{pk}", 200),
+            ("HEAD", "/sync/{pk}", 405),
+            ("OPTIONS", "/sync/{pk}", 405),
+            ("PUT", "/sync/{pk}", 405),
+        ],
+    )
+    def test_of_ninja(self, say_and_ask, method, path, status):
+        explanation, answer = say_and_ask("tests.contrib.ninja.api", method, path, "channels:*:read")
+        assert answer.status_code == status
+        assert (explanation.allowed, explanation.status) == (status == 200, None if status == 200 else status)
 
 
 def test_a_dead_token(site, make_token, user):
@@ -100,6 +158,10 @@ class TestCommand:
         assert "Allowed" in capsys.readouterr().out
         call_command("pat_explain", str(token.pk), "delete", f"/channels/{site.channel.pk}/")
         assert "Refused: 403 insufficient_scope" in capsys.readouterr().out
+
+    def test_a_view_that_reads_no_token(self, site, make_token, capsys):
+        call_command("pat_explain", str(make_token().pk), "GET", "/pinned-away/")
+        assert "Not looked at" in capsys.readouterr().out
 
     def test_by_secret(self, site, make_token, capsys, monkeypatch):
         token = make_token("channels:*:read")

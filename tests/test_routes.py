@@ -307,6 +307,8 @@ class TestChecks:
         rows = {(row["method"], row["route"]): row["tokens"] for row in listed()}
         for kind in (*plain_site.INSIDE_OUT, "foreign", "wrapped", "attribute"):
             assert rows["GET", f"{kind}/<int:pk>/"] == "declared", kind
+        # What did not ask for tokens, the middleware keeps them out of.
+        assert rows[None, "undeclared/<int:pk>/"] == "refused"
 
     def test_keys_that_nothing_asks_for(self, urls, ids):
         @pat_requirements({"GET": ANY_TOKEN, "POST": ANY_TOKEN, "get": ANY_TOKEN})

@@ -26,13 +26,17 @@ def inspect(route: Route) -> RouteReport | None:
         reads_tokens=reads,
         note="" if reads else _NOT_READ,
         keys=frozenset(report.method for report in reports),
+        has_head=False,
+        has_options=False,
+        # A pattern for each operation, all of one path: Django comes to the first, which finds the operation.
+        dispatcher=path_view,
     )
 
 
 def _report(operation: Operation, method: str, route: Route) -> MethodReport:
     door = _door_of(operation)
     if door is None:
-        return MethodReport(method, Resolution(None, _NOT_READ, refused=True))
+        return MethodReport(method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
     resolution = door.resolve(method, route.url_name)
     return MethodReport(method, resolution, limits=door.is_filtered(resolution.requirement))
 

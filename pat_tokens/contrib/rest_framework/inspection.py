@@ -38,6 +38,7 @@ def inspect(route: Route) -> RouteReport | None:
         permissions=tuple(f"{one.__module__}.{one.__qualname__}" for one in _permissions(facts)),
         own_requirements=facts.own_requirements,
         keys=_keys(facts),
+        has_head=facts.serves("head"),
     )
 
 
@@ -57,7 +58,7 @@ def _report(facts: ViewFacts, method: str, where: RouteFacts, *, reads: bool) ->
         elif getattr(facts.find_handler(method.lower()), "__module__", None) in _DESCRIBES:
             resolution = Resolution(None, _DESCRIPTION, refused=True)
     limits = resolution.requirement is not None and is_filtered(facts, resolution.requirement)
-    return MethodReport(method, resolution, action, limits)
+    return MethodReport(method, resolution, action, limits, reads)
 
 
 def _reads_tokens(facts: ViewFacts) -> bool:

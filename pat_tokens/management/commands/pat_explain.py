@@ -49,6 +49,8 @@ class Command(TokenCommand):
             self.stdout.write(f"{_SIGNS[step.ok]:4} {step.name:12} {printable(step.text)}")
         if explanation.allowed:
             self.stdout.write("Allowed, as far as can be told without running the view.")
+        elif explanation.status is None:
+            self.stdout.write("Not looked at: the view answers as it does without a token.")
         else:
             self.stdout.write(f"Refused: {explanation.status} {explanation.code}")
 

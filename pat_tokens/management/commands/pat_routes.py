@@ -68,6 +68,12 @@ def _rows(report: RouteReport) -> Iterator[dict[str, Any]]:
         yield _row(report, None)
 
 
+def _word(report: RouteReport, method: MethodReport | None) -> str:
+    if not report.reads_tokens or not (method is None or method.reads_tokens):
+        return "not read"
+    return "refused" if method is None else method.status
+
+
 def _row(report: RouteReport, method: MethodReport | None) -> dict[str, Any]:
     requirement = method.resolution.requirement if method else None
     return {
@@ -77,7 +83,7 @@ def _row(report: RouteReport, method: MethodReport | None) -> dict[str, Any]:
         "view": report.route.view_name,
         "kind": report.kind,
         "action": method.action if method else None,
-        "tokens": "not read" if not (report.reads_tokens and method) else method.status,
+        "tokens": _word(report, method),
         "requirement": str(requirement) if requirement else None,
         "limits": bool(method and method.limits),
         "reason": method.resolution.origin if method else report.note,

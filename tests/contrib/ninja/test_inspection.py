@@ -1,8 +1,10 @@
 import pytest
 from django.urls import path
+from ninja import NinjaAPI
 
 from pat_tokens.contrib.ninja.inspection import inspect
 from pat_tokens.requirements import declare_url
+from pat_tokens.route_checks import check_routes
 from pat_tokens.routes import Route, inspect_all
 from tests.contrib.ninja import api as site
 
@@ -41,3 +43,31 @@ def test_says_which_lists_are_limited(reports):
 
 def test_leaves_other_views_to_others():
     assert inspect(Route("", path("", lambda request: None).callback)) is None
+
+
+class TestOperationsOfOnePath:
+    """Ninja makes a pattern for each, and Django comes to the first."""
+
+    @pytest.fixture
+    def urlpatterns(self, settings, declarations):
+        api = NinjaAPI(auth=site.needs(), urls_namespace="one-path")
+        api.get("/one/{pk}", auth=site.needs(site.READ), url_name="read")(lambda request, pk: {})
+        api.post("/one/{pk}", url_name="change")(lambda request, pk: {})
+        api.put("/one/{pk}", auth=None, url_name="anybody")(lambda request, pk: {})
+        settings.ROOT_URLCONF = (path("", api.urls),)
+
+    def test_are_one_route(self, urlpatterns):
+        (report,) = [report for report in inspect_all() if report.route.pattern == "one/<pk>"]
+        assert [method.method for method in report.methods] == ["GET", "POST", "PUT"]
+        assert report.route.url_name == "one-path:read"
+        assert report.other_names == ("one-path:change", "one-path:anybody")
+        assert [method.reads_tokens for method in report.methods] == [True, True, False]
+
+    def test_are_counted_once(self, urlpatterns):
+        (coverage,) = [message for message in check_routes() if message.id == "pat_tokens.W050"]
+        assert coverage.msg.startswith("1 operations refuse every token")
+
+    def test_are_declared_by_the_name_of_the_first(self, urlpatterns):
+        declare_url("one-path:change", {"POST": site.READ})
+        (error,) = [message for message in check_routes() if message.id == "pat_tokens.E054"]
+        assert "comes by the name 'one-path:read'" in error.msg
