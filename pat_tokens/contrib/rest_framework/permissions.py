@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-
-from pat_tokens.models import PersonalAccessToken
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -32,7 +31,8 @@ class HasToken(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Tell whether the request was authenticated by a personal access token."""
-        return isinstance(request.auth, PersonalAccessToken)
+        # DRF loads the classes that its settings name early, in some sites before there are models.
+        return isinstance(request.auth, apps.get_model("pat_tokens", "PersonalAccessToken"))
 
 
 __all__ = ["HasToken", "IsUser"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
-
-from pat_tokens.models import PersonalAccessToken
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -24,7 +23,8 @@ class TokenRateThrottle(SimpleRateThrottle):
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         """Return the key of the token's count, or None where the request has no token."""
         token = request.auth
-        if not isinstance(token, PersonalAccessToken):
+        # DRF loads the classes that its settings name early, in some sites before there are models.
+        if not isinstance(token, apps.get_model("pat_tokens", "PersonalAccessToken")):
             return None
         return self.cache_format % {"scope": self.scope, "ident": token.pk}
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from pat_tokens.models import Scope
@@ -70,3 +73,19 @@ def test_a_list_knows_no_other_spelling_of_an_id(token, client_with, channel, sp
     """No service writes such a row; the key field would read the entity's id in it."""
     Scope.objects.create(token=token, entity_type="channels", entity_id=spelling.format(channel.pk), operation="list")
     assert client_with(token).get("/api/channels/").data == []
+
+
+def test_what_settings_of_drf_name_can_be_loaded_before_there_are_models():
+    """Importing `rest_framework.views` loads all of them, and some sites do that before the app registry is ready."""
+    ours = "pat_tokens.contrib.rest_framework"
+    code = f"""
+from django.conf import settings
+settings.configure(REST_FRAMEWORK={{
+    "DEFAULT_AUTHENTICATION_CLASSES": ["{ours}.authentication.PersonalAccessTokenAuthentication"],
+    "DEFAULT_FILTER_BACKENDS": ["{ours}.filters.ScopeFilterBackend"],
+    "DEFAULT_PERMISSION_CLASSES": ["{ours}.permissions.IsUser", "{ours}.permissions.HasToken"],
+    "DEFAULT_THROTTLE_CLASSES": ["{ours}.throttling.TokenRateThrottle"],
+}})
+import rest_framework.views
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
