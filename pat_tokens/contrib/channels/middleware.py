@@ -31,6 +31,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# What middleware of Channels, or made like it, calls the application inside; the second is that of its OriginValidator.
+_INNER = ("inner", "application")
 _CLOSE_CODES = 4000  # plus the HTTP status that says the same; RFC 6455 section 7.4.2 leaves 4000 to 4999 to us
 
 
@@ -99,10 +101,11 @@ def _guarded(app: Any) -> Any:
         router = copy.copy(app)
         router.routes = [_guarded_route(route) for route in app.routes]
         return router
-    if hasattr(app, "inner"):  # middleware of Channels, or made like it
-        middleware = copy.copy(app)
-        middleware.inner = _guarded(app.inner)
-        return middleware
+    for name in _INNER:
+        if hasattr(app, name):
+            middleware = copy.copy(app)
+            setattr(middleware, name, _guarded(getattr(app, name)))
+            return middleware
     return ConsumerGuard(app)
 
 

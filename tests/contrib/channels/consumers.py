@@ -5,6 +5,7 @@ import asyncio
 from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import OriginValidator
 from django.urls import path, re_path
 
 from pat_tokens.contrib.channels.middleware import PersonalAccessTokenMiddleware
@@ -108,4 +109,5 @@ routes = [
 websockets = PersonalAccessTokenMiddleware(URLRouter(routes))
 inside = AuthMiddlewareStack(PersonalAccessTokenMiddleware(URLRouter(routes)))
 outside = PersonalAccessTokenMiddleware(AuthMiddlewareStack(URLRouter(routes)))
+around_all = PersonalAccessTokenMiddleware(OriginValidator(AuthMiddlewareStack(URLRouter(routes)), ["*"]))
 application = ProtocolTypeRouter({"websocket": websockets})

@@ -120,7 +120,10 @@ def test_a_handshake_without_our_token_passes_untouched(channel, header, django_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("app", [consumers.websockets, consumers.inside, consumers.outside, consumers.application])
+@pytest.mark.parametrize(
+    "app",
+    [consumers.websockets, consumers.inside, consumers.outside, consumers.around_all, consumers.application],
+)
 def test_the_consumer_knows_owner_and_token(make_token, channel, kind, app):
     token = make_token("channels:*:subscribe")
 
