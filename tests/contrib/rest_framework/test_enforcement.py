@@ -106,6 +106,7 @@ ALLOWED = [
     Row("POST", "/generic/channels/", "channels:*:create", 201, {"name": "new"}),
     Row("GET", "/generic/channels/{channel.pk}/", "channels:{channel.pk}:read"),
     Row("PATCH", "/generic/channels/{channel.pk}/", "channels:{channel.pk}:update", 200, {}),
+    Row("GET", "/generic/narrowed/{channel.pk}/", "channels:{channel.pk}:read"),
     Row("GET", "/generic/tasks/one/one/", "tasks:{task.pk}:read"),
     Row("GET", "/legacy/list/", "channels:*:list"),
     Row("GET", "/pinned/", "channels:*:list"),
