@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 
 _T = TypeVar("_T")
 
+_MINUTE = timedelta(minutes=1)
 _DERIVED = {"header_key"}  # properties of Conf that follow from others
 
 
@@ -94,7 +95,7 @@ class Conf:
     @property
     def last_used_interval(self) -> timedelta:
         """How much time passes at least between two writes of a token's last use. Default a minute."""
-        return _read("PAT_TOKENS_LAST_USED_INTERVAL", timedelta(minutes=1))
+        return _read("PAT_TOKENS_LAST_USED_INTERVAL", _MINUTE)
 
     @property
     def base_template(self) -> str:
@@ -151,7 +152,7 @@ class Conf:
 def _read(name: str, default: _T) -> _T:
     # Django looks for a setting that a site leaves out in three places, and raises and catches on the way; each token
     # check asks for several. What a settings module says, and what is set later, is all in one dictionary.
-    wrapped = settings._wrapped  # type: ignore[misc]  # of LazyObject, whatever it wraps
+    wrapped = object.__getattribute__(settings, "_wrapped")  # which `settings` itself would look for in Python
     value: _T = vars(wrapped).get(name, default) if type(wrapped) is Settings else getattr(settings, name, default)
     return value
 

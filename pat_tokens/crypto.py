@@ -17,6 +17,7 @@ from functools import lru_cache
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 BASE = len(ALPHABET)
+_PAIRS = [one + other for one in ALPHABET for other in ALPHABET]  # two digits at a time
 BODY_LENGTH = 43  # 43 * log2(62) = 256.03 bits
 CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
 HINT_LENGTH = 4
@@ -47,11 +48,9 @@ def make_secret(prefix: str) -> str:
 def checksum(head: str) -> str:
     """Return the six base62 characters of the CRC32 of `head`, most significant first."""
     number = zlib.crc32(head.encode("ascii"))
-    characters = ""
-    for _ in range(CHECKSUM_LENGTH):
-        characters = ALPHABET[number % BASE] + characters
-        number //= BASE
-    return characters
+    rest, last = divmod(number, BASE * BASE)
+    first, middle = divmod(rest, BASE * BASE)
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
 
 
 def is_well_formed(secret: str, prefix: str) -> bool:
