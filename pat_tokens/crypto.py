@@ -128,7 +128,7 @@ def join(pad: bytes, share: bytes) -> str | None:
     if len(pad) != len(share):
         return None
     try:
-        return bytes(a ^ b for a, b in zip(pad, share, strict=True)).decode("ascii")
+        return SecretText(bytes(a ^ b for a, b in zip(pad, share, strict=True)).decode("ascii"))
     except UnicodeDecodeError:
         return None
 

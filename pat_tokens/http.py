@@ -71,7 +71,7 @@ def read_legacy_key(value: str | bytes, *, keyword: str) -> tuple[str, str] | No
         return None
     match text.split():
         case [scheme, key] if scheme.lower() in (LEGACY_KEYWORD, keyword.lower()) and is_legacy_key(key):
-            return scheme.lower(), key
+            return scheme.lower(), SecretText(key)
     return None
 
 

@@ -73,6 +73,23 @@ def test_a_digest_is_not_what_django_signs_with_the_same_key():
     assert crypto.digest("secret", "key") != plain
 
 
+def test_only_the_same_digest_is_among_others():
+    one, other = crypto.digests("one", ["salt", "pepper"])
+    assert crypto.is_among(one, [one, other])
+    assert crypto.is_among(other, [one, other])
+    assert not crypto.is_among(crypto.digest("two", "salt"), [one, other])
+    assert not crypto.is_among(one, [])
+
+
+def test_a_repr_tells_nothing():
+    secret = crypto.make_secret("pat")
+    assert repr(secret) == repr(crypto.join(*crypto.split(secret))) == "<secret>"
+
+
+def test_the_hint_of_a_legacy_key_shows_four_characters():
+    assert crypto.legacy_hint("0123456789abcdef0123456789abcdef01234567") == "…4567"
+
+
 def test_the_hint_shows_the_prefix_and_four_characters_of_the_checksum():
     secret = crypto.make_secret("pat")
     assert crypto.hint(secret, "pat") == f"pat_…{secret[-4:]}"

@@ -1,5 +1,6 @@
 """Everywhere that a secret could rest on a server, read as a thief would read it."""
 
+import base64
 import logging
 import pickle
 import re
@@ -18,7 +19,18 @@ from django.db import connection
 def needles(secret: str) -> list[str]:
     """The secret, its body, and parts of the body that are long enough to be no accident."""
     body = secret.partition("_")[2][:-6]
-    return [secret, body, *(body[start : start + 12] for start in range(0, len(body) - 11, 4))]
+    parts = [secret, body, *(body[start : start + 12] for start in range(0, len(body) - 11, 4))]
+    return [*parts, body.encode().hex(), *_in_base64(body)]
+
+
+def _in_base64(text: str) -> list[str]:
+    """What of `text` stands in any Base64 that it is somewhere inside of; letters and digits never need `+` or `/`."""
+    found = []
+    for before in range(3):
+        code = base64.b64encode(bytes(before) + text.encode()).decode().rstrip("=")
+        # The first and the last character may be shared with what stands beside it.
+        found.append(code[(0, 2, 3)[before] : -1])
+    return found
 
 
 def found(secret: str, places: dict[str, str]) -> list[str]:

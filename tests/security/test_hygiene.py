@@ -255,13 +255,14 @@ def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_pat
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
 @pytest.mark.parametrize("door", ["page create", "admin regenerate"])
+@pytest.mark.parametrize("where", ["join", "is_among", "close"])
 def test_nor_has_the_report_of_the_page_that_would_have_shown_it(
-    scene, memory, made, settings, tmp_path, monkeypatch, door, debug
+    scene, memory, made, settings, tmp_path, monkeypatch, where, door, debug
 ):
     settings.DEBUG = debug
     answer = DOORS[door](scene)
     page = answer.json()["location"] if door.startswith("script") else answer.url
-    monkeypatch.setattr(reveal, "close", fail)
+    monkeypatch.setattr(reveal, where, fail)
     answer = scene.client.get(page)
     assert answer.status_code == 500
     reports = {"answer": places.without_lines_of_code(answer.content.decode())}
@@ -294,6 +295,23 @@ def test_a_report_of_a_request_that_carries_a_secret_has_it_not(scene, memory, s
         assert answer.status_code == 500
         reports = {"answer": places.without_lines_of_code(answer.content.decode())}
         assert places.found(token.secret, {**reports, **everywhere(scene, memory, tmp_path)}) == [], where
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+@pytest.mark.parametrize("where", ["find_token", "is_use_due", "list"])
+def test_nor_has_one_of_a_request_that_carries_a_key_of_authtoken(
+    scene, memory, settings, tmp_path, monkeypatch, where, debug
+):
+    settings.DEBUG = debug
+    settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
+    key = "0123456789abcdef0123456789abcdef01234567"
+    services.import_token(scene.user, key, name="imported", duration="7d", scopes=[("channels", "*", "list")])
+    modules = {"find_token": "pat_tokens.lookup", "is_use_due": "pat_tokens.services", "list": ""}
+    monkeypatch.setattr(f"{modules[where] or 'tests.views.ChannelViewSet'}.{where}", fail)
+    answer = Client(raise_request_exception=False, headers={"authorization": f"Token {key}"}).get("/api/channels/")
+    assert answer.status_code == 500
+    reports = {"answer": places.without_lines_of_code(answer.content.decode())}
+    assert places.found(f"_{key}", {**reports, **everywhere(scene, memory, tmp_path)}) == []
 
 
 def test_the_search_finds_what_is_there(scene, memory, settings, tmp_path, made):
