@@ -12,7 +12,14 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from pat_tokens import crypto, lookup, services, signals
-from pat_tokens.authentication import aauthenticate, authenticate, read_secret, require_entity
+from pat_tokens.authentication import (
+    aauthenticate,
+    authenticate,
+    authenticate_need,
+    find_entity_id,
+    read_secret,
+    require_entity,
+)
 from pat_tokens.exceptions import (
     ExpiredToken,
     InactiveOwner,
@@ -55,6 +62,18 @@ def test_a_well_formed_secret_of_nobody_is_unknown(db, django_assert_num_queries
 def test_a_wrong_shape_costs_no_query(token, change, django_assert_num_queries):
     with django_assert_num_queries(0), pytest.raises(MalformedToken):
         authenticate(change(token.secret), ANY_TOKEN)
+
+
+def test_nobody_is_left_to_another_scheme_who_is_not_said_to_belong_to_it(db):
+    with pytest.raises(UnknownToken):
+        authenticate_need(crypto.make_secret("pat"), None)
+
+
+def test_a_lookup_that_lacks_a_keyword_asks_nothing(user, django_assert_num_queries):
+    requirement = Requirement("channels", "read", Lookup(slug="slug", name="name"))
+    for kwargs in ({}, {"slug": "x"}, {"slug": None, "name": "x"}, {"slug": "x", "name": "a\0b"}):
+        with django_assert_num_queries(0):
+            assert find_entity_id(requirement, kwargs, user) is None
 
 
 def test_a_revoked_token_is_refused_by_the_next_request(token):
@@ -208,6 +227,16 @@ class TestHooks:
         with pytest.raises(RefusedToken) as caught:
             authenticate(token.secret, ANY_TOKEN)
         assert caught.value.message == "Not on Sundays."
+
+    def test_a_site_may_refuse_by_the_request_and_without_a_word(self, token, settings, rf):
+        settings.PAT_TOKENS_REFUSE = lambda token, request: request.META["REMOTE_ADDR"] == "10.0.0.9"
+        by_lookup = Requirement("channels", "read", Lookup(slug="slug"))
+        for ask in (authenticate, async_to_sync(aauthenticate)):
+            for requirement in (ANY_TOKEN, by_lookup):
+                with pytest.raises(RefusedToken) as caught:
+                    ask(token.secret, requirement, request=rf.get("/", REMOTE_ADDR="10.0.0.9"))
+                assert caught.value.message == RefusedToken().message
+        authenticate(token.secret, ANY_TOKEN, request=rf.get("/", REMOTE_ADDR="10.0.0.8"))
 
     def test_signals_tell_of_each_answer(self, make_token, channel):
         told = []

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import ExpiredToken, InsufficientScope, MalformedToken
-from pat_tokens.http import MAX_HEADER_LENGTH, challenge, client_agent, client_ip, read_bearer
+from pat_tokens.http import (
+    MAX_HEADER_LENGTH,
+    challenge,
+    client_agent,
+    client_ip,
+    error_headers,
+    read_bearer,
+    read_legacy_key,
+)
 from pat_tokens.scopes import ScopeKey
 
 
@@ -54,6 +62,8 @@ def test_passes_on_what_is_not_ours(value):
         "Bearer\xa0pat_x",
         "Bearer pat_\0",
         "Bearer pat_é",
+        f"Bearer {make_secret('pat')}\xa0",
+        f"Bearer {make_secret('pat')}\x0b",
         "Bearer \0",
         "Bearer ünïcode",
         "Bearer " + "a" * (MAX_HEADER_LENGTH + 1),
@@ -95,6 +105,21 @@ def test_a_challenge_names_error_and_scope():
         'Bearer realm="api", error="insufficient_scope", '
         'error_description="The token lacks the scope channels:42:publish.", scope="channels:42:publish"'
     )
+
+
+def test_what_is_as_long_as_may_be_is_still_read():
+    assert read("Bearer " + "a" * MAX_HEADER_LENGTH) is None
+    key = "0123456789abcdef0123456789abcdef01234567"
+    for padded in ("Token".ljust(MAX_HEADER_LENGTH - len(key)) + key, f"Token {key}", f"token {key}".encode()):
+        assert read_legacy_key(padded, keyword="Bearer") == ("token", key)
+    assert read_legacy_key("Token".ljust(MAX_HEADER_LENGTH - len(key) + 1) + key, keyword="Bearer") is None
+
+
+def test_a_challenge_names_every_scope_that_is_missing():
+    error = InsufficientScope([ScopeKey("channels", "1", "read"), ScopeKey("pages", "~X\"\\é", "read")])
+    header = error_headers(error, keyword="Bearer", realm="api")["WWW-Authenticate"]
+    assert header.startswith('Bearer realm="api", ')
+    assert header.endswith('scope="channels:1:read pages:~X???:read"')
 
 
 def test_a_challenge_without_error_is_bare():

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pat_tokens import crypto, lookup
+from pat_tokens import crypto, lookup, services
 from pat_tokens.conf import conf
 from pat_tokens.models import Scope
 from pat_tokens.scopes import ALL, Need, ScopeKey, decide
@@ -84,6 +84,14 @@ def test_both_ways_find_the_same_and_decide_as_the_pure_function_does(db, held, 
     assert by_sql.decision == decide(held, need)
     if need is not None:
         assert lookup.decide_again(token, need) == decide(held, need)
+
+
+@pytest.mark.parametrize("need", [Need("channels", "read", "1"), Need("channels", "list", filtered=True)])
+def test_a_token_that_is_gone_meanwhile_may_do_nothing(make_token, need):
+    token = make_token("channels:*:read", "channels:*:list")
+    assert lookup.decide_again(token, need)
+    services.delete_token(token)
+    assert not lookup.decide_again(token, need)
 
 
 def test_finds_nothing_for_the_digest_of_nobody(token, found_by_sql):

@@ -247,6 +247,12 @@ class TestWhatWasProven:
             session[reauthentication.STAMP] = stamp
             session.save()
             assert is_question(thief.post(url("token_create"), TYPED))
+        # The very session, which a site has given to another user without a login.
+        request = RequestFactory().get("/")
+        request.session, request.user = person.session, stranger
+        assert reauthentication._has_fresh_stamp(request, 600) is False
+        request.user = user
+        assert reauthentication._has_fresh_stamp(request, 600) is True
 
     @pytest.mark.parametrize("stamp", [None, [], "x", [1, 2, 3], [9e99, "x"], [0, ""]])
     def test_is_nothing_that_somebody_else_wrote(self, person, stamp):

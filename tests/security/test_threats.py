@@ -5,6 +5,7 @@ import hmac
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,14 +13,17 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from pat_tokens import crypto, services, urls
+from pat_tokens import crypto, reveal, services, urls
 from pat_tokens.crypto import digest, hint, make_secret
-from pat_tokens.exceptions import InvalidInput
+from pat_tokens.authentication import authenticate
+from pat_tokens.exceptions import InsufficientScope, InvalidInput
 from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.requirements import Requirement
 from tests.contrib.rest_framework.management import snapshot
-from tests.factories import ChannelFactory, DeviceFactory
+from tests.factories import ChannelFactory, DeviceFactory, PageFactory
 
 TESTS = Path(__file__).resolve().parents[1]
 MODEL = TESTS.parent / "docs/explanation/threat-model.md"
@@ -99,7 +103,11 @@ def test_a_grant_is_worthless_when_its_user_loses_access(user, stranger, make_to
 
 
 def test_a_dead_token_is_refused_by_the_next_request(make_token):
-    for kill in (services.revoke_token, services.regenerate_token, services.delete_token):
+    def expire(token: PersonalAccessToken) -> None:
+        ended = timezone.now()
+        PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=ended - timedelta(days=1), expires_at=ended)
+
+    for kill in (services.revoke_token, expire, services.regenerate_token, services.delete_token):
         token = make_token("channels:*:list")
         assert ask(token.secret).status_code == 200
         kill(token)
@@ -123,6 +131,23 @@ def test_a_scope_for_one_type_opens_no_other(user, make_token, channel):
     # The id of one type, written into a row of the other.
     Scope.objects.create(token=token, entity_type="devices", entity_id=str(channel.pk), operation="read")
     assert ask(token.secret, f"/api/channels/{channel.pk}/").status_code == 403
+
+
+def test_a_scope_for_one_entity_and_operation_opens_no_other(user, make_token):
+    one = ChannelFactory(owner=user)
+    other = ChannelFactory(owner=user, pk=one.pk * 10 + 1)  # its id begins with that of the one
+    token = make_token(f"channels:{one.pk}:read")
+    assert ask(token.secret, f"/api/channels/{one.pk}/").status_code == 200
+    assert ask(token.secret, f"/api/channels/{other.pk}/").status_code == 403
+    client = APIClient(headers={"authorization": f"Bearer {token.secret}"})
+    assert client.delete(f"/api/channels/{one.pk}/").status_code == 403
+    assert client.get("/api/channels/").status_code == 403
+    # Spelled otherwise, which a database that is asked without care takes for the same.
+    token = make_token(f"pages:{PageFactory(owner=user, path='a').pk}:read")
+    for path in ("A", "á", "a ", "%", "_", "b"):
+        with pytest.raises(InsufficientScope):
+            authenticate(token.secret, Requirement("pages", "read", "pk"), {"pk": path})
+    authenticate(token.secret, Requirement("pages", "read", "pk"), {"pk": "a"})
 
 
 def test_junk_costs_no_query(db, django_assert_num_queries):
@@ -196,6 +221,14 @@ def test_every_page_is_kept_out_of_caches(person, scoped):
         answer = person.get(path) if hasattr(view, "get") else person.post(path)
         assert "no-store" in answer["Cache-Control"], path
         assert "private" in answer["Cache-Control"], path
+
+
+def test_the_page_with_the_secret_is_kept_out_of_caches_and_referrers(person):
+    answer = person.post("/pats/create/", {"name": "new", "duration": "7d"}, follow=True)
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["Referrer-Policy"] == "no-referrer"
+    assert reveal.COOKIE_NAME in answer.client.cookies
+    assert answer.client.cookies[reveal.COOKIE_NAME].value == ""
 
 
 def test_no_page_writes_by_get(person, scoped):
