@@ -116,7 +116,7 @@ def test_what_is_as_long_as_may_be_is_still_read():
 
 
 def test_a_challenge_names_every_scope_that_is_missing():
-    error = InsufficientScope([ScopeKey("channels", "1", "read"), ScopeKey("pages", "~X\"\\é", "read")])
+    error = InsufficientScope([ScopeKey("channels", "1", "read"), ScopeKey("pages", '~X"\\é', "read")])
     header = error_headers(error, keyword="Bearer", realm="api")["WWW-Authenticate"]
     assert header.startswith('Bearer realm="api", ')
     assert header.endswith('scope="channels:1:read pages:~X???:read"')

@@ -3,9 +3,9 @@
 import ast
 import hmac
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +17,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from pat_tokens import crypto, reveal, services, urls
-from pat_tokens.crypto import digest, hint, make_secret
 from pat_tokens.authentication import authenticate
+from pat_tokens.crypto import digest, hint, make_secret
 from pat_tokens.exceptions import InsufficientScope, InvalidInput
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import Requirement
