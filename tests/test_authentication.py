@@ -94,8 +94,9 @@ def test_a_token_expires_at_its_moment(token, monkeypatch):
     monkeypatch.setattr(timezone, "now", lambda: token.expires_at - timedelta(microseconds=1))
     authenticate(token.secret, ANY_TOKEN)
     monkeypatch.setattr(timezone, "now", lambda: token.expires_at)
-    with pytest.raises(ExpiredToken):
+    with pytest.raises(ExpiredToken) as caught:
         authenticate(token.secret, ANY_TOKEN)
+    assert caught.type is ExpiredToken, "and not that of an imported key"
 
 
 def test_the_old_secret_is_dead_after_a_regeneration(make_token, channel):

@@ -20,9 +20,16 @@ from pat_tokens.contrib.channels.middleware import ConsumerGuard
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication as NinjaAuthentication
 from pat_tokens.contrib.ninja.exceptions import TokenRefused
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
-from pat_tokens.exceptions import InsufficientScope, LegacyKeyEnded, MalformedToken, RevokedToken, UnknownToken
+from pat_tokens.exceptions import (
+    ForeignToken,
+    InsufficientScope,
+    LegacyKeyEnded,
+    MalformedToken,
+    RevokedToken,
+    UnknownToken,
+)
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.requirements import ANY_TOKEN, Requirement
+from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
 
 pytestmark = pytest.mark.django_db
 LIST = Requirement("channels", "list")
@@ -225,3 +232,11 @@ def test_pages_the_api_and_lists_tell_it(token, user, client):
 
 def test_async_code_authenticates_alike(token):
     assert async_to_sync(aauthenticate)(KEY, ANY_TOKEN) == token
+
+
+@pytest.mark.parametrize("requirement", [LIST, Requirement("channels", "read", Lookup(slug="slug")), ANY_TOKEN, None])
+def test_an_unknown_key_is_foreign_only_where_it_may_be(db, requirement):
+    with pytest.raises(ForeignToken):
+        authenticate(OTHER, requirement, {"slug": "x"}, foreign=True)
+    with pytest.raises(UnknownToken):
+        authenticate(OTHER, requirement, {"slug": "x"})
