@@ -220,7 +220,7 @@ def delete_scopes(token: PersonalAccessToken) -> int:
     """Delete all scopes of `token`, which may then do nothing, and return how many they were."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
-        keys = locked.scope_set.keys()
+        keys = locked.scope_set.sorted().keys()
         if keys:
             locked.scope_set.all().delete()
             _announce("scopes_deleted", locked, scopes=tuple(keys))
