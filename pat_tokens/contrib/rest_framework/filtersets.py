@@ -30,9 +30,10 @@ class MomentFormField(forms.CharField):
 
     def to_python(self, value: Any) -> datetime | None:  # type: ignore[override]
         """Return the moment, or None for nothing."""
-        text = super().to_python(value)
+        if value in self.empty_values:
+            return None
         try:
-            return parse_moment(text) if text else None
+            return parse_moment(str(value))  # with its spaces: nothing but spaces is no moment, and not nothing
         except ValueError:
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 

@@ -148,6 +148,8 @@ def test_filters_together(names, make_token):
         ({"expires_before": "soon"}, "expires_before"),
         ({"expires_before": "iso-8601"}, "expires_before"),
         ({"expires_after": "2030-13-01"}, "expires_after"),
+        ({"expires_after": "\r"}, "expires_after"),
+        ({"last_used_before": " "}, "last_used_before"),
         ({"expires_after": "0001-01-01T00:00:00+14:00"}, "expires_after"),
         ({"expires_before": "9999-12-31T23:59:59-14:00"}, "expires_before"),
         ({"last_used_before": "2030-01-01T00:00:00 02:00"}, "last_used_before"),
