@@ -16,6 +16,8 @@ from rest_framework_api_key.models import APIKey
 from rest_framework_simplejwt.tokens import AccessToken as WebToken
 
 from benchmarks.site.models import Channel
+from pat_tokens.conf import conf
+from pat_tokens.crypto import digests
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.services import create_token
 
@@ -52,6 +54,7 @@ def make_candidates(scope_counts: Sequence[int] = (1, 50, 500)) -> list[Candidat
     return [
         Candidate("anonymous", f"/anonymous/{channel.pk}/"),
         *ours,
+        Candidate("its SELECT alone", f"/select/{channel.pk}/", f"Digest {_digest(channel)}"),
         *(
             Candidate(name, f"/{route}/{channel.pk}/", authorization())
             for name, (route, authorization) in others.items()
@@ -72,6 +75,11 @@ def _secret(channel: Channel, count: int) -> str:
     )
     assert PersonalAccessToken.objects.get(pk=token.pk).scope_set.count() == count
     return secret
+
+
+def _digest(channel: Channel) -> str:
+    secret = _secret(channel, 50)
+    return digests(secret, conf.peppers)[0]
 
 
 def _oauth_secret() -> str:

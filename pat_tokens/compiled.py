@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from operator import itemgetter
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,10 +59,12 @@ class _Instance(NamedTuple):
             return model.from_db(alias, self.names, self.pick(row))
         # What from_db() comes to where nobody listens, at a third of its price.
         instance = model.__new__(model)
-        state = instance._state = ModelState()
+        state = ModelState()
         state.adding = False
         state.db = alias
-        vars(instance).update(zip(self.names, self.pick(row), strict=True))
+        attributes = vars(instance)
+        attributes["_state"] = state
+        attributes.update(zip(self.names, self.pick(row)))  # noqa: B905 -- as many by their making, and strict costs
         return instance
 
 
@@ -160,7 +163,11 @@ def _find_converters(compiler: Any, columns: Sequence[Any]) -> list[_Converter]:
             if _may_hold(convert, connection):
                 steps = [_Converter(position, _convert_anew, expression)]
                 break
-            steps.append(_Converter(position, convert if of_backend else _without_ops(convert), expression))
+            if not of_backend:
+                convert = _without_ops(convert)
+            elif _is_of_datetimes(convert):
+                convert = _at_a_stroke(convert)
+            steps.append(_Converter(position, convert, expression))
         found += steps
     return found
 
@@ -171,6 +178,23 @@ def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
         return True
     held = [getattr(convert, "__self__", None), *(cell.cell_contents for cell in convert.__closure__ or ())]
     return any(thing is connection or thing is connection.ops for thing in held)
+
+
+def _is_of_datetimes(convert: FunctionType) -> bool:
+    backends = "django.db.backends.mysql.operations", "django.db.backends.sqlite3.operations"
+    return convert.__name__ == "convert_datetimefield_value" and convert.__module__ in backends
+
+
+def _at_a_stroke(convert: Callable[..., Any]) -> Callable[..., Any]:
+    # What Django's own comes to for what the drivers give, at a fifth of its price: each token has five moments.
+    def convert_datetime(ops: Any, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+        if value is None:
+            return None
+        if type(value) is datetime and value.tzinfo is None:
+            return value.replace(tzinfo=connection.timezone)  # which is None where the site has no zones
+        return convert(ops, value, expression, connection)
+
+    return convert_datetime
 
 
 def _without_ops(convert: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 ALL = "*"  # as an entity id: all entities of the type, now and in future
@@ -56,8 +55,7 @@ class Need(NamedTuple):
         return ScopeKey(self.entity_type, self.entity_id, self.operation or ALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Truthy when allowed; else `missing` says which scopes would have allowed it.
 
     `limited`: allowed, but only for the ids that the token has scopes for; the view's list has to be filtered.

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from types import MethodType
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, connections
@@ -64,6 +65,24 @@ def test_finds_what_the_orm_finds(ticket, relation, django_assert_num_queries):
             assert type(getattr(found, relation)) is Ticket._meta.get_field(relation).related_model
     with django_assert_num_queries(1):
         assert statement.fetch(connection, ("another",)) is None
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Asia/Kolkata"), ZoneInfo("Europe/Berlin")], ids=str)
+def test_a_moment_is_in_the_zone_of_the_database(ticket, monkeypatch, zone):
+    # Berlin had this hour twice, so that the offset is not that of the time of the year.
+    Person.objects.filter(pk=ticket.person_id).update(seen_at=datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
+    statement = compile_tickets(tickets(CODE))
+    monkeypatch.setattr(connection, "timezone", zone)
+    by_orm = tickets(ticket.code).get().person.seen_at
+    found = statement.fetch(connection, (ticket.code,)).person.seen_at
+    assert (found, found.tzinfo, found.utcoffset()) == (by_orm, by_orm.tzinfo, by_orm.utcoffset())
+
+
+def test_a_moment_has_no_zone_where_the_site_has_none(ticket, settings):
+    settings.USE_TZ = False
+    by_orm = tickets(ticket.code).get().person.seen_at
+    found = compile_tickets(tickets(CODE)).fetch(connection, (ticket.code,)).person.seen_at
+    assert (found, found.tzinfo) == (by_orm, by_orm.tzinfo)
 
 
 def test_what_it_finds_can_be_written_back(ticket):

@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 from rest_framework_api_key.permissions import HasAPIKey
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from benchmarks.site.floor import SelectAlone
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.requirements import Requirement
 
@@ -29,6 +30,11 @@ class Ours(Anonymous):
     authentication_classes = (PersonalAccessTokenAuthentication,)
     permission_classes = (IsAuthenticated,)
     pat_requirements = {"GET": Requirement("channels", "read", "pk")}
+
+
+class Select(Anonymous):
+    authentication_classes = (SelectAlone,)
+    permission_classes = (IsAuthenticated,)
 
 
 class AuthToken(Anonymous):
