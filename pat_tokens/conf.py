@@ -28,9 +28,12 @@ class Conf:
     def peppers(self) -> Sequence[str]:
         """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
         own: Sequence[str] | None = _read("PAT_TOKENS_PEPPERS", None)
-        # Django takes bytes for its keys, too.
-        keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-        return own or [key if isinstance(key, str) else key.decode("latin-1") for key in keys]
+        if own:
+            return own
+        # Django takes bytes for its keys, too, and says by itself that there is none.
+        newest: str | bytes = _read("SECRET_KEY", "") or settings.SECRET_KEY
+        older: Sequence[str | bytes] = _read("SECRET_KEY_FALLBACKS", ())
+        return [key if isinstance(key, str) else key.decode("latin-1") for key in (newest, *older)]
 
     @property
     def header(self) -> str:

@@ -60,9 +60,10 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         foreign = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
             return authentication.authenticate(secret, None, foreign=foreign, request=request._request)
-        if request.method == "OPTIONS" and not ViewFacts.of(view).has_own_options:
+        method = str(request.method)  # asked for once: it is a way round to Django's request each time
+        if method == "OPTIONS" and not ViewFacts.of(view).has_own_options:
             return self._get_token_for_options(request, secret, view, foreign)
-        resolution = find_requirement(view, request)
+        resolution = find_requirement(view, request, method)
         requirement = resolution.requirement
         token = authentication.authenticate(
             secret,
@@ -72,7 +73,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             foreign=foreign,
             request=request._request,
         )
-        guard(view, request, token, resolution)
+        guard(view, request, method, token, resolution)
         return token
 
     def _get_token_for_options(

@@ -37,14 +37,14 @@ def vary(view: APIView | None) -> None:
         headers["Vary"] = f"{headers['Vary']}, {conf.header}" if headers.get("Vary") else conf.header
 
 
-def guard(view: APIView, request: Request, token: PersonalAccessToken, resolution: Resolution) -> None:
+def guard(view: APIView, request: Request, method: str, token: PersonalAccessToken, resolution: Resolution) -> None:
     """Bind `view` to what `token` was allowed: this method, this entity, this list."""
     # What a view does later to the method of its request (as for X-HTTP-Method-Override) was not decided about.
     # Never more than the view had itself: a method that it does not have stays one.
-    method = str(request.method).lower()
-    view.http_method_names = [name for name in view.http_method_names if name == method]
+    handler = method.lower()
+    view.http_method_names = [name for name in view.http_method_names if name == handler]
     if resolution is NO_METHOD:  # nor one that it makes up for itself later
-        setattr(view, method, view.http_method_not_allowed)
+        setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
     if requirement is not None and requirement is not ANY_TOKEN:
         _guard_entity(view, request, token, requirement, known=resolution.known)

@@ -68,9 +68,11 @@ class RouteFacts:
     positional: bool = False
 
 
-def find_requirement(view: APIView, request: Request) -> Resolution:
-    """Return what `view` requires for this request; nothing is asked of the database or of the view's methods."""
-    method = str(request.method)  # of DRF's request, as what runs is chosen by it
+def find_requirement(view: APIView, request: Request, method: str) -> Resolution:
+    """Return what `view` requires for this request; nothing is asked of the database or of the view's methods.
+
+    `method` is that of DRF's request, as what runs is chosen by it.
+    """
     found = _find(view, request, method)
     if found is NO_METHOD:
         name = method.lower()

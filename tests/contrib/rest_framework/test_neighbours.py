@@ -163,7 +163,7 @@ def test_looking_up_what_a_view_requires_asks_nothing(site, django_assert_num_qu
     view.args, view.kwargs = (), {}
     drf_request = view.initialize_request(request)
     with django_assert_num_queries(0):
-        assert find_requirement(view, drf_request).requirement is None
+        assert find_requirement(view, drf_request, str(drf_request.method)).requirement is None
 
 
 class TestDecorator:
