@@ -138,10 +138,11 @@ def authenticate_need(
     Within one request nothing is asked twice.
     """
     known = {} if request is None else vars(request).setdefault(_CACHE, {})
-    token = known.get((secret, need))
+    key = secret, need
+    token = known.get(key)
     if token is None:
         try:
-            token = known[secret, need] = _find_live_token(secret, need, request)
+            token = known[key] = _find_live_token(secret, need, request)
         except TokenError as error:
             if foreign and isinstance(error, UnknownToken):
                 raise ForeignToken from None
