@@ -55,6 +55,7 @@ def make_candidates(scope_counts: Sequence[int] = (1, 50, 500)) -> list[Candidat
         Candidate("anonymous", f"/anonymous/{channel.pk}/"),
         *ours,
         Candidate("its SELECT alone", f"/select/{channel.pk}/", f"Digest {_digest(channel)}"),
+        Candidate("its SELECT and instances", f"/instances/{channel.pk}/", f"Digest {_digest(channel)}"),
         *(
             Candidate(name, f"/{route}/{channel.pk}/", authorization())
             for name, (route, authorization) in others.items()

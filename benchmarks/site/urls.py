@@ -8,6 +8,7 @@ urlpatterns = [
     path("anonymous/<int:pk>/", views.Anonymous.as_view()),
     path("ours/<int:pk>/", views.Ours.as_view()),
     path("select/<int:pk>/", views.Select.as_view()),
+    path("instances/<int:pk>/", views.Instances.as_view()),
     path("authtoken/<int:pk>/", views.AuthToken.as_view()),
     path("knox/<int:pk>/", views.Knox.as_view()),
     path("simplejwt/<int:pk>/", views.SimpleJWT.as_view()),

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from rest_framework_api_key.permissions import HasAPIKey
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from benchmarks.site.floor import SelectAlone
+from benchmarks.site.floor import SelectAlone, SelectAndInstances
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.requirements import Requirement
 
@@ -35,6 +35,10 @@ class Ours(Anonymous):
 class Select(Anonymous):
     authentication_classes = (SelectAlone,)
     permission_classes = (IsAuthenticated,)
+
+
+class Instances(Select):
+    authentication_classes = (SelectAndInstances,)
 
 
 class AuthToken(Anonymous):
