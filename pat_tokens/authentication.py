@@ -142,14 +142,18 @@ def authenticate_need(
     token = known.get(key)
     if token is None:
         try:
-            token = known[key] = _find_live_token(secret, need, request)
+            token, newest_digest = _find_token(secret, need)
+            _check_life(token, request)
+            if token.digest != newest_digest:
+                _rules().services.redigest_token(token, newest_digest)
         except TokenError as error:
             if foreign and isinstance(error, UnknownToken):
                 raise ForeignToken from None
-            refuse(error, request=request)
+            refuse(error, token=token, request=request)
             raise
         except _OUTAGE as error:
-            raise _unavailable(error, request) from error
+            raise _unavailable(error, request, token) from error
+        known[key] = token
     return token
 
 
@@ -220,25 +224,26 @@ def _rules() -> _Rules:
     return _Rules(lookup, services, owner_is_active)
 
 
-def _find_live_token(secret: str, need: Need | None, request: HttpRequest | None) -> PersonalAccessToken:
+def _find_token(secret: str, need: Need | None) -> tuple[PersonalAccessToken, str]:
+    """Return the token, be it dead or alive, and the digest that it should have under the newest pepper."""
     if not has_our_shape(secret):
         raise MalformedToken
     digests = crypto.digests(secret, conf.peppers)
-    rules = _rules()
-    token: PersonalAccessToken | None = rules.lookup.find_token(digests, need)
+    token: PersonalAccessToken | None = _rules().lookup.find_token(digests, need)
     if token is None or not crypto.is_among(token.digest, digests):
         raise UnknownToken
+    return token, digests[0]
+
+
+def _check_life(token: PersonalAccessToken, request: HttpRequest | None) -> None:
     if token.revoked_at is not None:
         raise RevokedToken
     if token.is_expired_at(timezone.now()):
         raise LegacyKeyEnded if token.is_legacy else ExpiredToken
-    if not rules.owner_is_active(token.user):
+    if not _rules().owner_is_active(token.user):
         raise InactiveOwner
     if conf.refuse and (answer := conf.refuse(token, request)):
         raise RefusedToken(answer if isinstance(answer, str) else None)
-    if token.digest != digests[0]:
-        rules.services.redigest_token(token, digests[0])
-    return token
 
 
 def _authenticate_by_lookup(

@@ -45,7 +45,7 @@ def test_each_refusal_is_one_line_with_its_reason_and_its_token(lines, make_toke
     for secret, path, line in [
         (make_secret("pat"), "/api/channels/", f"reason=unknown token=- {where}"),
         ("pat_junk", "/api/channels/", f"reason=malformed token=- {where}"),
-        (dead.secret, "/api/channels/", f"reason=revoked token=- {where}"),
+        (dead.secret, "/api/channels/", f"reason=revoked token={dead.pk} {where}"),
         (narrow.secret, "/api/channels/", f"reason=insufficient_scope token={narrow.pk} {where}"),
         (
             narrow.secret,

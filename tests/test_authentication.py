@@ -239,7 +239,7 @@ class TestHooks:
                 assert caught.value.message == RefusedToken().message
         authenticate(token.secret, ANY_TOKEN, request=rf.get("/", REMOTE_ADDR="10.0.0.8"))
 
-    def test_signals_tell_of_each_answer(self, make_token, channel):
+    def test_signals_tell_of_each_answer(self, make_token, channel, settings):
         told = []
         receivers = {
             signals.token_authenticated: lambda sender, token, request, **_: told.append((token.name, "yes")),
@@ -255,15 +255,28 @@ class TestHooks:
             for secret, requirement in ((token.secret, None), (token.secret, READ), ("pat_", ANY_TOKEN)):
                 with pytest.raises((ScopeNotDeclared, InsufficientScope, MalformedToken)):
                     authenticate(secret, requirement, {"pk": channel.pk})
+            settings.PAT_TOKENS_REFUSE = lambda token, request: token.name == "deploy"
+            with pytest.raises(RefusedToken):
+                authenticate(token.secret, ANY_TOKEN)
             services.revoke_token(token)
             with pytest.raises(RevokedToken):
                 authenticate(token.secret, ANY_TOKEN)
+            ended = make_token(name="ended")
+            expire(ended, seconds=1)
+            with pytest.raises(ExpiredToken):
+                authenticate(ended.secret, ANY_TOKEN)
+            type(ended.user).objects.update(is_active=False)
+            with pytest.raises(InactiveOwner):
+                authenticate(make_token(name="orphan").secret, ANY_TOKEN)
+            with pytest.raises(UnknownToken):
+                authenticate(crypto.make_secret("pat"), ANY_TOKEN)
         finally:
             for signal, receiver in receivers.items():
                 signal.disconnect(receiver)
         assert told == [
             ("deploy", "yes"), ("deploy", "scope_not_declared"), ("deploy", "insufficient_scope"), (None, "malformed"),
-            (None, "revoked"),
+            ("deploy", "refused"), ("deploy", "revoked"), ("ended", "expired"), ("orphan", "inactive_owner"),
+            (None, "unknown"),
         ]  # fmt: skip
 
 
