@@ -385,7 +385,7 @@ def test_a_report_of_an_exception_does_not_show_the_secret(make_token, channel, 
             frames = frames.tb_next  # from the test, which knows the secret, to the site
         request = RequestFactory().get(path, headers=asker.headers)
         report = ExceptionReporter(request, raised.type, raised.value, frames)
-        assert "_find_live_token" in report.get_traceback_html()
+        assert "_find_token" in report.get_traceback_html()
         assert secret not in report.get_traceback_html() + report.get_traceback_text()
 
 
