@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 FIELD = "pat_password"  # beside the fields of any form
-_NOT_KEPT = (FIELD, "csrfmiddlewaretoken")
+NOT_KEPT = (FIELD, "csrfmiddlewaretoken")
 
 
 class PasswordForm(forms.Form):
@@ -68,5 +68,5 @@ def ask(request: HttpRequest) -> Question | None:
             form.add_error(FIELD, _("This is not your password."))
         else:
             form.add_error(FIELD, _("Too many tries. Wait five minutes, then try again."))
-    kept = [(name, value) for name, values in request.POST.lists() if name not in _NOT_KEPT for value in values]
+    kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]
     return Question(form=form, kept=kept)

@@ -73,7 +73,7 @@ def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
     """Return what the page of `token` may show now, which it may not show again."""
     waiting = dict(request.session.get(SESSION_KEY, {}))
     pad = waiting.pop(str(token.pk), None)
-    if pad is None or _is_ahead(request):
+    if pad is None or is_ahead(request):
         return Revealed()
     if waiting:
         request.session[SESSION_KEY] = waiting
@@ -95,8 +95,8 @@ def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
         response.headers["Referrer-Policy"] = "no-referrer"
 
 
-def _is_ahead(request: HttpRequest) -> bool:
-    # A browser that fetches a page before anybody asked to see it must not use the one showing up.
+def is_ahead(request: HttpRequest) -> bool:
+    """Whether a browser asks before anybody wants to see the page, which must not use up what is shown once."""
     return request.method != "GET" or "prefetch" in request.headers.get("Sec-Purpose", "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,7 +27,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from pat_tokens import asking, notices, reveal, services
+from pat_tokens import asking, drafts, notices, reveal, services
 from pat_tokens.conf import conf
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput
@@ -49,7 +49,7 @@ from pat_tokens.wording import ScopeWords, describe_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
-    from django.http import HttpRequest
+    from django.http import HttpRequest, QueryDict
 
     from pat_tokens.querysets import TokenQuerySet
 
@@ -116,6 +116,18 @@ class Page(LoginRequiredMixin, View):
         except (PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
             raise Http404 from None
 
+    def handle_no_permission(self) -> HttpResponseRedirect:
+        """Lead to the login, and keep what was typed for afterwards."""
+        drafts.keep(self.request)
+        return super().handle_no_permission()
+
+    def take_draft(self) -> QueryDict | None:
+        """Return what was typed here before a login, and say that it is back."""
+        draft = drafts.take(self.request)
+        if draft is not None:
+            notices.add(self.request, _("What you had filled in is back. Nothing has been saved yet."))
+        return draft
+
     @property
     def is_scripted(self) -> bool:
         """Whether our script asks, which stays on its page and wants to know where it would have gone."""
@@ -140,6 +152,7 @@ class Page(LoginRequiredMixin, View):
             "base_template": conf.base_template,
             "notices": notices.take(self.request),
             "request_path": self.request.get_full_path(),
+            "owner": drafts.mark(self.user),
         }
 
     def done(self, url: str, notice: str = "") -> HttpResponse:
@@ -155,10 +168,13 @@ class Page(LoginRequiredMixin, View):
         question = asking.ask(self.request)
         if question is None:
             return None
+        if question.is_over and self.is_scripted:
+            return _logged_out()
+        if question.is_over or question.url:
+            drafts.keep(self.request)
         if question.is_over:
-            return _logged_out() if self.is_scripted else HttpResponseRedirect(self.request.get_full_path())
+            return HttpResponseRedirect(self.request.get_full_path())
         if question.url:
-            # Back to the empty form: what was typed stays in the browser's history alone.
             response = redirect_to_login(self.request.get_full_path(), question.url)
             return JsonResponse({"location": response.url, "visit": True}) if self.is_scripted else response
         context = {"question": question, "token": getattr(self, "token", None), **self._shared()}
@@ -236,8 +252,9 @@ class TokenCreate(Page):
     template_name = "pat_tokens/token_create.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show an empty form."""
-        return self._show(TokenForm(), ScopeRows(self.user))
+        """Show an empty form, or what was typed before a login."""
+        draft = self.take_draft()
+        return self._show(_unjudged(TokenForm, draft), ScopeRows(self.user, draft))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -245,7 +262,7 @@ class TokenCreate(Page):
         rows = ScopeRows(self.user, request.POST)
         if step := request.POST.get("step"):
             rows.take_step(step)
-            return self._show(_unjudged(TokenForm, request), rows)
+            return self._show(_unjudged(TokenForm, request.POST), rows)
         form = TokenForm(request.POST)
         if not form.is_valid():
             return self._show(form, rows)
@@ -307,7 +324,8 @@ class TokenEdit(TokenDetail):
 
     def get(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:  # type: ignore[override]
         """Show the form."""
-        form = self._form_class(field)(initial={field: getattr(self.token, field)})
+        draft: Mapping[str, Any] = self.take_draft() or {}
+        form = self._form_class(field)(initial={field: draft.get(field, getattr(self.token, field))})
         return self._show(Revealed(), form, field)
 
     def post(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:
@@ -336,7 +354,7 @@ class TokenRegenerate(TokenPage):
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Ask for the duration."""
-        return self.show(token=self.token, form=RegenerateForm())
+        return self.show(token=self.token, form=_unjudged(RegenerateForm, self.take_draft()))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -361,7 +379,7 @@ class ScopesAdd(TokenPage):
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Show one empty row."""
-        return self._show(ScopeRows(self.user))
+        return self._show(ScopeRows(self.user, self.take_draft()))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Add all of them, or none; or add and remove rows."""
@@ -679,10 +697,10 @@ def _type_templates(rows: ScopeRows) -> list[dict[str, Any]]:
     return [{"name": known.name, "choices": operation_choices(known)} for known in rows.types]
 
 
-def _unjudged(form_class: type[FormT], request: HttpRequest) -> FormT:
+def _unjudged(form_class: type[FormT], typed: QueryDict | None) -> FormT:
     # What was typed, without complaints: the person has not said yet that this is all.
     fields = form_class().fields
-    return form_class(initial={name: request.POST[name] for name in fields if name in request.POST})
+    return form_class(initial={name: typed[name] for name in fields if typed and name in typed})
 
 
 @sensitive_variables()
