@@ -108,13 +108,17 @@ class Page(LoginRequiredMixin, View):
     @method_decorator([never_cache, csrf_protect, sensitive_post_parameters(asking.FIELD)])
     @method_decorator(_not_in_frames)
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer 404 where a row goes away while it is being looked at."""
+        """Answer 404 also where a row goes away while it is being looked at."""
         if self.is_scripted and not request.user.is_authenticated:
             return _logged_out()
         try:
             return super().dispatch(request, *args, **kwargs)
-        except (PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
-            raise Http404 from None
+        except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
+            return self.not_found()
+
+    def not_found(self) -> HttpResponse:
+        """Leave it to the site to say that there is nothing here."""
+        raise Http404
 
     def handle_no_permission(self) -> HttpResponseRedirect:
         """Lead to the login, and keep what was typed for afterwards."""
@@ -199,6 +203,19 @@ class TokenPage(Page):
     def token(self) -> PersonalAccessToken:
         """The token in the URL, if it is this person's."""
         return get_object_or_404(self.tokens, pk=self.kwargs["pk"])
+
+    def not_found(self) -> HttpResponse:
+        """Say that there is no such token, in the same way whether it was deleted, is somebody else's or never was."""
+        token = self.tokens.filter(pk=self.kwargs["pk"]).first()
+        return self.show_missing(None) if token is None else self.part_not_found(token)
+
+    def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
+        """Answer where it is not the token that is missing."""
+        raise Http404
+
+    def show_missing(self, token: PersonalAccessToken | None) -> HttpResponse:
+        """Render the page that says so: of a scope of `token`, or of a token."""
+        return render(self.request, "pat_tokens/not_found.html", {"token": token, **self._shared()}, status=404)
 
 
 class TokenList(Page):
@@ -545,6 +562,10 @@ class ScopeDelete(TokenQuestion):
         scope = get_object_or_404(self.token.scope_set.select_related("token"), pk=scope_pk)
         services.delete_scope(scope)
         return self.done(token_url(self.token), _("The scope was deleted. The token can no longer do this."))
+
+    def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
+        """Say that the token has no such scope."""
+        return self.show_missing(token)
 
     def get_title(self) -> str:
         """Name the scope."""

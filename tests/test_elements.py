@@ -51,6 +51,7 @@ def pages_of(token):
         "token_regenerate": f"{own}/regenerate/",
         "scopes_add": f"{own}/scopes/add/",
         "confirm": f"{own}/scopes/{scope.pk}/delete/",
+        "not_found": f"/pats/{scope.pk}/",
     }
 
 

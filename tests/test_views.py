@@ -1,5 +1,6 @@
 """The pages as a browser without scripts sees them."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -79,6 +80,44 @@ def test_pages_of_a_token_open_for_its_owner_alone(client, user, stranger, token
     client.force_login(user)
     assert client.get(target).status_code == 200
     assert PersonalAccessToken.objects.filter(pk=token.pk, revoked_at=None).exists()
+
+
+@pytest.mark.parametrize("name", [*PAGES, "token_edit"])
+def test_what_was_deleted_is_somebody_elses_or_never_was_is_told_alike(person, make_token, stranger, name):
+    args = ["name"] if name == "token_edit" else []
+    deleted, foreign = make_token("channels:*:read"), make_token("channels:*:read", user=stranger)
+    urls = [url(name, token, *args) for token in (deleted, foreign)]
+    deleted.delete()
+    urls.append(reverse(f"pat_tokens:{name}", args=[uuid.uuid4(), *args]))
+    methods = ["get"] if name == "token_detail" else ["get", "post"]
+    answers = [getattr(person, method)(target) for target in urls for method in methods]
+    assert {answer.status_code for answer in answers} == {404}
+    (text,) = {answer.content.decode() for answer in answers}
+    assert "There is no such token" in text
+    assert "Perhaps it was deleted in another window." in text
+    assert 'href="/pats/">Go to your tokens</a>' in text
+    assert {answer.headers["X-Frame-Options"] for answer in answers} == {"DENY"}
+    assert all("no-store" in answer.headers["Cache-Control"] for answer in answers)
+
+
+def test_a_scope_that_was_deleted_meanwhile_is_told_apart_from_its_token(person, make_token):
+    token = make_token("channels:*:read", "channels:*:list", name="deploy")
+    scope = token.scope_set.first()
+    target = url("scope_delete", token, scope.pk)
+    person.post(target)
+    for answer in (person.get(target), person.post(target)):
+        assert answer.status_code == 404
+        assert "“deploy” has no such scope." in answer.content.decode()
+        assert f'href="{url("token_detail", token)}">Go to the token</a>' in answer.content.decode()
+    token.delete()
+    assert "There is no such token" in person.get(target).content.decode()
+
+
+def test_a_page_that_is_about_no_token_leaves_its_404_to_the_site(person, token):
+    for target in ("/pats/entities/nonsense/", url("token_edit", token, "digest")):
+        answer = person.get(target)
+        assert answer.status_code == 404
+        assert "no such token" not in answer.content.decode()
 
 
 @pytest.mark.parametrize("target", LISTS)

@@ -9,6 +9,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 
 AXE = Axe()
+NOT_FOUND = "the server responded with a status of 404"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,12 +21,15 @@ def database_first(django_db_setup: None) -> None:
 def open_browser(
     browser: Browser, live_server: Any, transactional_db: None, user: Any, settings: Any
 ) -> Iterator[Callable[..., Page]]:
-    """Open a page of the person's browser; what the console says at any time fails the test."""
+    """Open a page of the person's browser; what the console says at any time fails the test.
+
+    `gone` is for tests of what is no longer there: browsers report each answer 404 in the console.
+    """
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.browser.csp.middleware"]
     said: list[str] = []
     contexts = []
 
-    def make(**options: Any) -> Page:
+    def make(*, gone: bool = False, **options: Any) -> Page:
         client = Client()
         client.force_login(user)
         context = browser.new_context(base_url=live_server.url, reduced_motion="reduce", **options)
@@ -35,7 +39,7 @@ def open_browser(
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: said.append(message.text))
+        page.on("console", lambda message: (gone and NOT_FOUND in message.text) or said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         return page
 

@@ -60,7 +60,7 @@ async function ask(url, { keeps = false, ...options } = {}) {
     location.reload(); // which leads to the login page
     return new Promise(() => {});
   }
-  return { ok: response.ok, url: response.url, json: isJson ? body : null, page: isJson ? null : body };
+  return { ok: response.ok, isGone: response.status === 404, url: response.url, json: isJson ? body : null, page: isJson ? null : body };
 }
 
 function send(form, submitter) {
@@ -278,7 +278,7 @@ function submitInPlace(form, submitter) {
         await refresh(location.href, answer.json.notice);
         return byKey(form.dataset.patReturn ?? "")?.focus();
       }
-      if (!answer.page.querySelector("[data-pat-root]")) throw new Error("another page"); // which the fallback shows
+      if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) throw new Error("another page"); // which the fallback shows
       swap(names, answer.page);
       const field = root.querySelector(".pat-edit :is(input:not([type=hidden]), textarea)");
       field?.focus();
@@ -298,7 +298,7 @@ function setBusy(button, isBusy) {
 async function openDialog(url, opener) {
   const answer = await ask(url);
   const panel = answer.page?.querySelector("[data-pat-panel]");
-  if (!answer.ok || !panel) return location.assign(url);
+  if (!panel || !(answer.ok || answer.isGone)) return location.assign(url);
   const dialog = copyOf("dialog-shell");
   const key = (opener.closest("details")?.querySelector("summary") ?? opener).closest("[data-pat-key]")?.dataset.patKey;
   closeMenu(opener);
@@ -308,6 +308,7 @@ async function openDialog(url, opener) {
   dialog.addEventListener("close", () => {
     toasts.replaceChildren(...dialog.querySelector("[data-pat-toasts]").children);
     dialog.remove();
+    if (dialog.hasAttribute("data-pat-gone")) attempt(() => refresh(location.href)); // this page shows it still
     (byKey(key ?? "") ?? heading())?.focus();
   });
   dialog.addEventListener("click", (event) => {
@@ -322,15 +323,16 @@ async function openDialog(url, opener) {
     event.stopPropagation();
     attempt(() => submitDialog(dialog, event.target, event.submitter));
   });
-  showPanel(dialog, panel, url);
+  showPanel(dialog, panel, url, answer.isGone);
   root.append(dialog);
   enhance(dialog);
   dialog.showModal();
   focusFirst(dialog);
 }
 
-function showPanel(dialog, panel, url) {
+function showPanel(dialog, panel, url, isGone) {
   dialog.dataset.patUrl = url;
+  dialog.toggleAttribute("data-pat-gone", isGone);
   dialog.toggleAttribute("data-pat-wide", panel.hasAttribute("data-pat-wide"));
   dialog.querySelector("[data-pat-panel]")?.remove();
   dialog.append(document.adoptNode(panel));
@@ -359,7 +361,7 @@ async function submitDialog(dialog, form, submitter) {
     }
     const panel = answer.page.querySelector("[data-pat-panel]");
     if (!panel) return location.assign(answer.url);
-    showPanel(dialog, panel, dialog.dataset.patUrl);
+    showPanel(dialog, panel, dialog.dataset.patUrl, answer.isGone);
     enhance(dialog);
     focusFirst(dialog);
   } finally {
