@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
 from django.test import Client
+from django.test.utils import override_settings
 from playwright.sync_api import Browser, Page
+from pytest_django.live_server_helper import LiveServer
 
 AXE = Axe()
 NOT_FOUND = "the server responded with a status of 404"
@@ -17,15 +20,23 @@ def database_first(django_db_setup: None) -> None:
     """The live server decides when it starts whether it shares one connection: the database must be a file by then."""
 
 
+@pytest.fixture(scope="session")
+def live_server(database_first: None) -> Iterator[LiveServer]:
+    """The server under the strict policy: it loads its middleware once, when it starts."""
+    with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, "tests.browser.csp.middleware"]):
+        server = LiveServer("localhost")
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def open_browser(
-    browser: Browser, live_server: Any, transactional_db: None, user: Any, settings: Any
+    browser: Browser, live_server: LiveServer, transactional_db: None, user: Any
 ) -> Iterator[Callable[..., Page]]:
     """Open a page of the person's browser; what the console says at any time fails the test.
 
     `gone` is for tests of what is no longer there: browsers report each answer 404 in the console.
     """
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.browser.csp.middleware"]
     said: list[str] = []
     contexts = []
 

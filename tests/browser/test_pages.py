@@ -30,6 +30,12 @@ def scopes_of(token: PersonalAccessToken) -> set[str]:
     return {str(scope) for scope in token.scope_set.all()}
 
 
+def test_the_policy_of_these_tests_is_strict(screen):
+    """What it forbids is told in the console, which fails each of them."""
+    answer = screen.goto("/pats/")
+    assert answer.headers["content-security-policy"] == "default-src 'self'"
+
+
 def test_create_with_two_scopes_and_copy_the_secret(screen, user):
     pump, lamp = ChannelFactory(owner=user, name="Pump"), DeviceFactory(owner=user, name="Lamp")
     screen.goto("/pats/")
