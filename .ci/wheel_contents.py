@@ -10,13 +10,23 @@ import tarfile
 from collections.abc import Iterator
 from email import message_from_bytes
 from pathlib import Path
+from typing import IO, cast
 from zipfile import ZipFile
 
 PACKAGE = "pat_tokens/"
 LANGUAGES = {"ar", "de", "fr"}
 # What a packager builds, tests and documents with.
 IN_SDIST = ("pat_tokens/", "benchmarks/", "tests/", "demo_project/", "docs/", ".ci/")
-FILES_IN_SDIST = {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", "manage.py"}
+FILES_IN_SDIST = {
+    "LICENSE",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "Makefile",
+    "manage.py",
+    "hatch_build.py",
+}
 
 
 def tracked(*where: str) -> set[str]:
@@ -53,11 +63,25 @@ def problems_of_wheel(path: str) -> Iterator[str]:
         yield f"it requires {plain}"
     if "pat_tokens = pat_tokens.contrib.pytest.plugin" not in entry_points:
         yield "pytest does not find its fixtures"
+    yield from problems_of_description(str(metadata.get_payload()))
+
+
+def problems_of_description(text: str) -> Iterator[str]:
+    """Links that are dead on a package index, where there is no file beside the description."""
+    if "# django-pat-tokens" not in text or "```sh" not in text:
+        yield "the description is not the README"
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    dead = [to for to in re.findall(r"\]\(([^)]*)\)|<(?:img|a)\b", prose) if not to.startswith("https://")]
+    if dead:
+        yield f"the description has relative links: {dead}"
 
 
 def problems_of_sdist(path: str) -> Iterator[str]:
     with tarfile.open(path) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
+        (info,) = (name for name in sdist.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
+        metadata = message_from_bytes(cast("IO[bytes]", sdist.extractfile(info)).read())
+    yield from problems_of_description(str(metadata.get_payload()))
     missing = (tracked(*IN_SDIST) | FILES_IN_SDIST) - names
     if missing:
         yield f"the sdist lacks {sorted(missing)}"

@@ -11,7 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_the_version_is_in_one_place():
-    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["project"]["dynamic"] == ["readme", "version"]
     assert PROJECT["tool"]["hatch"]["version"] == {"path": "pat_tokens/__init__.py"}
     assert re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", pat_tokens.__version__)
 
