@@ -18,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pat_tokens"
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*/*.md"), DOCS / "index.md"])
+NOTES = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]  # may name what there was once
 
-LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)|^```\{image\} (\S+)", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
+PICTURE = re.compile(r"^```\{image\} (\S+)()", re.MULTILINE)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+BLOCK = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def first_cells(page):
@@ -115,11 +119,19 @@ def test_each_module_has_its_room_in_the_architecture():
     assert once(named) == modules | packages | rooms
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: str(document.relative_to(ROOT)))
+def anchors(page):
+    """What links can name in a page, on a forge and where Sphinx built it alike."""
+    headings = HEADING.findall(BLOCK.sub("", page.read_text()))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", PAGES + NOTES, ids=lambda document: str(document.relative_to(ROOT)))
 def test_each_link_leads_somewhere(document):
-    targets = [one or other for one, other in LINK.findall(document.read_text())]
-    missing = [to for to in targets if "://" not in to and not (document.parent / to).exists()]
-    assert missing == []
+    text = document.read_text()
+    targets = LINK.findall(BLOCK.sub("", text)) + PICTURE.findall(text)
+    within = [(document.parent / to if to else document, anchor) for to, anchor in targets if "://" not in to]
+    dead = [(str(to), anchor) for to, anchor in within if not to.exists() or (anchor and anchor not in anchors(to))]
+    assert dead == []
 
 
 def test_each_page_is_in_the_index():
