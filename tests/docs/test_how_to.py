@@ -1,6 +1,7 @@
-"""The Python of the how-to pages runs: in the site of the tutorial, with the imports that a page leaves out."""
+"""The Python of the how-to pages runs: in the site of the tutorial, in the files that a page names."""
 
 import ast
+import builtins
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, find_block, read_blocks
+from tests.docs.pages import DOCS, ROOT, Block, find_block, read_blocks
 from tests.docs.sites import environment
 
 SECONDS = 400  # before it gives up; an idle machine takes ten
@@ -16,95 +17,66 @@ TUTORIAL = "tutorial/first-token.md"
 README = "../README.md"
 LIBRARY = ROOT / "tests/docs/library"
 
-DRF = """
-from library.models import Book
-from library.views import BookViewSet
-from rest_framework.decorators import action, api_view
-from rest_framework.response import Response
-from rest_framework.views import APIView
-
-from pat_tokens.requirements import Requirement
-"""
-PLAIN = """
-from django.contrib.auth.decorators import login_required
-from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import JsonResponse
-from django.shortcuts import get_object_or_404
-from django.views.generic import DetailView
-from library.models import Book
-
-from pat_tokens.decorators import pat_requirements
-from pat_tokens.requirements import Requirement
-"""
-# file: what the page takes for granted, the page, and a part of the block.
-MODULES = {
-    "library/drf_report.py": (DRF, "how-to/drf.md", "class Report("),
-    "library/drf_viewset.py": (DRF, "how-to/drf.md", "class LockableBookViewSet("),
-    "library/drf_function.py": (DRF, "how-to/drf.md", "def lend("),
-    "library/drf_lookup.py": (DRF, "how-to/drf.md", "Lookup("),
-    "library/plain_function.py": (PLAIN, "how-to/plain-django.md", "def book("),
-    "library/plain_class.py": (PLAIN, "how-to/plain-django.md", "class BookDetail("),
-    "library/plain_list.py": (PLAIN, "how-to/plain-django.md", "def books("),
-    "library/ninja_api.py": ("from library.models import Book", "how-to/ninja.md", "NinjaAPI("),
-    "library/ninja_lists.py": ("from library.ninja_api import *", "how-to/ninja.md", "limits_list=True"),
-    "library/consumers.py": (
-        "from channels.generic.websocket import AsyncJsonWebsocketConsumer",
-        "how-to/channels.md",
-        "class BookConsumer(",
-    ),
-    "library/routing.py": (
-        "from django.urls import path\nfrom library.consumers import BookConsumer\n"
-        'websocket_urlpatterns = [path("books/<int:pk>/", BookConsumer.as_asgi())]',
-        "how-to/channels.md",
-        None,
-    ),
-    "mysite/asgi.py": (
-        'import os\nos.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"',
-        "how-to/channels.md",
-        "ProtocolTypeRouter(",
-    ),
-    "library/ticking.py": ("", "how-to/several-processes.md", "watch("),
-    "mysite/routers.py": ("", "how-to/several-processes.md", "class TokensOnPrimary"),
-    "mysite/proxies.py": ("", "how-to/nginx.md", "def client_ip"),
-    "library/test_tokens.py": ("", "how-to/testing.md", "def test_reads_one_book"),
-    "library/tests.py": ("", "how-to/testing.md", "class TokenTests"),
-    "library/lending.py": ("from pat_tokens.entities import EntityType", "how-to/drf.md", 'Operation("lend"'),
-    "mysite/health.py": ("", "how-to/commands.md", "def health("),
-}
-# Headings below which the blocks of a page are run by something else.
-ELSEWHERE = {
-    "how-to/drf.md": {"Settings", "URLs", "What tokens can be for"},  # .ci/sites.py
-    "how-to/plain-django.md": {"Plain Django views"},  # its middleware: make_site, below
-}
-# What is added to the settings. The cache is not: it needs Redis, and Django's own tests that it works.
-SETTINGS = [("how-to/nginx.md", "PAT_TOKENS_CLIENT_IP"), ("how-to/several-processes.md", "DEFAULT_THROTTLE_RATES")]
-REST_OF_MIDDLEWARE = """
-MIDDLEWARE[-1:] = [
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+# Pages whose files go into the site of the tutorial, in this order; plain Django views make a site of their own.
+PAGES = [
+    "how-to/drf.md",
+    "how-to/ninja.md",
+    "how-to/channels.md",
+    "how-to/several-processes.md",
+    "how-to/nginx.md",
+    "how-to/testing.md",
+    "how-to/commands.md",
 ]
+PLAIN = "how-to/plain-django.md"
+PEOPLE = "how-to/custom-user-models.md"
+# Headings below which the Python is for files that each site has already, or for a shell; who runs it.
+FRAGMENTS = {
+    "how-to/drf.md": {"Settings", "URLs", "What tokens can be for"},  # .ci/sites.py
+    "how-to/key-rotation.md": {"SECRET_KEY", "Peppers of its own"},  # test_key_rotation.py
+    "how-to/moving-from-authtoken.md": {"Moving from DRF's authtoken", "Allow the old keys"},
+    "how-to/moving-from-knox.md": {"Side by side", "Let knox run out"},
+    "how-to/reauthentication.md": {"Ask for the password again", "Without passwords, or with something better"},
+    "how-to/restyling.md": {"Your base template"},
+}
+# The page's cache needs Redis, and Django's own tests that it works.
+OWN_CACHE = """
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+MIDDLEWARE.insert(0, "pat_tokens.middleware.PersonalAccessTokenMiddleware")
 """
 
 
-def make_site(directory: Path) -> None:
-    for app in ("mysite", "library", "templates"):
+def make_project(directory: Path, *pages: str) -> None:
+    """Make a project and the files of the pages in it, each as its page says."""
+    for app in ("mysite", "library"):
         (directory / app).mkdir()
         (directory / app / "__init__.py").touch()
     (directory / "mysite/settings.py").write_text(BASE_SETTINGS)
-    for block in read_blocks(TUTORIAL):
-        if block.path:
-            block.write_to(directory)
+    for page in pages:
+        for block in read_blocks(page):
+            if is_file(block):
+                (directory / block.path).parent.mkdir(parents=True, exist_ok=True)
+                block.write_to(directory)
+
+
+def is_file(block: Block) -> bool:
+    return block.path is not None and "/" in block.path
+
+
+def make_site(directory: Path) -> None:
+    make_project(directory, TUTORIAL, *PAGES)
     shutil.copy(LIBRARY / "urls.py", directory / "mysite/urls.py")
     shutil.copy(LIBRARY / "checks.py", directory / "test_pages.py")
-    (directory / "templates/book.html").write_text("{{ object }}")
-    for file, (before, page, part) in MODULES.items():
-        (directory / file).write_text(before + "\n" + (find_block(page, part).text if part else ""))
     with (directory / "mysite/settings.py").open("a") as settings:
-        settings.write(find_block("how-to/plain-django.md", "MIDDLEWARE = [").text)
-        for page, part in SETTINGS:
-            settings.write(find_block(page, part).text)
-        settings.write(REST_OF_MIDDLEWARE)
+        settings.write(OWN_CACHE)
+
+
+def make_site_of_plain_views(directory: Path) -> None:
+    make_project(directory, PLAIN)
+    (models,) = [block for block in read_blocks(TUTORIAL) if block.path == "library/models.py"]
+    models.write_to(directory)
+    with (directory / "mysite/urls.py").open("a") as urls:
+        urls.write('urlpatterns.append(path("undeclared/", lambda request: None))\n')
+    shutil.copy(LIBRARY / "plain_checks.py", directory / "test_pages.py")
 
 
 BASE_SETTINGS = """
@@ -146,33 +118,25 @@ TEMPLATES = [
 
 
 def make_site_of_people(directory: Path) -> None:
-    page = "how-to/custom-user-models.md"
-    for app in ("mysite", "library", "accounts"):
-        (directory / app).mkdir()
-        (directory / app / "__init__.py").touch()
-    (directory / "mysite/settings.py").write_text(BASE_SETTINGS)
-    for block in read_blocks(TUTORIAL) + read_blocks(page):
-        if block.path and "/" in block.path:
-            block.write_to(directory)
+    make_project(directory, TUTORIAL, PEOPLE)
     shutil.copy(LIBRARY / "people_checks.py", directory / "test_pages.py")
     urls = directory / "mysite/urls.py"
     urls.write_text("".join(line for line in urls.read_text().splitlines(keepends=True) if "admin" not in line))
     with (directory / "mysite/settings.py").open("a") as settings:
         settings.write(
-            find_block(page, "PAT_TOKENS_REFUSE").text
-            + 'INSTALLED_APPS = ["accounts", *INSTALLED_APPS[1:4], *INSTALLED_APPS[-3:]]\n'
+            'INSTALLED_APPS = ["accounts", *INSTALLED_APPS[1:4], *INSTALLED_APPS[-3:]]\n'
             'AUTH_USER_MODEL = "accounts.Person"\nLOGIN_URL = "/login/"\n'
         )
-    job = find_block(page, "delete_tokens(user)").text.replace("delete_tokens(user)", "")
-    (directory / "accounts/job.py").write_text(f"{job}\ndef delete_all(user):\n    delete_tokens(user)\n")
 
 
 def run_tests_of(site: Path, *files: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
+    # By name, since pytest finds our fixtures by itself only where the package is installed.
+    plugins = ["-p", "pytest_django.plugin", "-p", "pat_tokens.contrib.pytest.plugin"]
     done = subprocess.run(
-        [*command, "--ds", "mysite.settings", "-p", "pat_tokens.contrib.pytest.plugin", *files],
+        [*command, *plugins, "--ds", "mysite.settings", *files],
         cwd=site,
-        env=environment(site.parent),
+        env={**environment(site.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -182,9 +146,7 @@ def run_tests_of(site: Path, *files: str) -> None:
 
 
 def make_site_of_readme(directory: Path) -> None:
-    for app in ("mysite", "library"):
-        (directory / app).mkdir()
-        (directory / app / "__init__.py").touch()
+    make_project(directory)
     for block in read_blocks(TUTORIAL):
         if block.path in {"library/models.py", "library/views.py"}:
             block.write_to(directory)
@@ -220,6 +182,15 @@ def test_the_snippets_work_in_one_site(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
+def test_plain_views_need_no_more_than_their_page(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    make_site_of_plain_views(site)
+    run_tests_of(site, "test_pages.py")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_database")
 def test_users_may_be_of_any_model(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
@@ -243,17 +214,44 @@ def test_what_two_pages_show_is_the_same() -> None:
         assert printed.partition("\nLOGIN_URL")[0].replace(', "library"]', "]").strip() in shown
 
 
-@pytest.mark.parametrize("page", sorted({page for _before, page, _part in MODULES.values()}))
-def test_every_block_of_these_pages_is_run(page: str) -> None:
-    parts = [part for _before, of, part in MODULES.values() if of == page and part]
-    parts += [part for of, part in SETTINGS if of == page]
-    left = [
+@pytest.mark.parametrize("page", sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("how-to/*.md")))
+def test_python_that_is_not_for_a_file_of_every_site_names_its_file(page: str) -> None:
+    nameless = [
         block.text
         for block in read_blocks(page)
-        if block.language == "python" and not any(part in block.text for part in parts)
-        if block.heading not in ELSEWHERE.get(page, ())
+        if block.language == "python" and not is_file(block) and block.heading not in FRAGMENTS.get(page, ())
     ]
-    assert left == [], "name a file for it in MODULES, and ask it in library/checks.py"
+    assert nameless == [], "begin the paragraph before it with `folder/file.py`"
+
+
+@pytest.mark.parametrize("page", [*PAGES, PLAIN, PEOPLE, "how-to/third-party-views.md", "how-to/reauthentication.md"])
+def test_a_file_has_the_imports_that_it_needs(page: str) -> None:
+    files: dict[str, str] = {}
+    for block in read_blocks(page):
+        if block.language == "python" and is_file(block) and block.path != "mysite/settings.py":
+            files[str(block.path)] = files.get(str(block.path), "") + block.text
+    for file, text in files.items():
+        imported, bound, used = names_of(text)
+        assert imported <= used, file
+        assert used <= imported | bound | set(dir(builtins)), file
+
+
+def names_of(text: str) -> tuple[set[str], set[str], set[str]]:
+    """The names that a module imports, those that it binds otherwise, and those that it uses."""
+    imported: set[str] = set()
+    bound: set[str] = set()
+    used: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                imported |= {one.asname or one.name.partition(".")[0] for one in names}
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                bound.add(name)
+    return imported, bound, used
 
 
 @pytest.mark.parametrize(

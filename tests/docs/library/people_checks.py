@@ -45,8 +45,8 @@ def test_a_guest_is_told_why(pat_client, db):
 
 
 def test_the_job_deletes_tokens(pat_client, ada, emma):
-    from accounts.job import delete_all
+    from accounts.jobs import leave
 
     client = pat_client(ada, "books:*:read")
-    delete_all(ada)
+    leave(ada)
     assert client.get(f"/api/books/{emma.pk}/").status_code == 401
