@@ -124,8 +124,7 @@ def make_site_of_people(directory: Path) -> None:
     urls.write_text("".join(line for line in urls.read_text().splitlines(keepends=True) if "admin" not in line))
     with (directory / "mysite/settings.py").open("a") as settings:
         settings.write(
-            'INSTALLED_APPS = ["accounts", *INSTALLED_APPS[1:4], *INSTALLED_APPS[-3:]]\n'
-            'AUTH_USER_MODEL = "accounts.Person"\nLOGIN_URL = "/login/"\n'
+            'INSTALLED_APPS = [*INSTALLED_APPS[1:4], *INSTALLED_APPS[-4:]]\nLOGIN_URL = "/login/"\n'  # without admin
         )
 
 
