@@ -82,10 +82,11 @@ def send_reminders(*, dry_run: bool = False) -> Summary:
         elif dry_run:
             summary.tokens += count
             summary.mails += conf.reminder_mail
-        elif _remind(user, days, now, summary):
-            in_a_row = 0
         else:
-            in_a_row += 1
+            failure = _remind(user, days, now, summary)
+            if isinstance(failure, smtplib.SMTPRecipientsRefused):
+                continue  # the server is up: else a few dead addresses would keep all behind them from being told
+            in_a_row = in_a_row + 1 if failure else 0
             if in_a_row == MAX_FAILURES:
                 summary.stopped = True
                 break
@@ -120,10 +121,11 @@ def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: da
     return mail
 
 
-def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary: Summary) -> bool:
+def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary: Summary) -> Exception | None:
+    """Tell one user; return why that failed."""
     reminders = services.claim_reminders(user, days=days, now=now)
     if not reminders:  # another run was faster
-        return True
+        return None
     if conf.reminder_mail:
         try:
             if not build_mail(user, reminders, now=now).send():
@@ -132,11 +134,11 @@ def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary:
             services.release_reminders(reminders)
             events.log("reminder_failed", user_id=str(user.pk), count=len(reminders), error=type(error).__name__)
             summary.failed += 1
-            return False
+            return error
         summary.mails += 1
     services.finish_reminders(reminders, mailed=conf.reminder_mail)
     summary.tokens += len(reminders)
-    return True
+    return None
 
 
 def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:

@@ -201,6 +201,14 @@ class TestFailures:
         assert send_reminders() == Summary(failed=3, stopped=True)
         assert not Reminder.objects.exists()
 
+    def test_dead_addresses_keep_nobody_else_from_being_told(self, refuse):
+        addresses = [f"{number}@example.org" for number in range(5)]
+        for address in addresses:
+            make(UserFactory(email=address), left=timedelta(days=2))
+        refuse(*addresses[:4], error=smtplib.SMTPRecipientsRefused)
+        assert send_reminders() == Summary(tokens=1, mails=1, failed=4)
+        assert [message.to for message in mail.outbox] == [addresses[4:]]
+
     def test_what_a_backend_does_not_send_has_failed(self, user, monkeypatch):
         make(user, left=timedelta(days=2))
         monkeypatch.setattr(EmailBackend, "send_messages", lambda self, messages: 0)

@@ -3,6 +3,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from pat_tokens import reminders
 from pat_tokens.management.commands import pat_remind
@@ -49,6 +50,16 @@ def test_fails_where_a_mail_did(summary, stopped):
     with pytest.raises(CommandError, match="3 mails could not be sent") as caught:
         run()
     assert ("The rest" in str(caught.value)) is stopped
+    assert caught.value.returncode == 1
+
+
+def test_a_failing_database_is_told_in_a_line(monkeypatch):
+    def fail(dry_run):
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr(pat_remind, "send_reminders", fail)
+    with pytest.raises(CommandError, match=r"failed \(OperationalError\)") as caught:
+        run()
     assert caught.value.returncode == 1
 
 

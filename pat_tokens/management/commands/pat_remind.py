@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError, no_translations
+from django.db import DatabaseError
 
 from pat_tokens.management.base import TokenCommand
 from pat_tokens.reminders import send_reminders
@@ -25,7 +26,12 @@ class Command(TokenCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Send what is due; fail where a mail could not be sent."""
-        summary = send_reminders(dry_run=options["dry_run"])
+        try:
+            summary = send_reminders(dry_run=options["dry_run"])
+        except DatabaseError as error:
+            raise CommandError(
+                f"The database failed ({type(error).__name__}). What was sent before is not sent again; run this again."
+            ) from error
         if options["json"]:
             self.say_json({"dry_run": options["dry_run"], **summary.as_dict()})
         elif options["dry_run"] or options["verbosity"] > 1:
