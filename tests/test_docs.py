@@ -134,6 +134,20 @@ def test_each_link_leads_somewhere(document):
     assert dead == []
 
 
+def test_the_comparison_counts_the_queries_that_were_measured():
+    performance = (DOCS / "explanation/performance.md").read_text()
+    measured = dict(re.findall(r"^\| ([\w -]+?)(?:, 1 scope)? \| (\d+) \|", performance, re.MULTILINE))
+    compared = {}
+    for table in (DOCS / "explanation/comparison.md").read_text().split("\n## "):
+        rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in table.splitlines() if line[:1] == "|"]
+        if rows:
+            compared |= dict(zip((re.sub(r" [\d.]+$", "", name) for name in rows[0]), rows[-1], strict=True))
+    measured["django-pat-tokens"] = measured["pat_tokens"]
+    both = measured.keys() & compared.keys()
+    assert both == {"django-pat-tokens", "DRF authtoken", "knox", "simplejwt", "api-key", "oauth-toolkit"}
+    assert {name: compared[name].partition(",")[0] for name in both} == {name: measured[name] for name in both}
+
+
 def test_each_page_is_in_the_index():
     contents = re.findall(
         r"^((?:tutorial|how-to|reference|explanation)/\S+)$", (DOCS / "index.md").read_text(), re.MULTILINE
