@@ -2,12 +2,22 @@ import uuid
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Manager
 
+from pat_tokens import services
 from pat_tokens.entities import READ, EntityType, Operation, Registry, registry
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
 from tests.models import Channel, Device
+from tests.site.models import Task
 
 CHANNELS, DEVICES, PAGES = (registry.get(name) for name in ("channels", "devices", "pages"))
+
+
+class Hidden(Manager):
+    """As a site has it for rows that were deleted softly, and here for all of them."""
+
+    def get_queryset(self):
+        return super().get_queryset().none()
 
 
 def make(**attributes):
@@ -106,3 +116,23 @@ def test_searches_labels_and_ids(user):
     assert found("\0") == {first, second}
     page = PageFactory(owner=user, path="a")
     assert set(PAGES.search(PAGES.get_queryset(user), "a")) == {page}
+
+
+@pytest.mark.django_db
+def test_nothing_is_asked_of_the_default_manager_of_a_model(site, user, make_token, client_with, monkeypatch):
+    token = make_token(f"projects:{site.project.pk}:read", f"projects:{site.project.pk}:list")
+    for model in {Task, *(entity_type.model for entity_type in registry)}:
+        manager = Hidden()
+        manager.model = model
+        monkeypatch.setitem(vars(model._meta), "default_manager", manager)
+    for entity_type in registry:
+        keys = [str(entity.pk) for entity in entity_type.find(user)]
+        assert keys
+        assert set(entity_type.get_visible(user, keys)) == set(keys)
+        assert keys[0] in [str(entity.pk) for entity in entity_type.find(user, keys[0])]
+        services.create_token(user, name=entity_type.name, scopes=[(entity_type.name, keys[0], "read")])
+    client = client_with(token)
+    for path in ("projects/", f"projects/{site.project.pk}/", "by-slug/one/", "lists/tasks-by-project/"):
+        answer = client.get(f"/{path}")
+        assert answer.status_code == 200
+        assert answer.json()
