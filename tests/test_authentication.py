@@ -183,10 +183,10 @@ def test_an_entity_found_by_other_fields_is_compared_by_its_key(make_token, user
 
 
 def test_fields_that_name_two_entities_name_none(make_token, user):
-    one, _two = ChannelFactory(owner=user, name="twin"), ChannelFactory(owner=user, name="twin")
-    requirement = Requirement("channels", "read", Lookup(name="name"))
+    twins = ChannelFactory.create_batch(2, owner=user, name="twin")
+    token = make_token(*[f"channels:{twin.pk}:read" for twin in twins])
     with pytest.raises(InsufficientScope):
-        authenticate(make_token(f"channels:{one.pk}:read").secret, requirement, {"name": "twin"})
+        authenticate(token.secret, Requirement("channels", "read", Lookup(name="name")), {"name": "twin"})
 
 
 class TestPeppers:
@@ -210,10 +210,13 @@ class TestPeppers:
         token.refresh_from_db()
         assert token.digest == crypto.digest(token.secret, KEY_ROTATION[0])
 
-    def test_several_peppers_are_still_one_query(self, token, settings, django_assert_num_queries):
-        settings.PAT_TOKENS_PEPPERS = [settings.SECRET_KEY, *KEY_ROTATION]
+    @pytest.mark.parametrize("place", [0, 2])  # of the pepper that the token was made under
+    def test_several_peppers_are_still_one_query(self, token, settings, django_assert_num_queries, place):
+        peppers = list(KEY_ROTATION)
+        peppers.insert(place, settings.SECRET_KEY)
+        settings.PAT_TOKENS_PEPPERS = peppers
         with django_assert_num_queries(1):
-            authenticate(token.secret, ANY_TOKEN)
+            assert authenticate(token.secret, ANY_TOKEN) == token
 
     def test_a_digest_in_other_letters_opens_nothing(self, token):
         PersonalAccessToken.objects.filter(pk=token.pk).update(digest=token.digest.upper())

@@ -79,6 +79,13 @@ def test_absorbing_leaves_nothing_that_is_covered_and_writes_nothing_twice(held,
     assert not [one for one in result for other in result if one != other and other.covers(one)]
 
 
+def test_all_takes_the_place_of_the_single_ones_of_its_type_and_operation_alone():
+    single, wide = ScopeKey("channels", "1", "read"), ScopeKey("channels", ALL, "read")
+    others = {ScopeKey("channels", "1", "list"), ScopeKey("clients", "1", "read")}
+    assert absorb({single, *others}, [wide]) == ({single}, [wide])
+    assert absorb({wide}, [single, *sorted(others)]) == (set(), sorted(others))
+
+
 @given(KEYS, st.text(min_size=1))
 def test_a_scope_is_read_as_it_was_written(key, entity_id):
     key = key._replace(entity_id=entity_id)
