@@ -289,6 +289,12 @@ class TestLifecycle:
         assert set(errors_of(services.update_token, after, name="DEPLOY")) == {"name"}
         services.update_token(after, name="OTHER")
 
+    def test_update_tells_all_that_is_wrong_and_changes_nothing(self, token):
+        assert set(errors_of(services.update_token, token, name=" ", description="x" * 1001)) == {"name", "description"}
+        assert set(errors_of(services.update_token, token, name="other", description="x" * 1001)) == {"description"}
+        token.refresh_from_db()
+        assert (token.name, token.description) == ("deploy", "")
+
     def test_delete_takes_the_scopes_along(self, make_token):
         token, other = make_token("channels:*:read"), make_token("channels:*:read")
         services.delete_token(token)

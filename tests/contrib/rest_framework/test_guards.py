@@ -187,6 +187,11 @@ class TestOptions:
         assert answer.json()["code"] == "insufficient_scope"
         assert client_with(make_token()).options(path).status_code == 403
 
+    def test_what_a_url_name_declares_counts(self, site, make_token, client_with):
+        path = f"/functions/{site.channel.pk}/legacy-by-url/"
+        assert client_with(make_token("channels:*:publish")).options(path).status_code == 200
+        assert client_with(make_token("devices:*:read")).options(path).json()["code"] == "insufficient_scope"
+
     def test_undeclared_views_refuse_it(self, site, make_token, client_with):
         answer = client_with(make_token("channels:*:read")).options("/undeclared/")
         assert answer.json()["code"] == "scope_not_declared"
