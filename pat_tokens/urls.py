@@ -1,6 +1,15 @@
 """The pages: `path("pats/", include("pat_tokens.urls"))`."""
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import path
+
+# Not a system check: without that app, importing the views fails, and `check` with it, in words about its models.
+if not apps.is_installed("django.contrib.auth"):
+    raise ImproperlyConfigured(
+        "The pages of pat_tokens need django.contrib.auth in INSTALLED_APPS, by which people log in. Add it, or take "
+        "pat_tokens.urls out of your URLs: tokens, the API and the commands do without."
+    )
 
 from pat_tokens import views
 

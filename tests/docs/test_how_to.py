@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import os
 import shutil
 import subprocess
 import sys
@@ -117,15 +118,25 @@ TEMPLATES = [
 """
 
 
-def make_site_of_people(directory: Path) -> None:
+def make_site_of_people(directory: Path, *, without_auth: bool = False) -> None:
     make_project(directory, TUTORIAL, PEOPLE)
     shutil.copy(LIBRARY / "people_checks.py", directory / "test_pages.py")
     urls = directory / "mysite/urls.py"
-    urls.write_text("".join(line for line in urls.read_text().splitlines(keepends=True) if "admin" not in line))
+    left_out = ("admin", "pat_tokens.urls") if without_auth else ("admin",)
+    urls.write_text(
+        "".join(line for line in urls.read_text().splitlines(keepends=True) if not any(one in line for one in left_out))
+    )
     with (directory / "mysite/settings.py").open("a") as settings:
-        settings.write(
-            'INSTALLED_APPS = [*INSTALLED_APPS[1:4], *INSTALLED_APPS[-4:]]\nLOGIN_URL = "/login/"\n'  # without admin
-        )
+        settings.write('INSTALLED_APPS.remove("django.contrib.admin")\nLOGIN_URL = "/login/"\n')
+        if without_auth:
+            settings.write(WITHOUT_AUTH)
+
+
+WITHOUT_AUTH = """
+INSTALLED_APPS.remove("django.contrib.auth")
+MIDDLEWARE = [one for one in MIDDLEWARE if "contrib.auth" not in one]
+TEMPLATES[0]["OPTIONS"]["context_processors"].remove("django.contrib.auth.context_processors.auth")
+"""
 
 
 def run_tests_of(site: Path, *files: str) -> None:
@@ -195,6 +206,29 @@ def test_users_may_be_of_any_model(tmp_path: Path) -> None:
     site.mkdir()
     make_site_of_people(site)
     run_tests_of(site, "test_pages.py")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_database")
+def test_a_site_may_have_no_app_for_logging_in(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    make_site_of_people(site, without_auth=True)
+    run_tests_of(site, "test_pages.py")
+    with (site / "mysite/urls.py").open("a") as urls:
+        urls.write('urlpatterns.append(path("pats/", include("pat_tokens.urls")))\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "check", "--settings", "mysite.settings"],
+        cwd=site,
+        env={**os.environ, "PYTHONPATH": f"{site}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "django.core.exceptions.ImproperlyConfigured: The pages of pat_tokens need django.contrib.auth"
+    )
 
 
 @pytest.mark.slow
