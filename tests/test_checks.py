@@ -171,7 +171,9 @@ def test_a_setting_that_works_passes(settings):
 
 
 @pytest.mark.parametrize("name", setting_names())
-@pytest.mark.parametrize("value", [object(), b"x", {}, -1, ["", None], lambda: None], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), b"x", {}, -1, ["", None], lambda: None], ids=["object", "bytes", "dict", "-1", "list", "lambda"]
+)
 def test_every_setting_is_judged_whatever_it_is(name, value):
     """A new setting needs a check, and no value makes a check fail."""
     if callable(value) and name in checks._CALLABLES:

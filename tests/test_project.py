@@ -1,8 +1,13 @@
 """What is said in two places is said alike."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import pat_tokens
 
@@ -24,6 +29,7 @@ def test_editors_and_ruff_cut_lines_at_the_same_place():
 def test_hooks_are_local_and_their_tools_are_those_that_make_fetches():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert re.findall(r"- repo: (\S+)", hooks) == ["local"]
+    assert re.findall(r"entry: (.+)", hooks)[0] == "make --silent .venv/.dev"  # a fresh clone has no tools yet
     tools = set(re.findall(r"\.venv/bin/([\w-]+)", hooks))
     fetched = {re.split(r"[<>=\[]", one)[0] for one in PROJECT["dependency-groups"]["lint"] if isinstance(one, str)}
     assert {{"lint-imports": "import-linter"}.get(tool, tool) for tool in tools} <= fetched
@@ -39,6 +45,21 @@ def test_every_django_and_python_that_is_named_is_tried():
         named = {one.rpartition(" :: ")[2] for one in classifiers if re.fullmatch(rf"{topic} :: \d+\.\d+", one)}
         assert named == tried
     assert PROJECT["project"]["requires-python"] == f">={min(matrix, key=lambda pair: int(pair[0][2:]))[0]}"
+
+
+@pytest.mark.slow
+def test_tests_have_the_same_names_in_each_process():
+    # pytest-xdist collects in each of its workers, and runs nothing where they differ.
+    names = []
+    for seed in "12":
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=True
+        )
+        names.append([line for line in done.stdout.splitlines() if "::" in line])
+    assert len(names[0]) > 1000
+    assert names[0] == names[1]
 
 
 def test_the_changelog_is_in_shape():
