@@ -33,7 +33,7 @@ PEOPLE = "how-to/custom-user-models.md"
 # Headings below which the Python is for files that each site has already, or for a shell; who runs it.
 FRAGMENTS = {
     "how-to/drf.md": {"Settings", "URLs", "What tokens can be for"},  # .ci/sites.py
-    "how-to/key-rotation.md": {"SECRET_KEY", "Peppers of its own"},  # test_key_rotation.py
+    "how-to/key-rotation.md": {"SECRET_KEY", "Your own peppers"},  # test_key_rotation.py
     "how-to/moving-from-authtoken.md": {"Moving from DRF's authtoken", "Allow the old keys"},
     "how-to/moving-from-knox.md": {"Side by side", "Let knox run out"},
     "how-to/reauthentication.md": {"Ask for the password again", "Without passwords, or with something better"},

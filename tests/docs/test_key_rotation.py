@@ -31,7 +31,7 @@ def steps(heading: str) -> list[dict[str, Any]]:
 
 ROTATIONS = [
     pytest.param(steps("SECRET_KEY"), id="SECRET_KEY"),
-    pytest.param([{"SECRET_KEY": KEY}, *steps("Peppers of its own")], id="PAT_TOKENS_PEPPERS"),
+    pytest.param([{"SECRET_KEY": KEY}, *steps("Your own peppers")], id="PAT_TOKENS_PEPPERS"),
 ]
 
 
@@ -73,4 +73,4 @@ def test_each_step_is_needed_while_old_processes_run(stages: list[dict[str, Any]
 
 
 def test_the_page_has_the_steps() -> None:
-    assert [len(steps(heading)) for heading in ("SECRET_KEY", "Peppers of its own")] == [4, 3]
+    assert [len(steps(heading)) for heading in ("SECRET_KEY", "Your own peppers")] == [4, 3]
