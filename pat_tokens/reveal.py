@@ -16,6 +16,7 @@ from pat_tokens.conf import conf
 from pat_tokens.crypto import digests, is_among, join, split
 
 if TYPE_CHECKING:
+    from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponseBase
 
     from pat_tokens.models import PersonalAccessToken
@@ -84,6 +85,11 @@ def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
     if secret is None or not is_among(token.digest, digests(secret, conf.peppers)):
         return Revealed(is_lost=True)
     return Revealed(Secret(secret))
+
+
+def is_waiting(session: SessionBase, token_pk: str) -> bool:
+    """Whether `session` keeps its share of a secret that has not been shown yet."""
+    return token_pk in session.get(SESSION_KEY, {})
 
 
 def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import get_user
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
+from django.db import router, transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Lower
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
@@ -27,7 +28,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from pat_tokens import asking, drafts, notices, reveal, services
+from pat_tokens import asking, drafts, notices, repeats, reveal, services
 from pat_tokens.conf import conf
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput
@@ -287,14 +288,19 @@ class TokenCreate(Page):
             return question
         data = form.cleaned_data
         try:
-            token, secret = services.create_token(
-                self.user, name=data["name"], description=data["description"], scopes=rows.scopes, **form.expiry
-            )
+            with transaction.atomic(using=router.db_for_write(PersonalAccessToken)):
+                token, secret = services.create_token(
+                    self.user, name=data["name"], description=data["description"], scopes=rows.scopes, **form.expiry
+                )
+                response = self.reveal(token, secret)
+                repeats.remember(request, token)
         except InvalidInput as error:
+            if made := repeats.find(request, self.tokens):
+                return self.reveal(*services.regenerate_token(made, **form.expiry))
             rows.add_service_errors(error.errors.get("scopes", ()))
             form.add_service_errors(error.errors)
             return self._show(form, rows)
-        return self.reveal(token, secret)
+        return response
 
     def _show(self, form: TokenForm, rows: ScopeRows) -> HttpResponse:
         return self.show(form=form, rows=rows, types=_type_templates(rows))
@@ -514,7 +520,7 @@ class TokensDelete(Question):
         """Delete them."""
         count = services.delete_tokens(self.user)
         text = ngettext("%(count)d token was deleted.", "All %(count)d tokens were deleted.", count)
-        notice = text % {"count": count} if count else _("There was no token to delete.")
+        notice = text % {"count": count} if count else _("There was no token left to delete.")
         return self.done(reverse("pat_tokens:token_list"), notice)
 
     @cached_property
@@ -592,7 +598,8 @@ class ScopesDelete(TokenQuestion):
         """Delete them."""
         count = services.delete_scopes(self.token)
         text = ngettext("%(count)d scope was deleted.", "All %(count)d scopes were deleted.", count)
-        notice = text % {"count": count} + " " + _("The token may do nothing until you add a scope.")
+        done = text % {"count": count} if count else _("There was no scope left to delete.")
+        notice = done + " " + _("The token may do nothing until you add a scope.")
         return self.done(token_url(self.token), notice)
 
     def get_title(self) -> str:

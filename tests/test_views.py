@@ -7,13 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.test import Client
 from django.urls import include, path, reverse
 from django.utils import timezone
 
+from pat_tokens import repeats
+from pat_tokens.authentication import authenticate
 from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.requirements import ANY_TOKEN
 from tests.factories import ChannelFactory
 from tests.models import Channel
 
@@ -94,7 +98,7 @@ def test_what_was_deleted_is_somebody_elses_or_never_was_is_told_alike(person, m
     assert {answer.status_code for answer in answers} == {404}
     (text,) = {answer.content.decode() for answer in answers}
     assert "There is no such token" in text
-    assert "Perhaps it was deleted in another window." in text
+    assert "Perhaps it has just been deleted, here or in another window." in text
     assert 'href="/pats/">Go to your tokens</a>' in text
     assert {answer.headers["X-Frame-Options"] for answer in answers} == {"DENY"}
     assert all("no-store" in answer.headers["Cache-Control"] for answer in answers)
@@ -176,6 +180,69 @@ def test_a_lost_cookie_is_told_and_regenerate_named(person, token):
     text = person.get(answer.url).content.decode()
     assert "could not be shown" in text
     assert "could not be shown" not in person.get(answer.url).content.decode()
+
+
+class TestTheSameFormTwice:
+    TYPED = {"name": "publisher", "description": "d", "duration": "7d", "scopes-0-entity_type": "channels"}
+
+    @pytest.fixture(autouse=True)
+    def first(self, person):
+        self.TYPED = {**self.TYPED, "scopes-0-entity_id": "*", "scopes-0-operations": ["read", "list"]}
+        self.url = person.post("/pats/create/", self.TYPED).url
+        del person.cookies["pat_tokens_reveal"]  # an answer that the browser drops
+
+    def test_is_the_same_token_whose_secret_is_seen(self, person):
+        answer = person.post("/pats/create/", {**self.TYPED, "csrfmiddlewaretoken": "x"})
+        assert answer.url == self.url
+        token = PersonalAccessToken.objects.get()
+        secret = str(person.get(self.url).context["revealed"].secret)
+        assert authenticate(secret, ANY_TOKEN) == token
+        assert token.scope_set.count() == 2
+
+    def test_is_told_that_the_name_is_taken_once_the_secret_was_seen(self, person):
+        person.get(self.url)
+        answer = person.post("/pats/create/", self.TYPED)
+        assert "name" in answer.context["form"].errors
+        assert "You already have a token with this name." in answer.content.decode()
+
+    @pytest.mark.parametrize("change", [{"description": "e"}, {"scopes-0-operations": ["read"]}, {"duration": "24h"}])
+    def test_is_another_one_when_anything_is_different(self, person, change):
+        assert "name" in person.post("/pats/create/", {**self.TYPED, **change}).context["form"].errors
+
+    def test_is_nothing_to_another_session_or_user(self, user, stranger):
+        digest = PersonalAccessToken.objects.get().digest
+        other = Client()
+        other.force_login(user)
+        assert "name" in other.post("/pats/create/", self.TYPED).context["form"].errors
+        other.force_login(stranger)
+        assert other.post("/pats/create/", self.TYPED).status_code == 302
+        assert PersonalAccessToken.objects.get(user=user).digest == digest
+
+    def test_makes_a_new_one_where_the_first_was_deleted(self, person):
+        PersonalAccessToken.objects.all().delete()
+        assert person.post("/pats/create/", self.TYPED).status_code == 302
+        assert PersonalAccessToken.objects.count() == 1
+
+
+def test_no_token_is_made_in_a_session_that_is_being_ended(person, monkeypatch):
+    """Nobody could see its secret."""
+
+    def end_session(request: Any, token: PersonalAccessToken) -> None:
+        SessionStore(request.session.session_key).delete()
+        remember(request, token)
+
+    remember = repeats.remember
+    monkeypatch.setattr(repeats, "remember", end_session)
+    assert person.post("/pats/create/", {"name": "publisher", "duration": "7d"}).status_code == 400
+    assert not PersonalAccessToken.objects.exists()
+
+
+def test_what_is_deleted_twice_says_that_nothing_was_left(person, make_token):
+    token = make_token("channels:*:read")
+    for text in ("1 scope was deleted.", "There was no scope left to delete."):
+        assert text in person.get(person.post(url("scopes_delete", token)).url).content.decode()
+    for text in ("1 token was deleted.", "There was no token left to delete."):
+        assert text in person.get(person.post("/pats/delete/").url).content.decode()
 
 
 def test_the_secret_rests_in_no_session(person, token):

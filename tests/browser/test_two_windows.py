@@ -1,11 +1,16 @@
 """What was done in another window meanwhile, and what is pressed twice."""
 
+from threading import Event
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from pat_tokens import services
+from pat_tokens.authentication import authenticate
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.requirements import ANY_TOKEN
+from pat_tokens.views import TokenCreate
 from tests.browser.conftest import assert_sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -88,3 +93,128 @@ def test_a_scope_that_is_gone_is_told_and_its_row_goes_too(window, make_token):
     window.keyboard.press("Escape")
     expect(window.get_by_role("button", name="Delete scope Read")).to_have_count(0)
     expect(window.get_by_role("button", name="Delete scope List")).to_be_visible()
+
+
+BOTH = pytest.mark.parametrize("has_script", [True, False], ids=["with a script", "without"])
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@pytest.fixture
+def two_windows(open_browser, has_script):
+    """Two browsers of one person."""
+    return [open_browser(gone=True, java_script_enabled=has_script, viewport=DESKTOP) for _window in range(2)]
+
+
+def ask_in(window: Page, label: str) -> Any:
+    """Press a button that asks first, and return the button that does it, in a dialog or on the next page."""
+    window.get_by_role("button", name=label).first.click()
+    question = window.locator("dialog [data-pat-panel], main > .pat > [data-pat-panel]")
+    return question.get_by_role("button", name=label.split(" scope ", maxsplit=1)[0], exact=True)
+
+
+@BOTH
+def test_a_token_is_revoked_in_both_and_regenerated_in_one(two_windows, token):
+    one, other = two_windows
+    for window in two_windows:
+        window.goto(f"/pats/{token.pk}/")
+    questions = [ask_in(window, "Revoke") for window in two_windows]
+    for question, window in zip(questions, two_windows, strict=True):
+        question.click()
+        expect(window.get_by_text("“deploy” was revoked.")).to_be_visible()
+        expect(window.get_by_role("button", name="Regenerate")).to_be_visible()
+    ask_in(one, "Regenerate").click()
+    secret = one.locator("#token-secret").inner_text()
+    ask_in(other, "Regenerate").click()
+    newer = other.locator("#token-secret").inner_text()
+    assert newer != secret
+    assert authenticate(newer, ANY_TOKEN) == token
+    one.reload()
+    expect(one.locator("#token-secret")).to_have_count(0)
+    ask_in(one, "Revoke").click()
+    expect(one.get_by_text("“deploy” was revoked.")).to_be_visible()
+
+
+@BOTH
+def test_a_scope_is_deleted_in_both_and_then_the_token(two_windows, make_token):
+    token = make_token("channels:*:read", "channels:*:list", name="deploy")
+    one, other = two_windows
+    for window in two_windows:
+        window.goto(f"/pats/{token.pk}/")
+    questions = [ask_in(window, "Delete scope Read: All Channels, now and in future") for window in two_windows]
+    questions[0].click()
+    expect(one.get_by_text("The scope was deleted.")).to_be_visible()
+    questions[1].click()
+    expect(other.get_by_role("heading", name=NO_SCOPE)).to_be_visible()
+    other.get_by_role("link", name="Go to the token").click()
+    expect(other.get_by_role("button", name="Delete scope List")).to_be_visible()
+    token.delete()
+    one.get_by_role("button", name="Delete this token").click()
+    expect(one.get_by_role("heading", name=NO_TOKEN)).to_be_visible()
+
+
+def wait_for_one(page: Page, things: list[Any]) -> None:
+    """Let the browser go on until there is something."""
+    for _step in range(500):
+        if things:
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("it did not happen")
+
+
+def test_a_form_that_is_sent_twice_without_a_script_shows_the_one_secret_that_works(open_browser, monkeypatch):
+    """The browser drops the answer to the first press; the server, which is slow, had made the token already."""
+    page = open_browser(java_script_enabled=False, viewport=DESKTOP)
+    requests: list[Any] = []
+    is_pressed_again = Event()
+    post, create = TokenCreate.post, services.create_token
+
+    def counted(view: TokenCreate, request: Any) -> Any:
+        requests.append(request)
+        if len(requests) > 1:
+            is_pressed_again.set()
+        return post(view, request)
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        made = create(*args, **kwargs)
+        assert is_pressed_again.wait(30)
+        return made
+
+    monkeypatch.setattr(TokenCreate, "post", counted)
+    monkeypatch.setattr(services, "create_token", slow)
+    page.goto("/pats/create/")
+    page.get_by_label("Name").fill("twice")
+    button = page.get_by_role("button", name="Create", exact=True)
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    page.mouse.click(box["x"] + 9, box["y"] + 9)
+    wait_for_one(page, requests)
+    page.mouse.click(box["x"] + 9, box["y"] + 9)
+    secret = page.locator("#token-secret").inner_text()
+    assert len(requests) == 2
+    assert authenticate(secret, ANY_TOKEN) == PersonalAccessToken.objects.get()
+
+
+def test_a_button_that_is_pressed_twice_does_its_work_once(screen, token):
+    own, sent, held = f"/pats/{token.pk}/", [], []
+    screen.on("request", lambda request: request.method == "POST" and sent.append(request.url))
+    screen.goto(own)
+    screen.get_by_role("button", name="Edit name").dblclick()
+    screen.get_by_role("textbox", name="Name").fill("renamed")
+    screen.get_by_role("button", name="Save").dblclick()
+    expect(screen.get_by_role("heading", name="renamed")).to_be_visible()
+    screen.get_by_role("button", name="Revoke").dblclick()
+    dialog = screen.get_by_role("dialog")
+    expect(dialog).to_have_count(1)
+    dialog.get_by_role("button", name="Revoke").dblclick()
+    expect(dialog).to_have_count(0)
+    screen.get_by_role("button", name="Regenerate").dblclick()
+    expect(dialog).to_have_count(1)
+    screen.route(f"**{own}", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
+    dialog.get_by_role("button", name="Regenerate").dblclick(no_wait_after=True)
+    wait_for_one(screen, held)  # on the way to the page that shows the secret
+    screen.keyboard.press("Enter")
+    screen.wait_for_timeout(200)
+    held[0].continue_()
+    screen.unroute(f"**{own}")
+    expect(screen.locator("#token-secret")).to_be_visible()
+    assert [url.rpartition(own)[2] for url in sent] == ["edit/name/", "revoke/", "regenerate/"]

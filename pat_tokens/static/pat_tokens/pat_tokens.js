@@ -269,6 +269,8 @@ function search(form, delay) {
 
 // The forms with which a name is edited in its place: opened by GET, saved by POST.
 function submitInPlace(form, submitter) {
+  if (submitter?.getAttribute("aria-busy")) return;
+  setBusy(submitter, true);
   const names = form.dataset.patSwap.split(" ");
   attempt(
     async () => {
@@ -285,7 +287,7 @@ function submitInPlace(form, submitter) {
       field?.setSelectionRange(field.value.length, field.value.length);
     },
     () => form.submit(),
-  );
+  ).finally(() => setBusy(submitter, false));
 }
 
 function setBusy(button, isBusy) {
@@ -295,8 +297,12 @@ function setBusy(button, isBusy) {
 
 // --- Dialogs: a page with a panel, shown over this one --------------------
 
+let opening = false;
+
 async function openDialog(url, opener) {
-  const answer = await ask(url);
+  if (opening) return; // pressed twice
+  opening = true;
+  const answer = await ask(url).finally(() => (opening = false));
   const panel = answer.page?.querySelector("[data-pat-panel]");
   if (!panel || !(answer.ok || answer.isGone)) return location.assign(url);
   const dialog = copyOf("dialog-shell");
@@ -347,12 +353,15 @@ function focusFirst(dialog) {
 async function submitDialog(dialog, form, submitter) {
   if (submitter?.getAttribute("aria-busy")) return;
   setBusy(submitter, true);
+  let isLeaving = false; // a button that was pressed stays busy until the next page is there
   try {
     const answer = await send(form, submitter);
-    if (answer.json?.visit) return location.assign(answer.json.location);
+    isLeaving = Boolean(answer.json?.visit);
+    if (isLeaving) return location.assign(answer.json.location);
     if (answer.json) {
       const target = new URL(answer.json.location, location.href);
       if (target.pathname !== location.pathname && location.pathname.startsWith(target.pathname)) {
+        isLeaving = true;
         store(NOTICE, answer.json.notice); // what this page was about is gone
         return location.assign(target);
       }
@@ -365,7 +374,7 @@ async function submitDialog(dialog, form, submitter) {
     enhance(dialog);
     focusFirst(dialog);
   } finally {
-    setBusy(submitter, false);
+    if (!isLeaving) setBusy(submitter, false);
   }
 }
 

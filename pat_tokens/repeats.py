@@ -1,0 +1,48 @@
+"""The same form sent twice, as by a double click without our script: the browser drops the first answer.
+
+The first request makes the token, and its secret waits in the session for a page that is never opened. The second one
+is then given the same token with another secret, instead of the complaint that its name is taken.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+
+from pat_tokens import asking, reveal
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+    from pat_tokens.querysets import TokenQuerySet
+
+SESSION_KEY = "pat_tokens_sent"
+MAX_REMEMBERED = 5  # as many as there are secrets that wait
+
+
+def remember(request: HttpRequest, token: PersonalAccessToken) -> None:
+    """Store at once that what was sent with `request` has made `token`; in its transaction, so that both are seen."""
+    sent = {**request.session.get(SESSION_KEY, {}), _fingerprint(request): str(token.pk)}
+    request.session[SESSION_KEY] = dict(list(sent.items())[-MAX_REMEMBERED:])
+    try:
+        request.session.save()
+    except UpdateError:  # a logout in another window; as Django's middleware says it
+        raise SessionInterrupted("The session was ended while the request was being answered.") from None
+
+
+def find(request: HttpRequest, tokens: TokenQuerySet) -> PersonalAccessToken | None:
+    """Return the one of `tokens` that the very same form has made, if nobody has seen its secret."""
+    # Read anew: the other request may have ended after this one had begun.
+    session = type(request.session)(request.session.session_key)
+    made = session.get(SESSION_KEY, {}).get(_fingerprint(request))
+    return tokens.filter(pk=made).first() if made and reveal.is_waiting(session, made) else None
+
+
+def _fingerprint(request: HttpRequest) -> str:
+    fields = sorted(item for item in request.POST.lists() if item[0] not in asking.NOT_KEPT)
+    return sha256(json.dumps(fields).encode()).hexdigest()
