@@ -9,4 +9,5 @@ def declare():
     declare_view("tests.site.functions.legacy_by_path", {"GET": Requirement("channels", "update", "channel_id")})
     declare_url("legacy-by-url", {"GET": Requirement("channels", "delete", "channel_id")})
     declare_view(views.LegacyChannels, {"GET": Requirement("channels", "list")})
+    declare_url("sealed", {"PUT": None})
     declare_url("vendor:tasks", {"GET": Requirement("projects", "read", "pk"), "DELETE": None})

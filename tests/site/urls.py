@@ -91,6 +91,7 @@ urlpatterns = [
     path("undeclared/", views.Undeclared.as_view(), name="undeclared"),
     path("public/", views.Public.as_view()),
     path("refused/", views.Refused.as_view()),
+    path("sealed/<int:pk>/", views.SealedChannels.as_view(DETAIL), name="sealed"),
     path("broken/<int:channel_id>/", views.Broken.as_view(), name="broken"),
     path("pinned/", views.Pinned.as_view()),
     path("pinned-away/", views.PinnedAway.as_view()),

@@ -56,7 +56,7 @@ class ProjectViewSet(Owned, viewsets.ModelViewSet):
 
     @action(detail=False, methods=["get"])
     def export(self, request):
-        return Response([project.pk for project in self.get_queryset()])
+        return Response([project.pk for project in self.filter_queryset(self.get_queryset())])
 
     @action(detail=True, methods=["get"])
     def unknown(self, request, pk=None):
@@ -70,6 +70,12 @@ class ChannelViewSet(Owned, viewsets.ModelViewSet):
     @action(detail=True, methods=["post"])
     def publish(self, request, pk=None, version=None):
         return Response({"published": self.get_object().pk})
+
+
+class SealedChannels(ChannelViewSet):
+    """Refuses tokens what would else be known."""
+
+    pat_requirements = {"destroy": None}
 
 
 class NarrowedChannels(ChannelViewSet):
@@ -116,7 +122,7 @@ class ProjectByName(ProjectBySlug):
 
 
 class BulkChannels(Owned, viewsets.ModelViewSet):
-    """Answers PUT, PATCH and DELETE on the list's URL."""
+    """Answers PUT, PATCH and DELETE on the list's URL, for what its filters leave."""
 
     queryset = Channel.objects.order_by("pk")
     serializer_class = serializers.ChannelSerializer
@@ -125,13 +131,13 @@ class BulkChannels(Owned, viewsets.ModelViewSet):
         return Response({"created": len(request.data)})
 
     def update(self, request, *args, **kwargs):
-        return Response({"updated": self.get_queryset().count()})
+        return Response({"updated": self.filter_queryset(self.get_queryset()).count()})
 
     def partial_update(self, request, *args, **kwargs):
-        return Response({"updated": self.get_queryset().count()})
+        return Response({"updated": self.filter_queryset(self.get_queryset()).count()})
 
     def destroy(self, request, *args, **kwargs):
-        return Response({"deleted": self.get_queryset().count()})
+        return Response({"deleted": self.filter_queryset(self.get_queryset()).count()})
 
 
 class ThermometerViewSet(Owned, viewsets.ModelViewSet):

@@ -108,6 +108,7 @@ ALLOWED = [
     Row("PATCH", "/generic/channels/{channel.pk}/", "channels:{channel.pk}:update", 200, {}),
     Row("GET", "/generic/narrowed/{channel.pk}/", "channels:{channel.pk}:read"),
     Row("GET", "/generic/tasks/one/one/", "tasks:{task.pk}:read"),
+    Row("GET", "/sealed/{channel.pk}/", "channels:{channel.pk}:read"),
     Row("GET", "/legacy/list/", "channels:*:list"),
     Row("GET", "/pinned/", "channels:*:list"),
     Row("GET", "/cached/channels/", "channels:*:list"),
@@ -157,6 +158,8 @@ REFUSED = [
     ("GET", "/undeclared/"),
     ("GET", "/public/"),
     ("GET", "/refused/"),
+    ("PUT", "/sealed/{channel.pk}/"),
+    ("DELETE", "/sealed/{channel.pk}/"),
     ("GET", "/"),  # the router's own root
     ("GET", "/projects/{project.pk}/unknown/"),
     ("GET", "/projects/{project.pk}/undeclared/"),
