@@ -114,6 +114,10 @@ class TestLists:
         assert answer.status_code == 403
         assert answer.json()["missing"] == [{"entity_type": "projects", "entity_id": "*", "operation": "list"}]
 
+    def test_refused_before_a_view_that_cannot_limit_it_runs(self, client, django_assert_num_queries):
+        with django_assert_num_queries(1):  # the token
+            assert client.get("/lists/unfiltered/").status_code == 403
+
     def test_search_order_and_pages(self, client, site, make_token, client_with):
         more = [type(site.project).objects.create(owner=site.owner, name=f"one {n}", slug=f"n{n}") for n in range(3)]
         assert client.get("/lists/searched/?search=one&ordering=-name").json()["count"] == 1
@@ -195,6 +199,14 @@ class TestOptions:
     def test_undeclared_views_refuse_it(self, site, make_token, client_with):
         answer = client_with(make_token("channels:*:read")).options("/undeclared/")
         assert answer.json()["code"] == "scope_not_declared"
+
+    @pytest.mark.parametrize("path", ["/channels/", "/status/", "/undeclared/"])
+    def test_a_dead_token_is_told_nothing(self, site, make_token, client_with, path):
+        token = make_token("channels:*:read")
+        revoke_token(token)
+        answer = client_with(token).options(path)
+        assert answer.status_code == 401
+        assert list(answer.json()) == ["detail", "code"]
 
     def test_a_class_of_the_site_with_the_same_name_as_that_of_drf(self, site, make_token, client_with, settings):
         settings.ROOT_URLCONF = "tests.site.confusing"
