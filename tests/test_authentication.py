@@ -114,6 +114,21 @@ def test_an_inactive_owners_token_is_refused(token):
         authenticate(token.secret, ANY_TOKEN)
 
 
+@pytest.mark.parametrize("state", ["active", "revoked", "expired"])
+def test_a_row_whose_digest_does_not_match_is_unknown_whatever_its_state(token, monkeypatch, state):
+    """A database may compare loosely; of what it finds, nothing is told to whoever has not the secret."""
+    match state:
+        case "revoked":
+            services.revoke_token(token)
+        case "expired":
+            expire(token, days=1)
+    found = lookup.find_token([token.digest], None)
+    assert found.status == state
+    monkeypatch.setattr(lookup, "find_token", lambda digests, need: found)
+    with pytest.raises(UnknownToken):
+        authenticate(crypto.make_secret("pat"), ANY_TOKEN)
+
+
 def test_an_unknown_and_a_malformed_secret_and_an_inactive_owner_read_alike():
     assert UnknownToken().message == MalformedToken().message == InactiveOwner().message
 

@@ -1,10 +1,14 @@
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
 
-from pat_tokens.models import Scope
-from tests.factories import ChannelFactory
+from pat_tokens import services
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.factories import ChannelFactory, TokenFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +46,46 @@ def test_refuses_a_view_that_declares_nothing(make_token, client_with):
     answer = client_with(make_token("channels:*:read")).get("/api/undeclared/")
     assert answer.status_code == 403
     assert answer.data["code"] == "scope_not_declared"
+
+
+@pytest.mark.parametrize("state", ["malformed", "unknown", "expired", "revoked", "owner inactive"])
+def test_a_secret_that_opens_nothing_never_falls_through_to_a_session(client, stranger, state):
+    token = TokenFactory(user=stranger, scopes=[("channels", "*", "list")])
+    headers = {"authorization": f"Bearer {token.secret}"}
+    assert client.get("/api/channels/").status_code == 200
+    assert client.get("/api/channels/", headers=headers).status_code == 200
+    match state:
+        case "malformed":
+            headers["authorization"] += "0"
+        case "unknown":
+            token.delete()
+        case "expired":
+            past = timezone.now() - timedelta(days=2)
+            PersonalAccessToken.objects.update(issued_at=past, expires_at=past + timedelta(days=1))
+        case "revoked":
+            services.revoke_token(token)
+        case "owner inactive":
+            type(stranger).objects.filter(pk=stranger.pk).update(is_active=False)
+    answer = client.get("/api/channels/", headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "invalid_token"
+    told = {
+        "expired": "The token has expired. Its owner can regenerate it.",
+        "revoked": "The token was revoked. Its owner can regenerate it.",
+    }.get(state, "The token is not valid.")
+    assert answer["WWW-Authenticate"] == f'Bearer realm="api", error="invalid_token", error_description="{told}"'
+
+
+@pytest.mark.parametrize("name", ["access_token", "token"])  # the first is that of RFC 6750, sections 2.2 and 2.3
+def test_no_secret_is_read_from_a_query_string_a_body_or_a_cookie(make_token, name):
+    secret = make_token("channels:*:list", "channels:*:create").secret
+    client = APIClient()
+    for text in (secret, f"Bearer {secret}"):
+        assert client.get("/api/channels/", {name: text}).status_code == 401
+        assert client.post("/api/channels/", {name: text, "name": "x"}).status_code == 401
+        client.cookies[name] = text
+        assert client.get("/api/channels/").status_code == 401
+        client.cookies.clear()
 
 
 def test_filters_a_list_to_the_ids_of_the_scopes(make_token, client_with, user, channel):

@@ -47,7 +47,9 @@ class TestList:
         token = make_token(f"channels:{channel.pk}:publish", name="deploy", description="the pipeline")
         (found,) = client.get(PATS).json()["results"]
         assert list(found) == FIELDS
-        assert found == client.get(url(token)).json()
+        answer = client.get(url(token))
+        assert answer.status_code == 200
+        assert found == answer.json()
         (scope,) = token.scope_set.all()
         assert found["id"] == str(token.pk)
         assert found["name"] == "deploy"
