@@ -64,6 +64,33 @@ class TestManagement:
         assert set(operations(generate(management_urls))) == served
         assert len(served) == 17
 
+    def test_says_what_each_operation_takes(self):
+        schema = generate(management_urls)
+        queries, bodies = {}, {}
+        for key, operation in operations(schema).items():
+            names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+            if names:
+                queries[key] = names
+            if "requestBody" in operation:
+                reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+                bodies[key] = schema["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
+        token, pages = PREFIX + "{token_id}/", {"page", "page_size"}
+        filters = {"status", "name", "search", "entity_type", "operation", "never_used"}
+        moments = {"expires_before", "expires_after", "last_used_before"}
+        assert queries == {
+            ("GET", PREFIX): {"ordering", *pages, *filters, *moments},
+            ("GET", PREFIX + "entities/{entity_type}/"): {"search", *pages},
+            ("GET", token + "explain/"): {"method", "path"},
+        }
+        assert {key: set(fields) for key, fields in bodies.items()} == {
+            ("POST", PREFIX): {"name", "description", "duration", "expires_at", "scopes"},
+            ("PATCH", token): {"name", "description"},
+            ("POST", token + "regenerate/"): {"duration", "expires_at"},
+            ("POST", token + "scopes/"): {"scopes"},
+        }
+        for key in (("POST", PREFIX), ("POST", token + "scopes/")):
+            assert set(bodies[key]["scopes"]["items"]["properties"]) == {"entity_type", "entity_id", "operation"}
+
     def test_says_where_tokens_are_refused(self):
         for (_method, address), operation in operations(generate(management_urls)).items():
             if address.startswith(PREFIX + "current/"):
