@@ -83,6 +83,23 @@ def test_a_revoked_token_is_refused_by_the_next_request(token):
         authenticate(token.secret, ANY_TOKEN)
 
 
+def test_what_another_process_writes_counts_in_the_next_request(
+    make_token, channel, django_capture_on_commit_callbacks
+):
+    token = make_token("channels:*:read")
+    for _ in range(2):  # the second writes no use
+        with django_capture_on_commit_callbacks(execute=True):
+            authenticate(token.secret, READ, {"pk": str(channel.pk)})
+    rows = PersonalAccessToken.objects.filter(pk=token.pk)
+    rows.update(revoked_at=timezone.now())  # by no service of this process
+    with pytest.raises(RevokedToken):
+        authenticate(token.secret, READ, {"pk": str(channel.pk)})
+    rows.update(revoked_at=None)
+    token.scope_set.update(operation="list")
+    with pytest.raises(InsufficientScope):
+        authenticate(token.secret, READ, {"pk": str(channel.pk)})
+
+
 def test_revoked_wins_over_expired(token):
     expire(token, days=1)
     services.revoke_token(token)

@@ -36,6 +36,14 @@ def test_a_row_and_a_queryset_agree_on_the_status(user, expires_at, revoked_at, 
         assert PersonalAccessToken.objects.with_status(other).exists() == (other == status)
 
 
+def test_a_row_and_a_queryset_agree_on_the_very_moment_of_the_end(token):
+    tokens, end = PersonalAccessToken.objects, token.expires_at
+    for moment, is_over in ((end - timedelta(microseconds=1), False), (end, True)):
+        assert token.is_expired_at(moment) == is_over
+        assert tokens.expired(moment).exists() == is_over
+        assert tokens.active(moment).exists() != is_over
+
+
 def test_an_unknown_status_is_an_error():
     with pytest.raises(ValueError, match="asleep"):
         PersonalAccessToken.objects.with_status("asleep")
