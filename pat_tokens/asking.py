@@ -27,7 +27,7 @@ class PasswordForm(forms.Form):
     pat_password = forms.CharField(
         label=gettext_lazy("Password"),
         strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "required": True}),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "required": True, "autofocus": True}),
     )
 
 

@@ -182,7 +182,12 @@ class Page(LoginRequiredMixin, View):
         if question.url:
             response = redirect_to_login(self.request.get_full_path(), question.url)
             return JsonResponse({"location": response.url, "visit": True}) if self.is_scripted else response
-        context = {"question": question, "token": getattr(self, "token", None), **self._shared()}
+        context = {
+            "question": question,
+            "username": self.user.get_username(),
+            "token": getattr(self, "token", None),
+            **self._shared(),
+        }
         status = 200 if question.form else 403
         return render(self.request, "pat_tokens/reauthenticate.html", context, status=status)
 
