@@ -121,6 +121,11 @@ def test_half_a_date_is_an_error_of_the_date(data):
     assert list(RegenerateForm(data).errors) == ["expires_on"]
 
 
+def test_six_durations_and_a_date_of_ones_own_are_offered():
+    values = [value for value, _label in RegenerateForm().fields["duration"].widget.choices]
+    assert values == ["24h", "7d", "30d", "60d", "90d", "1y", OWN_DATE]
+
+
 def test_durations_over_the_maximum_are_not_offered(settings):
     settings.PAT_TOKENS_MAX_DURATION = "30d"
     values = [value for value, _label in RegenerateForm().fields["duration"].widget.choices]
