@@ -4,9 +4,12 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from rest_framework.test import APIClient
+from rest_framework.request import Request
+from rest_framework.test import APIClient, APIRequestFactory
 
 from pat_tokens import services
+from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.factories import ChannelFactory, TokenFactory
 
@@ -46,6 +49,14 @@ def test_refuses_a_view_that_declares_nothing(make_token, client_with):
     answer = client_with(make_token("channels:*:read")).get("/api/undeclared/")
     assert answer.status_code == 403
     assert answer.data["code"] == "scope_not_declared"
+
+
+def test_refuses_every_token_where_there_is_no_view(make_token):
+    token = make_token("channels:*:read")
+    request = Request(APIRequestFactory().get("/", headers={"authorization": f"Bearer {token.secret}"}))
+    with pytest.raises(TokenAPIException) as caught:
+        PersonalAccessTokenAuthentication().authenticate(request)
+    assert (caught.value.status_code, caught.value.get_codes()) == (403, "scope_not_declared")
 
 
 @pytest.mark.parametrize("state", ["malformed", "unknown", "expired", "revoked", "owner inactive"])
