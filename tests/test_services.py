@@ -309,10 +309,12 @@ class TestLifecycle:
         assert Scope.objects.count() == 1
 
     def test_delete_all_of_mine(self, make_token, stranger):
-        make_token("channels:*:read"), make_token()
+        active, revoked, expired = make_token("channels:*:read"), make_token("channels:*:read"), make_token()
+        services.revoke_token(revoked)
+        past = timezone.now() - timedelta(days=1)
+        PersonalAccessToken.objects.filter(pk=expired.pk).update(issued_at=past, expires_at=past + timedelta(hours=1))
         theirs = TokenFactory(user=stranger)
-        mine = make_token().user
-        assert services.delete_tokens(mine) == 3
+        assert services.delete_tokens(active.user) == 3
         assert list(PersonalAccessToken.objects.all()) == [theirs]
 
     def test_what_is_gone_cannot_be_changed(self, token):
@@ -351,12 +353,15 @@ class TestLifecycle:
             services.revoke_token(token)
             services.revoke_token(token)
             services.add_scopes(token, [("channels", "*", "list")])
+            services.delete_scope(token.scope_set.get(operation="list"))
             services.delete_scopes(token)
             services.delete_token(token)
         assert [name for name, _facts in heard] == [
             "token_created", "token_updated", "token_regenerated", "token_revoked", "scopes_added", "scopes_deleted",
-            "token_deleted",
+            "scopes_deleted", "token_deleted",
         ]  # fmt: skip
+        scopes = [[str(scope) for scope in facts["scopes"]] for _name, facts in heard if "scopes" in facts]
+        assert scopes == [["channels:*:list"], ["channels:*:list"], ["channels:*:read"]]
         assert all(facts["token"].pk == token.pk for _name, facts in heard)
         assert secret not in str(heard) + str([vars(facts["token"]) for _name, facts in heard])
         assert second not in str(heard) + str([vars(facts["token"]) for _name, facts in heard])
