@@ -43,6 +43,7 @@ BULK = {"get": "list", "post": "create", "put": "update", "patch": "partial_upda
 
 attacks = [
     path("own-handlers/<int:pk>/", views.HandlersOfItsOwn.as_view({"get": "get"})),
+    path("own-publish/<int:pk>/", views.PublishWithoutAction.as_view({"post": "publish"})),
     path("own-handlers/", views.HandlersOfItsOwn.as_view({"get": "get"})),
     path("own-head/<int:pk>/", views.OwnHead.as_view({"head": "probe"})),
     path("head-only/", views.HeadOnly.as_view()),

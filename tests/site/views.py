@@ -72,6 +72,13 @@ class ChannelViewSet(Owned, viewsets.ModelViewSet):
         return Response({"published": self.get_object().pk})
 
 
+class PublishWithoutAction(ChannelViewSet):
+    """Has a method that is called like an operation, and is no action."""
+
+    def publish(self, request, pk=None):
+        return Response({})
+
+
 class SealedChannels(ChannelViewSet):
     """Refuses tokens what would else be known."""
 

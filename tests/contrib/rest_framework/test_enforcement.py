@@ -185,6 +185,7 @@ REFUSED = [
     ("GET", "/functions/public/"),
     ("DELETE", "/functions/{channel.pk}/summary/"),
     ("POST", "/action-on-other/{channel.pk}/share/"),
+    ("POST", "/own-publish/{channel.pk}/"),
     ("GET", "/own-handlers/{channel.pk}/"),
     ("PUT", "/own-handlers/{channel.pk}/"),
     ("DELETE", "/own-handlers/{channel.pk}/"),
