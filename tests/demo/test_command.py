@@ -1,6 +1,7 @@
 import io
 import re
 import shlex
+import socket
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import override_settings
 
 from demo_project.devices.models import Channel, Client, Dashboard, DashboardShare, Group
 from demo_project.devices.seeds import seed
+from tests.demo.servers import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -137,14 +139,26 @@ def test_mistakes_are_explained_before_anything_is_done(arguments: list[str], me
     assert not User.objects.exists()
 
 
+def test_a_port_that_is_taken_is_told_before_anything_is_done() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        output = io.StringIO()
+        with pytest.raises(CommandError, match=f"make demo PORT={port + 1}"):
+            call_command("demo", "--port", str(port), stdout=output)
+
+    assert output.getvalue() == ""
+    assert not User.objects.exists()
+
+
 def test_it_serves_asgi_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     served: dict[str, Any] = {}
     monkeypatch.setattr(uvicorn, "run", lambda application, **options: served.update(options, app=application))
 
-    call_command("demo", "--port", "8126", stdout=io.StringIO())
+    port = free_port()
+    call_command("demo", "--port", str(port), stdout=io.StringIO())
 
     assert served["app"] == "demo_project.asgi:application"
-    assert (served["host"], served["port"], served["workers"]) == ("127.0.0.1", 8126, 1)
+    assert (served["host"], served["port"], served["workers"]) == ("127.0.0.1", port, 1)
     assert served["timeout_graceful_shutdown"] == 2
 
 

@@ -1,4 +1,5 @@
 import os
+import socket
 from argparse import ArgumentParser
 from typing import Any
 
@@ -41,6 +42,8 @@ class Command(BaseCommand):
                 "Several processes need Redis to carry messages between them. Set REDIS_URL, for instance "
                 "REDIS_URL=redis://127.0.0.1:6379/0, or leave --workers out."
             )
+        if not no_serve:
+            self.refuse_taken(port)
         call_command("migrate", interactive=False, verbosity=max(verbosity - 1, 0))
         seed()
         self.stdout.write(self.introduction(f"http://{HOST}:{port}"))
@@ -57,6 +60,16 @@ class Command(BaseCommand):
             log_level="info" if verbosity > 1 else "warning",
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
+
+    def refuse_taken(self, port: int) -> None:
+        """Fail where somebody else serves at `port`, rather than after the introduction to a site that is not ours."""
+        try:
+            socket.create_server((HOST, port)).close()
+        except OSError as error:
+            raise CommandError(
+                f"Nothing can be served at {HOST}:{port} ({error.strerror}). Stop what is there, or take another port: "
+                f"make demo PORT={port % 65535 + 1}"
+            ) from error
 
     def introduction(self, address: str) -> str:
         """Return where the site is, who can log in and what to paste into a terminal."""
