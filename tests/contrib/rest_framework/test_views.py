@@ -401,8 +401,9 @@ class TestEntities:
         assert client.get(PATS + "entities/pages/").json()["count"] == 0
         assert client.get(PATS + "entities/pages/", {"search": "*"}).json()["count"] == 0
 
-    def test_search_by_words_and_by_id(self, client, user):
+    def test_search_by_words_and_by_id(self, client, user, stranger):
         red, blue = (ChannelFactory(owner=user, name=f"{color} light") for color in ("Red", "Blue"))
+        theirs = ChannelFactory(owner=stranger, name="White lamp")
 
         def search(term):
             found = client.get(PATS + "entities/channels/", {"search": term}).json()
@@ -411,7 +412,7 @@ class TestEntities:
         assert search("light RED") == [red.pk]
         assert search("light") == [red.pk, blue.pk]
         assert search(str(blue.pk)) == [blue.pk]
-        assert search("green") == []
+        assert search("green") == search("lamp") == search(str(theirs.pk)) == []
         assert search("") == [red.pk, blue.pk]
 
     def test_pages(self, client, user):
