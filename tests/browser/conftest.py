@@ -68,6 +68,7 @@ def screen(open_browser: Callable[..., Page]) -> Page:
 
 def assert_sound(page: Page) -> None:
     """Nothing that axe finds, and no scrolling sideways."""
+    page.wait_for_load_state()  # after a click the stylesheet may still be on its way
     found = AXE.run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]

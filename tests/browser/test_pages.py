@@ -383,6 +383,45 @@ def test_every_page_is_sound_in_every_size_and_scheme(open_browser, user, make_t
     assert_sound(page)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_sound_on_a_phone_without_our_script(open_browser, user, make_token, scheme):
+    """The script comes empty: axe is one itself, and can do nothing where there are none."""
+    page = open_browser(viewport=PHONE, color_scheme=scheme)
+    page.route("**/pat_tokens.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
+    channel = ChannelFactory(owner=user, name="Pump" * 12)
+    token = make_token(f"channels:{channel.pk}:delete", "channels:*:list", name="long" * 30, description="x" * 300)
+    own = f"/pats/{token.pk}"
+    scope = token.scope_set.first()
+    paths = ["/pats/", "/pats/?status=all", "/pats/?q=none", "/pats/create/", "/pats/delete/", "/pats/reauthenticate/"]
+    paths += [f"{own}/{path}" for path in ("", "edit/name/", "edit/description/", "revoke/", "regenerate/", "delete/")]
+    paths += [f"{own}/{path}" for path in ("scopes/add/", "scopes/delete/", f"scopes/{scope.pk}/delete/")]
+    for path in paths:
+        page.goto(path)
+        assert page.locator("[data-pat-ready]").count() == 0
+        assert_sound(page)
+        if path in ("/pats/", f"{own}/"):
+            page.locator(".pat-columns summary").click()
+            assert_sound(page)
+    page.goto("/pats/")
+    page.locator("summary[aria-label]").click()
+    assert_sound(page)
+
+    page.goto("/pats/create/")
+    page.get_by_label("Entity Type").select_option("channels")
+    page.get_by_role("button", name="Choose").click()
+    assert_sound(page)
+    page.get_by_role("button", name="Add Scope").click()
+    page.get_by_label("Name").first.fill("long" * 30)
+    page.locator("#id_duration").select_option("date")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert_sound(page)
+    page.goto(f"{own}/regenerate/")
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.locator("#token-secret")).to_be_visible()
+    assert_sound(page)
+
+
 def test_right_to_left(open_browser, make_token, settings):
     settings.LANGUAGE_CODE = "ar"
     token = make_token("channels:*:list", name="deploy")

@@ -38,7 +38,7 @@ def assert_sound(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
 def test_the_pages_work_in_the_second_look(
     browser: Browser, workshop: Server, alice: User, scheme: str, width: int
 ) -> None:
