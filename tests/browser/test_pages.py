@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -662,3 +663,29 @@ def test_a_link_within_the_page_keeps_what_is_being_typed(screen, make_token):
         screen.evaluate("location.hash = 'content'")
     screen.wait_for_load_state("networkidle")
     expect(screen.get_by_role("textbox", name="Name")).to_have_value("half")
+
+
+def test_moments_go_on_counting_and_tell_the_exact_one_on_hover(screen, make_token):
+    token = make_token(name="deploy")
+    now = timezone.now().replace(microsecond=0)
+    PersonalAccessToken.objects.filter(pk=token.pk).update(
+        issued_at=now - timedelta(minutes=5), last_used_at=now, expires_at=now + timedelta(hours=2, minutes=1)
+    )
+    screen.clock.install(time=now + timedelta(seconds=2))
+    screen.goto(f"/pats/{token.pk}/")
+    card = screen.locator('[data-pat-region="token"]')
+    expires = card.locator("time[data-pat-moment=expires]")
+    expect(expires).to_have_text("Expires in 2 h")
+    expect(card.locator("time[data-pat-moment=used]")).to_have_text("just now")
+    exact = expires.get_attribute("title")
+    end = (now + timedelta(hours=2, minutes=1)).astimezone(ZoneInfo("Europe/Berlin"))
+    assert f"{end:%Y} at {end:%-I:%M:%S}" in str(exact)
+    assert "GMT+" in str(exact)
+    screen.clock.run_for(timedelta(hours=1).total_seconds() * 1000)
+    expect(expires).to_have_text("Expires in 1 h")
+    expect(card.locator("time[data-pat-moment=ago]")).to_have_text("1 h 5 min ago")
+    expect(card.locator("time[data-pat-moment=used]")).to_have_text("1 h ago")
+    assert expires.get_attribute("title") == exact
+    screen.clock.fast_forward(timedelta(hours=2).total_seconds() * 1000)
+    screen.clock.run_for(1000)
+    expect(expires).to_contain_text("Expired")
