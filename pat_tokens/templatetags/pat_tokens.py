@@ -10,11 +10,21 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from pat_tokens.wording import UNITS, span_text
 
 register = Library()
 
+TEXTS = {
+    "ago": gettext_lazy("%(time)s ago"),
+    "ago-now": gettext_lazy("just now"),
+    "until": gettext_lazy("Expires in %(time)s"),
+    "expired": gettext_lazy("Expired %(time)s ago"),
+    "expired-now": gettext_lazy("Expired just now"),
+    "revoked": gettext_lazy("Revoked %(time)s ago"),
+    "revoked-now": gettext_lazy("Revoked just now"),
+}
 NOW = 10  # seconds for which a moment that has passed is "just now"
 
 
@@ -49,20 +59,8 @@ def moment_texts() -> dict[str, str]:
     """Return the texts that moments are made of, for the script that lets them go on counting."""
     return {
         **{unit: str(text) % {"number": "{}"} for unit, text in UNITS.items()},
-        **{name: text % {"time": "{}"} for name, text in _texts().items()},
+        **{name: str(text) % {"time": "{}"} for name, text in TEXTS.items()},
         "now": str(NOW),
-    }
-
-
-def _texts() -> dict[str, str]:
-    return {
-        "ago": _("%(time)s ago"),
-        "ago-now": _("just now"),
-        "until": _("Expires in %(time)s"),
-        "expired": _("Expired %(time)s ago"),
-        "expired-now": _("Expired just now"),
-        "revoked": _("Revoked %(time)s ago"),
-        "revoked-now": _("Revoked just now"),
     }
 
 
@@ -79,4 +77,4 @@ def _moment_text(value: datetime | None, kind: str) -> str:
         name = "ago"
     if name != "until" and abs(rest).total_seconds() < NOW:
         name += "-now"
-    return _texts()[name] % {"time": span_text(abs(rest))}
+    return str(TEXTS[name]) % {"time": span_text(abs(rest))}
