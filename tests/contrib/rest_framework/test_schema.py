@@ -302,7 +302,14 @@ def test_a_person_gets_what_the_schema_says(case, client, channel, scoped):
     cookies = {"sessionid": client.cookies["sessionid"].value, "csrftoken": csrf}
     if "token_id" in case.path_parameters and len(case.path_parameters["token_id"]) % 2 == 0:
         case.path_parameters["token_id"] = str(scoped.pk)
-    case.call_and_validate(cookies=cookies, headers={"X-CSRFToken": csrf}, excluded_checks=beyond_schemas)
+    ignored = [*beyond_schemas, checks.negative_data_rejection] if is_trimmed(case.body) else beyond_schemas
+    case.call_and_validate(cookies=cookies, headers={"X-CSRFToken": csrf}, excluded_checks=ignored)
+
+
+def is_trimmed(body):
+    """Whether a text will be shorter than what was sent: it is trimmed before it is measured, which no schema can say."""
+    texts = [body.get(name) for name in ("name", "description")] if isinstance(body, dict) else []
+    return any(isinstance(text, str) and text != text.strip() for text in texts)
 
 
 @everybody.parametrize()
