@@ -307,7 +307,7 @@ def test_a_person_gets_what_the_schema_says(case, client, channel, scoped):
 
 
 def is_trimmed(body):
-    """Whether a text will be shorter than what was sent: it is trimmed before it is measured, which no schema can say."""
+    """Whether a text gets shorter: it is trimmed before it is measured, which no schema can say."""
     texts = [body.get(name) for name in ("name", "description")] if isinstance(body, dict) else []
     return any(isinstance(text, str) and text != text.strip() for text in texts)
 
