@@ -66,6 +66,7 @@ def is_file(block: Block) -> bool:
 def make_site(directory: Path) -> None:
     make_project(directory, TUTORIAL, *PAGES)
     shutil.copy(LIBRARY / "urls.py", directory / "mysite/urls.py")
+    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     shutil.copy(LIBRARY / "checks.py", directory / "test_pages.py")
     with (directory / "mysite/settings.py").open("a") as settings:
         settings.write(OWN_CACHE)
@@ -77,6 +78,7 @@ def make_site_of_plain_views(directory: Path) -> None:
     models.write_to(directory)
     with (directory / "mysite/urls.py").open("a") as urls:
         urls.write('urlpatterns.append(path("undeclared/", lambda request: None))\n')
+    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     shutil.copy(LIBRARY / "plain_checks.py", directory / "test_pages.py")
 
 
@@ -181,38 +183,38 @@ urlpatterns = [path("api/", include(router.urls))]
 """
 
 
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The directory of a site of its own."""
+    directory = tmp_path / "site"
+    directory.mkdir()
+    return directory
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
-def test_the_snippets_work_in_one_site(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
+def test_the_snippets_work_in_one_site(site: Path) -> None:
     make_site(site)
     run_tests_of(site, "test_pages.py", "library/test_tokens.py", "library/tests.py")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
-def test_plain_views_need_no_more_than_their_page(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
+def test_plain_views_need_no_more_than_their_page(site: Path) -> None:
     make_site_of_plain_views(site)
     run_tests_of(site, "test_pages.py")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
-def test_users_may_be_of_any_model(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
+def test_users_may_be_of_any_model(site: Path) -> None:
     make_site_of_people(site)
     run_tests_of(site, "test_pages.py")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
-def test_a_site_may_have_no_app_for_logging_in(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
+def test_a_site_may_have_no_app_for_logging_in(site: Path) -> None:
     make_site_of_people(site, without_auth=True)
     run_tests_of(site, "test_pages.py")
     with (site / "mysite/urls.py").open("a") as urls:
@@ -233,9 +235,7 @@ def test_a_site_may_have_no_app_for_logging_in(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
-def test_the_readme_is_enough(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
+def test_the_readme_is_enough(site: Path) -> None:
     make_site_of_readme(site)
     run_tests_of(site, "test_pages.py")
 

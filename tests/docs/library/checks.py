@@ -5,27 +5,11 @@ import asyncio
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import RequestFactory
 from library.models import Book
 
 from pat_tokens.models import PersonalAccessToken
-
-
-@pytest.fixture
-def alice(db):
-    return get_user_model().objects.create_user("alice")
-
-
-@pytest.fixture
-def emma(alice):
-    return Book.objects.create(owner=alice, title="Emma")
-
-
-@pytest.fixture
-def other(alice):
-    return Book.objects.create(owner=alice, title="Persuasion")
 
 
 def test_the_checks_have_nothing_to_say():

@@ -2,24 +2,7 @@
 
 import pytest
 from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from library.models import Book
-
-
-@pytest.fixture
-def alice(db):
-    return get_user_model().objects.create_user("alice")
-
-
-@pytest.fixture
-def emma(alice):
-    return Book.objects.create(owner=alice, title="Emma")
-
-
-@pytest.fixture
-def other(alice):
-    return Book.objects.create(owner=alice, title="Persuasion")
 
 
 def test_the_checks_have_nothing_to_say():
