@@ -157,7 +157,7 @@ class Page(LoginRequiredMixin, View):
             "base_template": conf.base_template,
             "notices": notices.take(self.request),
             "request_path": self.request.get_full_path(),
-            "owner": drafts.mark(self.user),
+            "owner": functools.partial(drafts.mark, self.user),  # signed where a form asks for it
         }
 
     def done(self, url: str, notice: str = "") -> HttpResponse:
