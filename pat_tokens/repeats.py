@@ -36,11 +36,11 @@ def remember(request: HttpRequest, token: PersonalAccessToken) -> None:
 
 
 def find(request: HttpRequest, tokens: TokenQuerySet) -> PersonalAccessToken | None:
-    """Return the one of `tokens` that the very same form has made, if nobody has seen its secret."""
+    """Return the one of `tokens` that the very same form has made, if nobody has seen its secret or revoked it."""
     # Read anew: the other request may have ended after this one had begun.
     session = type(request.session)(request.session.session_key)
     made = session.get(SESSION_KEY, {}).get(_fingerprint(request))
-    return tokens.filter(pk=made).first() if made and reveal.is_waiting(session, made) else None
+    return tokens.filter(pk=made, revoked_at=None).first() if made and reveal.is_waiting(session, made) else None
 
 
 def _fingerprint(request: HttpRequest) -> str:

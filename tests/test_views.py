@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import include, path, reverse
 from django.utils import timezone
 
-from pat_tokens import repeats
+from pat_tokens import repeats, services
 from pat_tokens.authentication import authenticate
 from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken, Scope
@@ -217,6 +217,11 @@ class TestTheSameFormTwice:
         other.force_login(stranger)
         assert other.post("/pats/create/", self.TYPED).status_code == 302
         assert PersonalAccessToken.objects.get(user=user).digest == digest
+
+    def test_revives_no_token_that_was_revoked_meanwhile(self, person):
+        services.revoke_token(PersonalAccessToken.objects.get())
+        assert "name" in person.post("/pats/create/", self.TYPED).context["form"].errors
+        assert PersonalAccessToken.objects.get().is_revoked
 
     def test_makes_a_new_one_where_the_first_was_deleted(self, person):
         PersonalAccessToken.objects.all().delete()
