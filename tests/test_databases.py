@@ -1,0 +1,247 @@
+"""Sites of several databases: tokens where the router says, and nothing anywhere else."""
+
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.contrib import admin
+from django.core.management import call_command
+from django.db import connections, transaction
+from django.test import Client
+from django.urls import include, path, reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from pat_tokens import authentication, crypto, services, signals
+from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from tests.factories import ChannelFactory, UserFactory
+
+# Not marked `django_db`: the databases of this file are its own, and Django's test case knows those of the settings.
+pytestmark = pytest.mark.urls("tests.test_databases")
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
+
+LEGACY_KEY = "0123456789abcdef" * 2 + "01234567"
+
+
+class OnlyPrimary:
+    """All rows are in a database that is not called `default`."""
+
+    def db_for_read(self, model, **hints):
+        return "primary"
+
+    def db_for_write(self, model, **hints):
+        return "primary"
+
+    def allow_relation(self, one, other, **hints):
+        return True
+
+
+class PrimaryAndReplica(OnlyPrimary):
+    def db_for_read(self, model, **hints):
+        return "replica"
+
+
+class Refusing:
+    """A wrapper of every statement: none may be sent."""
+
+    def __init__(self, alias):
+        self.alias = alias
+
+    def __call__(self, execute, sql, params, many, context):
+        raise AssertionError(f"asked of {self.alias}: {sql}")
+
+
+class Statements:
+    """A wrapper of every statement: what is written, and whether in a transaction."""
+
+    def __init__(self):
+        self.written = []
+
+    def __call__(self, execute, sql, params, many, context):
+        if sql.startswith(("INSERT", "UPDATE", "DELETE")):
+            self.written.append((sql, context["connection"].in_atomic_block))
+        return execute(sql, params, many, context)
+
+
+@contextmanager
+def added(aliases):
+    for alias, settings_dict in aliases.items():
+        connections.settings[alias] = settings_dict
+    try:
+        yield
+    finally:
+        for alias in aliases:
+            connections[alias].close()
+            del connections[alias], connections.settings[alias]
+
+
+@pytest.fixture(params=[OnlyPrimary, PrimaryAndReplica])
+def databases(request, settings, tmp_path, django_db_blocker):
+    """A primary, and a replica that follows at once and cannot be written to; the default one must not be asked."""
+    sqlite = {
+        **connections.settings["default"],
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": tmp_path / "primary.sqlite3",
+        "ATOMIC_REQUESTS": False,
+    }
+    options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"}
+    read_only = {"init_command": "PRAGMA query_only=ON;"}
+    with (
+        added({"primary": {**sqlite, "OPTIONS": options}, "replica": {**sqlite, "OPTIONS": read_only}}),
+        connections["default"].execute_wrapper(Refusing("default")),
+        django_db_blocker.unblock(),
+    ):
+        settings.DATABASE_ROUTERS = [OnlyPrimary()]
+        call_command("migrate", database="primary", run_syncdb=True, verbosity=0)
+        settings.DATABASE_ROUTERS = [request.param()]
+        yield
+
+
+@pytest.fixture
+def owner(databases):
+    return UserFactory(username="owner", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def channel(owner):
+    return ChannelFactory(owner=owner)
+
+
+def make_old(owner, name, *, ends):
+    """Make a token of 90 days ago, which ends in that time."""
+    token, _secret = services.create_token(owner, name=name)
+    now = timezone.now()
+    rows = PersonalAccessToken.objects.using("primary").filter(pk=token.pk)
+    rows.update(issued_at=now - timedelta(days=90), expires_at=now + ends)
+
+
+@pytest.fixture
+def long_dead(owner):
+    make_old(owner, "long dead", ends=-timedelta(days=80))
+
+
+def ask(channel, secret, method="get"):
+    client = APIClient(headers={"authorization": f"Bearer {secret}"})
+    return getattr(client, method)(f"/api/channels/{channel.pk}/").status_code
+
+
+def test_the_life_of_a_token_by_the_api(owner, channel):
+    client = APIClient()
+    client.force_login(owner)
+    scope = {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "read"}
+    made = client.post("/api/pats/", {"name": "deploy", "scopes": [scope]}, format="json")
+    assert made.status_code == 201
+    where, secret = f"/api/pats/{made.data['id']}/", made.data["secret"]
+    assert ask(channel, secret) == 200
+    assert ask(channel, secret, "delete") == 403
+    assert client.get(where).data["last_used_at"] is not None
+    assert client.patch(where, {"name": "other"}, format="json").status_code == 200
+    more = client.post(f"{where}scopes/", {"scopes": [{**scope, "operation": "delete"}]}, format="json")
+    assert more.status_code in (200, 201)
+    assert [found["operation"] for found in client.get(where).data["scopes"]] == ["delete", "read"]
+    assert client.post(f"{where}revoke/").status_code == 200
+    assert ask(channel, secret) == 401
+    again = client.post(f"{where}regenerate/").data["secret"]
+    assert ask(channel, secret) == 401
+    assert ask(channel, again) == 200
+    assert client.delete(f"{where}scopes/").status_code in (200, 204)
+    assert ask(channel, again) == 403
+    assert client.delete(where).status_code == 204
+    assert ask(channel, again) == 401
+    assert not Scope.objects.using("primary").exists()
+
+
+def test_the_pages_and_the_admin(owner, channel):
+    token, _secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "read")])
+    client = Client()
+    client.force_login(owner)
+    assert b"deploy" in client.get(reverse("pat_tokens:token_list")).content
+    made = client.post(reverse("pat_tokens:token_create"), {"name": "made here", "duration": "30d"}, follow=True)
+    assert b"made here" in made.content
+    assert b"deploy" in client.get(reverse("admin:pat_tokens_personalaccesstoken_changelist")).content
+    page = reverse("admin:pat_tokens_personalaccesstoken_change", args=[token.pk])
+    assert client.get(page).status_code == 200
+    assert PersonalAccessToken.objects.using("primary").count() == 2
+
+
+def test_a_url_that_names_its_entity_by_another_field(owner, channel):
+    _token, secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "read")])
+    by_name = Requirement("channels", "read", Lookup(name="name"))
+    assert authentication.authenticate(secret, by_name, {"name": channel.name}).user == owner
+
+
+def test_a_pepper_is_rotated(owner, channel, settings):
+    settings.PAT_TOKENS_PEPPERS = ["old pepper of this test"]
+    token, secret = services.create_token(owner, name="deploy", scopes=[("channels", "*", "read")])
+    settings.PAT_TOKENS_PEPPERS = ["new pepper of this test", "old pepper of this test"]
+    assert ask(channel, secret) == 200
+    stored = PersonalAccessToken.objects.using("primary").get(pk=token.pk).digest
+    assert stored == crypto.digest(secret, "new pepper of this test")
+
+
+def test_commands(owner, long_dead, capsys, mailoutbox):
+    owner.email = "owner@example.org"
+    owner.save()
+    make_old(owner, "soon", ends=timedelta(hours=12))
+    call_command("pat_remind")
+    assert [mail.to for mail in mailoutbox] == [["owner@example.org"]]
+    call_command("pat_remind")
+    assert len(mailoutbox) == 1
+    call_command("pat_prune", days=10)
+    assert [token.name for token in PersonalAccessToken.objects.all()] == ["soon"]
+    call_command("pat_create", "owner", name="made here", scope=["channels:*:read"])
+    call_command("pat_list", user="owner")
+    assert "made here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda owner, token: services.create_token(owner, name="new"), id="create"),
+        pytest.param(lambda owner, token: services.import_token(owner, LEGACY_KEY, name="new"), id="import"),
+        pytest.param(lambda owner, token: services.regenerate_token(token), id="regenerate"),
+        pytest.param(lambda owner, token: services.revoke_token(token), id="revoke"),
+        pytest.param(lambda owner, token: services.update_token(token, name="new"), id="update"),
+        pytest.param(lambda owner, token: services.delete_token(token), id="delete"),
+        pytest.param(lambda owner, token: services.delete_tokens(owner), id="delete all"),
+        pytest.param(lambda owner, token: services.add_scopes(token, [("channels", "*", "read")]), id="add scopes"),
+        pytest.param(lambda owner, token: services.delete_scope(token.scope_set.get()), id="delete a scope"),
+        pytest.param(lambda owner, token: services.delete_scopes(token), id="delete all scopes"),
+        pytest.param(lambda owner, token: services.prune_tokens(dead_for=timedelta(days=10)), id="prune"),
+    ],
+)
+def test_what_is_written_is_written_in_one_transaction_of_its_database(owner, long_dead, channel, change):
+    token, _secret = services.create_token(owner, name="one", scopes=[("channels", str(channel.pk), "read")])
+    statements = Statements()
+    with connections["primary"].execute_wrapper(statements):
+        change(owner, token)
+    assert statements.written
+    assert [sql for sql, in_transaction in statements.written if not in_transaction] == []
+
+
+def test_listeners_hear_of_a_change_once_its_database_has_committed(owner):
+    token, _secret = services.create_token(owner, name="deploy")
+    heard = []
+
+    def hear(**facts):
+        heard.append(facts["token"])
+
+    signals.token_revoked.connect(hear)
+    try:
+        with transaction.atomic(using="primary"):
+            services.revoke_token(token)
+            assert heard == []
+        assert heard == [token]
+    finally:
+        signals.token_revoked.disconnect(hear)
+
+
+def test_a_use_is_written_once_the_database_of_its_token_has_committed(owner):
+    token, secret = services.create_token(owner, name="deploy")
+    rows = PersonalAccessToken.objects.using("primary").filter(pk=token.pk)
+    with transaction.atomic(using="primary"):
+        authentication.authenticate(secret, ANY_TOKEN)
+        assert rows.get().last_used_at is None
+    assert rows.get().last_used_at is not None
