@@ -1,5 +1,6 @@
 """Classes and ViewSets of the site, most of which know nothing of tokens."""
 
+from django.contrib.auth import get_user_model
 from django.db.models import Count
 from django.shortcuts import get_object_or_404
 from rest_framework import filters, generics, mixins, pagination, versioning, viewsets
@@ -619,6 +620,42 @@ class ComputedQueryset(viewsets.ReadOnlyModelViewSet):
     @property
     def queryset(self):
         return Channel.objects.filter(owner=self.request.user)
+
+
+class People(viewsets.ReadOnlyModelViewSet):
+    """Of a model that no entity type is about."""
+
+    queryset = get_user_model().objects.order_by("pk")
+
+
+class ComputedKeyword(Owned, viewsets.ReadOnlyModelViewSet):
+    """The keyword that it looks its object up by is not known before a request."""
+
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = serializers.ChannelSerializer
+
+    @property
+    def lookup_url_kwarg(self):
+        return "pk"
+
+
+class ComputedField(Owned, viewsets.ReadOnlyModelViewSet):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = serializers.ChannelSerializer
+    lookup_url_kwarg = "pk"
+
+    @property
+    def lookup_field(self):
+        return "pk"
+
+
+class ByOwner(Owned, viewsets.ReadOnlyModelViewSet):
+    """By what is no field of its model, but a path to another."""
+
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = serializers.ChannelSerializer
+    lookup_field = "owner__username"
+    lookup_url_kwarg = "username"
 
 
 class ActionOnOtherModel(ChannelViewSet):
