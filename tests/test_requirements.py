@@ -1,8 +1,31 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.views import View
+from rest_framework.views import APIView
 
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement, direct_need
+from pat_tokens.entities import Registry
+from pat_tokens.requirements import (
+    ANY_TOKEN,
+    Lookup,
+    Requirement,
+    broken_declarations,
+    class_of,
+    declare_url,
+    declare_view,
+    declared_for_view,
+    direct_need,
+    find_problem,
+    generation,
+)
 from pat_tokens.scopes import Need
+
+
+class Plain(View):
+    """A view of Django's."""
+
+
+class Described(APIView):
+    """A view of DRF's."""
 
 
 @pytest.mark.parametrize(
@@ -46,3 +69,64 @@ def test_a_requirement_reads_as_the_scope_that_it_needs():
 def test_a_type_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(ImproperlyConfigured, match=r"no entity type is called so; registered: .*channels"):
         Requirement("rooms", "read").get_entity_type()
+
+
+@pytest.mark.parametrize(
+    ("requirement", "problem"),
+    [
+        (Requirement("rooms", "read"), "no entity type is called 'rooms' (registered: channels, devices, pages)"),
+        (
+            Requirement("pages", "lock"),
+            "pages have no operation 'lock' (they have: create, read, list, update, delete)",
+        ),
+        ("pages:*:read", "'pages:*:read' is not a Requirement"),
+        (ANY_TOKEN, None),
+        (Requirement("pages", "read", "pk"), None),
+    ],
+)
+def test_a_problem_names_what_there_is(requirement, problem):
+    assert find_problem(requirement) == problem
+
+
+def test_a_site_without_types_has_none(monkeypatch):
+    monkeypatch.setattr("pat_tokens.requirements.registry", Registry())
+    assert find_problem(Requirement("rooms", "read")) == "no entity type is called 'rooms' (registered: none)"
+    with pytest.raises(ImproperlyConfigured, match="registered: none"):
+        Requirement("rooms", "read").get_entity_type()
+
+
+def test_each_declaration_makes_what_is_remembered_old(declarations):
+    seen = [generation()]
+    for declare, target in (
+        (declare_view, Plain),
+        (declare_url, "one"),
+        (declare_url, "two"),
+        (declare_view, Described),
+    ):
+        declare(target, {"GET": None})
+        assert generation() not in seen
+        seen.append(generation())
+
+
+@pytest.mark.parametrize("view", [Plain.as_view(), Described.as_view()])
+def test_what_as_view_returns_stands_for_its_class(declarations, view):
+    refused = {"GET": None}
+    declare_view(view, refused)
+    assert class_of(view) in (Plain, Described)
+    assert declared_for_view(class_of(view)) == refused
+
+
+def test_a_path_that_named_nothing_can_be_declared_again(declarations, monkeypatch):
+    path = f"{__name__}.made_later"
+    declare_view(path, {"GET": None})
+    assert broken_declarations().keys() == {path}
+    monkeypatch.setitem(globals(), "made_later", Plain)
+    declare_view(path, {"GET": None})
+    assert broken_declarations() == {}
+    assert declared_for_view(Plain) == {"GET": None}
+
+
+@pytest.mark.parametrize("declare", [declare_view, declare_url])
+def test_requirements_that_are_no_mapping_are_refused_with_whose_they_are(declarations, declare):
+    with pytest.raises(ImproperlyConfigured, match=r"requirements of some\.view must be a mapping .*, not \['GET'\]"):
+        declare("some.view", ["GET"])

@@ -400,6 +400,13 @@ class TestUse:
         token.refresh_from_db()
         assert token.last_used_at < ahead
 
+    def test_another_token_is_not_used_by_it(self, token, make_token, django_capture_on_commit_callbacks):
+        other = make_token()
+        with django_capture_on_commit_callbacks(execute=True):
+            services.record_use(token)
+        other.refresh_from_db()
+        assert other.last_used_at is None
+
     def test_writes_nothing_but_the_use(self, token, django_capture_on_commit_callbacks):
         services.revoke_token(token)
         with django_capture_on_commit_callbacks(execute=True):

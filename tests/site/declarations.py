@@ -10,4 +10,5 @@ def declare():
     declare_url("legacy-by-url", {"GET": Requirement("channels", "delete", "channel_id")})
     declare_view(views.LegacyChannels, {"GET": Requirement("channels", "list")})
     declare_url("sealed", {"PUT": None})
+    declare_url("sealed-and-changed", {"DELETE": None})
     declare_url("vendor:tasks", {"GET": Requirement("projects", "read", "pk"), "DELETE": None})

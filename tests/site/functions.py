@@ -12,6 +12,16 @@ from pat_tokens.requirements import ANY_TOKEN, Requirement
 from tests.models import Channel
 
 
+def either(view, other):
+    """A view of one class that is really two, and looks like the first."""
+
+    @wraps(view)
+    def chosen(request, *args, **kwargs):
+        return (other if "other" in request.GET else view)(request, *args, **kwargs)
+
+    return chosen
+
+
 def counted(view):
     """A decorator around a view, as well made as Django's own."""
 

@@ -74,6 +74,17 @@ attacks = [
     path("unversioned/<str:version>/channels/", views.ChannelViewSet.as_view(BULK)),
     path("list-of-one/<int:pk>/", views.ChannelViewSet.as_view({"get": "list", "post": "create"})),
     path("one-without-a-key/", views.ChannelViewSet.as_view({"get": "retrieve"})),
+    path("with-a-key/<int:pk>/export/", views.ProjectViewSet.as_view({"get": "export"})),
+    path("without-a-key/share-with/", views.ProjectViewSet.as_view({"post": "share"})),
+    path("said-to-be-of-one/", views.ChannelViewSet.as_view({"get": "list"}, detail=True)),
+    path("said-to-be-of-all/<int:pk>/", views.ChannelViewSet.as_view({"delete": "destroy"}, detail=False)),
+    path("sealed-and-changed/<int:pk>/", views.SealedAndChanged.as_view(DETAIL), name="sealed-and-changed"),
+    path(
+        "either/<int:pk>/",
+        functions.either(
+            views.ChannelViewSet.as_view({"post": "retrieve"}), views.ChannelViewSet.as_view({"post": "destroy"})
+        ),
+    ),
     path("twice/<int:pk>/and/<int:other>/", views.ChannelViewSet.as_view(DETAIL)),
 ]
 

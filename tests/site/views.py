@@ -589,6 +589,12 @@ class KeywordsChangedEarly(ChannelViewSet):
         super().initial(request, *args, **kwargs)
 
 
+class SealedAndChanged(KeywordsChangedEarly):
+    """Allows what its URL name refuses."""
+
+    pat_requirements = {"destroy": Requirement("channels", "delete", "pk")}
+
+
 class ObjectOfOtherModel(ChannelViewSet):
     def get_object(self):
         return Project.objects.get(owner=self.request.user, slug="one")
