@@ -46,6 +46,7 @@ attacks = [
     path("own-publish/<int:pk>/", views.PublishWithoutAction.as_view({"post": "publish"})),
     path("own-handlers/", views.HandlersOfItsOwn.as_view({"get": "get"})),
     path("own-head/<int:pk>/", views.OwnHead.as_view({"head": "probe"})),
+    path("options-left-out/", views.OptionsLeftOut.as_view()),
     path("head-only/", views.HeadOnly.as_view()),
     path("own-405/", views.OwnAnswerTo405.as_view()),
     path("made-up/", views.MadeUpMethods.as_view()),

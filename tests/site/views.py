@@ -522,6 +522,19 @@ class OwnHead(viewsets.GenericViewSet):
         return Response({}, headers={"X-Probed": "yes"})
 
 
+class OptionsLeftOut(APIView):
+    """Has an OPTIONS of its own, which is never called."""
+
+    http_method_names = ["get"]
+    pat_requirements = {"GET": ANY_TOKEN}
+
+    def get(self, request):
+        return Response({})
+
+    def options(self, request):
+        raise AssertionError
+
+
 class HeadOnly(APIView):
     def head(self, request):
         return Response({}, headers={"X-Probed": "yes"})

@@ -112,7 +112,7 @@ def option_needs(view: APIView, request: Request) -> Iterator[Need | None]:
 def resolve(facts: ViewFacts, method: str, route: RouteFacts) -> Resolution:
     """Return what a view requires for `method` (in capitals) on `route`."""
     name = method.lower()
-    if method != "OPTIONS" and not facts.serves(name):
+    if not facts.serves(name):
         if facts.has_own_405:
             return Resolution(None, "not declared: the view has no such method, and its own answer to that")
         return NO_METHOD

@@ -239,6 +239,7 @@ NO_SUCH_METHOD = [
     ("PUT", "/functions/ping/"),
     ("POST", "/boxes/{channel.pk}/"),
     ("TRACE", "/status/"),
+    ("OPTIONS", "/options-left-out/"),
     # DRF's functions have no HEAD unless they list it.
     ("HEAD", "/functions/{channel.pk}/summary/"),
     ("HEAD", "/functions/{channel.pk}/legacy-by-url/"),
