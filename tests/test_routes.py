@@ -120,6 +120,17 @@ COMPUTED = "not declared: the view computes what it looks its object up by"
         ("GET", "/people/", "not declared: User is of no registered entity type"),
         ("GET", "/configured/nothing/", "not declared: the view has no queryset to tell its model by"),
         ("GET", "/computed/", "not declared: the view computes its queryset"),
+        (
+            "GET",
+            "/computed-requirements/",
+            "declared on the view: 'a computed pat_requirements' is not a mapping to Requirement",
+        ),
+        (
+            "GET",
+            "/listed-requirements/",
+            "declared on the view: ('list',) is not a mapping to Requirement",
+        ),
+        ("GET", "/functions/{channel.pk}/legacy/", "declared for the view from outside"),
         ("GET", "/computed-keyword/", COMPUTED),
         ("GET", "/computed-field/{channel.pk}/", COMPUTED),
         ("GET", "/by-owner/owner/", "not declared: 'owner__username' is not a unique field of channels"),

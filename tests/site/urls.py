@@ -59,6 +59,8 @@ attacks = [
     path("queryset-of-other/", views.QuerysetOfOtherModel.as_view({"get": "list"})),
     path("slug-of-anybody/<str:name>/", views.SlugOfAnybody.as_view({"get": "retrieve"})),
     path("computed/", views.ComputedQueryset.as_view({"get": "list"})),
+    path("computed-requirements/", views.ComputedRequirements.as_view({"get": "list"})),
+    path("listed-requirements/", views.ListedRequirements.as_view({"get": "list"})),
     path("people/", views.People.as_view({"get": "list"})),
     path("computed-keyword/", views.ComputedKeyword.as_view({"get": "list"})),
     path("computed-keyword/<int:pk>/", views.ComputedKeyword.as_view({"get": "retrieve"})),

@@ -647,6 +647,16 @@ class People(viewsets.ReadOnlyModelViewSet):
     queryset = get_user_model().objects.order_by("pk")
 
 
+class ComputedRequirements(ChannelViewSet):
+    @property
+    def pat_requirements(self):
+        return {"list": ANY_TOKEN}
+
+
+class ListedRequirements(ChannelViewSet):
+    pat_requirements = ("list",)
+
+
 class ComputedKeyword(Owned, viewsets.ReadOnlyModelViewSet):
     """The keyword that it looks its object up by is not known before a request."""
 

@@ -195,6 +195,8 @@ REFUSED = [
     ("DELETE", "/made-up/"),
     ("GET", "/computed/"),
     ("GET", "/people/"),
+    ("GET", "/computed-requirements/"),
+    ("GET", "/listed-requirements/"),
     ("GET", "/computed-keyword/"),
     ("GET", "/computed-keyword/{channel.pk}/"),
     ("GET", "/computed-field/"),
