@@ -60,7 +60,7 @@ class EntityType:
     operations: ClassVar[Sequence[Operation]] = (CREATE, READ, LIST, UPDATE, DELETE)
     search_fields: ClassVar[Sequence[str]] = ()
 
-    @property
+    @functools.cached_property
     def key_field(self) -> Any:
         """The field that says what a key is: where the primary key is a relation, the field that it leads to."""
         field: Any = self.model._meta.pk
