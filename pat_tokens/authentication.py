@@ -12,7 +12,6 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
-from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import auditing, crypto, signals
 from pat_tokens.conf import conf
@@ -70,7 +69,6 @@ def has_our_shape(secret: str) -> bool:
     return crypto.is_well_formed(secret, conf.prefix) or (crypto.is_legacy_key(secret) and conf.allow_legacy_keys)
 
 
-@sensitive_variables()
 def authenticate(
     secret: str,
     requirement: Requirement | None,
@@ -88,6 +86,7 @@ def authenticate(
     Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403); ForeignToken;
     TemporarilyUnavailable (503), where the database does not answer.
     """
+    secret = crypto.hide(secret)
     if requirement is None or requirement is ANY_TOKEN:
         need = None
     else:
@@ -109,12 +108,12 @@ async def aauthenticate(
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
     """Do what `authenticate` does without blocking the event loop."""
+    secret = crypto.hide(secret)
     # Django looks after the connections of its own requests; nobody else would do so for others.
     ask = _authenticate_apart if request is None else authenticate
     return await sync_to_async(ask)(secret, requirement, kwargs, filtered=filtered, request=request)
 
 
-@sensitive_variables()
 def _authenticate_apart(*args: Any, **kwargs: Any) -> PersonalAccessToken:
     _close_stale_connections()
     try:

@@ -38,6 +38,11 @@ class SecretText(str):
         return "<secret>"
 
 
+def hide(secret: str) -> SecretText:
+    """Return `secret` as a text that no report of an exception shows, here or wherever it is handed on."""
+    return secret if type(secret) is SecretText else SecretText(secret)
+
+
 def make_secret(prefix: str) -> str:
     """Return a new secret that starts with `prefix` and an underscore."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(BODY_LENGTH))

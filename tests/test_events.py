@@ -10,6 +10,7 @@ from pat_tokens import auditing, events, services, signals
 from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import MalformedToken, UnknownToken
+from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.rates import Taken
 from pat_tokens.requirements import ANY_TOKEN
@@ -105,15 +106,26 @@ def test_a_use_that_cannot_be_written_is_told_and_harms_nothing(
     def fail(*args, **kwargs):
         raise DatabaseError("read-only")
 
-    signals.last_use_failed.connect(receiver)
+    signals.last_use_failed.connect(receiver, sender=PersonalAccessToken)
     monkeypatch.setattr(TokenQuerySet, "update", fail)
     try:
         with django_capture_on_commit_callbacks(execute=True):
             authenticate(token.secret, ANY_TOKEN, request=RequestFactory().get("/"))
     finally:
-        signals.last_use_failed.disconnect(receiver)
+        signals.last_use_failed.disconnect(receiver, sender=PersonalAccessToken)
     assert told == [(token.pk, "read-only")]
     assert facts(records()[-1]) == {"token_id": str(token.pk), "error": "DatabaseError"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_log_that_fails_harms_nothing(token, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(events, "log", fail)
+    services.revoke_token(token)
+    token.refresh_from_db()
+    assert token.is_revoked
 
 
 def test_a_line_is_one_line(records):

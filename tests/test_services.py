@@ -37,11 +37,11 @@ def heard():
         def receiver(sender, signal, name=name, **facts):
             told.append((name, facts))
 
-        getattr(signals, name).connect(receiver)
+        getattr(signals, name).connect(receiver, sender=PersonalAccessToken)
         receivers.append((getattr(signals, name), receiver))
     yield told
     for signal, receiver in receivers:
-        signal.disconnect(receiver)
+        signal.disconnect(receiver, sender=PersonalAccessToken)
 
 
 class TestCreate:

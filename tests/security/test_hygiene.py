@@ -1,5 +1,6 @@
 """A secret is in the one answer that made it, and nowhere else: looked for in every place, through every door."""
 
+import asyncio
 import io
 import logging
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import include, path, reverse
 from django.utils.log import AdminEmailHandler
+from django.views.debug import ExceptionReporter
 
 from pat_tokens import reveal, services, signals, views
-from pat_tokens.authentication import authenticate
+from pat_tokens.authentication import aauthenticate, authenticate
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
 from tests.factories import TokenFactory, UserFactory
@@ -281,6 +283,21 @@ def test_a_receiver_that_fails_is_logged_without_it(
         signals.token_created.disconnect(fail)
     assert "Forced" in "".join(memory.lines)
     assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+
+
+@pytest.mark.parametrize("where", ["pat_tokens.lookup.find_token", "pat_tokens.crypto.digest"])
+@pytest.mark.parametrize("ask", [authenticate, aauthenticate], ids=["sync", "async"])
+def test_nor_has_the_report_of_a_site_that_asks_by_itself(scene, monkeypatch, where, ask):
+    secret = TokenFactory(user=scene.user).secret
+    plain = [str(secret)]  # popped, since the frame of this test is none of ours
+    monkeypatch.setattr(where, fail)
+    try:
+        answer = ask(plain.pop(), ANY_TOKEN)
+        asyncio.run(answer)
+    except Forced as error:
+        report = ExceptionReporter(None, type(error), error, error.__traceback__).get_traceback_html()
+    assert "Forced" in report
+    assert places.found(secret, {"report": places.without_lines_of_code(report)}) == []
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])

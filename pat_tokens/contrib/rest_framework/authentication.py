@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -35,7 +34,6 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
     imported is left to a class that challenges for the same scheme, as TokenAuthentication does, and else refused.
     """
 
-    @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, PersonalAccessToken] | None:
         """Return the token's owner and the token; None where the header is not for us."""
         view = (request.parser_context or {}).get("view")

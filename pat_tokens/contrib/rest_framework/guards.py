@@ -42,7 +42,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     # What a view does later to the method of its request (as for X-HTTP-Method-Override) was not decided about.
     # Never more than the view had itself: a method that it does not have stays one.
     handler = method.lower()
-    view.http_method_names = [name for name in view.http_method_names if name == handler]
+    view.http_method_names = [handler] if handler in view.http_method_names else []
     if resolution is NO_METHOD:  # nor one that it makes up for itself later
         setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
