@@ -5,13 +5,17 @@ An answer of 500, a deadlock among them, fails each of these: it is raised where
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from pat_tokens import crypto
 from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.services import prune_tokens
 from tests.races.arena import CROWD, Ask
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -231,6 +235,40 @@ def test_prune_against_regenerate(arena, site, each_round):
         pruned, made = arena.ask(prune, site.manage("POST", token, "regenerate", body={}))
         assert (pruned.body, made.status) in [(1, 404), (0, 200)]
         assert site.works(old, *secret_of(made)) == secret_of(made)
+
+
+def test_prune_leaves_to_the_next_time_what_somebody_is_changing(site):
+    long_ago = timezone.now() - timedelta(days=90)
+    changing, _secret = site.token()
+    site.token()
+    PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+    locked, pruned = Event(), Event()
+
+    def change():
+        try:
+            with transaction.atomic():
+                PersonalAccessToken.objects.select_for_update().get(pk=changing.pk)
+                locked.set()
+                assert pruned.wait(60)
+        finally:
+            connection.close()
+
+    with connection.cursor() as cursor:
+        # Who waits for the lock fails, and does not hang.
+        cursor.execute(
+            "SET lock_timeout = '5s'" if connection.vendor == "postgresql" else "SET innodb_lock_wait_timeout = 5"
+        )
+    with ThreadPoolExecutor() as threads:
+        changed = threads.submit(change)
+        try:
+            assert locked.wait(60)
+            assert prune_tokens(dead_for=timedelta(days=10)) == 1
+            assert site.ids() == {changing.pk}
+        finally:
+            pruned.set()
+            connection.close()
+        changed.result()
+    assert prune_tokens(dead_for=timedelta(days=10)) == 1
 
 
 def test_deletions_of_the_same_many(arena, site, each_round):
