@@ -2,18 +2,20 @@ import asyncio
 import subprocess
 import sys
 from contextlib import nullcontext
+from copy import copy
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 from django.utils import timezone
 
 from pat_tokens import crypto, lookup, services, signals
 from pat_tokens.authentication import (
     aauthenticate,
+    allow,
     authenticate,
     authenticate_need,
     find_entity_id,
@@ -28,6 +30,7 @@ from pat_tokens.exceptions import (
     RefusedToken,
     RevokedToken,
     ScopeNotDeclared,
+    TemporarilyUnavailable,
     UnknownToken,
 )
 from pat_tokens.models import PersonalAccessToken
@@ -36,6 +39,7 @@ from tests.factories import ChannelFactory
 
 pytestmark = pytest.mark.django_db
 READ = Requirement("channels", "read", "pk")
+BY_SLUG = Requirement("channels", "read", Lookup(slug="slug"))
 KEY_ROTATION = ["the key in use: long enough to be taken", "the key before it: long enough too"]
 
 
@@ -322,12 +326,68 @@ def test_one_request_asks_once(token, rf, django_assert_num_queries):
         assert authenticate(token.secret, ANY_TOKEN, request=request) is first
 
 
-def test_use_is_recorded_with_its_client(token, rf, django_capture_on_commit_callbacks):
-    request = rf.get("/", headers={"user-agent": "curl/8"}, REMOTE_ADDR="10.1.2.3")
-    with django_capture_on_commit_callbacks(execute=True):
-        authenticate(token.secret, ANY_TOKEN, request=request)
-    token.refresh_from_db()
-    assert (token.last_used_ip, token.last_used_agent) == ("10.1.2.3", "curl/8")
+@pytest.mark.parametrize("requirement", [ANY_TOKEN, BY_SLUG], ids=str)
+def test_use_is_recorded_with_its_client(
+    make_token, user, rf, requirement, settings, django_capture_on_commit_callbacks
+):
+    channel = ChannelFactory(owner=user, slug="mine")
+    token = make_token(f"channels:{channel.pk}:read")
+    request = rf.get("/", headers={"user-agent": "curl/8", "x-client": "10.9.9.9"}, REMOTE_ADDR="10.1.2.3")
+    for ask, ip in ((None, "10.1.2.3"), (lambda request: request.headers["x-client"], "10.9.9.9")):
+        settings.PAT_TOKENS_CLIENT_IP = ask
+        PersonalAccessToken.objects.update(last_used_at=None)
+        with django_capture_on_commit_callbacks(execute=True):
+            authenticate(token.secret, requirement, {"slug": channel.slug}, request=copy(request))
+        token.refresh_from_db()
+        assert (token.last_used_ip, token.last_used_agent) == (ip, "curl/8")
+
+
+@pytest.fixture
+def heard():
+    """What was told of uses and refusals of any kind, each as its facts."""
+    told = []
+
+    def hear(sender, signal, **facts):
+        told.append(facts)
+
+    listened = [(signals.token_authenticated, PersonalAccessToken)]
+    listened += [(signals.token_refused, error) for error in (InsufficientScope, TemporarilyUnavailable)]
+    for signal, sender in listened:
+        signal.connect(hear, sender=sender)
+    yield told
+    for signal, sender in listened:
+        signal.disconnect(hear, sender=sender)
+
+
+def test_who_listens_hears_of_token_and_request(make_token, channel, rf, heard):
+    request, token = rf.get("/"), make_token(f"channels:{channel.pk}:read")
+    authenticate(token.secret, READ, {"pk": channel.pk}, request=request)
+    assert heard == [{"token": token, "request": request}]
+    with pytest.raises(InsufficientScope):
+        authenticate(token.secret, READ, {"pk": channel.pk + 1}, request=request)
+    assert heard[1:] == [{"reason": "insufficient_scope", "token": token, "request": request}]
+
+
+def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, heard, monkeypatch):
+    channel = ChannelFactory(owner=user, slug="mine")
+
+    def fail(*args):
+        raise OperationalError
+
+    request, token = rf.get("/"), make_token(f"channels:{channel.pk}:read")
+    allowed = authenticate(token.secret, READ, {"pk": channel.pk}, request=request)
+    monkeypatch.setattr(lookup, "decide_again", fail)
+    with pytest.raises(TemporarilyUnavailable):
+        require_entity(allowed, str(channel.pk + 1), request=request)
+    with pytest.raises(TemporarilyUnavailable):
+        authenticate(token.secret, BY_SLUG, {"slug": channel.slug}, request=request)
+    assert heard[1:] == [{"reason": "unavailable", "token": token, "request": request}] * 2
+
+
+def test_a_token_about_which_nothing_was_decided_is_not_allowed(token):
+    with pytest.raises(InsufficientScope) as caught:
+        allow(token)
+    assert caught.value.missing == ()
 
 
 def test_a_refused_request_is_no_use(token, django_capture_on_commit_callbacks):

@@ -35,6 +35,7 @@ def test_reads_a_secret(template):
         None,
         "Basic dXNlcjpwYXNz",
         "Basic\tdXNlcjpwYXNz",
+        "B dXNlcjpwYXNz",
         "Token pat_x",
         "Bearer eyJ.x.y",
         "Bearer\teyJ.x.y",
@@ -109,6 +110,7 @@ def test_a_challenge_names_error_and_scope():
 
 def test_what_is_as_long_as_may_be_is_still_read():
     assert read("Bearer " + "a" * MAX_HEADER_LENGTH) is None
+    assert read("a" * MAX_HEADER_LENGTH) is None
     key = "0123456789abcdef0123456789abcdef01234567"
     for padded in ("Token".ljust(MAX_HEADER_LENGTH - len(key)) + key, f"Token {key}", f"token {key}".encode()):
         assert read_legacy_key(padded, keyword="Bearer") == ("token", key)
