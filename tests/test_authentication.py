@@ -368,7 +368,7 @@ def test_who_listens_hears_of_token_and_request(make_token, channel, rf, heard):
     assert heard[1:] == [{"reason": "insufficient_scope", "token": token, "request": request}]
 
 
-def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, heard, monkeypatch):
+def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, heard, monkeypatch, settings):
     channel = ChannelFactory(owner=user, slug="mine")
 
     def fail(*args):
@@ -381,7 +381,10 @@ def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, hea
         require_entity(allowed, str(channel.pk + 1), request=request)
     with pytest.raises(TemporarilyUnavailable):
         authenticate(token.secret, BY_SLUG, {"slug": channel.slug}, request=request)
-    assert heard[1:] == [{"reason": "unavailable", "token": token, "request": request}] * 2
+    settings.PAT_TOKENS_REFUSE = fail
+    with pytest.raises(TemporarilyUnavailable):
+        authenticate(token.secret, ANY_TOKEN, request=request)
+    assert heard[1:] == [{"reason": "unavailable", "token": token, "request": request}] * 3
 
 
 def test_a_token_about_which_nothing_was_decided_is_not_allowed(token):
