@@ -351,7 +351,9 @@ def heard():
         told.append(facts)
 
     listened = [(signals.token_authenticated, PersonalAccessToken)]
-    listened += [(signals.token_refused, error) for error in (InsufficientScope, TemporarilyUnavailable)]
+    listened += [
+        (signals.token_refused, error) for error in (InsufficientScope, MalformedToken, TemporarilyUnavailable)
+    ]
     for signal, sender in listened:
         signal.connect(hear, sender=sender)
     yield told
@@ -366,6 +368,10 @@ def test_who_listens_hears_of_token_and_request(make_token, channel, rf, heard):
     with pytest.raises(InsufficientScope):
         authenticate(token.secret, READ, {"pk": channel.pk + 1}, request=request)
     assert heard[1:] == [{"reason": "insufficient_scope", "token": token, "request": request}]
+    malformed = rf.get("/", headers={"authorization": "pat_without_keyword"})
+    with pytest.raises(MalformedToken):
+        read_secret(malformed)
+    assert heard[2:] == [{"reason": "malformed", "token": None, "request": malformed}]
 
 
 def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, heard, monkeypatch, settings):
