@@ -1,5 +1,6 @@
 """Sites of several databases: tokens where the router says, and nothing anywhere else."""
 
+import re
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -16,13 +17,12 @@ from pat_tokens import authentication, crypto, services, signals
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
 from tests.factories import ChannelFactory, UserFactory
+from tests.faults.cases import SERVICES, Scene
 
 # Not marked `django_db`: the databases of this file are its own, and Django's test case knows those of the settings.
 pytestmark = pytest.mark.urls("tests.test_databases")
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
-
-LEGACY_KEY = "0123456789abcdef" * 2 + "01234567"
 
 
 class OnlyPrimary:
@@ -43,14 +43,9 @@ class PrimaryAndReplica(OnlyPrimary):
         return "replica"
 
 
-class Refusing:
+def refuse(execute, sql, params, many, context):
     """A wrapper of every statement: none may be sent."""
-
-    def __init__(self, alias):
-        self.alias = alias
-
-    def __call__(self, execute, sql, params, many, context):
-        raise AssertionError(f"asked of {self.alias}: {sql}")
+    raise AssertionError(f"asked of {context['connection'].alias}: {sql}")
 
 
 class Statements:
@@ -90,7 +85,7 @@ def databases(request, settings, tmp_path, django_db_blocker):
     read_only = {"init_command": "PRAGMA query_only=ON;"}
     with (
         added({"primary": {**sqlite, "OPTIONS": options}, "replica": {**sqlite, "OPTIONS": read_only}}),
-        connections["default"].execute_wrapper(Refusing("default")),
+        connections["default"].execute_wrapper(refuse),
         django_db_blocker.unblock(),
     ):
         settings.DATABASE_ROUTERS = [OnlyPrimary()]
@@ -117,11 +112,6 @@ def make_old(owner, name, *, ends):
     rows.update(issued_at=now - timedelta(days=90), expires_at=now + ends)
 
 
-@pytest.fixture
-def long_dead(owner):
-    make_old(owner, "long dead", ends=-timedelta(days=80))
-
-
 def ask(channel, secret, method="get"):
     client = APIClient(headers={"authorization": f"Bearer {secret}"})
     return getattr(client, method)(f"/api/channels/{channel.pk}/").status_code
@@ -139,14 +129,14 @@ def test_the_life_of_a_token_by_the_api(owner, channel):
     assert client.get(where).data["last_used_at"] is not None
     assert client.patch(where, {"name": "other"}, format="json").status_code == 200
     more = client.post(f"{where}scopes/", {"scopes": [{**scope, "operation": "delete"}]}, format="json")
-    assert more.status_code in (200, 201)
+    assert more.status_code == 201
     assert [found["operation"] for found in client.get(where).data["scopes"]] == ["delete", "read"]
     assert client.post(f"{where}revoke/").status_code == 200
     assert ask(channel, secret) == 401
     again = client.post(f"{where}regenerate/").data["secret"]
     assert ask(channel, secret) == 401
     assert ask(channel, again) == 200
-    assert client.delete(f"{where}scopes/").status_code in (200, 204)
+    assert client.delete(f"{where}scopes/").data == {"deleted": 2}
     assert ask(channel, again) == 403
     assert client.delete(where).status_code == 204
     assert ask(channel, again) == 401
@@ -159,7 +149,7 @@ def test_the_pages_and_the_admin(owner, channel):
     client.force_login(owner)
     assert b"deploy" in client.get(reverse("pat_tokens:token_list")).content
     made = client.post(reverse("pat_tokens:token_create"), {"name": "made here", "duration": "30d"}, follow=True)
-    assert b"made here" in made.content
+    assert re.search(rb"pat_[0-9A-Za-z]{49}", made.content)
     assert b"deploy" in client.get(reverse("admin:pat_tokens_personalaccesstoken_changelist")).content
     page = reverse("admin:pat_tokens_personalaccesstoken_change", args=[token.pk])
     assert client.get(page).status_code == 200
@@ -181,9 +171,10 @@ def test_a_pepper_is_rotated(owner, channel, settings):
     assert stored == crypto.digest(secret, "new pepper of this test")
 
 
-def test_commands(owner, long_dead, capsys, mailoutbox):
+def test_commands(owner, capsys, mailoutbox):
     owner.email = "owner@example.org"
     owner.save()
+    make_old(owner, "long dead", ends=-timedelta(days=80))
     make_old(owner, "soon", ends=timedelta(hours=12))
     call_command("pat_remind")
     assert [mail.to for mail in mailoutbox] == [["owner@example.org"]]
@@ -197,26 +188,12 @@ def test_commands(owner, long_dead, capsys, mailoutbox):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(lambda owner, token: services.create_token(owner, name="new"), id="create"),
-        pytest.param(lambda owner, token: services.import_token(owner, LEGACY_KEY, name="new"), id="import"),
-        pytest.param(lambda owner, token: services.regenerate_token(token), id="regenerate"),
-        pytest.param(lambda owner, token: services.revoke_token(token), id="revoke"),
-        pytest.param(lambda owner, token: services.update_token(token, name="new"), id="update"),
-        pytest.param(lambda owner, token: services.delete_token(token), id="delete"),
-        pytest.param(lambda owner, token: services.delete_tokens(owner), id="delete all"),
-        pytest.param(lambda owner, token: services.add_scopes(token, [("channels", "*", "read")]), id="add scopes"),
-        pytest.param(lambda owner, token: services.delete_scope(token.scope_set.get()), id="delete a scope"),
-        pytest.param(lambda owner, token: services.delete_scopes(token), id="delete all scopes"),
-        pytest.param(lambda owner, token: services.prune_tokens(dead_for=timedelta(days=10)), id="prune"),
-    ],
-)
-def test_what_is_written_is_written_in_one_transaction_of_its_database(owner, long_dead, channel, change):
-    token, _secret = services.create_token(owner, name="one", scopes=[("channels", str(channel.pk), "read")])
-    statements = Statements()
+    "service", sorted(SERVICES.keys() - {"record use", "redigest"})
+)  # which write one row, and later
+def test_what_is_written_is_written_in_one_transaction_of_its_database(databases, service):
+    scene, statements = Scene(), Statements()
     with connections["primary"].execute_wrapper(statements):
-        change(owner, token)
+        SERVICES[service](scene)
     assert [sql for sql in statements.outside if not sql.startswith("SELECT")] == []
     # Else SQLite would let somebody else write between what is read here and what is written.
     assert statements.inside[0].startswith("UPDATE")

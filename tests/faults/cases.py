@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.db import router
 from django.utils import timezone
 
 from pat_tokens import crypto, services
@@ -20,8 +21,8 @@ class Scene:
     """Two tokens of one person, each with two scopes, and one that is long dead."""
 
     def __init__(self) -> None:
-        Scope.objects.all()._raw_delete("default")
-        PersonalAccessToken.objects.all()._raw_delete("default")
+        for model in (Scope, PersonalAccessToken):
+            model.objects.all()._raw_delete(router.db_for_write(model))
         self.user = UserFactory()
         channel = ChannelFactory(owner=self.user)
         scopes = [("channels", str(channel.pk), "read"), ("channels", "*", "update")]

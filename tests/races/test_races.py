@@ -32,6 +32,12 @@ def row(scope):
     return dict(zip(("entity_type", "entity_id", "operation"), scope.split(":"), strict=True))
 
 
+def end_all_long_ago():
+    """Let the tokens that there are have ended so long ago that they can be pruned."""
+    long_ago = timezone.now() - timedelta(days=90)
+    PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+
+
 @pytest.fixture
 def each_round(rounds, site):
     """The rounds, each with no tokens there at its beginning."""
@@ -227,10 +233,9 @@ def test_writing_the_last_use_against(what, arena, site, each_round):
 
 
 def test_prune_against_regenerate(arena, site, each_round):
-    long_ago = timezone.now() - timedelta(days=90)
     for _ in each_round():
         token, old = site.token()
-        PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+        end_all_long_ago()
         prune = Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=10)})
         pruned, made = arena.ask(prune, site.manage("POST", token, "regenerate", body={}))
         assert (pruned.body, made.status) in [(1, 404), (0, 200)]
@@ -238,10 +243,9 @@ def test_prune_against_regenerate(arena, site, each_round):
 
 
 def test_prune_leaves_to_the_next_time_what_somebody_is_changing(site):
-    long_ago = timezone.now() - timedelta(days=90)
     changing, _secret = site.token()
     site.token()
-    PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+    end_all_long_ago()
     locked, pruned = Event(), Event()
 
     def change():
@@ -273,12 +277,11 @@ def test_prune_leaves_to_the_next_time_what_somebody_is_changing(site):
 
 def test_deletions_of_the_same_many(arena, site, each_round):
     """All of them lock several rows, and must not do so in different orders."""
-    long_ago = timezone.now() - timedelta(days=90)
     prune = Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=10)})
     for number, _ in enumerate(each_round()):
         for _token in range(6):
             site.token()
-        PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
+        end_all_long_ago()
         asks = [(prune, prune), (prune, site.manage("DELETE")), (site.manage("DELETE"), site.manage("DELETE"))]
         one, other = arena.ask(*asks[number % 3])
         counts = [answer.body if isinstance(answer.body, int) else answer.body["deleted"] for answer in (one, other)]

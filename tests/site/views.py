@@ -657,20 +657,15 @@ class ListedRequirements(ChannelViewSet):
     pat_requirements = ("list",)
 
 
-class ComputedKeyword(Owned, viewsets.ReadOnlyModelViewSet):
+class ComputedKeyword(ChannelViewSet):
     """The keyword that it looks its object up by is not known before a request."""
-
-    queryset = Channel.objects.order_by("pk")
-    serializer_class = serializers.ChannelSerializer
 
     @property
     def lookup_url_kwarg(self):
         return "pk"
 
 
-class ComputedField(Owned, viewsets.ReadOnlyModelViewSet):
-    queryset = Channel.objects.order_by("pk")
-    serializer_class = serializers.ChannelSerializer
+class ComputedField(ChannelViewSet):
     lookup_url_kwarg = "pk"
 
     @property
@@ -678,11 +673,9 @@ class ComputedField(Owned, viewsets.ReadOnlyModelViewSet):
         return "pk"
 
 
-class ByOwner(Owned, viewsets.ReadOnlyModelViewSet):
+class ByOwner(ChannelViewSet):
     """By what is no field of its model, but a path to another."""
 
-    queryset = Channel.objects.order_by("pk")
-    serializer_class = serializers.ChannelSerializer
     lookup_field = "owner__username"
     lookup_url_kwarg = "username"
 
