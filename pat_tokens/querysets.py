@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Lower
@@ -123,8 +123,14 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         if need.operation is None:
             return self.annotate(scope_covered=Exists(scopes))
         scopes = scopes.filter(operation=need.operation)
-        tokens = self.annotate(scope_covered=Exists(scopes.filter(entity_id__in=(ALL, need.entity_id))))
+        tokens = self.annotate(scope_covered=self._any_covers(scopes, need.entity_id))
         return tokens.annotate(scope_some=Exists(scopes)) if need.filtered else tokens
+
+    def _any_covers(self, scopes: models.QuerySet[Any], entity_id: str) -> Exists | Q:
+        if connections[self.db].vendor == "sqlite":
+            # It would make a table of the two of an IN, for each query anew; others would plan twice.
+            return Exists(scopes.filter(entity_id=ALL)) | Exists(scopes.filter(entity_id=entity_id))
+        return Exists(scopes.filter(entity_id__in=(ALL, entity_id)))
 
     @staticmethod
     def _expired(now: datetime | None) -> Q:
