@@ -85,6 +85,16 @@ def test_a_moment_has_no_zone_where_the_site_has_none(ticket, settings):
     assert (found, found.tzinfo) == (by_orm, by_orm.tzinfo)
 
 
+def test_a_moment_that_somebody_else_wrote_with_its_zone_keeps_it(ticket):
+    """SQLite holds any text, and its driver reads an offset where there is one; others know no such rows."""
+    written = "2026-10-25 00:30:00" + ("+05:30" if connection.vendor == "sqlite" else "")
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {Person._meta.db_table} SET seen_at = %s", [written])
+    by_orm = tickets(ticket.code).get().person.seen_at
+    found = compile_tickets(tickets(CODE)).fetch(connection, (ticket.code,)).person.seen_at
+    assert (found, found.utcoffset()) == (by_orm, by_orm.utcoffset())
+
+
 def test_what_it_finds_can_be_written_back(ticket):
     found = compile_tickets(tickets(CODE)).fetch(connection, (ticket.code,))
     found.code = "new"
