@@ -57,6 +57,10 @@ sites: $(VENV)/.dev ## add the package to Wagtail and to ARA as docs/how-to/drf.
 bench: $(VENV)/.bench ## measure token checks beside other packages and write the figures into the docs (10 min)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-steps
+bench-steps: $(VENV)/.bench ## measure where the time of a token check goes, on SQLite (1 min)
+	$(BIN)/python -m benchmarks --steps $(ARGS)
+
 .PHONY: bench-check
 bench-check: $(VENV)/.bench ## check that the benchmarks work, without measuring
 	$(BIN)/python -m benchmarks --check

@@ -7,12 +7,12 @@ import json
 import os
 from typing import Any
 
-from benchmarks import page, plot
+from benchmarks import OURS, page, plot
 from benchmarks.databases import POSTGRESQL, SQLITE, database
 from benchmarks.timing import Cost, Spread, ratios
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "benchmarks.site.settings"}
-OURS, AUTHTOKEN = "pat_tokens, 50 scopes", "DRF authtoken"
+AUTHTOKEN = "DRF authtoken"
 FLOORS = "its SELECT alone", "its SELECT and instances"
 
 
@@ -23,11 +23,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="how many rows the large table has (default 1,000,000)")
     parser.add_argument("--database", choices=[SQLITE, POSTGRESQL], action="append", help="default: both")
     parser.add_argument("--print", action="store_true", help="print the tables and leave the documentation alone")
+    parser.add_argument("--steps", action="store_true", help="only where the time of a check goes, on SQLite")
     parser.add_argument("--check", action="store_true", help="only whether each candidate answers as it should")
     options = parser.parse_args()
     if options.check:
         with database(SQLITE) as url:
             print(page.run_worker("worker", "--check", env={**os.environ, **SETTINGS, "DATABASE_URL": url}))
+        return
+    if options.steps:
+        _write_steps(quick=options.quick)
         return
     rows = options.rows or (10_000 if options.quick else 1_000_000)
     kinds = options.database or [SQLITE, POSTGRESQL]
@@ -62,6 +66,17 @@ def _measure_memory(results: dict[str, Any]) -> dict[str, Any]:
     return {name: json.loads(page.run_worker("memory", name, env=env)) for name in names}
 
 
+def _write_steps(*, quick: bool) -> None:
+    with database(SQLITE) as url:
+        arguments = ["--steps", *(["--quick"] if quick else [])]
+        measured = json.loads(
+            page.run_worker("worker", *arguments, env={**os.environ, **SETTINGS, "DATABASE_URL": url})
+        )
+    steps = page.table(["", "µs of CPU"], [[name, f"{micros:.0f}"] for name, micros in measured.items()])
+    print(steps)
+    page.write("steps", f"{steps}\n\n{page.provenance('python -m benchmarks --steps')}")
+
+
 def _costs(measured: dict[str, Any]) -> dict[str, list[Cost]]:
     return {name: [Cost(**cost) for cost in rounds] for name, rounds in measured.items()}
 
@@ -83,6 +98,7 @@ def _requests(results: dict[str, Any]) -> str:
     for kind, result in results.items():
         measured = {f"{int(rows):,} rows": _costs(costs) for rows, costs in result["requests"].items()}
         measured["ASGI"] = _costs(result["asgi"])
+        measured["usual middleware"] = _costs(result["usual"])
         small = next(iter(measured.values()))
         head = [kind, "queries", *(f"CPU, {name}" for name in measured), "wall", "µs of CPU"]
         lines = []
@@ -99,8 +115,10 @@ def _bounds(results: dict[str, Any]) -> str:
     rows = []
     for kind, result in results.items():
         small, *large = [_costs(costs) for costs in result["requests"].values()]
+        usual = _costs(result["usual"])
         over = {
             "50 scopes, to an anonymous request": ratios(small[OURS], small["anonymous"]),
+            "50 scopes, to anonymous, usual middleware": ratios(usual[OURS], usual["anonymous"]),
             "50 scopes, to DRF authtoken": ratios(small[OURS], small[AUTHTOKEN]),
             **{f"{floor}, to DRF authtoken": ratios(small[floor], small[AUTHTOKEN]) for floor in FLOORS},
             "500 scopes, to 1 scope": ratios(small["pat_tokens, 500 scopes"], small["pat_tokens, 1 scope"]),

@@ -35,14 +35,14 @@ PATHS = {
 
 def measure(effort: timing.Effort) -> dict[str, Any]:
     """Return for each path, with little and with much to show: queries, and milliseconds of CPU (median)."""
-    with override_settings(MIDDLEWARE=settings.PAGES_MIDDLEWARE):
+    with override_settings(MIDDLEWARE=settings.USUAL_MIDDLEWARE):
         return {name: _measure(amounts, effort) for name, amounts in (("little", LITTLE), ("much", MUCH))}
 
 
 def check() -> None:
     """Raise AssertionError unless each path answers."""
-    with override_settings(MIDDLEWARE=settings.PAGES_MIDDLEWARE):
-        _measure(LITTLE, timing.Effort(rounds=1, laps=1, repeats=1, warm_up=0))
+    with override_settings(MIDDLEWARE=settings.USUAL_MIDDLEWARE):
+        _measure(LITTLE, timing.ONCE)
 
 
 def _measure(amounts: dict[str, int], effort: timing.Effort) -> dict[str, dict[str, float]]:

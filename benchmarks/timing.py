@@ -21,6 +21,7 @@ class Effort:
 
 
 QUICK = Effort(rounds=3, laps=3, repeats=10, warm_up=20)
+ONCE = Effort(rounds=1, laps=1, repeats=1, warm_up=0)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,18 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection
-from django.test.utils import CaptureQueriesContext, setup_test_environment
+from django.test.utils import CaptureQueriesContext, override_settings, setup_test_environment
+
+from benchmarks import OURS
 
 
 def main() -> None:
@@ -25,16 +28,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--check", action="store_true", help="measure nothing")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--steps", action="store_true", help="measure where the time of a check goes, and nothing else")
     options = parser.parse_args()
     django.setup()
     setup_test_environment()
     call_command("migrate", verbosity=0)
 
-    from benchmarks import candidates, pages, rows, timing
+    from benchmarks import candidates, pages, rows, steps, timing
 
     results: dict[str, Any]
     if options.check:
-        results = {"queries": check(candidates.make_candidates())}
+        found = candidates.make_candidates()
+        results = {"queries": check(found)}
+        steps.measure_steps(_ours(found), timing.ONCE)
         pages.check()
         json.dump(results, sys.stdout)
         return
@@ -43,9 +49,16 @@ def main() -> None:
     found = candidates.make_candidates()
     _say(f"{connection.vendor}: {few:,} rows")
     rows.fill(1, few)
+    if options.steps:
+        # More rounds, since a step is a few microseconds of some hundred.
+        json.dump(steps.measure_steps(_ours(found), replace(effort, rounds=3 * effort.rounds)), sys.stdout)
+        return
     results = {"queries": check(found), "requests": {str(few): _measure_wsgi(found, effort)}}
     _say(f"{connection.vendor}: ASGI")
     results["asgi"] = _measure_asgi(found, effort)
+    _say(f"{connection.vendor}: usual middleware")
+    with override_settings(MIDDLEWARE=settings.USUAL_MIDDLEWARE):
+        results["usual"] = _measure_wsgi(found, effort)
     if options.rows > few:
         _say(f"{connection.vendor}: filling to {options.rows:,} rows")
         rows.fill(few + 1, options.rows)
@@ -74,6 +87,10 @@ def check(found: list[Any]) -> dict[str, int]:
         by_other_way = by_asgi(ASGIHandler(), candidate.path, headers_of(candidate.authorization))
         assert asyncio.run(by_other_way()) == 200, candidate  # type: ignore[arg-type]
     return queries
+
+
+def _ours(found: list[Any]) -> Any:
+    return next(one for one in found if one.name == OURS)
 
 
 def _measure_wsgi(found: list[Any], effort: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.messages",
     "rest_framework",
     "rest_framework.authtoken",
     "knox",
@@ -23,15 +24,16 @@ INSTALLED_APPS = [
     "benchmarks.site",
 ]
 
-# None for what is compared: what middleware costs would make all candidates look alike. The pages get theirs where
-# they are measured.
+# None for what is compared: what middleware costs would make all candidates look alike. What a new Django project has
+# is there for the pages, and for what the same requests come to in such a site.
 MIDDLEWARE: list[str] = []
-PAGES_MIDDLEWARE = [
+USUAL_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
