@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from benchmarks.asking import by_wsgi, headers_of
 from benchmarks.candidates import Candidate
-from benchmarks.timing import Effort, Spread, measure
+from benchmarks.timing import Effort, measure
 from pat_tokens import auditing, authentication, crypto, lookup, services
 from pat_tokens.conf import Conf
 from pat_tokens.contrib.rest_framework import authentication as door
@@ -19,7 +20,7 @@ from pat_tokens.models import PersonalAccessToken
 
 WHOLE = "the whole request"
 
-# The step as the table says it, whose attribute it is, and its name. Each is given what it returned before.
+# A step as the table says it, and the functions that it is: where each is, and its name there.
 STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "the header's secret": ((authentication, "read_secret"),),
     "`Vary`": ((door, "vary"),),
@@ -44,33 +45,30 @@ def measure_steps(candidate: Candidate, effort: Effort) -> dict[str, float]:
     PersonalAccessToken.objects.update(last_used_at=timezone.now())
     variants: dict[str, list[tuple[Any, str, Any]]] = {WHOLE: []}
     for step, places in STEPS.items():
-        variants[step] = [(place, name, _Known(place, name, ask).stand_in) for place, name in places]
+        variants[step] = [(place, name, _stand_in(place, name, ask)) for place, name in places]
     costs = measure({step: _asker(ask, changes) for step, changes in variants.items()}, effort)
+    whole = [cost.cpu for cost in costs.pop(WHOLE)]
     saved = {
-        step: Spread.of([(whole.cpu - one.cpu) * 1e6 for whole, one in zip(costs[WHOLE], rounds, strict=True)]).median
-        for step, rounds in costs.items()
+        step: [seconds - one.cpu for seconds, one in zip(whole, rounds, strict=True)] for step, rounds in costs.items()
     }
-    return {**saved, WHOLE: Spread.of([cost.cpu * 1e6 for cost in costs[WHOLE]]).median}
+    return {step: statistics.median(seconds) * 1e6 for step, seconds in {WHOLE: whole, **saved}.items()}
 
 
-class _Known:
-    """What a step returned to one request, and what stands in its place to return it again."""
+def _stand_in(place: Any, name: str, ask: Callable[[], int]) -> Any:
+    """Return what stands in the place of a step, to return what it returned to one request."""
+    step = vars(place)[name]
+    if isinstance(step, property):
+        return getattr(place(), name)
+    returned: list[Any] = []
 
-    def __init__(self, place: Any, name: str, ask: Callable[[], int]) -> None:
-        step = vars(place)[name]
-        if isinstance(step, property):
-            self.stand_in: Any = getattr(place(), name)
-            return
-        returned: list[Any] = []
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        returned.append(step(*args, **kwargs))
+        return returned[-1]
 
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            returned.append(step(*args, **kwargs))
-            return returned[-1]
-
-        with _changed([(place, name, noted)]):
-            assert ask() == 200
-        (known,) = returned
-        self.stand_in = lambda *_args, **_kwargs: known
+    with _changed([(place, name, noted)]):
+        assert ask() == 200
+    (known,) = returned
+    return lambda *_args, **_kwargs: known
 
 
 def _asker(ask: Callable[[], int], changes: list[tuple[Any, str, Any]]) -> Callable[[int], None]:
