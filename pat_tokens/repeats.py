@@ -10,6 +10,7 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
@@ -29,6 +30,10 @@ def remember(request: HttpRequest, token: PersonalAccessToken) -> None:
     """Store at once that what was sent with `request` has made `token`; in its transaction, so that both are seen."""
     sent = {**request.session.get(SESSION_KEY, {}), _fingerprint(request): str(token.pk)}
     request.session[SESSION_KEY] = dict(list(sent.items())[-MAX_REMEMBERED:])
+    if request.session.session_key == request.COOKIES.get(settings.SESSION_COOKIE_NAME):
+        # Not once more with the response, which may end after another request has put a newer pad there. A session
+        # that travels in its cookie says by itself that it has to be sent; one with a new key has to be, too.
+        request.session.modified = False
     try:
         request.session.save()
     except UpdateError:  # a logout in another window; as Django's middleware says it

@@ -18,6 +18,7 @@ from pat_tokens.authentication import authenticate
 from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import ANY_TOKEN
+from pat_tokens.views import TokenCreate
 from tests.factories import ChannelFactory
 from tests.models import Channel
 
@@ -227,6 +228,35 @@ class TestTheSameFormTwice:
         PersonalAccessToken.objects.all().delete()
         assert person.post("/pats/create/", self.TYPED).status_code == 302
         assert PersonalAccessToken.objects.count() == 1
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "signed_cookies"])
+def test_the_secret_is_seen_whatever_keeps_the_session(user, settings, engine):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    person = Client()
+    person.force_login(user)
+    answer = person.post("/pats/create/", {"name": "publisher", "duration": "7d"})
+    secret = str(person.get(answer.url).context["revealed"].secret)
+    assert authenticate(secret, ANY_TOKEN) == PersonalAccessToken.objects.get()
+
+
+def test_an_answer_that_is_late_takes_no_secret_from_the_one_that_is_seen(person, monkeypatch):
+    """What the browser drops, the first answer, leaves the server when the second has been given already."""
+    typed = {"name": "publisher", "duration": "7d"}
+    browser, post, pressed = Client(), TokenCreate.post, []
+    browser.cookies.load({name: morsel.value for name, morsel in person.cookies.items()})
+
+    def late(view: TokenCreate, request: Any) -> Any:
+        answer = post(view, request)
+        if not pressed:
+            pressed.append(request)
+            pressed.append(browser.post("/pats/create/", typed))
+        return answer
+
+    monkeypatch.setattr(TokenCreate, "post", late)
+    person.post("/pats/create/", typed)
+    secret = str(browser.get(pressed[1].url).context["revealed"].secret)
+    assert authenticate(secret, ANY_TOKEN) == PersonalAccessToken.objects.get()
 
 
 def test_no_token_is_made_in_a_session_that_is_being_ended(person, monkeypatch):
