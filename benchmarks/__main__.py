@@ -28,10 +28,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.check:
         with database(SQLITE) as url:
-            print(page.run_worker("worker", "--check", env={**os.environ, **SETTINGS, "DATABASE_URL": url}))
+            print(_work(url, "--check"))
         return
     if options.steps:
-        _write_steps(quick=options.quick)
+        _measure_steps(quick=options.quick, write=not options.print)
         return
     rows = options.rows or (10_000 if options.quick else 1_000_000)
     kinds = options.database or [SQLITE, POSTGRESQL]
@@ -54,27 +54,26 @@ def main() -> None:
 
 def _measure(kind: str, rows: int, *, quick: bool) -> dict[str, Any]:
     with database(kind) as url:
-        env = {**os.environ, **SETTINGS, "DATABASE_URL": url}
-        arguments = ["--rows", str(rows), *(["--quick"] if quick else [])]
-        results: dict[str, Any] = json.loads(page.run_worker("worker", *arguments, env=env))
+        results: dict[str, Any] = json.loads(_work(url, "--rows", str(rows), *(["--quick"] if quick else [])))
         return results
+
+
+def _work(url: str, *arguments: str, module: str = "worker") -> str:
+    return page.run_worker(module, *arguments, env={**os.environ, **SETTINGS, "DATABASE_URL": url})
 
 
 def _measure_memory(results: dict[str, Any]) -> dict[str, Any]:
     names = next(iter(results.values()))["queries"]
-    env = {**os.environ, **SETTINGS, "DATABASE_URL": "sqlite://:memory:"}
-    return {name: json.loads(page.run_worker("memory", name, env=env)) for name in names}
+    return {name: json.loads(_work("sqlite://:memory:", name, module="memory")) for name in names}
 
 
-def _write_steps(*, quick: bool) -> None:
+def _measure_steps(*, quick: bool, write: bool) -> None:
     with database(SQLITE) as url:
-        arguments = ["--steps", *(["--quick"] if quick else [])]
-        measured = json.loads(
-            page.run_worker("worker", *arguments, env={**os.environ, **SETTINGS, "DATABASE_URL": url})
-        )
+        measured = json.loads(_work(url, "--steps", *(["--quick"] if quick else [])))
     steps = page.table(["", "µs of CPU"], [[name, f"{micros:.0f}"] for name, micros in measured.items()])
     print(steps)
-    page.write("steps", f"{steps}\n\n{page.provenance('python -m benchmarks --steps')}")
+    if write:
+        page.write("steps", f"{steps}\n\n{page.provenance('python -m benchmarks --steps')}")
 
 
 def _costs(measured: dict[str, Any]) -> dict[str, list[Cost]]:

@@ -124,7 +124,7 @@ def test_the_sql_is_built_once(make_token, channel, monkeypatch):
 
 @pytest.mark.parametrize("need", [Need("channels", "read", "1"), Need("channels", "list", ALL, True)])
 def test_no_table_is_made_for_the_two_ids_that_would_do(make_token, need):
-    """SQLite makes one for an IN of two, which costs it more than all the rest; others are faster with the IN."""
+    """SQLite makes one for an IN of two, for each query anew; others would plan the two apart for longer."""
     token = make_token("channels:*:read")
     with CaptureQueriesContext(connection) as queries:
         lookup.find_token(digests_of(token), need)
