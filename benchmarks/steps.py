@@ -80,7 +80,7 @@ def _asker(ask: Callable[[], int], changes: list[tuple[Any, str, Any]]) -> Calla
     return run
 
 
-@contextmanager  # by hand, since a patch of unittest.mock takes longer than some of the steps
+@contextmanager  # by hand: seven patches of unittest.mock for twenty requests cost as much as a small step
 def _changed(changes: list[tuple[Any, str, Any]]) -> Iterator[None]:
     before = [(place, name, vars(place)[name]) for place, name, _ in changes]
     for place, name, value in changes:
