@@ -52,7 +52,7 @@ def ends(token, act):
             assert not ended.is_set()
             await sync_to_async(act_and_close, thread_sensitive=False)()
             try:
-                await asyncio.wait_for(ended.wait(), 5)
+                await asyncio.wait_for(ended.wait(), 60)
             except TimeoutError:
                 return False
             return True

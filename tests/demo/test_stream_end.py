@@ -1,7 +1,7 @@
 """A stream ends when the token that opened it no longer allows it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 
 import pytest
@@ -67,51 +67,66 @@ def add_another_scope(token: PersonalAccessToken) -> None:
     add_scopes(token, [("clients", "*", "read")])
 
 
-def chunks_after(change: Change, token: PersonalAccessToken, secret: str, broker: LocalBroker) -> list[bytes]:
-    """Return what an open stream still brings after `change`; the last thing published is "after"."""
-    channel = Channel.objects.get()
+async def looks_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait until the open streams have been looked at from beginning to end, after now."""
+    find_ended, seen = watching.find_ended, asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
 
-    async def run() -> list[bytes]:
-        response = await AsyncClient().get(
-            f"/api/channels/{channel.pk}/subscribe/", headers={"Authorization": f"Bearer {secret}"}
-        )
-        assert response.status_code == 200
-        stream = aiter(response.streaming_content)
-        assert await anext(stream) == b": subscribed\n\n"
+    def counted(watches: Iterable[watching.Watch]) -> list[watching.Watch]:
+        ended = find_ended(watches)
+        loop.call_soon_threadsafe(seen.release)
+        return ended
 
-        await sync_to_async(change)(token)
-        # Several looks at the token later, whoever may still listen gets a message.
-        await asyncio.sleep(0.5)
-        await sync_to_async(broker.publish)(channel.pk, {"payload": "after"})
-        received = []
-        async for chunk in stream:
-            received.append(chunk)
-            if b"after" in chunk:
-                break
-        await stream.aclose()
-        return received
+    with monkeypatch.context() as patched:
+        patched.setattr(watching, "find_ended", counted)
+        # What the first of them found is known to its streams when the second has begun.
+        await seen.acquire()
+        await seen.acquire()
 
-    return async_to_sync(asyncio.wait_for)(run(), PATIENCE_SECONDS)
+
+async def subscribe(channel: Channel, secret: str) -> AsyncIterator[bytes]:
+    """Return what comes after the greeting of a stream."""
+    response = await AsyncClient().get(
+        f"/api/channels/{channel.pk}/subscribe/", headers={"Authorization": f"Bearer {secret}"}
+    )
+    assert response.status_code == 200
+    stream = aiter(response.streaming_content)
+    assert await anext(stream) == b": subscribed\n\n"
+    return stream
 
 
 @pytest.mark.parametrize(
     "change", [revoke_token, regenerate_token, delete_token, delete_scopes, expire, deactivate_owner, delete_owner]
 )
-def test_it_ends(alice: User, channel: Channel, broker: LocalBroker, change: Change) -> None:
+def test_it_ends(alice: User, channel: Channel, change: Change) -> None:
     token, secret = create_token(alice, name="subscriber", scopes=[("channels", str(channel.pk), "subscribe")])
 
-    received = chunks_after(change, token, secret, broker)
+    async def run() -> list[bytes]:
+        stream = await subscribe(channel, secret)
+        await sync_to_async(change)(token)
+        return [chunk async for chunk in stream]
+
+    received = async_to_sync(asyncio.wait_for)(run(), PATIENCE_SECONDS)
 
     assert received == [b'event: end\ndata: {"reason": "token_ended"}\n\n']
 
 
 @pytest.mark.parametrize("change", [rename, add_another_scope])
-def test_it_goes_on(alice: User, channel: Channel, broker: LocalBroker, change: Change) -> None:
+def test_it_goes_on(
+    alice: User, channel: Channel, broker: LocalBroker, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
     token, secret = create_token(alice, name="subscriber", scopes=[("channels", "*", "subscribe")])
 
-    [message] = chunks_after(change, token, secret, broker)
+    async def run() -> bytes:
+        stream = await subscribe(channel, secret)
+        await sync_to_async(change)(token)
+        await looks_go_by(monkeypatch)
+        await sync_to_async(broker.publish)(channel.pk, {"payload": "after"})
+        received = await anext(stream)
+        await stream.aclose()
+        return received
 
-    assert b"after" in message
+    assert b"after" in async_to_sync(asyncio.wait_for)(run(), PATIENCE_SECONDS)
 
 
 def test_a_session_goes_on_whatever_becomes_of_tokens(alice: User, channel: Channel, broker: LocalBroker) -> None:

@@ -71,12 +71,13 @@ class Anything(Consumer):
 
 
 class Busy(Consumer):
-    """Is at work when its token ends, and goes on sending."""
+    """Is at work when its token ends, until the test says `done`, and goes on sending."""
 
     pat_requirements = {"GET": ANY_TOKEN}
+    done: asyncio.Event
 
     async def receive_json(self, content):
-        await asyncio.sleep(1)
+        await self.done.wait()
         await self.send_json("too late")
 
 

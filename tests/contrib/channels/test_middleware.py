@@ -219,15 +219,17 @@ class TestTheEnd:
 
         run()
 
-    def test_does_not_wait_for_a_busy_consumer(self, token):
+    def test_does_not_wait_for_a_busy_consumer(self, token, monkeypatch):
         @async_to_sync
         async def run():
+            monkeypatch.setattr(consumers.Busy, "done", asyncio.Event(), raising=False)
             async with socket("/ws/busy/", token.secret) as (communicator, _result):
                 await communicator.receive_json()
                 await communicator.send_json("work")
                 await sync_to_async(services.revoke_token)(token)
                 assert (await communicator.receive())["type"] == "websocket.close"
                 assert not consumers.gone
+                consumers.Busy.done.set()
                 await communicator.wait(PATIENCE)
                 assert await communicator.receive_nothing()
                 assert consumers.gone == [4401]
