@@ -1,7 +1,7 @@
 """A queryset's SQL made once and executed again with other parameters; real model instances come out.
 
 Django builds the SQL of a queryset anew each time it is evaluated, which costs several times what the database
-does with it. Here only public parts of the ORM are used again and again: the cursor, the columns' converters and
+does with it. Here only parts that Django has for this are used again and again: a cursor, the columns' converters and
 `Model.from_db()`. What they may not be enough for is refused by `compile_queryset`, and the caller uses the ORM.
 """
 
@@ -22,6 +22,8 @@ from django.db.models.query import ModelIterable
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import ModelSignal, post_init, pre_init
 from django.db.models.sql.compiler import SQLCompiler
+
+from pat_tokens.cursors import fetch_row
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -84,9 +86,7 @@ class Statement(NamedTuple):
 
     def fetch(self, connection: BaseDatabaseWrapper, values: tuple[str, ...]) -> Any:
         """Return the first row as its model, its relation loaded, or None; `values` take the places of the slots."""
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, dict(zip(self.names, values + self.constants, strict=True)))
-            found = cursor.fetchone()
+        found = fetch_row(connection, self.sql, dict(zip(self.names, values + self.constants, strict=True)))
         if found is None:
             return None
         row = list(found)

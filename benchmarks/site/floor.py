@@ -1,13 +1,14 @@
-"""The one SELECT of a token check and nothing else: what no check that asks Django's cursor for it can go below."""
+"""The one SELECT of a token check and nothing else, which no check that asks a database can go below."""
 
 from functools import cache
 
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connections
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 
 from pat_tokens.compiled import Slot, Statement, compile_queryset
+from pat_tokens.cursors import fetch_row
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.scopes import Need
 
@@ -46,9 +47,7 @@ class SelectAlone(BaseAuthentication):
         """Return user and token, or None where there is no row."""
         select = statement()
         params = dict(zip(select.names, (digest, entity_id, *select.constants), strict=True))
-        with connection.cursor() as cursor:
-            cursor.execute(select.sql, params)
-            return cursor.fetchone() and (self.user, None)
+        return fetch_row(connections["default"], select.sql, params) and (self.user, None)
 
 
 class SelectAndInstances(SelectAlone):
@@ -56,5 +55,5 @@ class SelectAndInstances(SelectAlone):
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
-        token = statement().fetch(connection, (digest, entity_id))
+        token = statement().fetch(connections["default"], (digest, entity_id))
         return token and (token.user, token)
