@@ -20,7 +20,7 @@ from django.db.models.base import ModelState
 from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
 from django.db.models.query import ModelIterable
 from django.db.models.query_utils import DeferredAttribute
-from django.db.models.signals import ModelSignal, post_init, pre_init
+from django.db.models.signals import post_init, pre_init
 from django.db.models.sql.compiler import SQLCompiler
 
 from pat_tokens.cursors import fetch_row
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # What a field puts on its model to hold a value that was loaded, and no more.
 _PLAIN = (DeferredAttribute, ForeignKeyDeferredAttribute)
+_BITS = (1, 0)
 _ROW_STEPS = ("execute_sql", "results_iter", "apply_converters")  # what the ORM does with a row, and we do instead
 
 
@@ -57,7 +58,7 @@ class _Instance(NamedTuple):
     def make(self, alias: str, row: Sequence[Any]) -> Model:
         """Return the instance, as `Model.from_db()` makes it."""
         model = self.model
-        if not self.is_plain or _is_heard(pre_init, model) or _is_heard(post_init, model):
+        if not self.is_plain or ((pre_init.receivers or post_init.receivers) and _is_heard(model)):
             return model.from_db(alias, self.names, self.pick(row))
         # What from_db() comes to where nobody listens, at a third of its price.
         instance = model.__new__(model)
@@ -78,6 +79,7 @@ class Statement(NamedTuple):
     names: tuple[str, ...]  # of the SQL's parameters, the slots first
     constants: tuple[Any, ...]
     moments: Sequence[_Converter]
+    flags: Sequence[int]  # positions of booleans that come as numbers
     converters: Sequence[_Converter]  # of all other columns that have any
     main: _Instance
     related: _Instance
@@ -99,6 +101,9 @@ class Statement(NamedTuple):
                 row[position] = value.replace(tzinfo=zone)
             elif value is not None:
                 row[position] = convert(ops, value, expression, connection)
+        for position in self.flags:
+            if row[position] in _BITS:  # as Django's converter has it, again without a call
+                row[position] = bool(row[position])
         for position, convert, expression in self.converters:
             row[position] = convert(ops, row[position], expression, connection)
         instance = self.main.make(self.alias, row)
@@ -135,9 +140,11 @@ def compile_queryset(
     if len(main.names) + len(related.names) + len(annotations) != len(columns):
         return None
     sql, names, constants = named
-    moments = [one for one in converters if _is_of_datetimes(one.convert)]
-    others = [one for one in converters if one not in moments]
-    return Statement(queryset.db, sql, names, constants, moments, others, main, related, relation, annotations)
+    moments = [one for one in converters if _is_of_backend(one.convert, "convert_datetimefield_value")]
+    flags = [one for one in converters if _is_of_backend(one.convert, "convert_booleanfield_value")]
+    others = [one for one in converters if one not in moments + flags]
+    places = [one.position for one in flags]
+    return Statement(queryset.db, sql, names, constants, moments, places, others, main, related, relation, annotations)
 
 
 def _name_params(
@@ -189,9 +196,9 @@ def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
     return any(thing is connection or thing is connection.ops for thing in held)
 
 
-def _is_of_datetimes(convert: Callable[..., Any]) -> bool:
+def _is_of_backend(convert: Callable[..., Any], name: str) -> bool:
     backends = "django.db.backends.mysql.operations", "django.db.backends.sqlite3.operations"
-    return convert.__name__ == "convert_datetimefield_value" and convert.__module__ in backends
+    return convert.__name__ == name and convert.__module__ in backends
 
 
 def _without_ops(convert: Callable[..., Any]) -> Callable[..., Any]:
@@ -233,8 +240,8 @@ def _is_plain(model: type[Model]) -> bool:
     )
 
 
-def _is_heard(signal: ModelSignal, model: type[Model]) -> bool:
-    return bool(signal.receivers) and signal.has_listeners(model)
+def _is_heard(model: type[Model]) -> bool:
+    return pre_init.has_listeners(model) or post_init.has_listeners(model)
 
 
 def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

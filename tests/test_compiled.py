@@ -95,6 +95,18 @@ def test_a_moment_that_somebody_else_wrote_with_its_zone_keeps_it(ticket):
     assert (found, found.utcoffset()) == (by_orm, by_orm.utcoffset())
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_boolean_is_what_the_orm_makes_of_it(ticket, written):
+    """SQLite and MariaDB hold any number; others know no such rows."""
+    if connection.vendor == "postgresql":
+        written = bool(written)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {Person._meta.db_table} SET is_member = %s", [written])
+    by_orm = tickets(ticket.code).get().person.is_member
+    found = compile_tickets(tickets(CODE)).fetch(connection, (ticket.code,)).person.is_member
+    assert (found, type(found)) == (by_orm, type(by_orm))
+
+
 def test_what_it_finds_can_be_written_back(ticket):
     found = compile_tickets(tickets(CODE)).fetch(connection, (ticket.code,))
     found.code = "new"
