@@ -14,7 +14,6 @@ from benchmarks.asking import by_wsgi, headers_of
 from benchmarks.candidates import Candidate
 from benchmarks.timing import Effort, measure
 from pat_tokens import auditing, authentication, crypto, lookup, services
-from pat_tokens.conf import Conf
 from pat_tokens.contrib.rest_framework import authentication as door
 from pat_tokens.models import PersonalAccessToken
 
@@ -31,10 +30,6 @@ STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "revoked, expired, owner inactive, the site's own no": ((authentication, "_check_life"),),
     "last use, and the log": ((services, "is_use_due"), (auditing, "log_use")),
     "keeping the view to it, `Cache-Control`": ((door, "guard"),),
-    "settings, each read when it is asked for": tuple(
-        (Conf, name)
-        for name in ("header", "header_key", "keyword", "prefix", "peppers", "refuse", "last_used_interval")
-    ),
 }
 
 
@@ -57,8 +52,6 @@ def measure_steps(candidate: Candidate, effort: Effort) -> dict[str, float]:
 def _stand_in(place: Any, name: str, ask: Callable[[], int]) -> Any:
     """Return what stands in the place of a step, to return what it returned to one request."""
     step = vars(place)[name]
-    if isinstance(step, property):
-        return getattr(place(), name)
     returned: list[Any] = []
 
     def noted(*args: Any, **kwargs: Any) -> Any:

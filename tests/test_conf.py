@@ -14,26 +14,22 @@ def test_what_a_site_leaves_out_has_a_default():
 
 
 @pytest.mark.parametrize("name", setting_names())
-def test_a_setting_is_read_when_it_is_asked_for(name, monkeypatch):
+def test_a_setting_that_changes_is_read_anew(name):
     prop = name.removeprefix("PAT_TOKENS_").lower()
     default, one, other = getattr(conf, prop), ("one",), ("other",)
-    # No signal tells of this, which is how a site's own tests, and its shell, may change a setting.
-    monkeypatch.setattr(settings, name, one, raising=False)
-    assert getattr(conf, prop) == one
-    with override_settings(**{name: other}):
-        assert getattr(conf, prop) == other
-    assert getattr(conf, prop) == one
-    monkeypatch.undo()
+    with override_settings(**{name: one}):
+        assert getattr(conf, prop) == one
+        with override_settings(**{name: other}):
+            assert getattr(conf, prop) == other
+        assert getattr(conf, prop) == one
     assert getattr(conf, prop) == default
 
 
 def test_settings_that_are_configured_by_hand_are_read(monkeypatch):
-    class Holder:
-        PAT_TOKENS_PREFIX = "own"
-
-    monkeypatch.setattr(module, "settings", type("Lazy", (), {"_wrapped": Holder(), "PAT_TOKENS_PREFIX": "own"})())
-    assert conf.prefix == "own"
-    assert conf.keyword == "Bearer"
+    monkeypatch.setattr(module, "settings", type("Own", (), {"PAT_TOKENS_PREFIX": "own"})())
+    own = module.Conf()
+    assert own.prefix == "own"
+    assert own.keyword == "Bearer"
 
 
 def test_the_header_is_also_known_as_the_server_spells_it():

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,7 @@ class Arena:
     def ask(self, *asks: Ask) -> list[Answer]:
         """Ask all of it at the same time, and return the answers in the same order."""
         start = time.monotonic() + HEAD_START
-        with _restoring(asks):  # threads of this process share its settings
+        with _settings_of(*asks):  # threads of this process share its settings
             futures = [self.pool.submit(answer_alone, ask, start, self.random.getrandbits(32)) for ask in asks]
             answers = [future.result(timeout=120) for future in futures]
         self.rounds += 1
@@ -110,22 +110,12 @@ def set_up(database: str) -> None:
 
 
 _opened: set[Any] = set()
-_MISSING = object()
 
 
-@contextmanager
-def _restoring(asks: Sequence[Ask]) -> Iterator[None]:
-    from django.conf import settings
+def _settings_of(*asks: Ask) -> AbstractContextManager[None]:
+    from django.test import override_settings
 
-    before = {name: getattr(settings, name, _MISSING) for ask in asks for name in ask.settings}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is not _MISSING:
-                setattr(settings, name, value)
-            elif hasattr(settings, name):
-                delattr(settings, name)
+    return override_settings(**{name: value for ask in asks for name, value in ask.settings.items()})
 
 
 @contextmanager
@@ -146,17 +136,14 @@ def _closing() -> Iterator[None]:
 
 def answer_alone(ask: Ask, start: float, seed: int) -> Answer:
     """Do what `ask` says, at the moment `start`; a process takes its settings back afterwards."""
-    with _restoring([ask] if multiprocessing.parent_process() else []):
+    with _settings_of(*([ask] if multiprocessing.parent_process() else [])):
         return answer(ask, start, seed)
 
 
 def answer(ask: Ask, start: float, seed: int) -> Answer:
     """Do what `ask` says, at the moment `start`."""
-    from django.conf import settings
     from django.db import connections
 
-    for name, value in ask.settings.items():
-        setattr(settings, name, value)
     connection = connections["default"]
     connection.ensure_connection()
     _opened.add(connection)
@@ -183,7 +170,7 @@ def answer(ask: Ask, start: float, seed: int) -> Answer:
 
 def answer_all(asks: Sequence[Ask], start: float, seed: int) -> list[Answer]:
     """Do what `asks` say in as many threads, at the moment `start`."""
-    with _restoring(asks), ThreadPoolExecutor(len(asks)) as pool, _closing():
+    with _settings_of(*asks), ThreadPoolExecutor(len(asks)) as pool, _closing():
         return list(pool.map(answer, asks, [start] * len(asks), range(seed, seed + len(asks))))
 
 
