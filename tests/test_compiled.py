@@ -136,6 +136,7 @@ def test_annotations_and_constants_come_along(ticket):
         exists=Exists(members), text=Value("100%"), upside=F("person__nickname"), nickname_is=Value("a name")
     )
     assert all_of(found) == all_of(by_orm.select_related("person").get())
+    assert found.exists is True
 
 
 @pytest.mark.parametrize("signal", [pre_init, post_init])
