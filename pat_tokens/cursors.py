@@ -1,8 +1,8 @@
 """One row of one SELECT, past the part of Django's cursor that is there for those who look on, where nobody does.
 
-That part costs a third of what the database itself does. It is left out only where it would do nothing: no execute
-wrapper, no log of queries, nothing put in its place on the connection, on its class or on Django's own. Else, and
-where any of that cannot be told, the row comes through `connection.cursor()`.
+That part costs some 10 of the 300 µs that a request with a token takes (docs, "Performance"). It is left out only
+where it would do nothing: no execute wrapper, no log of queries, nothing put in its place on the connection, on its
+class or on Django's own. Else, and where any of that cannot be told, the row comes through `connection.cursor()`.
 """
 
 from __future__ import annotations
