@@ -33,9 +33,10 @@ def fetch_row(connection: BaseDatabaseWrapper, sql: str, params: Mapping[str, An
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchone()  # type: ignore[no-any-return]
-    # The same in the same order: health, async code, errors of the driver, threads, a transaction that has failed.
+    connection.ensure_connection()  # which refuses async code, so it is first
     connection.close_if_health_check_failed()
-    connection.ensure_connection()
+    if connection.connection is None:
+        connection.ensure_connection()
     with connection.wrap_database_errors:
         connection.validate_thread_sharing()
         cursor = connection.create_cursor()
@@ -44,7 +45,10 @@ def fetch_row(connection: BaseDatabaseWrapper, sql: str, params: Mapping[str, An
             cursor.execute(sql, params)
             return cursor.fetchone()  # type: ignore[no-any-return]
         finally:
-            cursor.close()
+            try:  # noqa: SIM105 -- costs nothing, where `suppress` does
+                cursor.close()
+            except connection.Database.Error:  # type: ignore[attr-defined]
+                pass  # as Django has it: what failed before says more
 
 
 def _is_watched(connection: Any) -> bool:

@@ -221,11 +221,44 @@ class TestIsAsCareful:
         with pytest.raises(SynchronousOnlyOperation):
             asyncio.run(ask())
 
-    def test_a_connection_that_has_to_be_looked_at_first_is(self, connection, monkeypatch):
+    @pytest.fixture
+    def looks(self, connection, monkeypatch):
+        """How often it was asked whether the connection, which has to be looked at, is usable."""
         monkeypatch.setattr(connection, "health_check_enabled", True)
         monkeypatch.setattr(connection, "health_check_done", False)
-        looks = []
+        return []
+
+    def test_a_connection_that_has_to_be_looked_at_first_is(self, connection, monkeypatch, looks):
         monkeypatch.setattr(connection, "is_usable", lambda: looks.append(1) or True)
         for _ in range(2):
             fetch_row(connection, SQL, PARAMS)
         assert looks == [1]
+
+    def test_a_connection_that_is_of_no_use_any_more_is_opened_anew(self, connection, monkeypatch, looks):
+        opened = connection.connection
+        monkeypatch.setattr(connection, "is_usable", lambda: looks.append(1) and False)
+        monkeypatch.setattr(connection, "close", lambda: setattr(connection, "connection", None))
+        monkeypatch.setattr(connection, "connect", lambda: setattr(connection, "connection", opened))
+        assert fetch_row(connection, SQL, PARAMS)
+        assert looks == [1]
+
+    def test_an_event_loop_does_not_even_look_at_it(self, connection, monkeypatch, looks):
+        async def ask():
+            fetch_row(connection, SQL, PARAMS)
+
+        monkeypatch.setattr(connection, "is_usable", lambda: looks.append(1) or True)
+        with pytest.raises(SynchronousOnlyOperation):
+            asyncio.run(ask())
+        assert not looks
+
+    def test_a_cursor_that_cannot_be_closed_hides_no_other_error(self, connection, monkeypatch):
+        class Broken:
+            def execute(self, sql, params):
+                raise connection.Database.OperationalError("first")
+
+            def close(self):
+                raise connection.Database.InterfaceError("second")
+
+        monkeypatch.setattr(connection, "create_cursor", Broken)
+        with pytest.raises(OperationalError, match="first"):
+            fetch_row(connection, SQL, PARAMS)
