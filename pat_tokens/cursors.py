@@ -29,7 +29,7 @@ _of_cursor: Any = attrgetter(*_CURSOR_STEPS)
 
 def fetch_row(connection: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any]) -> Sequence[Any] | None:
     """Return the first row that `sql` finds, as the driver gives it, or None; raises as Django's cursor does."""
-    if _is_watched(connection):
+    if _is_observed(connection):
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchone()  # type: ignore[no-any-return]
@@ -51,7 +51,7 @@ def fetch_row(connection: BaseDatabaseWrapper, sql: str, params: Mapping[str, An
                 pass  # as Django has it: what failed before says more
 
 
-def _is_watched(connection: Any) -> bool:
+def _is_observed(connection: Any) -> bool:
     return (
         not isinstance(connection, BaseDatabaseWrapper)  # but something around one
         or bool(connection.execute_wrappers)

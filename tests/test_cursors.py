@@ -189,7 +189,7 @@ class TestIsAsCareful:
 
     @pytest.fixture(autouse=True)
     def _nobody_looks_on(self, connection):
-        assert not cursors._is_watched(connection)
+        assert not cursors._is_observed(connection)
 
     def test_an_error_is_djangos(self, connection):
         with pytest.raises((ProgrammingError, OperationalError)), transaction.atomic():
