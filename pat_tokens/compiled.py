@@ -11,7 +11,6 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +23,7 @@ from django.db.models.signals import post_init, pre_init
 from django.db.models.sql.compiler import SQLCompiler
 
 from pat_tokens.cursors import fetch_row
+from pat_tokens.drivers import Query, picker
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -72,12 +72,10 @@ class _Instance(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """A compiled queryset: SQL, and what to do with the row that it finds."""
+    """A compiled queryset: a query, and what to do with the row that it finds."""
 
     alias: str
-    sql: str
-    names: tuple[str, ...]  # of the SQL's parameters, the slots first
-    constants: tuple[Any, ...]
+    query: Query  # its values are those of the slots
     moments: Sequence[_Converter]
     flags: Sequence[int]  # positions of booleans that come as numbers
     converters: Sequence[_Converter]  # of all other columns that have any
@@ -88,7 +86,7 @@ class Statement(NamedTuple):
 
     def fetch(self, connection: BaseDatabaseWrapper, values: tuple[str, ...]) -> Any:
         """Return the first row as its model, its relation loaded, or None; `values` take the places of the slots."""
-        found = fetch_row(connection, self.sql, dict(zip(self.names, values + self.constants, strict=True)))
+        found = fetch_row(connection, self.query, values)
         if found is None:
             return None
         row = list(found)
@@ -129,45 +127,47 @@ def compile_queryset(
     ):
         return None
     sql, params = compiler.as_sql()
-    named = _name_params(sql, params, slots)
+    query = make_query(sql, params, slots)
     columns = [expression for expression, _, _ in compiler.select]
     annotations = dict(compiler.annotation_col_map or {})
     converters = _find_converters(compiler, columns)
     main = _find_instance(queryset.model, columns, annotations)
     related = _find_instance(relation.remote_field.model, columns, annotations)
-    if named is None or main is None or related is None:
+    if query is None or main is None or related is None:
         return None
     if len(main.names) + len(related.names) + len(annotations) != len(columns):
         return None
-    sql, names, constants = named
     moments = [one for one in converters if _is_of_backend(one.convert, "convert_datetimefield_value")]
     flags = [one for one in converters if _is_of_backend(one.convert, "convert_booleanfield_value")]
     others = [one for one in converters if one not in moments + flags]
     places = [one.position for one in flags]
-    return Statement(queryset.db, sql, names, constants, moments, places, others, main, related, relation, annotations)
+    return Statement(queryset.db, query, moments, places, others, main, related, relation, annotations)
 
 
-def _name_params(
-    sql: str, params: Sequence[Any], slots: Sequence[Slot]
-) -> tuple[str, tuple[str, ...], tuple[Any, ...]] | None:
-    # Parameters by name, since Django searches the whole SQL for those without one each time, on SQLite.
-    used: list[str] = []
+def make_query(sql: str, params: Sequence[Any], slots: Sequence[Slot]) -> Query | None:
+    """Return SQL with `%s` for each of `params`, some of them slots, as a query; None for what cannot be a constant."""
+    used: list[int] = []  # which parameter is in each place: the slots are the first, in their order
     constants: list[Any] = []
     for param in params:
         if isinstance(param, Slot):
-            used.append(f"slot{slots.index(param)}")
+            used.append(slots.index(param))
         elif isinstance(param, (bool, int, str)):
-            used.append(f"constant{len(constants)}")
+            used.append(len(slots) + len(constants))
             constants.append(param)
         else:
             return None
-    names = [f"slot{number}" for number in range(len(slots))]
-    if not set(names) <= set(used):
+    if not set(range(len(slots))) <= set(used):
         return None
+    names = [f"slot{number}" for number in range(len(slots))]
     names += [f"constant{number}" for number in range(len(constants))]
-    places = iter(used)
-    sql = re.sub("%([s%])", lambda found: f"%({next(places)})s" if found[1] == "s" else "%%", sql)
-    return sql, tuple(names), tuple(constants)
+    by_name = _with_places(sql, [f"%({names[number]})s" for number in used], "%%")
+    by_place = _with_places(sql, ["?"] * len(used), "%")
+    return Query(by_name, tuple(names), tuple(constants), by_place, picker(used))
+
+
+def _with_places(sql: str, places: Sequence[str], percent: str) -> str:
+    rest = iter(places)
+    return re.sub("%([s%])", lambda found: next(rest) if found[1] == "s" else percent, sql)
 
 
 def _find_converters(compiler: Any, columns: Sequence[Any]) -> list[_Converter]:
@@ -226,7 +226,7 @@ def _find_instance(model: type[Model], columns: Sequence[Any], annotations: Mapp
         inspect.signature(model.from_db).bind("", names, ())
     except (TypeError, ValueError):
         return None
-    return _Instance(model, names, _picker(positions), _is_plain(model))
+    return _Instance(model, names, picker(positions), _is_plain(model))
 
 
 def _is_plain(model: type[Model]) -> bool:
@@ -242,11 +242,3 @@ def _is_plain(model: type[Model]) -> bool:
 
 def _is_heard(model: type[Model]) -> bool:
     return pre_init.has_listeners(model) or post_init.has_listeners(model)
-
-
-def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    # itemgetter gives a bare value, and not a tuple, for a single position.
-    if len(positions) == 1:
-        first = positions[0]
-        return lambda values: (values[first],)
-    return itemgetter(*positions)

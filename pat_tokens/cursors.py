@@ -7,18 +7,16 @@ class or on Django's own. Else, and where any of that cannot be told, the row co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from operator import attrgetter
-from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import django
 from django.db.backends import utils
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from pat_tokens.drivers import find_way, is_djangos_own
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pat_tokens.drivers import Query, Row
 
 # Between a connection and its driver's cursor: what a backend may do in its own way, and others put theirs around.
 _CONNECTION_STEPS = ("cursor", "_cursor", "_prepare_cursor", "make_cursor")
@@ -27,28 +25,23 @@ _of_connection: Any = attrgetter(*_CONNECTION_STEPS)
 _of_cursor: Any = attrgetter(*_CURSOR_STEPS)
 
 
-def fetch_row(connection: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any]) -> Sequence[Any] | None:
-    """Return the first row that `sql` finds, as the driver gives it, or None; raises as Django's cursor does."""
+def fetch_row(connection: BaseDatabaseWrapper, query: Query, values: tuple[str, ...]) -> Row | None:
+    """Return the first row that `query` finds, as the driver gives it, or None; raises as Django's cursor does."""
     if _is_observed(connection):
         with connection.cursor() as cursor:
-            cursor.execute(sql, params)
+            cursor.execute(query.sql, query.by_name(values))
             return cursor.fetchone()  # type: ignore[no-any-return]
     connection.ensure_connection()  # which refuses async code, so it is first
     connection.close_if_health_check_failed()
     if connection.connection is None:
         connection.ensure_connection()
-    with connection.wrap_database_errors:
-        connection.validate_thread_sharing()
-        cursor = connection.create_cursor()
-        try:
-            connection.validate_no_broken_transaction()
-            cursor.execute(sql, params)
-            return cursor.fetchone()  # type: ignore[no-any-return]
-        finally:
-            try:  # noqa: SIM105 -- costs nothing, where `suppress` does
-                cursor.close()
-            except connection.Database.Error:  # type: ignore[attr-defined]
-                pass  # as Django has it: what failed before says more
+    connection.validate_thread_sharing()
+    connection.validate_no_broken_transaction()
+    try:
+        return find_way(connection)(connection, query, values)
+    except connection.Database.Error:  # type: ignore[attr-defined]
+        with connection.wrap_database_errors:  # only now, since it costs something where there is no error, too
+            raise
 
 
 def _is_observed(connection: Any) -> bool:
@@ -62,13 +55,11 @@ def _is_observed(connection: Any) -> bool:
     )
 
 
-def _djangos_own(functions: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def _if_djangos_own(functions: tuple[Any, ...]) -> tuple[Any, ...] | None:
     # Who measures queries may have come before this was imported. None is equal to no tuple.
-    home = str(Path(django.__file__).parent)
-    own = all(type(one) is FunctionType and one.__code__.co_filename.startswith(home) for one in functions)
-    return functions if own else None
+    return functions if all(map(is_djangos_own, functions)) else None
 
 
-_STEPS = frozenset(_CONNECTION_STEPS)
-_CONNECTION = _djangos_own(_of_connection(BaseDatabaseWrapper))
-_CURSOR = _djangos_own(_of_cursor(utils.CursorWrapper))
+_STEPS = frozenset((*_CONNECTION_STEPS, "create_cursor"))
+_CONNECTION = _if_djangos_own(_of_connection(BaseDatabaseWrapper))
+_CURSOR = _if_djangos_own(_of_cursor(utils.CursorWrapper))

@@ -15,12 +15,13 @@ from django.db.transaction import TransactionManagementError
 from django.db.utils import OperationalError
 from django.test.utils import CaptureQueriesContext
 
-from pat_tokens import cursors
+from pat_tokens import cursors, drivers
 from pat_tokens.cursors import fetch_row
+from tests.queries import query
 
 pytestmark = pytest.mark.django_db
 
-SQL, PARAMS = "SELECT %(one)s, 'x'", {"one": "a '%s"}
+QUERY, VALUES = query("SELECT %s, 'x'", 1), ("a '%s",)
 
 
 @pytest.fixture
@@ -43,28 +44,13 @@ def by_cursor(monkeypatch):
 
 
 def test_the_short_way_finds_what_the_cursor_finds(connection, by_cursor):
-    assert tuple(fetch_row(connection, SQL, PARAMS)) == ("a '%s", "x")
-    assert fetch_row(connection, f"{SQL} FROM (SELECT 1 AS a) AS t WHERE a = 2", PARAMS) is None
+    assert tuple(fetch_row(connection, QUERY, VALUES)) == ("a '%s", "x")
+    assert fetch_row(connection, query("SELECT %s FROM (SELECT 1 AS a) AS t WHERE a = 2", 1), VALUES) is None
     assert not by_cursor
     with connection.cursor() as cursor:
-        cursor.execute(SQL, PARAMS)
+        cursor.execute(QUERY.sql, QUERY.by_name(VALUES))
         assert tuple(cursor.fetchone()) == ("a '%s", "x")
     assert by_cursor
-
-
-def test_closes_the_cursor_of_the_driver(connection, monkeypatch):
-    made = []
-    create = connection.create_cursor
-
-    def noted():
-        made.append(create())
-        return made[-1]
-
-    monkeypatch.setattr(connection, "create_cursor", noted)
-    fetch_row(connection, SQL, PARAMS)
-    with pytest.raises((connection.Database.Error, DatabaseError)):
-        made[0].execute("SELECT 1")
-    assert len(made) == 1
 
 
 # Who looks on: each a context in which all SQL is added to a list.
@@ -109,7 +95,7 @@ def around_a_step(place, name, monkeypatch, seen):
     monkeypatch.setattr(place, name, note)
     yield
     monkeypatch.undo()
-    if name in ON_THE_CONNECTION and place is not BaseDatabaseWrapper:
+    if name in OF_THE_CONNECTION and not isinstance(place, type):
         delattr(place, name)  # which pytest has put there, and was of the class before
 
 
@@ -137,7 +123,8 @@ def another_backend(connection, monkeypatch, seen):
     yield
 
 
-ON_THE_CONNECTION = ["cursor", "_cursor", "_prepare_cursor", "make_cursor"]
+OF_ALL_CONNECTIONS = ["cursor", "_cursor", "_prepare_cursor", "make_cursor"]
+OF_THE_CONNECTION = [*OF_ALL_CONNECTIONS, "create_cursor"]
 LOOKERS_ON = {
     "execute wrapper": wrapper,
     "log of queries": log_of_queries,
@@ -146,12 +133,13 @@ LOOKERS_ON = {
     "another backend": another_backend,
     **{
         f"{name} of the connection": lambda connection, *args, name=name: around_a_step(connection, name, *args)
-        for name in ON_THE_CONNECTION
+        for name in OF_THE_CONNECTION
     },
     **{
         f"{name} of all connections": lambda _, *args, name=name: around_a_step(BaseDatabaseWrapper, name, *args)
-        for name in ON_THE_CONNECTION
+        for name in OF_ALL_CONNECTIONS
     },
+    "create_cursor of the backend": lambda connection, *args: around_a_step(type(connection), "create_cursor", *args),
     **{
         f"{name} of all cursors": lambda _, *args, name=name: around_a_step(utils.CursorWrapper, name, *args)
         for name in ("execute", "_execute_with_wrappers", "_execute", "__getattr__")
@@ -163,12 +151,12 @@ LOOKERS_ON = {
 def test_who_looks_on_sees_it(connection, monkeypatch, who):
     seen = []
     with LOOKERS_ON[who](connection, monkeypatch, seen):
-        assert tuple(fetch_row(connection, SQL, PARAMS)) == ("a '%s", "x")
+        assert tuple(fetch_row(connection, QUERY, VALUES)) == ("a '%s", "x")
     assert [sql for sql in seen if sql.startswith("SELECT")]
 
 
 def test_what_stands_around_a_connection_is_asked_for_its_cursor(by_cursor):
-    fetch_row(proxy, SQL, PARAMS)
+    fetch_row(proxy, QUERY, VALUES)
     assert by_cursor
 
 
@@ -179,9 +167,11 @@ def test_what_was_there_before_us_is_not_taken_for_djangos_own():
     def patched(*args, **kwargs):
         return execute(*args, **kwargs)
 
-    assert cursors._djangos_own((execute,)) == (execute,)
-    assert cursors._djangos_own((execute, patched)) is None
-    assert cursors._djangos_own((functools.partial(execute),)) is None
+    assert drivers.is_djangos_own(execute)
+    assert not drivers.is_djangos_own(patched)
+    assert not drivers.is_djangos_own(functools.partial(execute))
+    assert cursors._if_djangos_own((execute,)) == (execute,)
+    assert cursors._if_djangos_own((execute, patched)) is None
 
 
 class TestIsAsCareful:
@@ -193,19 +183,19 @@ class TestIsAsCareful:
 
     def test_an_error_is_djangos(self, connection):
         with pytest.raises((ProgrammingError, OperationalError)), transaction.atomic():
-            fetch_row(connection, "SELECT nothing FROM nowhere", {})
+            fetch_row(connection, query("SELECT nothing FROM nowhere"), ())
 
     def test_nothing_is_asked_in_a_transaction_that_has_failed(self, connection, monkeypatch):
         monkeypatch.setattr(connection, "needs_rollback", True)
         with pytest.raises(TransactionManagementError):
-            fetch_row(connection, SQL, PARAMS)
+            fetch_row(connection, QUERY, VALUES)
 
     def test_a_connection_is_of_its_thread(self, connection):
         raised = []
 
         def ask():
             try:
-                fetch_row(connection, SQL, PARAMS)
+                fetch_row(connection, QUERY, VALUES)
             except DatabaseError as error:
                 raised.append(error)
 
@@ -216,7 +206,7 @@ class TestIsAsCareful:
 
     def test_nothing_blocks_an_event_loop(self, connection):
         async def ask():
-            fetch_row(connection, SQL, PARAMS)
+            fetch_row(connection, QUERY, VALUES)
 
         with pytest.raises(SynchronousOnlyOperation):
             asyncio.run(ask())
@@ -231,7 +221,7 @@ class TestIsAsCareful:
     def test_a_connection_that_has_to_be_looked_at_first_is(self, connection, monkeypatch, looks):
         monkeypatch.setattr(connection, "is_usable", lambda: looks.append(1) or True)
         for _ in range(2):
-            fetch_row(connection, SQL, PARAMS)
+            fetch_row(connection, QUERY, VALUES)
         assert looks == [1]
 
     def test_a_connection_that_is_of_no_use_any_more_is_opened_anew(self, connection, monkeypatch, looks):
@@ -239,26 +229,14 @@ class TestIsAsCareful:
         monkeypatch.setattr(connection, "is_usable", lambda: looks.append(1) and False)
         monkeypatch.setattr(connection, "close", lambda: setattr(connection, "connection", None))
         monkeypatch.setattr(connection, "connect", lambda: setattr(connection, "connection", opened))
-        assert fetch_row(connection, SQL, PARAMS)
+        assert fetch_row(connection, QUERY, VALUES)
         assert looks == [1]
 
     def test_an_event_loop_does_not_even_look_at_it(self, connection, monkeypatch, looks):
         async def ask():
-            fetch_row(connection, SQL, PARAMS)
+            fetch_row(connection, QUERY, VALUES)
 
         monkeypatch.setattr(connection, "is_usable", lambda: looks.append(1) or True)
         with pytest.raises(SynchronousOnlyOperation):
             asyncio.run(ask())
         assert not looks
-
-    def test_a_cursor_that_cannot_be_closed_hides_no_other_error(self, connection, monkeypatch):
-        class Broken:
-            def execute(self, sql, params):
-                raise connection.Database.OperationalError("first")
-
-            def close(self):
-                raise connection.Database.InterfaceError("second")
-
-        monkeypatch.setattr(connection, "create_cursor", Broken)
-        with pytest.raises(OperationalError, match="first"):
-            fetch_row(connection, SQL, PARAMS)

@@ -45,9 +45,7 @@ class SelectAlone(BaseAuthentication):
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
-        select = statement()
-        params = dict(zip(select.names, (digest, entity_id, *select.constants), strict=True))
-        return fetch_row(connections["default"], select.sql, params) and (self.user, None)
+        return fetch_row(connections["default"], statement().query, (digest, entity_id)) and (self.user, None)
 
 
 class SelectAndInstances(SelectAlone):
