@@ -32,11 +32,12 @@ def fetch_row(connection: BaseDatabaseWrapper, query: Query, values: tuple[str, 
             cursor.execute(query.sql, query.by_name(values))
             return cursor.fetchone()  # type: ignore[no-any-return]
     connection.ensure_connection()  # which refuses async code, so it is first
-    connection.close_if_health_check_failed()
-    if connection.connection is None:
+    if connection.health_check_enabled and not connection.health_check_done:
+        connection.close_if_health_check_failed()
         connection.ensure_connection()
     connection.validate_thread_sharing()
-    connection.validate_no_broken_transaction()
+    if connection.needs_rollback:
+        connection.validate_no_broken_transaction()
     try:
         return find_way(connection)(connection, query, values)
     except connection.Database.Error:  # type: ignore[attr-defined]
