@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _PLAIN = (DeferredAttribute, ForeignKeyDeferredAttribute)
 _BITS = (1, 0)
 _ROW_STEPS = ("execute_sql", "results_iter", "apply_converters")  # what the ORM does with a row, and we do instead
+_WORD = re.compile(r"[A-Za-z0-9_*]*", re.ASCII)  # nothing that means anything within quotes
 
 
 class Slot(str):
@@ -147,23 +148,43 @@ def compile_queryset(
 
 def make_query(sql: str, params: Sequence[Any], slots: Sequence[Slot]) -> Query | None:
     """Return SQL with `%s` for each of `params`, some of them slots, as a query; None for what cannot be a constant."""
-    used: list[int] = []  # which parameter is in each place: the slots are the first, in their order
+    names = [f"slot{number}" for number in range(len(slots))]
     constants: list[Any] = []
+    by_name, by_place, used = [], [], []
     for param in params:
         if isinstance(param, Slot):
-            used.append(slots.index(param))
+            number = slots.index(param)
+        elif literal := _literal(param):
+            by_name.append(literal)
+            by_place.append(literal)
+            continue
         elif isinstance(param, (bool, int, str)):
-            used.append(len(slots) + len(constants))
+            number = len(names)
+            names.append(f"constant{len(constants)}")
             constants.append(param)
         else:
             return None
+        by_name.append(f"%({names[number]})s")
+        by_place.append("?")
+        used.append(number)
     if not set(range(len(slots))) <= set(used):
         return None
-    names = [f"slot{number}" for number in range(len(slots))]
-    names += [f"constant{number}" for number in range(len(constants))]
-    by_name = _with_places(sql, [f"%({names[number]})s" for number in used], "%%")
-    by_place = _with_places(sql, ["?"] * len(used), "%")
-    return Query(by_name, tuple(names), tuple(constants), by_place, picker(used))
+    return Query(
+        _with_places(sql, by_name, "%%"),
+        tuple(names),
+        tuple(constants),
+        _with_places(sql, by_place, "%"),
+        picker(used),
+    )
+
+
+def _literal(param: object) -> str | None:
+    # A driver takes its time with each parameter, and every database reads a plain word or a small number so.
+    if type(param) is str and _WORD.fullmatch(param):
+        return f"'{param}'"
+    if isinstance(param, int) and not isinstance(param, bool) and 0 <= param < 2**31:
+        return str(int(param))
+    return None
 
 
 def _with_places(sql: str, places: Sequence[str], percent: str) -> str:

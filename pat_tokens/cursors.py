@@ -32,7 +32,7 @@ def fetch_row(connection: BaseDatabaseWrapper, query: Query, values: tuple[str, 
             cursor.execute(query.sql, query.by_name(values))
             return cursor.fetchone()  # type: ignore[no-any-return]
     connection.ensure_connection()  # which refuses async code, so it is first
-    if connection.health_check_enabled and not connection.health_check_done:
+    if connection.health_check_enabled and not connection.health_check_done:  # type: ignore[attr-defined]
         connection.close_if_health_check_failed()
         connection.ensure_connection()
     connection.validate_thread_sharing()

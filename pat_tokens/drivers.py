@@ -112,6 +112,7 @@ def _make_way_of_sqlite() -> Way:
 
 class _Kept(NamedTuple):
     cursor: Any
+    driver: Any  # the driver's connection that it is of, as Django has it
     zone: tzinfo | None
 
 
@@ -125,8 +126,8 @@ def _by_psycopg(connection: Any, query: Query, values: tuple[str, ...]) -> Row |
     # A new cursor would look up anew how each column is loaded. Popped, so that no two have it at the same time.
     attributes = vars(connection)
     kept: _Kept | None = attributes.pop(_KEPT, None)
-    if kept is None or kept.cursor.connection is not connection.connection or kept.zone is not connection.timezone:
-        kept = _Kept(_make_cursor(connection), connection.timezone)
+    if kept is None or kept.driver is not connection.connection or kept.zone is not connection.timezone:
+        kept = _Kept(_make_cursor(connection), connection.connection, connection.timezone)
     cursor = kept.cursor
     cursor.execute(query.sql, query.by_name(values))
     row: Row | None = cursor.fetchone()

@@ -10,12 +10,14 @@ from django.db import connections
 from django.db.backends.sqlite3.base import DatabaseWrapper, SQLiteCursorWrapper
 
 from pat_tokens import drivers
+from pat_tokens.compiled import Slot, make_query
 from pat_tokens.drivers import by_new_cursor, find_way
 from tests.queries import query
 
 pytestmark = pytest.mark.django_db
 
 QUERY, VALUES = query("SELECT %s, '%%s', %s, %s, 1.5, NULL", 2, [7]), ("a '%s", "ä?")
+SLOT = Slot("slot")
 TOKYO = ZoneInfo("Asia/Tokyo")
 
 
@@ -66,11 +68,23 @@ def test_gives_what_a_cursor_gives(connection):
 
 
 def test_a_slot_may_be_used_many_times_and_in_any_order(connection):
-    from pat_tokens.compiled import Slot, make_query
-
     one, two = Slot("one"), Slot("two")
     asked = make_query("SELECT %s, %s, %s, %s", [two, 5, one, two], [one, two])
     assert tuple(map(str, both(connection, asked, "1", "2"))) == ("2", "5", "1", "2")
+
+
+TEXTS = ["", "*", "a_Word-1", "don't", "\\' OR 1=1 --", "100%", "%s", "?", "%(slot0)s", "ä", "a b"]
+CONSTANTS = [*TEXTS, 0, 7, -1, 2**31, 2**40, True]
+
+
+def test_constants_are_what_parameters_would_be(connection):
+    sql = "SELECT 5-%s, %s, " + ", ".join(["%s"] * len(CONSTANTS))
+    found = both(connection, make_query(sql, [-1, SLOT, *CONSTANTS], [SLOT]), "slot")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [-1, "slot", *CONSTANTS])
+        expected = cursor.fetchone()
+    assert found == list(expected)
+    assert [*map(type, found)] == [*map(type, expected)]
 
 
 def test_a_cursor_of_the_backend_is_closed(connection, cursors_of):

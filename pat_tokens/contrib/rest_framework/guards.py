@@ -5,6 +5,8 @@ Everything is set on the view object, which lives for one request. Nothing here 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
@@ -18,7 +20,7 @@ from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.exceptions import ScopeNotDeclared, TokenError
 from pat_tokens.limiting import needs_all
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
-from pat_tokens.scopes import ALL
+from pat_tokens.scopes import ALL, Decision
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -133,21 +135,28 @@ def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIExcepti
 
 
 def _guard_answer(view: APIView, token: PersonalAccessToken) -> None:
-    finalize = view.finalize_response
-    decision = token.decision
+    # A partial and no closure, whose cells would be so many more objects for the garbage collector at each request.
+    view.finalize_response = partial(_finalize_response, view, view.finalize_response, token.decision)  # type: ignore[method-assign]
 
-    def finalize_response(request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        # A list() of its own may have ignored the filter, and shows everything to a token for some ids.
-        if (
-            decision is not None
-            and decision.limited
-            and not getattr(view, _LIMITED, False)
-            and getattr(response, "status_code", 200) < 400
-        ):
-            response = view.handle_exception(TokenAPIException(needs_all(decision)))
-        response = finalize(request, response, *args, **kwargs)
-        # A cache would go on answering for a token that is revoked meanwhile.
-        response.setdefault("Cache-Control", "private")
-        return response
 
-    view.finalize_response = finalize_response  # type: ignore[method-assign]
+def _finalize_response(
+    view: APIView,
+    finalize: Callable[..., Any],
+    decision: Decision | None,
+    request: Request,
+    response: Any,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    # A list() of its own may have ignored the filter, and shows everything to a token for some ids.
+    if (
+        decision is not None
+        and decision.limited
+        and not getattr(view, _LIMITED, False)
+        and getattr(response, "status_code", 200) < 400
+    ):
+        response = view.handle_exception(TokenAPIException(needs_all(decision)))
+    response = finalize(request, response, *args, **kwargs)
+    # A cache would go on answering for a token that is revoked meanwhile.
+    response.setdefault("Cache-Control", "private")
+    return response
