@@ -2,6 +2,7 @@
 
 import functools
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -144,7 +145,7 @@ class TestSQLite:
 
     def test_leaves_no_lock_behind(self, connection):
         assert fetch(connection, query("SELECT * FROM t"))  # there is a second row
-        with sqlite3.connect(connection.settings_dict["NAME"], timeout=0) as other:
+        with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0)) as other:
             other.execute("DELETE FROM t")
 
     def test_a_patched_cursor_is_asked(self, connection, monkeypatch):
