@@ -126,7 +126,7 @@ class TokenFilterSet(FilterSet):
 
     def filter_ordering(self, tokens: TokenQuerySet, name: str, value: list[str]) -> TokenQuerySet:
         """Sort; newest first unless asked otherwise, and last of all among equals."""
-        return tokens.sorted_by(*value)
+        return tokens.sorted_by(*filter(None, value))  # nothing between two commas is no name
 
 
 class TokenFilterBackend(DjangoFilterBackend):

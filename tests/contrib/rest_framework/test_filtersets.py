@@ -235,8 +235,8 @@ def test_ordering_by_several_fields(names, make_token):
     for name, description in (("a", "x"), ("b", "y"), ("c", "x")):
         make_token(name=name, description=description)
     assert names(ordering="description,-name") == ["c", "a", "b"]
-    assert names(ordering="-description,name") == ["b", "a", "c"]
-    assert names(ordering="") == names(ordering="-issued_at") == ["c", "b", "a"]
+    assert names(ordering="-description,name") == names(ordering="-description,,name,") == ["b", "a", "c"]
+    assert names(ordering="") == names(ordering=",") == names(ordering="-issued_at") == ["c", "b", "a"]
 
 
 def test_ordering_by_a_field_again_and_again(names, make_token):
