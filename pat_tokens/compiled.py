@@ -148,27 +148,25 @@ def compile_queryset(
 
 def make_query(sql: str, params: Sequence[Any], slots: Sequence[Slot]) -> Query | None:
     """Return SQL with `%s` for each of `params`, some of them slots, as a query; None for what cannot be a constant."""
-    names = [f"slot{number}" for number in range(len(slots))]
+    places: list[int | str] = []  # for each parameter: its number, the slots first, or what is written out
     constants: list[Any] = []
-    by_name, by_place, used = [], [], []
     for param in params:
         if isinstance(param, Slot):
-            number = slots.index(param)
+            places.append(slots.index(param))
         elif literal := _literal(param):
-            by_name.append(literal)
-            by_place.append(literal)
-            continue
+            places.append(literal)
         elif isinstance(param, (bool, int, str)):
-            number = len(names)
-            names.append(f"constant{len(constants)}")
+            places.append(len(slots) + len(constants))
             constants.append(param)
         else:
             return None
-        by_name.append(f"%({names[number]})s")
-        by_place.append("?")
-        used.append(number)
+    used = [place for place in places if isinstance(place, int)]
     if not set(range(len(slots))) <= set(used):
         return None
+    names = [f"slot{number}" for number in range(len(slots))]
+    names += [f"constant{number}" for number in range(len(constants))]
+    by_name = [place if isinstance(place, str) else f"%({names[place]})s" for place in places]
+    by_place = [place if isinstance(place, str) else "?" for place in places]
     return Query(
         _with_places(sql, by_name, "%%"),
         tuple(names),
