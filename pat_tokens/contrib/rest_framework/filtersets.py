@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from django_filters import BooleanFilter
+from django_filters.fields import ChoiceField
 from django_filters.rest_framework import (
     CharFilter,
     ChoiceFilter,
@@ -68,6 +69,24 @@ class YesNoFilter(BooleanFilter):
     field_class = YesNoFormField
 
 
+class SortFormField(ChoiceField):
+    """One of the fields to sort by; Django's own would take nothing between two commas for no answer."""
+
+    default_error_messages = {"required": _("Write a field to sort by on each side of a comma.")}
+
+    def validate(self, value: str) -> None:
+        """Raise ValidationError for what is no field to sort by."""
+        if value in self.empty_values:
+            raise forms.ValidationError(self.error_messages["required"], code="required")
+        super().validate(value)
+
+
+class SortFilter(OrderingFilter):
+    """Sorts by fields that are separated by commas."""
+
+    field_class = SortFormField
+
+
 class TokenFilterSet(FilterSet):
     """The filters of `GET /api/pats/`; a value that cannot be is an error, and an empty one is no filter."""
 
@@ -104,7 +123,7 @@ class TokenFilterSet(FilterSet):
     never_used = YesNoFilter(
         field_name="last_used_at", lookup_expr="isnull", label=_("Tokens that were never used, or that were.")
     )
-    ordering = OrderingFilter(
+    ordering = SortFilter(
         fields=[(name, name) for name in SORTABLE],
         method="filter_ordering",
         label=_("Fields to sort by, a `-` before one turning it round. Newest first by default."),
@@ -126,7 +145,7 @@ class TokenFilterSet(FilterSet):
 
     def filter_ordering(self, tokens: TokenQuerySet, name: str, value: list[str]) -> TokenQuerySet:
         """Sort; newest first unless asked otherwise, and last of all among equals."""
-        return tokens.sorted_by(*filter(None, value))  # nothing between two commas is no name
+        return tokens.sorted_by(*value)
 
 
 class TokenFilterBackend(DjangoFilterBackend):

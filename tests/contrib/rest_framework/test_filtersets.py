@@ -157,6 +157,9 @@ def test_filters_together(names, make_token):
         ({"last_used_before": "1\0"}, "last_used_before"),
         ({"never_used": "maybe"}, "never_used"),
         ({"never_used": "null"}, "never_used"),
+        ({"ordering": ","}, "ordering"),
+        ({"ordering": "name,"}, "ordering"),
+        ({"ordering": "name,,-issued_at"}, "ordering"),
         ({"name": "a\0b"}, "name"),
         ({"name": "x" * 256}, "name"),
         ({"search": "\0"}, "search"),
@@ -235,8 +238,13 @@ def test_ordering_by_several_fields(names, make_token):
     for name, description in (("a", "x"), ("b", "y"), ("c", "x")):
         make_token(name=name, description=description)
     assert names(ordering="description,-name") == ["c", "a", "b"]
-    assert names(ordering="-description,name") == names(ordering="-description,,name,") == ["b", "a", "c"]
-    assert names(ordering="") == names(ordering=",") == names(ordering="-issued_at") == ["c", "b", "a"]
+    assert names(ordering="-description,name") == ["b", "a", "c"]
+    assert names(ordering="") == names(ordering="-issued_at") == ["c", "b", "a"]
+
+
+def test_nothing_between_two_commas_says_what_to_write(client):
+    answer = client.get(PATS, {"ordering": "name,,description"})
+    assert answer.json() == {"ordering": ["Write a field to sort by on each side of a comma."]}
 
 
 def test_ordering_by_a_field_again_and_again(names, make_token):
