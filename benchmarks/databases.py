@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dj_database_url
 import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 POSTGRES_URL = os.environ.get("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+
+_numbers = itertools.count()
 
 
 @contextmanager
@@ -22,10 +28,22 @@ def database(kind: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory(prefix="pat_tokens_bench_") as folder:
             yield f"sqlite:///{Path(folder) / 'db.sqlite3'}"
         return
-    name = f"pat_tokens_bench_{os.getpid()}"
+    name = f"pat_tokens_bench_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
             yield f"{POSTGRES_URL.rpartition('/')[0]}/{name}"
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def open_another(url: str) -> BaseDatabaseWrapper:
+    """Return a connection to the database at `url`, for `use()`; all else is as in the settings."""
+    connection = connections.create_connection(DEFAULT_DB_ALIAS)
+    connection.settings_dict = {**connection.settings_dict, "NAME": dj_database_url.parse(url)["NAME"]}
+    return connection
+
+
+def use(connection: BaseDatabaseWrapper) -> None:
+    """Let all that asks the default database in this thread ask by `connection`."""
+    connections[DEFAULT_DB_ALIAS] = connection

@@ -8,6 +8,9 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,11 @@ class Spread:
         return cls(min(values), statistics.median(values), max(values))
 
 
-def measure(asks: Mapping[str, Callable[[int], None]], effort: Effort) -> dict[str, list[Cost]]:
+def measure(asks: Mapping[Name, Callable[[int], None]], effort: Effort) -> dict[Name, list[Cost]]:
     """Return what each of `asks` costs in each round; it is called with how many requests it is to send."""
     for ask in asks.values():
         ask(effort.warm_up)
-    costs: dict[str, list[Cost]] = {name: [] for name in asks}
+    costs: dict[Name, list[Cost]] = {name: [] for name in asks}
     for _ in range(effort.rounds):
         gc.collect()
         cpu, wall = dict.fromkeys(asks, 0.0), dict.fromkeys(asks, 0.0)

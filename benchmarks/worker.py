@@ -16,57 +16,68 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.test.utils import CaptureQueriesContext, override_settings, setup_test_environment
 
-from benchmarks import OURS
+from benchmarks import FEW, OURS
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=FEW)
+    parser.add_argument("--many", metavar="URL", help=f"the database for all rows, if that is more than {FEW:,}")
     parser.add_argument("--check", action="store_true", help="measure nothing")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--steps", action="store_true", help="measure where the time of a check goes, and nothing else")
     options = parser.parse_args()
     django.setup()
     setup_test_environment()
-    call_command("migrate", verbosity=0)
 
-    from benchmarks import candidates, pages, rows, steps, timing
+    from benchmarks import candidates, databases, pages, rows, steps, timing
 
     results: dict[str, Any]
+    few = min(FEW, options.rows)
+    small = connections[DEFAULT_DB_ALIAS]
+    _prepare()
+    found = candidates.make_candidates()
     if options.check:
-        found = candidates.make_candidates()
         results = {"queries": check(found)}
         steps.measure_steps(_ours(found), timing.ONCE)
         pages.check()
         json.dump(results, sys.stdout)
         return
     effort = timing.QUICK if options.quick else timing.Effort()
-    few = min(1000, options.rows)
-    found = candidates.make_candidates()
-    _say(f"{connection.vendor}: {few:,} rows")
     rows.fill(1, few)
     if options.steps:
         # More rounds, since a step is a few microseconds of some hundred.
         json.dump(steps.measure_steps(_ours(found), replace(effort, rounds=3 * effort.rounds)), sys.stdout)
         return
-    results = {"queries": check(found), "requests": {str(few): _measure_wsgi(found, effort)}}
-    _say(f"{connection.vendor}: ASGI")
+    results = {"queries": check(found)}
+    tables = {few: (small, found)}
+    if options.many:
+        _say(f"{small.vendor}: filling {options.rows:,} rows")
+        large = databases.open_another(options.many)
+        databases.use(large)
+        _prepare()
+        tables[options.rows] = large, candidates.make_candidates()
+        rows.fill(1, options.rows)
+    _say(f"{small.vendor}: {' and '.join(f'{count:,} rows' for count in tables)}")
+    results["requests"] = _measure_wsgi(tables, effort)
+    databases.use(small)
+    _say(f"{small.vendor}: ASGI")
     results["asgi"] = _measure_asgi(found, effort)
-    _say(f"{connection.vendor}: usual middleware")
+    _say(f"{small.vendor}: usual middleware")
     with override_settings(MIDDLEWARE=settings.USUAL_MIDDLEWARE):
-        results["usual"] = _measure_wsgi(found, effort)
-    if options.rows > few:
-        _say(f"{connection.vendor}: filling to {options.rows:,} rows")
-        rows.fill(few + 1, options.rows)
-        _say(f"{connection.vendor}: {options.rows:,} rows")
-        results["requests"][str(options.rows)] = _measure_wsgi(found, effort)
-    _say(f"{connection.vendor}: pages and management API")
+        results["usual"] = _measure_wsgi({few: (small, found)}, effort)[few]
+    _say(f"{small.vendor}: pages and management API")
+    databases.use(tables[options.rows][0])
     results["pages"] = pages.measure(effort)
     json.dump(results, sys.stdout)
+
+
+def _prepare() -> None:
+    call_command("migrate", verbosity=0)
 
 
 def check(found: list[Any]) -> dict[str, int]:
@@ -93,21 +104,32 @@ def _ours(found: list[Any]) -> Any:
     return next(one for one in found if one.name == OURS)
 
 
-def _measure_wsgi(found: list[Any], effort: Any) -> dict[str, Any]:
-    from benchmarks import timing
+def _measure_wsgi(tables: dict[int, tuple[Any, list[Any]]], effort: Any) -> dict[int, dict[str, Any]]:
+    """Measure in all tables by turns, or a ratio between two of them would be one between two times of day."""
+    from benchmarks import databases, timing
     from benchmarks.asking import by_wsgi, headers_of
 
     handler = WSGIHandler()
 
-    def repeat(ask: Callable[[], int]) -> Callable[[int], None]:
+    def repeat(connection: Any, ask: Callable[[], int]) -> Callable[[int], None]:
         def run(count: int) -> None:
+            databases.use(connection)
             for _ in range(count):
                 assert ask() == 200
 
         return run
 
-    asks = {one.name: repeat(by_wsgi(handler, one.path, headers_of(one.authorization))) for one in found}
-    return _as_json(timing.measure(asks, effort))
+    costs = timing.measure(
+        {
+            (count, one.name): repeat(connection, by_wsgi(handler, one.path, headers_of(one.authorization)))
+            for count, (connection, found) in tables.items()
+            for one in found
+        },
+        effort,
+    )
+    return {
+        count: _as_json({name: costs[count, name] for number, name in costs if number == count}) for count in tables
+    }
 
 
 def _measure_asgi(found: list[Any], effort: Any) -> dict[str, Any]:
