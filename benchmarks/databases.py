@@ -1,4 +1,4 @@
-"""Databases of a run's own, made before it and dropped after it."""
+"""Databases of a run's own, made before it and dropped after it, and how one process asks two of them by turns."""
 
 from __future__ import annotations
 

@@ -34,13 +34,12 @@ def main() -> None:
     django.setup()
     setup_test_environment()
 
-    from benchmarks import candidates, databases, pages, rows, steps, timing
+    from benchmarks import databases, pages, rows, steps, timing
 
     results: dict[str, Any]
     few = min(FEW, options.rows)
     small = connections[DEFAULT_DB_ALIAS]
-    _prepare()
-    found = candidates.make_candidates()
+    found = _make_candidates()
     if options.check:
         results = {"queries": check(found)}
         steps.measure_steps(_ours(found), timing.ONCE)
@@ -59,8 +58,7 @@ def main() -> None:
         _say(f"{small.vendor}: filling {options.rows:,} rows")
         large = databases.open_another(options.many)
         databases.use(large)
-        _prepare()
-        tables[options.rows] = large, candidates.make_candidates()
+        tables[options.rows] = large, _make_candidates()
         rows.fill(1, options.rows)
     _say(f"{small.vendor}: {' and '.join(f'{count:,} rows' for count in tables)}")
     results["requests"] = _measure_wsgi(tables, effort)
@@ -76,8 +74,12 @@ def main() -> None:
     json.dump(results, sys.stdout)
 
 
-def _prepare() -> None:
+def _make_candidates() -> list[Any]:
+    """Return the candidates in the database that is in use, with its tables."""
+    from benchmarks.candidates import make_candidates
+
     call_command("migrate", verbosity=0)
+    return make_candidates()
 
 
 def check(found: list[Any]) -> dict[str, int]:
@@ -128,7 +130,7 @@ def _measure_wsgi(tables: dict[int, tuple[Any, list[Any]]], effort: Any) -> dict
         effort,
     )
     return {
-        count: _as_json({name: costs[count, name] for number, name in costs if number == count}) for count in tables
+        count: _as_json({one.name: costs[count, one.name] for one in found}) for count, (_, found) in tables.items()
     }
 
 

@@ -69,8 +69,8 @@ class YesNoFilter(BooleanFilter):
     field_class = YesNoFormField
 
 
-class SortFormField(ChoiceField):
-    """One of the fields to sort by; Django's own would take nothing between two commas for no answer."""
+class OrderingFormField(ChoiceField):
+    """One of the fields to sort by; django-filter's own would take nothing between two commas for no answer."""
 
     default_error_messages = {"required": _("Write a field to sort by on each side of a comma.")}
 
@@ -81,10 +81,10 @@ class SortFormField(ChoiceField):
         super().validate(value)
 
 
-class SortFilter(OrderingFilter):
-    """Sorts by fields that are separated by commas."""
+class StrictOrderingFilter(OrderingFilter):
+    """Sorts by fields that are separated by commas, with nothing left out between them."""
 
-    field_class = SortFormField
+    field_class = OrderingFormField
 
 
 class TokenFilterSet(FilterSet):
@@ -123,7 +123,7 @@ class TokenFilterSet(FilterSet):
     never_used = YesNoFilter(
         field_name="last_used_at", lookup_expr="isnull", label=_("Tokens that were never used, or that were.")
     )
-    ordering = SortFilter(
+    ordering = StrictOrderingFilter(
         fields=[(name, name) for name in SORTABLE],
         method="filter_ordering",
         label=_("Fields to sort by, a `-` before one turning it round. Newest first by default."),
