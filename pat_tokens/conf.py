@@ -102,6 +102,11 @@ class Conf:
         return _read("PAT_TOKENS_LAST_USED_INTERVAL", _MINUTE)
 
     @cached_property
+    def read_from_replicas(self) -> bool:
+        """Whether authentication may read from the database that the router names for reading. Default no."""
+        return _read("PAT_TOKENS_READ_FROM_REPLICAS", False)
+
+    @cached_property
     def base_template(self) -> str:
         """The template that the pages extend. Default our own, which needs nothing of the host."""
         return _read("PAT_TOKENS_BASE_TEMPLATE", "pat_tokens/base.html")
