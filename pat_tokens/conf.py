@@ -140,6 +140,21 @@ class Conf:
         return _callable(_read("PAT_TOKENS_REFUSE", None))
 
     @cached_property
+    def policy(self) -> Callable[[], Any]:
+        """The policy class, or its dotted path. Default `pat_tokens.policy.Policy`."""
+        return _callable(_read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy"))  # type: ignore[return-value]
+
+    @cached_property
+    def management_authentication(self) -> Sequence[str | type[Any]]:
+        """Authentication classes, or their dotted paths, that stand for a user in person. Default: sessions only."""
+        return _read("PAT_TOKENS_MANAGEMENT_AUTHENTICATION", ("rest_framework.authentication.SessionAuthentication",))
+
+    @cached_property
+    def management_permissions(self) -> Sequence[str | type[Any]]:
+        """Permission classes, or their dotted paths, that the management API asks besides its own. Default none."""
+        return _read("PAT_TOKENS_MANAGEMENT_PERMISSIONS", ())
+
+    @cached_property
     def reauthenticate_after(self) -> float | None:
         """How many seconds a password counts before creating, widening and regenerating ask again; None: never."""
         return _read("PAT_TOKENS_REAUTHENTICATE_AFTER", None)
