@@ -69,6 +69,7 @@ class PersonalAccessToken(models.Model):
     class Meta:
         verbose_name = _("personal access token")
         verbose_name_plural = _("personal access tokens")
+        permissions = [("create_for_others", "Can create and renew tokens for other users")]
         constraints = [
             models.UniqueConstraint(fields=["user", "name_key"], name="pat_tokens_name_unique"),
             models.CheckConstraint(condition=~Q(name=""), name="pat_tokens_name_not_empty"),

@@ -28,7 +28,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from pat_tokens import reauthentication, services
+from pat_tokens import sensitive_actions, services
 from pat_tokens.auditing import log_outage
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
@@ -111,7 +111,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
     def require_reauthentication(self) -> None:
         """Refuse, where this site asks for it, whoever has not proven lately who they are, and say where to."""
         try:
-            reauthentication.require(self.request._request)
+            sensitive_actions.require(self.request._request, self.user)
         except ReauthenticationRequired as error:
             path = _reauthentication_page() if error.by_password else error.url
             url = self.request.build_absolute_uri(path) if path else None
