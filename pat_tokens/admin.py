@@ -20,16 +20,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from pat_tokens import asking, reveal, services
+from pat_tokens import services
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
+from pat_tokens.labels import describe_scopes, duration_label, type_label
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.pages import one_time_secret, password_prompt
+from pat_tokens.pages.one_time_secret import Revealed, Secret
 from pat_tokens.querysets import Status, TokenQuerySet
-from pat_tokens.reveal import Revealed, Secret
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.wording import describe_scopes, duration_label, type_label
 
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
@@ -287,12 +288,16 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
         return self._reveal(request, obj, str(request.META.pop("pat_tokens.secret")))
 
-    @method_decorator(sensitive_post_parameters(asking.FIELD))
+    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Offer no button for another one: the secret of this one has to be seen first."""
-        if request.method == "POST" and self.has_add_permission(request) and (question := self._ask_again(request)):
+        if (
+            request.method == "POST"
+            and self.has_add_permission(request)
+            and (question := self._ask_for_password(request))
+        ):
             return question
         return super().add_view(request, form_url, {**(extra_context or {}), "show_save_and_add_another": False})
 
@@ -301,13 +306,13 @@ class PersonalAccessTokenAdmin(_AdminBase):
     ) -> HttpResponse:
         """Show a token, and its secret where one has just been made."""
         revealed = Revealed()
-        token = self.get_object(request, unquote(object_id)) if reveal.SESSION_KEY in request.session else None
+        token = self.get_object(request, unquote(object_id)) if one_time_secret.SESSION_KEY in request.session else None
         if token is not None and self.has_view_permission(request, token):
-            revealed = reveal.take(request, token)
+            revealed = one_time_secret.take(request, token)
         context = {**(extra_context or {}), "revealed": revealed}
         response = super().change_view(request, object_id, form_url, context)
         if token is not None:
-            reveal.close(response, revealed, path=self._url("change", token))
+            one_time_secret.close(response, revealed, path=self._url("change", token))
         return response
 
     # Revoke and regenerate one
@@ -331,14 +336,14 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.message_user(request, _("The token %(name)s is revoked.") % {"name": token.name}, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", token))
 
-    @method_decorator(sensitive_post_parameters(asking.FIELD))
+    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     @sensitive_variables()
     def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for how long, then give the token a new secret."""
         token = self._get_changeable(request, object_id)
         form = RegenerateForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            if question := self._ask_again(request, token):
+            if question := self._ask_for_password(request, token):
                 return question
             try:
                 token, secret = services.regenerate_token(token, duration=form.cleaned_data["duration"])
@@ -380,8 +385,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/ask.html", context)
 
-    def _ask_again(self, request: HttpRequest, token: PersonalAccessToken | None = None) -> HttpResponse | None:
-        question = asking.ask(request)
+    def _ask_for_password(self, request: HttpRequest, token: PersonalAccessToken | None = None) -> HttpResponse | None:
+        question = password_prompt.ask(request)
         if question is None:
             return None
         here = request.get_full_path()
@@ -406,7 +411,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def _reveal(self, request: HttpRequest, token: PersonalAccessToken, secret: str) -> HttpResponse:
         url = self._url("change", token)
         response = HttpResponseRedirect(url)
-        reveal.hide(request, response, token, secret, path=url)
+        one_time_secret.hide(request, response, token, secret, path=url)
         return response
 
     def _url(self, page: str, token: PersonalAccessToken) -> str:

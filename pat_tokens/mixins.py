@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pat_tokens.guarding import guard
-from pat_tokens.plain_views import View
+from pat_tokens.django_views.guards import guard
+from pat_tokens.django_views.requirements import View
 from pat_tokens.requirements import Requirements
 
 

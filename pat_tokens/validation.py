@@ -51,28 +51,28 @@ def clean_expiry(
     if duration is not None and expires_at is not None:
         raise InvalidInput({"duration": [_("Give a duration or an expiry date, not both.")]})
     if expires_at is not None:
-        field, moment = "expires_at", expires_at
-        if settings.USE_TZ and timezone.is_naive(moment):
+        field, when = "expires_at", expires_at
+        if settings.USE_TZ and timezone.is_naive(when):
             raise InvalidInput({field: [_("The expiry date needs a time zone.")]})
-        if not settings.USE_TZ and timezone.is_aware(moment):
-            moment = timezone.make_naive(moment, timezone.get_default_timezone())
+        if not settings.USE_TZ and timezone.is_aware(when):
+            when = timezone.make_naive(when, timezone.get_default_timezone())
     else:
         field = "duration"
         text = conf.default_duration if duration is None else duration
         if isinstance(text, str) and text.strip().lower() == NEVER:
             _check_no_expiry()
             return None
-        moment = _after(now, text)
-    if moment <= now:
+        when = _after(now, text)
+    if when <= now:
         raise InvalidInput({field: [_("The expiry must be in the future.")]})
-    if moment > add_duration(now, parse_duration(conf.max_duration)):
+    if when > add_duration(now, parse_duration(conf.max_duration)):
         raise InvalidInput(
             {field: [_("That is too long: a token lives at most %(max)s here.") % {"max": conf.max_duration}]}
         )
-    return moment
+    return when
 
 
-def clean_legacy_end(expires_at: datetime | None) -> datetime:
+def clean_legacy_expiration(expires_at: datetime | None) -> datetime:
     """Return the moment an imported key ends, which has to be one even where tokens may live for ever."""
     if expires_at is None:
         raise InvalidInput({"duration": [_("An imported key must end: choose a duration.")]})

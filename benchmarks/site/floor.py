@@ -10,14 +10,14 @@ from rest_framework.exceptions import AuthenticationFailed
 from pat_tokens.compiled import Slot, Statement, compile_queryset
 from pat_tokens.cursors import fetch_row
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.scopes import Need
+from pat_tokens.scopes import RequiredScope
 
 
 @cache
 def statement() -> Statement:
     """Return the SELECT as the check itself executes it, for the scope to read one channel."""
     slots = Slot("digest"), Slot("entity id")
-    tokens = PersonalAccessToken.objects.with_digest([slots[0]]).with_facts(Need("channels", "read", slots[1]))
+    tokens = PersonalAccessToken.objects.with_digest([slots[0]]).with_facts(RequiredScope("channels", "read", slots[1]))
     found = compile_queryset(
         tokens.select_related("user").order_by(), relation=PersonalAccessToken._meta.get_field("user"), slots=slots
     )

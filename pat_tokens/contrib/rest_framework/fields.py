@@ -17,19 +17,19 @@ from pat_tokens.querysets import Status
 from pat_tokens.scopes import ScopeKey
 
 
-def parse_moment(text: str) -> datetime:
+def parse_iso_datetime(text: str) -> datetime:
     """Return the moment that an ISO 8601 `text` names; without an offset it is in the current time zone.
 
     Raises ValueError for anything else, and for what is no moment in UTC, as which databases keep it.
     """
-    moment = parse_datetime(text)
-    if moment is None:
+    when = parse_datetime(text)
+    if when is None:
         raise ValueError("not a date and time")
     try:
-        if timezone.is_naive(moment):
-            moment = timezone.make_aware(moment)
-        moment = moment.astimezone(UTC)
-        return moment if settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())
+        if timezone.is_naive(when):
+            when = timezone.make_aware(when)
+        when = when.astimezone(UTC)
+        return when if settings.USE_TZ else timezone.make_naive(when, timezone.get_default_timezone())
     except OverflowError:
         raise ValueError("out of range") from None
 
@@ -46,7 +46,7 @@ class TextField(serializers.CharField):
         return super().run_validation(data)
 
 
-class MomentField(serializers.DateTimeField):
+class StrictDateTimeField(serializers.DateTimeField):
     """A moment: read with any offset, written in UTC."""
 
     default_error_messages = {"invalid": _("Write a date and time as 2030-12-31T12:00:00Z.")}
@@ -54,7 +54,7 @@ class MomentField(serializers.DateTimeField):
     def to_internal_value(self, value: Any) -> datetime:
         """Return the moment; text without an offset is in the current time zone."""
         try:
-            return parse_moment(value)
+            return parse_iso_datetime(value)
         except (ValueError, TypeError):
             self.fail("invalid")
 

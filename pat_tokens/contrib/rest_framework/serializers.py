@@ -7,8 +7,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from pat_tokens.contrib.rest_framework.fields import MomentField, ScopesField, StatusField, TextField
-from pat_tokens.explaining import METHODS
+from pat_tokens.contrib.rest_framework.fields import ScopesField, StatusField, StrictDateTimeField, TextField
+from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
 
 MAX_PATH_LENGTH = 2000  # characters of a path that is to be explained
@@ -36,11 +36,11 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
     """A token."""
 
     status = StatusField()
-    created_at = MomentField(read_only=True)
-    issued_at = MomentField(read_only=True)
-    expires_at = MomentField(read_only=True, allow_null=True)
-    last_used_at = MomentField(read_only=True, allow_null=True)
-    revoked_at = MomentField(read_only=True, allow_null=True)
+    created_at = StrictDateTimeField(read_only=True)
+    issued_at = StrictDateTimeField(read_only=True)
+    expires_at = StrictDateTimeField(read_only=True, allow_null=True)
+    last_used_at = StrictDateTimeField(read_only=True, allow_null=True)
+    revoked_at = StrictDateTimeField(read_only=True, allow_null=True)
     scopes = PersonalAccessTokenScopeSerializer(source="scope_set", many=True, read_only=True)
 
     class Meta:
@@ -79,7 +79,7 @@ class PersonalAccessTokenRegenerateSerializer(_Input):
     """How long the token lives from now on: a duration, or an expiry date, or the site's default."""
 
     duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
-    expires_at = MomentField(required=False, allow_null=True)
+    expires_at = StrictDateTimeField(required=False, allow_null=True)
 
 
 class PersonalAccessTokenCreateSerializer(PersonalAccessTokenRegenerateSerializer):

@@ -11,13 +11,13 @@ from pat_tokens import services
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
     TokenCommand,
-    add_life_arguments,
+    add_expiration_arguments,
     add_scope_argument,
     as_dict,
     find_user,
+    format_datetime,
     input_lines,
-    moment,
-    parse_moment,
+    parse_iso_datetime,
     parse_scope,
     printable,
 )
@@ -35,7 +35,7 @@ class Command(TokenCommand):
         parser.add_argument("user", help="What the user logs in with.")
         parser.add_argument("--name", required=True, help="What the token is called, unique for its user.")
         parser.add_argument("--description", default="", help="What the token is for.")
-        add_life_arguments(parser)
+        add_expiration_arguments(parser)
         add_scope_argument(parser)
 
     @no_translations
@@ -44,7 +44,7 @@ class Command(TokenCommand):
         user = find_user(options["user"])
         texts = options["scopes"]
         scopes = [parse_scope(text) for text in texts]
-        expires_at = parse_moment(options["expires_at"])
+        expires_at = parse_iso_datetime(options["expires_at"])
         try:
             token, secret = services.create_token(
                 user,
@@ -57,10 +57,10 @@ class Command(TokenCommand):
         except InvalidInput as error:
             raise CommandError("\n".join(input_lines(error, texts))) from None
         if options["json"]:
-            self.say_json({**as_dict(token), "secret": secret})
+            self.write_json({**as_dict(token), "secret": secret})
         else:
             self.stdout.write(secret)
-        expiry = moment(token.expires_at, none="never")
+        expiry = format_datetime(token.expires_at, none="never")
         self.stderr.write(f"Token {printable(token.name)} ({token.pk}) of {user.get_username()}, expires: {expiry}.")
         if not texts:
             self.stderr.write(self.style.WARNING("It has no scopes, so it may do nothing yet."))
