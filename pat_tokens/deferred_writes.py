@@ -128,6 +128,3 @@ def _call_on_close(request: HttpRequest, function: Callable[[], None]) -> None:
         function()
 
     request.close = close_and_call  # type: ignore[method-assign]
-
-
-__all__ = ["forget_failures", "lock_or_skip", "write_later"]
