@@ -1,4 +1,4 @@
-"""Judges what is declared for the site's routes, and how much is: E050-E059 and W050-W059."""
+"""Checks of what is declared for the routes of a site, and of how much is: E050 to E059 and W050 to W059."""
 
 from __future__ import annotations
 
