@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from pat_tokens.conf import conf
 from pat_tokens.django_views import guards
 from pat_tokens.django_views.guards import GuardResult
-from pat_tokens.django_views.requirements import has_own_authentication
+from pat_tokens.integrations import integration_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -65,7 +65,7 @@ class PersonalAccessTokenMiddleware:
     def _authenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if has_own_authentication(view):
+        if integration_of(view) is not None:
             setattr(request, _GUARD_RESULT, GuardResult(varies=conf.header_key in request.META))
             return None
         match = request.resolver_match

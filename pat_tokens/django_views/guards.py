@@ -27,7 +27,6 @@ from pat_tokens.django_views.requirements import (
     View,
     declared_methods,
     find_requirement,
-    has_own_authentication,
     site_middleware,
     validated_requirements,
 )
@@ -42,6 +41,7 @@ from pat_tokens.exceptions import (
 )
 from pat_tokens.filtering import is_limited, is_list, needs_all
 from pat_tokens.http import error_body, error_headers, error_status
+from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Requirements
 from pat_tokens.scopes import RequiredScope
 
@@ -86,9 +86,10 @@ def guard(view: View, requirements: Requirements) -> View:
     It works with and without the middleware. A request without a token gets what it got before.
     """
     requirements = validated_requirements(requirements)
-    if has_own_authentication(view):
+    integration = integration_of(view)
+    if integration is not None:
         raise ImproperlyConfigured(
-            f"{view!r} is a view of DRF or Django Ninja, which looks at tokens itself. For DRF write "
+            f"{view!r} is a view of {integration.name}, which authenticates tokens itself. Write "
             "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
         )
 
