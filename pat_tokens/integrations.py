@@ -128,11 +128,6 @@ def register_integration(integration: Integration) -> None:
     _integrations[integration.name] = integration
 
 
-def unregister_integration(name: str) -> None:
-    """Remove an integration."""
-    del _integrations[name]
-
-
 def integration_of(view: Any) -> Integration | None:
     """Return the integration that a view belongs to, or None for a plain Django view."""
     return next((integration for integration in _integrations.values() if integration.owns(view)), None)
@@ -151,5 +146,4 @@ __all__ = [
     "RouteReport",
     "ViewPermission",
     "register_integration",
-    "unregister_integration",
 ]
