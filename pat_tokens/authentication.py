@@ -30,6 +30,7 @@ from pat_tokens.exceptions import (
 )
 from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
 from pat_tokens.models import PersonalAccessToken, owner_is_active
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, required_scope_from_url
 from pat_tokens.scopes import RequiredScope
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 _OUTAGE = (OperationalError, InterfaceError)
-_CACHE = "_pat_tokens"  # attribute of an HttpRequest: what was found out about its secret so far
 
 
 def read_secret(request: HttpRequest) -> str | None:
@@ -135,7 +135,7 @@ def authenticate_for_scope(
     secret.
     Within one request nothing is asked twice.
     """
-    known = {} if request is None else vars(request).setdefault(_CACHE, {})
+    known = {} if request is None else state_of(request).tokens
     key = secret, required_scope
     token = known.get(key)
     if token is None:
