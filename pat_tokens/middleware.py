@@ -11,12 +11,11 @@ from django.http.response import HttpResponseBase
 from pat_tokens.conf import conf
 from pat_tokens.django_views import guards
 from pat_tokens.django_views.guards import GuardResult
-from pat_tokens.django_views.requirements import has_own_authentication
+from pat_tokens.integrations import integration_of
+from pat_tokens.request_state import state_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-_GUARD_RESULT = "_pat_tokens_visit"  # attribute of an HttpRequest: how this middleware let it in
 
 
 class PersonalAccessTokenMiddleware:
@@ -65,12 +64,12 @@ class PersonalAccessTokenMiddleware:
     def _authenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if has_own_authentication(view):
-            setattr(request, _GUARD_RESULT, GuardResult(varies=conf.header_key in request.META))
+        if integration_of(view) is not None:
+            state_of(request).guard_result = GuardResult(varies=conf.header_key in request.META)
             return None
         match = request.resolver_match
         guard_result = guards.authenticate_request(request, view, kwargs, url_name=match.view_name if match else None)
-        setattr(request, _GUARD_RESULT, guard_result)
+        state_of(request).guard_result = guard_result
         return guard_result.response
 
     async def _aauthenticate(
@@ -91,8 +90,7 @@ class PersonalAccessTokenMiddleware:
 
 
 def _guard_result(request: HttpRequest) -> GuardResult:
-    guard_result: GuardResult = getattr(request, _GUARD_RESULT, None) or GuardResult()
-    return guard_result
+    return state_of(request).guard_result or GuardResult()
 
 
 __all__ = ["PersonalAccessTokenMiddleware"]

@@ -27,7 +27,6 @@ from pat_tokens.django_views.requirements import (
     View,
     declared_methods,
     find_requirement,
-    has_own_authentication,
     site_middleware,
     validated_requirements,
 )
@@ -42,6 +41,8 @@ from pat_tokens.exceptions import (
 )
 from pat_tokens.filtering import is_limited, is_list, needs_all
 from pat_tokens.http import error_body, error_headers, error_status
+from pat_tokens.integrations import integration_of
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Requirements
 from pat_tokens.scopes import RequiredScope
 
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-_AUTHENTICATED = "_pat_tokens_admitted"  # attribute of an HttpRequest: what its token was let in for so far
 _REDIRECTS = {301, 302, 303, 307, 308}
 _BEFORE_VIEWS = {  # by name: the second imports the models of django.contrib.auth, which a site may not have
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -86,9 +86,10 @@ def guard(view: View, requirements: Requirements) -> View:
     It works with and without the middleware. A request without a token gets what it got before.
     """
     requirements = validated_requirements(requirements)
-    if has_own_authentication(view):
+    integration = integration_of(view)
+    if integration is not None:
         raise ImproperlyConfigured(
-            f"{view!r} is a view of DRF or Django Ninja, which looks at tokens itself. For DRF write "
+            f"{view!r} is a view of {integration.name}, which authenticates tokens itself. Write "
             "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
         )
 
@@ -232,7 +233,7 @@ def _is_async(view: View) -> bool:
 def _authenticate(
     request: HttpRequest, secret: str, requirement: Requirement | None, kwargs: Mapping[str, Any]
 ) -> PersonalAccessToken:
-    known: dict[Any, PersonalAccessToken] = request.__dict__.setdefault(_AUTHENTICATED, {})
+    known = state_of(request).allowed
     asked = None if requirement is None else (requirement, *(str(kwargs.get(word)) for word in requirement.keywords))
     if asked not in known:
         known[asked] = authentication.authenticate(

@@ -17,14 +17,6 @@ MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what a view is declared for; HEAD counts as GET
 
 
-def has_own_authentication(view: View) -> bool:
-    """Tell whether `view` is one of a framework whose own door looks at tokens: DRF or Django Ninja."""
-    if hasattr(getattr(view, "cls", None), "authentication_classes"):
-        return True
-    # Of Ninja's views nothing can be told but where they were made: a function, or in older versions a method.
-    return getattr(view, "__module__", None) == "ninja.operation"
-
-
 def find_requirement(view: View, method: str, *, url_name: str | None = None) -> Resolution:
     """Return what the plain `view` requires for `method`; a decorator around a declared view changes nothing."""
     own: object = own_requirements(view)
