@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from pat_tokens import auditing, crypto, lookup, services, signals
+from pat_tokens import crypto, log_events, lookup, services, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -166,7 +166,7 @@ def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> 
         else:
             address = client_ip(request, conf.client_ip)
             services.record_use(token, ip=address, agent=client_agent(request), request=request)
-    auditing.log_use(token, request)
+    log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)
     return token
@@ -188,7 +188,7 @@ def refuse(
     error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
 ) -> TokenError:
     """Tell the log and the site's receivers that `error` refuses a request, and return it to be raised."""
-    auditing.log_refusal(error, token=token, request=request)
+    log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
     return error
 
@@ -202,7 +202,7 @@ def _database_answers(request: HttpRequest | None, token: PersonalAccessToken | 
 
 
 def _unavailable(error: Exception, request: HttpRequest | None, token: PersonalAccessToken | None = None) -> TokenError:
-    auditing.log_outage(error)
+    log_events.log_outage(error)
     return refuse(TemporarilyUnavailable(), token=token, request=request)
 
 
