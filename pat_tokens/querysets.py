@@ -9,9 +9,9 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connections, models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from pat_tokens.scopes import ALL, Need, ScopeKey
@@ -108,6 +108,12 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The tokens that have a scope with these `fields`."""
         scopes = self.model._meta.get_field("scope").related_model._base_manager
         return self.filter(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
+
+    def with_scope_count(self) -> Self:
+        """Annotate `scope_count`."""
+        scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(token=OuterRef("pk"))
+        count = scopes.order_by().values("token").annotate(count=Count("pk")).values("count")
+        return self.annotate(scope_count=Coalesce(Subquery(count), 0))
 
     def with_digest(self, digests: list[str]) -> Self:
         """The token that was made with one secret, given its digest under each pepper."""

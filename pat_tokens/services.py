@@ -187,15 +187,16 @@ def delete_token(token: PersonalAccessToken) -> None:
         _delete(_tokens().filter(pk=token.pk))
 
 
-def delete_tokens(user: AbstractBaseUser) -> int:
-    """Delete all tokens of `user` and return how many they were."""
+def delete_tokens(user: AbstractBaseUser, selected: TokenQuerySet | None = None) -> int:
+    """Delete the tokens of `user`, all or those that are `selected`, and return how many there were."""
+    tokens = _tokens() if selected is None else selected.using(_alias())
     with transaction.atomic(using=_alias()):
         _lock_user(user.pk)
-        return _delete(_tokens().for_user(user))
+        return _delete(tokens.for_user(user))
 
 
 def add_scopes(
-    token: PersonalAccessToken, scopes: Iterable[Any] = (), *, errors: Mapping[str, Any] | None = None
+    token: PersonalAccessToken, scopes: Iterable[Any], *, errors: Mapping[str, Any] | None = None
 ) -> list[ScopeKey]:
     """Add all of `scopes` or none, and return those that were new.
 
@@ -418,7 +419,11 @@ def _lock_user(user_id: Any) -> bool:
 
 
 def _lock_token(token: PersonalAccessToken) -> PersonalAccessToken:
-    return _lock(_tokens().filter(pk=token.pk)).get()  # type: ignore[no-any-return]
+    locked: PersonalAccessToken = _lock(_tokens().filter(pk=token.pk)).get()
+    owner: Any = PersonalAccessToken._meta.get_field("user")
+    if owner.is_cached(token):
+        owner.set_cached_value(locked, token.user)
+    return locked
 
 
 def _write(token: PersonalAccessToken, **fields: Any) -> None:

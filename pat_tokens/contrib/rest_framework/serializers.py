@@ -25,25 +25,28 @@ class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
         read_only_fields = fields
 
     def to_representation(self, instance: Scope) -> dict[str, Any]:
-        """Return the four fields; by hand, since a page of tokens can hold tens of thousands of scopes."""
+        """Return the four fields, faster than by DRF's fields."""
         return {"id": str(instance.pk), **instance.key._asdict()}
 
 
 class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessToken]):
     """A token."""
 
+    owner = serializers.SerializerMethodField()
     status = StatusField()
     created_at = MomentField(read_only=True)
     issued_at = MomentField(read_only=True)
     expires_at = MomentField(read_only=True, allow_null=True)
     last_used_at = MomentField(read_only=True, allow_null=True)
     revoked_at = MomentField(read_only=True, allow_null=True)
+    scope_count = serializers.SerializerMethodField()
     scopes = PersonalAccessTokenScopeSerializer(source="scope_set", many=True, read_only=True)
 
     class Meta:
         model = PersonalAccessToken
         fields = [
             "id",
+            "owner",
             "name",
             "description",
             "status",
@@ -53,9 +56,25 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
             "expires_at",
             "last_used_at",
             "revoked_at",
+            "scope_count",
             "scopes",
         ]
         read_only_fields = fields
+
+    def get_owner(self, token: PersonalAccessToken) -> str:
+        """Return the username."""
+        return str(token.user.get_username())
+
+    def get_scope_count(self, token: PersonalAccessToken) -> int:
+        """Return the number of scopes."""
+        return len(token.scope_set.all())
+
+
+class PersonalAccessTokenRowSerializer(PersonalAccessTokenSerializer):
+    """A token in a list: `scope_count` is annotated, and `listed_scopes` are the first of its scopes."""
+
+    scope_count = serializers.IntegerField(read_only=True)  # type: ignore[assignment]
+    scopes = PersonalAccessTokenScopeSerializer(source="listed_scopes", many=True, read_only=True)
 
 
 class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):

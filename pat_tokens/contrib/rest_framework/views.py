@@ -7,6 +7,7 @@ views authenticate as the site's others do.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from django.core.exceptions import SuspiciousOperation
@@ -33,8 +34,14 @@ from pat_tokens.contrib.rest_framework.exceptions import (
     TokenAPIException,
     as_validation_error,
 )
-from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, TokenFilterBackend, TokenFilterSet
-from pat_tokens.contrib.rest_framework.pagination import PagePagination
+from pat_tokens.contrib.rest_framework.filtersets import (
+    MAX_TERM_LENGTH,
+    TokenFilterBackend,
+    TokenFilterSet,
+    TokenSelectionFilterSet,
+    find_parameter_errors,
+)
+from pat_tokens.contrib.rest_framework.pagination import PagePagination, UncountedPagination
 from pat_tokens.contrib.rest_framework.parsers import StrictJSONParser
 from pat_tokens.contrib.rest_framework.permissions import HasToken, IsUser
 from pat_tokens.contrib.rest_framework.serializers import (
@@ -44,6 +51,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     InputSerializer,
     PersonalAccessTokenCreateSerializer,
     PersonalAccessTokenRegenerateSerializer,
+    PersonalAccessTokenRowSerializer,
     PersonalAccessTokenScopesAddSerializer,
     PersonalAccessTokenScopeSerializer,
     PersonalAccessTokenSerializer,
@@ -58,6 +66,8 @@ from pat_tokens.requirements import ANY_TOKEN
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+MAX_SCOPES_IN_LIST = 20  # of each token
 
 
 class ManagementViewSet(viewsets.GenericViewSet[Any]):
@@ -123,13 +133,19 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         values, errors = serializer_class(data=body).read()
         return {**values, "errors": errors}
 
+    def reject(self, errors: Mapping[str, Any]) -> None:
+        """Raise ValidationError for these `errors` of the parameters of a bulk delete, and for a body, if any."""
+        errors = {**errors, **self.read(InputSerializer)["errors"]}
+        if errors:
+            raise exceptions.ValidationError(errors)
+
 
 class OwnTokensViewSet(ManagementViewSet):
     """Finds the user's own tokens alone; those of others do not exist here."""
 
     def get_queryset(self) -> TokenQuerySet:
         """Return the user's tokens."""
-        return PersonalAccessToken.objects.for_user(self.user)
+        return PersonalAccessToken.objects.for_user(self.user).select_related("user")
 
     def get_token(self) -> PersonalAccessToken:
         """Return the token that the URL names."""
@@ -145,9 +161,11 @@ class TokenViewSet(OwnTokensViewSet):
 
     def list(self, request: Request) -> Response:
         """List my tokens, newest first."""
-        tokens = self.filter_queryset(self.get_queryset().sorted_by())
-        page = self.paginate_queryset(tokens.prefetch_related(_sorted_scopes()))
-        return self.get_paginated_response(PersonalAccessTokenSerializer(page, many=True).data)
+        tokens = self.get_queryset().sorted_by().with_scope_count()
+        scopes = Scope.objects.sorted()[:MAX_SCOPES_IN_LIST]
+        tokens = tokens.prefetch_related(Prefetch("scope_set", scopes, to_attr="listed_scopes"))
+        page = self.paginate_queryset(self.filter_queryset(tokens))
+        return self.get_paginated_response(PersonalAccessTokenRowSerializer(page, many=True).data)
 
     @sensitive_variables()
     def create(self, request: Request) -> Response:
@@ -158,8 +176,10 @@ class TokenViewSet(OwnTokensViewSet):
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:
-        """Delete all my tokens."""
-        return Response({"deleted": services.delete_tokens(self.user)})
+        """Delete all my tokens, or those that the filters select."""
+        selection = TokenSelectionFilterSet(request.query_params, self.get_queryset())
+        self.reject(selection.errors)
+        return Response({"deleted": services.delete_tokens(self.user, selection.qs)})
 
     def retrieve(self, request: Request, token_id: str) -> Response:
         """Show one of my tokens."""
@@ -208,12 +228,14 @@ class ScopeViewSet(OwnTokensViewSet):
         """Add scopes to a token, all of them or none, and list all it has."""
         token = self.get_token()
         self.require_reauthentication()
-        services.add_scopes(token, **self.read(PersonalAccessTokenScopesAddSerializer))
+        services.add_scopes(token, **{"scopes": (), **self.read(PersonalAccessTokenScopesAddSerializer)})
         return Response(_describe_scopes(token), status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request, token_id: str) -> Response:
         """Delete all scopes of a token."""
-        return Response({"deleted": services.delete_scopes(self.get_token())})
+        token = self.get_token()
+        self.reject(find_parameter_errors(request.query_params))
+        return Response({"deleted": services.delete_scopes(token)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
         """Delete one scope of a token."""
@@ -237,6 +259,7 @@ class EntityViewSet(ManagementViewSet):
     """Which entities scopes can be for."""
 
     serializer_class = EntitySerializer
+    pagination_class = UncountedPagination
 
     def list(self, request: Request, entity_type: str) -> Response:
         """List the entities of a type that I may pick."""
@@ -297,12 +320,8 @@ def _read_search(request: Request) -> str:
     return term
 
 
-def _sorted_scopes() -> Prefetch[str]:
-    return Prefetch("scope_set", Scope.objects.sorted())
-
-
 def _describe(token: PersonalAccessToken) -> dict[str, Any]:
-    prefetch_related_objects([token], _sorted_scopes())
+    prefetch_related_objects([token], "user", Prefetch("scope_set", Scope.objects.sorted()))
     return PersonalAccessTokenSerializer(token).data
 
 
