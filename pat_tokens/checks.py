@@ -27,7 +27,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.views.debug import get_default_exception_reporter_filter
 
-from pat_tokens.conf import conf, setting_names
+from pat_tokens.conf import are_peppers, conf, setting_names
 from pat_tokens.durations import NEVER, add_duration, parse_duration
 from pat_tokens.entities import MAX_ID_LENGTH, EntityType, registry
 from pat_tokens.guarding import middleware_before_views
@@ -88,10 +88,10 @@ def check_peppers(**kwargs: Any) -> Iterator[CheckMessage]:
     peppers = getattr(settings, "PAT_TOKENS_PEPPERS", None)
     if peppers is None:
         return
-    if not _is_texts(peppers):
+    if not peppers or not are_peppers(peppers):
         yield Error(
-            "PAT_TOKENS_PEPPERS is not a list of texts.",
-            hint="Give a list of one or more secret texts, the newest first: [os.environ['PAT_PEPPER']]. "
+            "PAT_TOKENS_PEPPERS is not a list of strings, or one of them is empty.",
+            hint="Use a list of one or more secret strings, the newest first: [os.environ['PAT_PEPPER']]. "
             "Leave the setting out to use SECRET_KEY and SECRET_KEY_FALLBACKS.",
             id="pat_tokens.E002",
         )
@@ -433,7 +433,8 @@ def _check_models_are_named_once(entity_types: Iterable[EntityType]) -> Iterator
 
 def check_peppers_for_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
     """A key that everybody can read in a repository is no key."""
-    peppers = conf.peppers if _is_texts(conf.peppers) else ()
+    own = getattr(settings, "PAT_TOKENS_PEPPERS", None)
+    peppers = () if own and not are_peppers(own) else conf.peppers
     if any(pepper.startswith(INSECURE_PEPPER) for pepper in peppers):
         yield checks.Warning(
             f"The digests of tokens are made with a key that begins with {INSECURE_PEPPER!r}, as a new project has it.",

@@ -1,4 +1,4 @@
-"""Whether tokens work here, now: asks the settings and the database, writes nothing, and calls nobody else."""
+"""Whether tokens work on this site: reads the settings and the database, and writes nothing."""
 
 from __future__ import annotations
 
@@ -76,16 +76,16 @@ class Health:
 
 
 def check_health(*, counts: bool = True) -> Health:
-    """Look at settings, peppers, tables, a look-up, the clock and imported keys; with `counts` also at what is waiting.
+    """Check settings, peppers, tables, a look-up, the clock and imported keys; with `counts` also what takes counting.
 
-    Eight queries, and three more for `counts`. Never raises for what it finds.
+    Eight queries, and four more for `counts`. Problems are returned as findings and never raised.
     """
     looks: list[Callable[[], Iterator[Finding]]] = [_look_at_settings, _look_at_peppers, _look_at_tables]
     findings = [finding for look in looks for finding in look()]
     if not any(finding.level == Level.ERROR for finding in findings):
         rest = [_look_up, _look_at_clock, _look_at_legacy_keys]
         if counts:
-            rest += [_look_at_reminders, _look_at_dead_tokens]
+            rest += [_look_at_digests, _look_at_reminders, _look_at_dead_tokens]
         for look in rest:
             try:
                 with transaction.atomic(using=_alias()):  # so that a failing query fails nothing around it
@@ -178,6 +178,29 @@ def _look_at_legacy_keys() -> Iterator[Finding]:
         yield Finding("legacy_keys", Level.WARNING, text, facts)
     else:
         yield Finding("legacy_keys", Level.OK, f"Imported keys that have not ended: {alive}.", facts)
+
+
+@sensitive_variables()
+def _look_at_digests() -> Iterator[Finding]:
+    tokens = PersonalAccessToken.objects.using(_alias()).active()
+    counts = tokens.count_by_pepper(conf.peppers)
+    facts = counts._asdict()
+    if counts.unknown:
+        # After SECRET_KEY was replaced, every token is refused; where one was retired on purpose, only some are.
+        level = Level.WARNING if counts.current or counts.old else Level.ERROR
+        text = (
+            f"{counts.unknown} active tokens have digests under a pepper that is no longer configured, so they are "
+            "refused. Add the previous key to SECRET_KEY_FALLBACKS or PAT_TOKENS_PEPPERS, or regenerate the tokens."
+        )
+        yield Finding("digests", level, text, facts)
+    elif counts.old or counts.unrecorded:
+        text = (
+            f"Active tokens under an older pepper: {counts.old}; not recorded: {counts.unrecorded}. They move to the "
+            "newest pepper when they are used. Keep the older peppers until then."
+        )
+        yield Finding("digests", Level.INFO, text, facts)
+    else:
+        yield Finding("digests", Level.OK, f"Active tokens under the newest pepper: {counts.current}.", facts)
 
 
 def _look_at_reminders() -> Iterator[Finding]:

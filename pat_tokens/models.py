@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from pat_tokens.crypto import DIGEST_LENGTH
+from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
 from pat_tokens.fields import ExactCharField
 from pat_tokens.querysets import ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
@@ -43,7 +43,10 @@ class PersonalAccessToken(models.Model):
     # column, a digest of it rather, since folding can make 255 characters three times as many.
     name_key = models.CharField(max_length=64, editable=False)
     description = models.CharField(_("description"), max_length=MAX_DESCRIPTION_LENGTH, blank=True, default="")
-    digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, editable=False)
+    # Unique by a constraint: `unique=True` makes a second index for LIKE on PostgreSQL.
+    digest = models.CharField(max_length=DIGEST_LENGTH, editable=False)
+    # The pepper of the digest; empty where the digest is older than this column.
+    pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", db_default="", editable=False)
     hint = models.CharField(_("hint"), max_length=32, editable=False)  # as `pat_…x7Qa`
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     issued_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False, db_index=True)
@@ -67,6 +70,7 @@ class PersonalAccessToken(models.Model):
         verbose_name_plural = _("personal access tokens")
         constraints = [
             models.UniqueConstraint(fields=["user", "name_key"], name="pat_tokens_name_unique"),
+            models.UniqueConstraint(fields=["digest"], name="pat_tokens_digest_unique"),
             models.CheckConstraint(condition=~Q(name=""), name="pat_tokens_name_not_empty"),
             models.CheckConstraint(
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("issued_at")),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db import connections, models
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
@@ -14,6 +14,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
+from pat_tokens.crypto import pepper_id
 from pat_tokens.scopes import ALL, Need, ScopeKey
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ class Status(models.TextChoices):
 TOLD_AFTER = timedelta(days=7)  # for so long after the end somebody may still be told of it
 
 SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
+
+
+class PepperCounts(NamedTuple):
+    """How many tokens have a digest under the newest pepper, an older one, or one that is no longer configured.
+
+    `unrecorded` are those whose secret was last issued or used before peppers were recorded.
+    """
+
+    current: int
+    old: int
+    unknown: int
+    unrecorded: int
 
 
 class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
@@ -118,6 +131,14 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
     def with_digest(self, digests: list[str]) -> Self:
         """The token that was made with one secret, given its digest under each pepper."""
         return self.filter(digest__in=digests)
+
+    def count_by_pepper(self, peppers: Sequence[str]) -> PepperCounts:
+        """Return how many tokens have a digest under each kind of pepper, given the current ones, newest first."""
+        newest, *older = [pepper_id(pepper) for pepper in peppers]
+        counts = dict(self.order_by().values_list("pepper_id").annotate(Count("pk")))
+        known = {"current": counts.pop(newest, 0), "unrecorded": counts.pop("", 0)}
+        known["old"] = sum(counts.pop(name, 0) for name in set(older) - {newest})
+        return PepperCounts(**known, unknown=sum(counts.values()))
 
     def with_facts(self, need: Need | None) -> Self:
         """Annotate the facts that `scopes.judge` needs: `scope_covered`; `scope_some` where the need is filtered."""

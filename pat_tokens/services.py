@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import events, signals
 from pat_tokens.conf import conf
-from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret
+from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_AGENT_LENGTH, PersonalAccessToken, Reminder, Scope
 from pat_tokens.scopes import ScopeKey, absorb
@@ -109,7 +109,7 @@ def import_token(
             if token.user_id != user.pk:
                 raise InvalidInput({"key": [_("Another user has a token with this key.")]})
             return token, False
-        fields: dict[str, Any] = {"digest": known[0], "hint": legacy_hint(key), "issued_at": now, "is_legacy": True}
+        fields = {**_secret_fields(key, now), "hint": legacy_hint(key), "is_legacy": True}
         token = _insert_token(user, clean.values, **fields)
         _announce("token_imported", token)
     return token, True
@@ -349,7 +349,13 @@ def _tokens() -> TokenQuerySet:
 
 
 def _secret_fields(secret: str, now: datetime) -> dict[str, Any]:
-    return {"digest": digest(secret, conf.peppers[0]), "hint": hint(secret, conf.prefix), "issued_at": now}
+    pepper = conf.peppers[0]
+    return {
+        "digest": digest(secret, pepper),
+        "pepper_id": pepper_id(pepper),
+        "hint": hint(secret, conf.prefix),
+        "issued_at": now,
+    }
 
 
 def _insert_token(user: AbstractBaseUser, values: Mapping[str, Any], **fields: Any) -> PersonalAccessToken:

@@ -71,6 +71,7 @@ class TestCreate:
         token, secret = services.create_token(user, name="deploy")
         row = PersonalAccessToken.objects.filter(pk=token.pk).values().get()
         assert row["digest"] == crypto.digest(secret, "new")
+        assert row["pepper_id"] == crypto.pepper_id("new") != crypto.pepper_id("old")
         assert row["hint"] == f"pat_…{secret[-4:]}"
         assert not [value for value in row.values() if secret in str(value) or secret[4:-6] in str(value)]
         assert secret not in repr(token) + str(token) + str(vars(token))
