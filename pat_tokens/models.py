@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
+MYPY = False  # True for mypy, which never runs this line; other type checkers have no plugin for Django
+
 MAX_NAME_LENGTH = 255  # characters
 MAX_DESCRIPTION_LENGTH = 1000  # characters
 MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
@@ -29,6 +31,14 @@ MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
 
 class PersonalAccessToken(models.Model):
     """A token: who owns it, what it is called, how long it lives. Its secret is not here, only a digest of it."""
+
+    if TYPE_CHECKING and not MYPY:  # what mypy's plugin finds out by itself
+        id: models.UUIDField[Any, uuid.UUID]
+        name: models.CharField[Any, str]
+        user: models.ForeignKey[Any, AbstractBaseUser]
+        user_id: Any
+        scope_set: ScopeQuerySet
+        objects: ClassVar[TokenQuerySet]
 
     id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
