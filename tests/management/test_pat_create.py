@@ -38,7 +38,7 @@ def test_says_everything_else_on_standard_error(user):
     token = PersonalAccessToken.objects.get()
     assert out.strip() not in err
     assert str(token.pk) in err
-    assert "shown this once" in err
+    assert "will not be shown again" in err
     assert "no scopes" in err
 
 
