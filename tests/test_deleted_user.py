@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from pat_tokens.entities import registry
@@ -49,4 +50,20 @@ def test_the_admin_shows_an_error(vanishing, channel, client):
     fields = {"user": vanishing.pk, "name": "new", "duration": "24h", "scopes": f"channels:{channel.pk}:read"}
     answer = client.post("/admin/pat_tokens/personalaccesstoken/add/", fields)
     assert MESSAGE in answer.content.decode()
+    assert not PersonalAccessToken.objects.exists()
+
+
+@pytest.mark.urls("tests.test_admin")
+def test_staff_who_cannot_delete_tokens_are_told_so(token, user, client):
+    staff = UserFactory(is_staff=True)
+    grant = Permission.objects.get
+    staff.user_permissions.add(grant(codename="delete_user"), grant(codename="view_user"))
+    client.force_login(staff)
+    path = f"/admin/auth/user/{user.pk}/delete/"
+    text = client.get(path).content.decode()
+    assert "permission to delete the following types of objects" in text
+    assert "personal access token" in text
+    assert client.post(path, {"post": "yes"}).status_code == 403
+    staff.user_permissions.add(grant(codename="delete_personalaccesstoken"))
+    assert client.post(path, {"post": "yes"}).status_code == 302
     assert not PersonalAccessToken.objects.exists()
