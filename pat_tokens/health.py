@@ -42,7 +42,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found: `text` for people, in English, and `facts` for scripts. No secret, pepper or digest."""
+    """The result of one check: `text` in English for people, `facts` for scripts. Never a secret, pepper or digest."""
 
     name: str
     level: Level
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """All findings of one time."""
+    """All findings of one run."""
 
     findings: tuple[Finding, ...]
 
@@ -62,12 +62,12 @@ class Health:
         return not self.at_least(Level.ERROR)
 
     def at_least(self, level: Level) -> list[Finding]:
-        """Return the findings that matter as much as `level` or more."""
+        """Return the findings of this `level` or a higher one."""
         order = list(Level)
         return [finding for finding in self.findings if order.index(finding.level) >= order.index(level)]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON: `{"ok", "findings": [{"name", "level", "text", "facts"}]}`."""
+        """Return the findings for JSON: `{"ok", "findings": [{"name", "level", "text", "facts"}]}`."""
         rows = [
             {"name": found.name, "level": str(found.level), "text": found.text, "facts": found.facts}
             for found in self.findings

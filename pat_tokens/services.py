@@ -140,7 +140,7 @@ def regenerate_token(
 
 
 def revoke_token(token: PersonalAccessToken) -> PersonalAccessToken:
-    """Stop `token` at once, in every process; a token that is revoked stays as it is."""
+    """Revoke `token` immediately, in every process; a token that is already revoked stays as it is."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         if not locked.is_revoked:
@@ -221,7 +221,7 @@ def add_scopes(
 
 
 def delete_scope(scope: Scope) -> None:
-    """Delete one scope; one that is gone already is fine."""
+    """Delete one scope, unless it has been deleted already."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(scope.token)
         deleted, _per_model = locked.scope_set.filter(pk=scope.pk).delete()
@@ -230,7 +230,7 @@ def delete_scope(scope: Scope) -> None:
 
 
 def delete_scopes(token: PersonalAccessToken) -> int:
-    """Delete all scopes of `token`, which may then do nothing, and return how many they were."""
+    """Delete all scopes of `token`, and return how many there were. It can't do anything then."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         keys = locked.scope_set.sorted().keys()
@@ -243,8 +243,8 @@ def delete_scopes(token: PersonalAccessToken) -> int:
 def prune_tokens(*, dead_for: timedelta, batch: int = PRUNE_BATCH) -> int:
     """Delete the tokens that have been revoked or expired for at least `dead_for`; return how many.
 
-    In batches of one transaction each, so that no lock is long. Two at once share the work where the database can skip
-    what another has locked; a token that somebody is just changing is left to the next time.
+    Each batch is one transaction, to keep locks short. Two runs at once share the work where the database can skip
+    locked rows. Tokens that are being changed are left to the next run.
     """
     moment = timezone.now() - dead_for
     count = 0
@@ -258,26 +258,26 @@ def prune_tokens(*, dead_for: timedelta, batch: int = PRUNE_BATCH) -> int:
 
 
 def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetime) -> list[Reminder]:
-    """Return the reminders that are due for `user`, each of which is the caller's alone from now on.
+    """Claim the reminders that are due for `user`: no other run gets them.
 
-    Call `finish_reminders` with them once they are sent, or `release_reminders` if they could not be.
+    Call `finish_reminders` with them after sending, or `release_reminders` if sending failed.
     """
     with transaction.atomic(using=_alias()):
-        # Locked, so that none is deleted or regenerated while its row is written.
+        # Locked, so that no token is deleted or regenerated meanwhile.
         tokens = list(_lock(_tokens().for_user(user).expiring(days, now).order_by("expires_at", "pk")))
         rows = [
             Reminder(token=token, issued_at=token.issued_at, days=days_left(token, days, now), claimed_at=now)
             for token in tokens
         ]
         reminders = Reminder.objects.using(_alias())
-        # Of two at once the second finds the row of the first in its way, and has none of its own.
+        # Of two runs at once, the second finds the rows of the first and inserts none.
         reminders.bulk_create(rows, ignore_conflicts=True)
         claimed = set(reminders.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
     return [row for row in rows if row.pk in claimed]
 
 
 def finish_reminders(rows: Sequence[Reminder], *, mailed: bool) -> None:
-    """Remember that these were sent, and tell the site's receivers."""
+    """Mark these as sent, and send their signals."""
     with transaction.atomic(using=_alias()):
         Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).update(sent_at=timezone.now())
         for row in rows:
@@ -285,12 +285,12 @@ def finish_reminders(rows: Sequence[Reminder], *, mailed: bool) -> None:
 
 
 def release_reminders(rows: Sequence[Reminder]) -> None:
-    """Give back what could not be sent, for the next run."""
+    """Release reminders that could not be sent, for the next run."""
     Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) -> int:
-    """Return the smallest of `days` that `token` still has at `now`."""
+    """Return the smallest of `days` that are left until `token` expires."""
     return min(number for number in days if token.expires_at and token.expires_at <= now + timedelta(days=number))
 
 
@@ -403,11 +403,11 @@ def _find_duplicate(tokens: TokenQuerySet, values: Mapping[str, Any]) -> dict[st
 def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
     features = connections[_alias()].features
     if not features.has_select_for_update:
-        # SQLite has one lock for the whole file; taken at the first statement, nobody reads what changes before it
-        # writes, and nobody gets "database is locked" for having read first.
+        # SQLite has one lock for the whole file. Taking it with the first statement avoids reading stale rows, and
+        # "database is locked" when a transaction that has read wants to write.
         _tokens().filter(pk=_NO_ID).update(hint=F("hint"))
         return queryset
-    # Without the key, rows that refer to this one can still be written (PostgreSQL, FOR NO KEY UPDATE).
+    # FOR NO KEY UPDATE on PostgreSQL lets others insert rows that refer to this one.
     return queryset.select_for_update(
         no_key=features.has_select_for_no_key_update,
         skip_locked=skip_locked and features.has_select_for_update_skip_locked,
@@ -461,7 +461,7 @@ def _delete_keys(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> None:
 
 
 def _announce(name: str, token: PersonalAccessToken, **facts: Any) -> None:
-    # The signal and the line of the log have one name, and come once the change is committed.
+    # The signal and the log event have the same name.
     signal: Signal = getattr(signals, name)
     owner, lines = str(token.user_id), {fact: _loggable(value) for fact, value in facts.items()}
 

@@ -25,9 +25,9 @@ class PagePagination(PageNumberPagination):
     page_size = 20
     max_page_size = MAX_PAGE_SIZE
     page_query_param = "page"
-    page_query_description = _("The number of a page, from 1.")  # type: ignore[assignment]  # lazy, as help texts are
+    page_query_description = _("The page number, from 1.")  # type: ignore[assignment]  # lazy, as help texts are
     page_size_query_param = "page_size"
-    page_size_query_description = _("Rows on a page; more than 100 count as 100.")  # type: ignore[assignment]
+    page_size_query_description = _("Rows per page, at most 100.")  # type: ignore[assignment]
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """Return the two parameters for the OpenAPI schema."""

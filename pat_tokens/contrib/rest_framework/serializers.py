@@ -1,4 +1,4 @@
-"""A token, its scopes and what they can be for, as JSON."""
+"""Tokens, scopes and entities as JSON, and the bodies of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pat_tokens.explaining import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
 from pat_tokens.validation import find_unknown_fields
 
-MAX_PATH_LENGTH = 2000  # characters of a path that is to be explained
+MAX_PATH_LENGTH = 2000  # characters
 
 
 class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
@@ -78,7 +78,7 @@ class PersonalAccessTokenRowSerializer(PersonalAccessTokenSerializer):
 
 
 class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):
-    """A token with its secret, in the one answer that has it."""
+    """A token with its secret."""
 
     secret = serializers.CharField(read_only=True)
 
@@ -153,7 +153,7 @@ class NoInputSerializer(InputSerializer):
 
 
 class EntityOperationSerializer(serializers.Serializer[Any]):
-    """Something that a token can do with entities of a type."""
+    """An operation on entities of a type."""
 
     name = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]  # a field, not the label of this one
@@ -166,14 +166,14 @@ class EntityOperationSerializer(serializers.Serializer[Any]):
 
 
 class EntityTypeSerializer(serializers.Serializer[Any]):
-    """A kind of entity that scopes can be for."""
+    """A type of entities that scopes can be for."""
 
     name = serializers.CharField()
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
     operations = EntityOperationSerializer(many=True)
 
     def get_label(self, entity_type: Any) -> str:
-        """Return what people call the type."""
+        """Return the name for people."""
         return str(entity_type.label or entity_type.name)
 
     class Meta:
@@ -181,13 +181,13 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
 
 
 class EntitySerializer(serializers.Serializer[Any]):
-    """An entity that the user may pick."""
+    """An entity that the user can pick."""
 
     id = serializers.CharField(source="pk")
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
 
     def get_label(self, entity: Any) -> str:
-        """Return what people call the entity."""
+        """Return the name for people."""
         return str(self.context["entity_type"].get_label(entity))
 
     class Meta:
@@ -195,7 +195,7 @@ class EntitySerializer(serializers.Serializer[Any]):
 
 
 class DeletedSerializer(serializers.Serializer[Any]):
-    """How many were deleted."""
+    """The number of deleted rows."""
 
     deleted = serializers.IntegerField()
 
@@ -204,7 +204,7 @@ class DeletedSerializer(serializers.Serializer[Any]):
 
 
 class ExplainSerializer(serializers.Serializer[Any]):
-    """What a token would do."""
+    """A request to explain."""
 
     method = serializers.ChoiceField(METHODS, default="GET")
     path = serializers.CharField(max_length=MAX_PATH_LENGTH)
