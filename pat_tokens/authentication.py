@@ -142,7 +142,7 @@ def authenticate_for_scope(
         try:
             token, newest_digest = _find_token(secret, required_scope)
             _check_validity(token, request)
-            if token.digest != newest_digest:
+            if token.digest != newest_digest or token.pepper_id != crypto.pepper_id(conf.peppers[0]):
                 services.redigest_token(token, newest_digest, request=request)
         except TokenError as error:
             if third_party and isinstance(error, UnknownToken):

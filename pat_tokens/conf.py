@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
+from django.views.decorators.debug import sensitive_variables
 
 _T = TypeVar("_T")
 
@@ -26,15 +28,19 @@ class Conf:
         return _read("PAT_TOKENS_PREFIX", "pat")
 
     @cached_property
+    @sensitive_variables()
     def peppers(self) -> Sequence[str]:
         """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
         own: Sequence[str] | None = _read("PAT_TOKENS_PEPPERS", None)
         if own:
+            if not are_peppers(own):
+                raise ImproperlyConfigured("PAT_TOKENS_PEPPERS must be a list of strings, none of them empty.")
             return own
         # Django takes bytes for its keys, too, and says by itself that there is none.
         newest: str | bytes = _read("SECRET_KEY", "") or settings.SECRET_KEY
         older: Sequence[str | bytes] = _read("SECRET_KEY_FALLBACKS", ())
-        return [key if isinstance(key, str) else key.decode("latin-1") for key in (newest, *older)]
+        keys = [newest, *(key for key in older if key)]
+        return [key if isinstance(key, str) else key.decode("latin-1") for key in keys]
 
     @cached_property
     def header(self) -> str:
@@ -181,6 +187,11 @@ def _read(name: str, default: _T) -> _T:
 def _callable(value: Any) -> Callable[..., Any] | None:
     found: Callable[..., Any] | None = import_string(value) if isinstance(value, str) else value
     return found
+
+
+def are_peppers(value: object) -> bool:
+    """Return whether `value` is a list or tuple of strings that aren't empty."""
+    return isinstance(value, list | tuple) and all(isinstance(pepper, str) and pepper for pepper in value)
 
 
 def setting_names() -> list[str]:

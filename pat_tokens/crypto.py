@@ -26,7 +26,10 @@ DIGEST_LENGTH = 64  # hexadecimal characters of SHA-256
 LEGACY_KEY_LENGTH = 40  # hexadecimal characters, as DRF's authtoken makes its keys: 160 random bits
 
 _LEGACY_KEY = re.compile(rf"[0-9a-f]{{{LEGACY_KEY_LENGTH}}}", re.ASCII)
+PEPPER_ID_LENGTH = 8  # hexadecimal characters; enough to tell a site's peppers apart
+
 _PEPPER_CONTEXT = b"pat_tokens.pepper.v1"
+_PEPPER_ID_CONTEXT = b"pat_tokens.pepper_id.v1"
 
 
 class SecretText(str):
@@ -101,6 +104,12 @@ def digest(secret: str, pepper: str) -> str:
     mac = _mac_of(pepper).copy()  # which costs less than to begin anew with the key
     mac.update(secret.encode())
     return mac.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def pepper_id(pepper: str) -> str:
+    """Return a short name for `pepper`, stored beside each digest; the pepper can't be derived from it."""
+    return hmac.digest(pepper.encode(), _PEPPER_ID_CONTEXT, "sha256").hex()[:PEPPER_ID_LENGTH]
 
 
 def digests(secret: str, peppers: Sequence[str]) -> list[str]:

@@ -1,35 +1,39 @@
-"""The registry: which entity types a site has, which operations, and what each user may pick."""
+"""The registry of entity types: their operations, and what each user can pick for a scope."""
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import connections
-from django.db.models import CharField, Model, Q, QuerySet, TextField
+from django.db import DataError, connections, transaction
+from django.db.models import CharField, IntegerField, Model, Q, QuerySet, TextField, UUIDField
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from pat_tokens.scopes import ALL
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
     from django.utils.functional import _StrOrPromise
 
 MAX_WORD_LENGTH = 64  # characters of an entity type's or an operation's name
-MAX_ID_LENGTH = 255  # characters of an entity id as text
+MAX_ID_LENGTH = 255  # characters of an entity id
+MAX_WORDS = 8  # of a search: each is a condition on every row
+
+_REFUSALS = (DataError, OverflowError, ValueError)  # of a value, by a database or its driver
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Something a token can do with entities of a type.
+    """Something that a token can do with entities of a type.
 
-    `per_entity` is False for what has no object yet, as `create`: such a scope can only be for `*`.
+    `per_entity` is False for operations without an object, such as `create`: their scopes are always for `*`.
     `dangerous` operations stand out on the pages.
     """
 
@@ -49,20 +53,31 @@ SHARE = Operation("share", _("Share"), _("Share an entity with others"), dangero
 UNSHARE = Operation("unshare", _("Unshare"), _("Remove sharing permissions"))
 PUBLISH = Operation("publish", _("Publish"), _("Publish messages to a channel"))
 SUBSCRIBE = Operation("subscribe", _("Subscribe"), _("Subscribe to messages from a channel"))
+STANDARD_OPERATIONS = {
+    operation.name: operation for operation in (CREATE, READ, LIST, UPDATE, DELETE, SHARE, UNSHARE, PUBLISH, SUBSCRIBE)
+}
 
 
 class EntityType:
-    """What a site declares about one kind of entity; subclass it, name a model, and `register` it."""
+    """A kind of entity that scopes can be for; subclass it, name a model, and `register` it.
+
+    The types of a site's models and users are its own business, so overrides can narrow the parameters typed as Any.
+    """
 
     name: ClassVar[str]
     model: ClassVar[type[Model]]
     label: ClassVar[_StrOrPromise] = ""
-    operations: ClassVar[Sequence[Operation]] = (CREATE, READ, LIST, UPDATE, DELETE)
+    # Declared as `Operation`s or names of standard ones; read as `Operation`s.
+    operations: ClassVar[Sequence[Any]] = (CREATE, READ, LIST, UPDATE, DELETE)
     search_fields: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.operations = _to_operations(cls)
 
     @functools.cached_property
     def key_field(self) -> Any:
-        """The field that says what a key is: where the primary key is a relation, the field that it leads to."""
+        """The field of the primary key; where that is a relation, the field that it refers to."""
         field: Any = self.model._meta.pk
         while field.remote_field:  # a child table's link to its parent, or a OneToOneField
             field = field.target_field
@@ -70,36 +85,36 @@ class EntityType:
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """What a look-up may call the primary key."""
+        """The names of the primary key in queries."""
         field = self.model._meta.pk
         return "pk", field.name, field.attname
 
-    def get_queryset(self, user: AbstractBaseUser) -> QuerySet[Any]:
-        """Return the entities that `user` may see, and so may pick for a token."""
-        raise NotImplementedError(f"{type(self).__name__} must say what a user may pick: def get_queryset(self, user)")
+    def get_queryset(self, user: Any) -> QuerySet[Any]:
+        """Return the entities that `user` can see, and so can pick for a scope."""
+        raise NotImplementedError(f"{type(self).__name__} must say what a user can pick: def get_queryset(self, user)")
 
-    def get_label(self, entity: Model) -> str:
-        """Return what people call `entity`."""
+    def get_label(self, entity: Any) -> str:
+        """Return the name of `entity` for people."""
         return str(entity)
 
     def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Return what in `queryset` matches every word of `term`, or has it as its id."""
+        """Return the entities in `queryset` that match the first words of `term`, up to `MAX_WORDS`, or its id."""
         term = term.replace("\0", "").strip()
         if not term:
             return queryset
         found = Q()
         if self.search_fields:
-            for word in term.split():
+            for word in term.split(maxsplit=MAX_WORDS)[:MAX_WORDS]:
                 found &= functools.reduce(operator.or_, (Q(**{f"{f}__icontains": word}) for f in self.search_fields))
         entity_id = self.to_id(term)
-        if entity_id is not None and self.is_storable(entity_id):
-            found |= Q(pk=entity_id)
+        if entity_id is not None and self._is_accepted(entity_id, queryset.db):
+            found |= Q(pk=self.key_field.to_python(entity_id))
         return queryset.filter(found) if found else queryset.none()
 
-    def find(self, user: AbstractBaseUser, term: str = "") -> QuerySet[Any]:
-        """Return what `user` may pick and `term` matches, in the site's own order and then by key.
+    def find(self, user: Any, term: str = "") -> QuerySet[Any]:
+        """Return the entities that `user` can pick and `term` matches, in the site's order and then by key.
 
-        Without an entity whose key is `*`: as a scope's id that would mean all.
+        An entity whose key is `*` is left out: as the id of a scope, that would mean all entities.
         """
         queryset = self.search(self.get_queryset(user), term)
         if isinstance(self.key_field, CharField | TextField):
@@ -113,44 +128,75 @@ class EntityType:
         return next((operation for operation in self.operations if operation.name == name), None)
 
     def to_id(self, value: object) -> str | None:
-        """Return `value` as this type's canonical entity id, or None where it can be no id of it."""
+        """Return `value` as this type's canonical entity id, or None if it can't be one."""
         try:
             key = self.key_field.to_python(value)
         except (ValidationError, ValueError, TypeError, OverflowError):
             return None
         text = "" if key is None else str(key)
-        # `*` means all; an entity that is really called so can only be reached by a scope for all.
+        # `*` means all: an entity with this key can only be reached by a scope for all.
         return text if text not in ("", ALL) and len(text) <= MAX_ID_LENGTH and is_storable_text(text) else None
 
     def is_storable(self, entity_id: str) -> bool:
-        """Tell whether the key's column could hold `entity_id`: databases fail on a number out of range."""
+        """Return whether the key's column can hold `entity_id`; databases raise an error for a number out of range."""
         try:
-            self.key_field.run_validators(self.key_field.to_python(entity_id))
+            key = self.key_field.to_python(entity_id)
+            self.key_field.run_validators(key)
         except ValidationError:
             return False
-        return True
+        return not isinstance(key, float) or math.isfinite(key)
 
-    def get_visible(self, user: AbstractBaseUser, entity_ids: Iterable[str]) -> dict[str, Model]:
-        """Return those of `entity_ids` that `user` may see, as entities by canonical id, in one query."""
+    def get_visible(self, user: Any, entity_ids: Iterable[str]) -> dict[str, Model]:
+        """Return those of `entity_ids` that `user` can see, as entities by canonical id, in one query."""
         keys = [entity_id for entity_id in dict.fromkeys(entity_ids) if self.is_storable(entity_id)]
         if not keys:
             return {}
-        queryset = self.get_queryset(user)
-        found = queryset.filter(pk__in=self.as_values(keys, queryset.db))
-        return {str(entity.pk): entity for entity in found}
+        return {str(entity.pk): entity for entity in self._fetch(self.get_queryset(user), keys)}
+
+    def _fetch(self, queryset: QuerySet[Any], keys: Sequence[str]) -> list[Any]:
+        # A database may refuse a value that the field takes. The others are found by halves.
+        try:
+            with self._savepoint(queryset.db):
+                return list(queryset.filter(pk__in=self.as_values(keys, queryset.db)))
+        except _REFUSALS:
+            half = len(keys) // 2
+            return [*self._fetch(queryset, keys[:half]), *self._fetch(queryset, keys[half:])] if half else []
+
+    @property
+    def _are_keys_safe(self) -> bool:
+        # Every database takes what passes the validators of these fields.
+        return isinstance(self.key_field, CharField | TextField | IntegerField | UUIDField)
+
+    def _savepoint(self, using: str) -> AbstractContextManager[Any]:
+        # A query that fails aborts the transaction around it on PostgreSQL.
+        is_needed = connections[using].in_atomic_block and not self._are_keys_safe
+        return transaction.atomic(using=using) if is_needed else nullcontext()
+
+    def _is_accepted(self, entity_id: str, using: str) -> bool:
+        if not self.is_storable(entity_id):
+            return False
+        if self._are_keys_safe:
+            return True
+        try:
+            with self._savepoint(using):
+                self.model._base_manager.using(using).filter(pk=self.key_field.to_python(entity_id)).exists()
+        except _REFUSALS:
+            return False
+        return True
 
     def as_values(self, entity_ids: Sequence[str], using: str) -> Any:
-        """Return storable ids for an `__in` on the database `using`: as one parameter, where so many would not do."""
+        """Return storable ids for an `__in` on the database `using`, as one parameter where it can't take so many."""
+        field = self.key_field
+        keys = [field.to_python(entity_id) for entity_id in entity_ids]
         connection = connections[using]
         most = connection.features.max_query_params
-        # Half, since the rest of the query has parameters, too.
-        if connection.vendor != "sqlite" or most is None or len(entity_ids) <= most // 2:
-            return entity_ids
-        field = self.key_field
+        # Half, because the rest of the query has parameters, too.
+        if connection.vendor != "sqlite" or most is None or len(keys) <= most // 2:
+            return keys
         try:
-            text = json.dumps([field.get_db_prep_value(field.to_python(one), connection) for one in entity_ids])
+            text = json.dumps([field.get_db_prep_value(key, connection) for key in keys])
         except TypeError:  # JSON does not know such keys
-            return entity_ids
+            return keys
         return RawSQL("SELECT value FROM json_each(%s)", [text])
 
 
@@ -162,13 +208,13 @@ class Registry:
         self.generation = 0  # counts changes
 
     def register(self, entity_type: type[EntityType]) -> None:
-        """Add an entity type; raises ImproperlyConfigured for a bad or duplicate name."""
+        """Add an entity type; raises ImproperlyConfigured for an invalid or duplicate name."""
         where = f"{entity_type.__module__}.{entity_type.__qualname__}"
         name = getattr(entity_type, "name", "")
         if not is_name(name):
             raise ImproperlyConfigured(f"{where}: name must be 1 to {MAX_WORD_LENGTH} characters of a-z, 0-9, _ and -.")
         if not hasattr(entity_type, "model"):
-            raise ImproperlyConfigured(f"{where}: say which model this is about: model = ...")
+            raise ImproperlyConfigured(f"{where}: say which model it is about: model = ...")
         for operation in entity_type.operations:
             if not is_name(operation.name):
                 raise ImproperlyConfigured(f"{where}: operation {operation.name!r} is not a name of a-z, 0-9, _ and -.")
@@ -205,8 +251,25 @@ class Registry:
         return len(self._types)
 
 
+def _to_operations(entity_type: type[EntityType]) -> tuple[Operation, ...]:
+    declared: Any = entity_type.operations
+    where = f"{entity_type.__module__}.{entity_type.__qualname__}"
+    if isinstance(declared, str):
+        raise ImproperlyConfigured(f"{where}: operations must be a list or tuple, not the string {declared!r}.")
+    operations = []
+    for operation in declared:
+        found = STANDARD_OPERATIONS.get(operation) if isinstance(operation, str) else operation
+        if not isinstance(found, Operation):
+            raise ImproperlyConfigured(
+                f"{where}: {operation!r} is not a standard operation ({', '.join(STANDARD_OPERATIONS)}). "
+                f"To define your own, use Operation({operation!r}, label) in operations."
+            )
+        operations.append(found)
+    return tuple(operations)
+
+
 def is_name(text: object) -> bool:
-    """Tell whether `text` can name an entity type or an operation: it has to fit into `type:id:operation`."""
+    """Return whether `text` can name an entity type or an operation, as part of `type:id:operation`."""
     return (
         isinstance(text, str)
         and 0 < len(text) <= MAX_WORD_LENGTH
@@ -217,7 +280,7 @@ def is_name(text: object) -> bool:
 
 
 def is_storable_text(text: str) -> bool:
-    """Tell whether every database can hold `text`: no NUL, and no lone surrogate, which JSON can carry."""
+    """Return whether every database can hold `text`: no NUL and no lone surrogates, which JSON can carry."""
     if "\0" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""Whether tokens work here, now: asks the settings and the database, writes nothing, and calls nobody else."""
+"""Whether tokens work on this site: reads the settings and the database, and writes nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found: `text` for people, in English, and `facts` for scripts. No secret, pepper or digest."""
+    """The result of one check: `text` in English for people, `facts` for scripts. Never a secret, pepper or digest."""
 
     name: str
     level: Level
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """All findings of one time."""
+    """All findings of one run."""
 
     findings: tuple[Finding, ...]
 
@@ -62,12 +62,12 @@ class Health:
         return not self.at_least(Level.ERROR)
 
     def at_least(self, level: Level) -> list[Finding]:
-        """Return the findings that matter as much as `level` or more."""
+        """Return the findings of this `level` or a higher one."""
         order = list(Level)
         return [finding for finding in self.findings if order.index(finding.level) >= order.index(level)]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON: `{"ok", "findings": [{"name", "level", "text", "facts"}]}`."""
+        """Return the findings for JSON: `{"ok", "findings": [{"name", "level", "text", "facts"}]}`."""
         rows = [
             {"name": found.name, "level": str(found.level), "text": found.text, "facts": found.facts}
             for found in self.findings
@@ -76,16 +76,16 @@ class Health:
 
 
 def check_health(*, counts: bool = True) -> Health:
-    """Look at settings, peppers, tables, a look-up, the clock and imported keys; with `counts` also at what is waiting.
+    """Check settings, peppers, tables, a look-up, the clock and imported keys; with `counts` also what takes counting.
 
-    Eight queries, and three more for `counts`. Never raises for what it finds.
+    Eight queries, and four more for `counts`. Problems are returned as findings and never raised.
     """
     checks: list[Callable[[], Iterator[Finding]]] = [_check_settings, _check_peppers, _check_tables]
     findings = [finding for look in checks for finding in look()]
     if not any(finding.level == Level.ERROR for finding in findings):
         rest = [_check_look_up, _check_clock, _check_legacy_keys]
         if counts:
-            rest += [_check_reminders, _check_dead_tokens]
+            rest += [_look_at_digests, _check_reminders, _check_dead_tokens]
         for look in rest:
             try:
                 with transaction.atomic(using=_alias()):  # so that a failing query fails nothing around it
@@ -178,6 +178,29 @@ def _check_legacy_keys() -> Iterator[Finding]:
         yield Finding("legacy_keys", Level.WARNING, text, facts)
     else:
         yield Finding("legacy_keys", Level.OK, f"Imported keys that have not ended: {alive}.", facts)
+
+
+@sensitive_variables()
+def _look_at_digests() -> Iterator[Finding]:
+    tokens = PersonalAccessToken.objects.using(_alias()).active()
+    counts = tokens.count_by_pepper(conf.peppers)
+    facts = counts._asdict()
+    if counts.unknown:
+        # After SECRET_KEY was replaced, every token is refused; where one was retired on purpose, only some are.
+        level = Level.WARNING if counts.current or counts.old else Level.ERROR
+        text = (
+            f"{counts.unknown} active tokens have digests under a pepper that is no longer configured, so they are "
+            "refused. Add the previous key to SECRET_KEY_FALLBACKS or PAT_TOKENS_PEPPERS, or regenerate the tokens."
+        )
+        yield Finding("digests", level, text, facts)
+    elif counts.old or counts.unrecorded:
+        text = (
+            f"Active tokens under an older pepper: {counts.old}; not recorded: {counts.unrecorded}. They move to the "
+            "newest pepper when they are used. Keep the older peppers until then."
+        )
+        yield Finding("digests", Level.INFO, text, facts)
+    else:
+        yield Finding("digests", Level.OK, f"Active tokens under the newest pepper: {counts.current}.", facts)
 
 
 def _check_reminders() -> Iterator[Finding]:

@@ -1,10 +1,10 @@
-"""Fields, constraints, and facts about one row."""
+"""Tokens, scopes and reminders: fields, constraints and properties of one row."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from pat_tokens.crypto import DIGEST_LENGTH
+from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
 from pat_tokens.fields import ExactCharField
 from pat_tokens.querysets import ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
@@ -22,13 +22,23 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
+MYPY = False  # True for mypy, which never runs this line; other type checkers have no plugin for Django
+
 MAX_NAME_LENGTH = 255  # characters
 MAX_DESCRIPTION_LENGTH = 1000  # characters
 MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
 
 
 class PersonalAccessToken(models.Model):
-    """A token: who owns it, what it is called, how long it lives. Its secret is not here, only a digest of it."""
+    """A token of a user. Its secret is not stored, only a digest."""
+
+    if TYPE_CHECKING and not MYPY:  # what mypy's plugin finds out by itself
+        id: models.UUIDField[Any, uuid.UUID]
+        name: models.CharField[Any, str]
+        user: models.ForeignKey[Any, AbstractBaseUser]
+        user_id: Any
+        scope_set: ScopeQuerySet
+        objects: ClassVar[TokenQuerySet]
 
     id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -39,17 +49,20 @@ class PersonalAccessToken(models.Model):
         db_index=False,  # the unique constraint on (user, name_key) begins with it
     )
     name = models.CharField(_("name"), max_length=MAX_NAME_LENGTH)
-    # MariaDB has no index on an expression, and databases differ in what lower case is: so the folded name is a
-    # column, a digest of it rather, since folding can make 255 characters three times as many.
+    # MariaDB can't index an expression, and databases lower-case differently, so the folded name is a column. It is a
+    # digest because folding can make a name three times as long.
     name_key = models.CharField(max_length=64, editable=False)
     description = models.CharField(_("description"), max_length=MAX_DESCRIPTION_LENGTH, blank=True, default="")
-    digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, editable=False)
+    # Unique by a constraint: `unique=True` makes a second index for LIKE on PostgreSQL.
+    digest = models.CharField(max_length=DIGEST_LENGTH, editable=False)
+    # The pepper of the digest; empty where the digest is older than this column.
+    pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", db_default="", editable=False)
     hint = models.CharField(_("hint"), max_length=32, editable=False)  # as `pat_…x7Qa`
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     issued_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False, db_index=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True, db_index=True)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False, db_index=True)
-    # Its secret is a key of DRF's authtoken, which a client holds from before; it ends when the token expires.
+    # The secret is a key imported from DRF's authtoken, which works until the token expires.
     is_legacy = models.BooleanField(_("legacy key"), default=False, editable=False)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
     last_used_ip = models.GenericIPAddressField(_("last used from"), null=True, blank=True, editable=False)
@@ -59,7 +72,7 @@ class PersonalAccessToken(models.Model):
 
     objects = TokenQuerySet.as_manager()
 
-    # What authentication decided about the request at hand; None on a token that came from elsewhere.
+    # What authentication decided about the current request; None on a token that was loaded otherwise.
     decision: Decision | None = None
     # The digests of its secret under each pepper, where the token was found by its secret.
     candidate_digests: tuple[str, ...] = ()
@@ -72,6 +85,7 @@ class PersonalAccessToken(models.Model):
         permissions = [("create_for_others", "Can create and renew tokens for other users")]
         constraints = [
             models.UniqueConstraint(fields=["user", "name_key"], name="pat_tokens_name_unique"),
+            models.UniqueConstraint(fields=["digest"], name="pat_tokens_digest_unique"),
             models.CheckConstraint(condition=~Q(name=""), name="pat_tokens_name_not_empty"),
             models.CheckConstraint(
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("issued_at")),
@@ -88,16 +102,16 @@ class PersonalAccessToken(models.Model):
 
     @property
     def is_revoked(self) -> bool:
-        """Whether somebody revoked this token."""
+        """Whether this token was revoked."""
         return self.revoked_at is not None
 
     @property
     def is_expired(self) -> bool:
-        """Whether this token's time is over."""
+        """Whether this token has expired."""
         return self.is_expired_at(timezone.now())
 
     def is_expired_at(self, when: datetime) -> bool:
-        """Whether this token's time is over at `when`."""
+        """Whether this token has expired at `when`."""
         return self.expires_at is not None and when >= self.expires_at
 
     @property
@@ -114,7 +128,7 @@ class PersonalAccessToken(models.Model):
 
 
 class Scope(models.Model):
-    """One thing that a token may do: an operation on one entity, or on all of a type."""
+    """An operation that a token can perform on one entity, or on all of a type."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
@@ -150,21 +164,21 @@ class Scope(models.Model):
 
     @property
     def key(self) -> ScopeKey:
-        """This scope without its row."""
+        """This scope as a tuple."""
         return ScopeKey(self.entity_type, self.entity_id, self.operation)
 
     @property
     def is_for_all(self) -> bool:
-        """Whether this is for all entities of the type, now and in future."""
+        """Whether this is for all entities of the type, current and future."""
         return bool(self.entity_id == ALL)
 
     def get_entity_type(self) -> EntityType | None:
-        """Return the registered entity type, or None where the site no longer has it."""
+        """Return the registered entity type, or None if the site no longer has it."""
         return registry.get(self.entity_type)
 
 
 class Reminder(models.Model):
-    """That a token's owner is told of its end, once for each issue of the token and each number of days before."""
+    """A reminder that a token expires, once for each `issued_at` of the token and each number of days."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
@@ -174,7 +188,7 @@ class Reminder(models.Model):
         related_query_name="reminder",
         db_index=False,  # the unique constraint begins with it
     )
-    issued_at = models.DateTimeField(_("issued at"))  # the token's: regenerated, it is reminded of anew
+    issued_at = models.DateTimeField(_("issued at"))  # of the token: regenerating it starts over
     days = models.PositiveSmallIntegerField(_("days before the end"))
     claimed_at = models.DateTimeField(_("claimed at"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
@@ -193,7 +207,7 @@ class Reminder(models.Model):
 
 
 def owner_is_active(user: AbstractBaseUser) -> bool:
-    """Whether `user` may log in; a user model without `is_active` has only such users."""
+    """Return whether `user` can log in; true where the user model has no `is_active`."""
     return bool(getattr(user, "is_active", True))
 
 

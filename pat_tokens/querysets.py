@@ -1,4 +1,4 @@
-"""Questions about many tokens and many scopes."""
+"""Querysets of tokens, scopes and reminders."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db import connections, models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
+from pat_tokens.crypto import pepper_id
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
 
 if TYPE_CHECKING:
@@ -23,23 +24,35 @@ if TYPE_CHECKING:
 
 
 class Status(models.TextChoices):
-    """What a token is at a moment; revoked wins."""
+    """The status of a token; revoked takes precedence over expired."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
     REVOKED = "revoked"
 
 
-REMINDER_GRACE = timedelta(days=7)  # for so long after the end somebody may still be told of it
+REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
 SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
 
 
+class PepperCounts(NamedTuple):
+    """How many tokens have a digest under the newest pepper, an older one, or one that is no longer configured.
+
+    `unrecorded` are those whose secret was last issued or used before peppers were recorded.
+    """
+
+    current: int
+    old: int
+    unknown: int
+    unrecorded: int
+
+
 class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
-    """Reusable, chainable questions about tokens."""
+    """Reusable, chainable filters for tokens."""
 
     def for_user(self, user: AbstractBaseUser) -> Self:
-        """The tokens of `user`; every look-up for a person starts here, so that a stranger finds nothing."""
+        """The tokens of `user`; every look-up for a person starts here, so that nobody finds those of others."""
         return self.filter(user=user)
 
     def active(self, now: datetime | None = None) -> Self:
@@ -47,15 +60,15 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(revoked_at=None).exclude(self._expired(now))
 
     def expired(self, now: datetime | None = None) -> Self:
-        """The tokens whose time is over, without the revoked ones."""
+        """The tokens that have expired, without the revoked ones."""
         return self.filter(self._expired(now), revoked_at=None)
 
     def revoked(self) -> Self:
-        """The tokens that somebody revoked."""
+        """The tokens that were revoked."""
         return self.filter(revoked_at__isnull=False)
 
     def with_status(self, status: str) -> Self:
-        """The tokens that have this status now; raises ValueError for a word that is no status."""
+        """The tokens with this status; raises ValueError for an unknown one."""
         return {Status.ACTIVE: self.active, Status.EXPIRED: self.expired, Status.REVOKED: self.revoked}[
             Status(status)
         ]()
@@ -65,14 +78,14 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(Q(name__icontains=term) | Q(description__icontains=term))
 
     def never_used(self) -> Self:
-        """The tokens that no request came with yet."""
+        """The tokens that were never used."""
         return self.filter(last_used_at=None)
 
     def sorted_by(self, *orderings: str) -> Self:
-        """The tokens in the order of these `SORTABLE` fields, a `-` before one turning it round; newest first at last.
+        """The tokens in the order of these `SORTABLE` fields, each with an optional `-`, and then newest first.
 
-        Letters sort without regard to case. On every database, never used sorts before any use and no expiry after
-        all expiries.
+        Case is ignored. On every database, tokens that were never used sort before all others, and those that never
+        expire after all others.
         """
         by_field: dict[str, str] = {}
         for name in (*orderings, "-issued_at"):
@@ -84,10 +97,10 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(Q(revoked_at__lte=when) | Q(expires_at__lte=when))
 
     def expiring(self, days: Sequence[int], now: datetime) -> Self:
-        """The tokens whose owner is to be told at `now`, `days` before the end, and has not been told so yet.
+        """The tokens whose owner is due a reminder at `now`, `days` before they expire.
 
-        Of several numbers of days the smallest that the token still has counts. 0 is once after the end. A number that
-        is not shorter than the token's whole life does not count: nobody needs to hear it when they have just made it.
+        If several numbers of days apply, the smallest counts; 0 is once after the expiration. Numbers that aren't
+        shorter than the token's whole lifetime are ignored: nobody needs a reminder of a token they just created.
         """
         reminders = self.model._meta.get_field("reminder").related_model._base_manager
         due = []
@@ -109,12 +122,26 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         scopes = self.model._meta.get_field("scope").related_model._base_manager
         return self.filter(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
 
+    def with_scope_count(self) -> Self:
+        """Annotate `scope_count`."""
+        scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(token=OuterRef("pk"))
+        count = scopes.order_by().values("token").annotate(count=Count("pk")).values("count")
+        return self.annotate(scope_count=Coalesce(Subquery(count), 0))
+
     def with_digest(self, digests: list[str]) -> Self:
-        """The token that was made with one secret, given its digest under each pepper."""
+        """The token with one of these digests, those of one secret under each pepper."""
         return self.filter(digest__in=digests)
 
+    def count_by_pepper(self, peppers: Sequence[str]) -> PepperCounts:
+        """Return how many tokens have a digest under each kind of pepper, given the current ones, newest first."""
+        newest, *older = [pepper_id(pepper) for pepper in peppers]
+        counts = dict(self.order_by().values_list("pepper_id").annotate(Count("pk")))
+        known = {"current": counts.pop(newest, 0), "unrecorded": counts.pop("", 0)}
+        known["old"] = sum(counts.pop(name, 0) for name in set(older) - {newest})
+        return PepperCounts(**known, unknown=sum(counts.values()))
+
     def with_facts(self, required_scope: RequiredScope | None) -> Self:
-        """Annotate what `scopes.decide_from_facts` needs: `scope_covered`; `scope_some` where the need is filtered."""
+        """Annotate what `scopes.decide_from_facts` needs: `scope_covered`, and `scope_some` where it is filtered."""
         if required_scope is None:
             return self
         scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(
@@ -128,7 +155,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
     def _any_covers(self, scopes: models.QuerySet[Any], entity_id: str) -> Exists | Q:
         if connections[self.db].vendor == "sqlite":
-            # It would make a table of the two of an IN, for each query anew; others would plan twice.
+            # SQLite would build a table for the IN in each query; other databases would plan twice.
             return Exists(scopes.filter(entity_id=ALL)) | Exists(scopes.filter(entity_id=entity_id))
         return Exists(scopes.filter(entity_id__in=(ALL, entity_id)))
 
@@ -151,14 +178,14 @@ def _ordering(name: str) -> OrderBy:
 
 
 class ScopeQuerySet(models.QuerySet["Scope"]):
-    """Reusable, chainable questions about scopes."""
+    """Reusable, chainable filters for scopes."""
 
     def matching(self, entity_type: str, operation: str) -> Self:
-        """The scopes for this operation on this type, whatever their entity."""
+        """The scopes for this operation on this type, for any entity."""
         return self.filter(entity_type=entity_type, operation=operation)
 
     def sorted(self) -> Self:
-        """The scopes by what they are for; each token has each one once."""
+        """The scopes in a stable order."""
         return self.order_by("entity_type", "entity_id", "operation", "pk")
 
     def keys(self) -> list[ScopeKey]:
@@ -171,8 +198,8 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
 
 
 class ReminderQuerySet(models.QuerySet["Reminder"]):
-    """Reusable, chainable questions about reminders."""
+    """Reusable, chainable filters for reminders."""
 
     def unfinished(self, since: datetime) -> Self:
-        """The reminders that were claimed before `since` and not sent: a process was killed, or is very slow."""
+        """The reminders that were claimed before `since` and not sent, because a process was killed or is very slow."""
         return self.filter(sent_at=None, claimed_at__lte=since)

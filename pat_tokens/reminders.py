@@ -1,8 +1,8 @@
-"""Tell people that their tokens end, each once for each number of days, by mail and by signal.
+"""Remind owners that their tokens expire, once for each number of days, by mail and by signal.
 
-A reminder is claimed by a row before it is sent. What a mail server refuses is given back and tried again by the next
-run. A process that is killed between the claim and the answer of the mail server leaves the reminders of one person
-claimed: they may have been sent, and are not sent again; the next number of days is. `pat_health` counts them.
+A reminder is claimed by a row before it is sent. If sending fails, the row is deleted and the next run tries again. A
+process that is killed while it is sending leaves the reminders of one user claimed: they may have been sent and are
+not sent again, until the next number of days is reached. `pat_health` counts them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 PAGE = 100  # users in one query
-MAX_FAILURES = 3  # mails that may fail one after the other; then the server is down, and the rest can wait
+MAX_FAILURES = 3  # mails in a row that fail because of the server; then it is down, and the rest waits
 
 
 @dataclass
 class Summary:
-    """What a run did: tokens and mails that are done, people that were skipped or whose mail failed."""
+    """What a run did: tokens and mails that are done, users that were skipped or whose mail failed."""
 
     tokens: int = 0
     mails: int = 0
@@ -68,9 +68,9 @@ class Line:
 
 
 def send_reminders(*, dry_run: bool = False) -> Summary:
-    """Tell everybody who is to be told now. Any number of these may run at once.
+    """Send all reminders that are due. Several runs at once share the work.
 
-    A page of users costs two queries and each user five; a dry run writes and sends nothing.
+    Two queries for each page of users and five for each user; a dry run writes and sends nothing.
     """
     now = timezone.now()
     days = tuple(conf.reminder_days)
@@ -84,13 +84,23 @@ def send_reminders(*, dry_run: bool = False) -> Summary:
             summary.mails += conf.reminder_mail
         else:
             failure = _remind(user, days, now, summary)
-            if isinstance(failure, smtplib.SMTPRecipientsRefused):
-                continue  # the server is up: else a few dead addresses would keep all behind them from being told
+            if failure and _is_about_one_mail(failure):
+                continue
             in_a_row = in_a_row + 1 if failure else 0
             if in_a_row == MAX_FAILURES:
                 summary.stopped = True
                 break
     return summary
+
+
+def _is_about_one_mail(error: Exception) -> bool:
+    # Else a few addresses or token names that a server rejects would stop all reminders behind them, in every run.
+    if isinstance(error, smtplib.SMTPDataError):
+        return error.smtp_code >= 500  # for its content; 4xx is about the server
+    if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPNotSupportedError):
+        return True
+    # All other errors of smtplib, of sockets and of HTTP clients are OSErrors; the rest is about building the mail.
+    return not isinstance(error, OSError)
 
 
 def email_of(user: AbstractBaseUser) -> str:
@@ -116,13 +126,13 @@ def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: da
         text = render_to_string("pat_tokens/mail/reminder.txt", context)
         mail = EmailMultiAlternatives(subject, text, to=[email_of(user)])
         mail.attach_alternative(render_to_string("pat_tokens/mail/reminder.html", context), "text/html")
-    # RFC 3834 section 5: no answering machine is to answer this.
+    # RFC 3834 section 5: keeps vacation responders quiet.
     mail.extra_headers["Auto-Submitted"] = "auto-generated"
     return mail
 
 
 def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary: Summary) -> Exception | None:
-    """Tell one user; return why that failed."""
+    """Remind one user; return the error if that failed."""
     reminders = services.claim_reminders(user, days=days, now=now)
     if not reminders:  # another run was faster
         return None
@@ -130,7 +140,7 @@ def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary:
         try:
             if not build_mail(user, reminders, now=now).send():
                 raise smtplib.SMTPException("nothing was sent")
-        except Exception as error:  # noqa: BLE001 -- a template or a mail backend of the site's may raise anything
+        except Exception as error:  # noqa: BLE001 -- the site's templates and mail backend can raise anything
             services.release_reminders(reminders)
             log_events.log("reminder_failed", user_id=str(user.pk), count=len(reminders), error=type(error).__name__)
             summary.failed += 1

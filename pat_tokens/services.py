@@ -1,14 +1,14 @@
-"""The only writers: create, import, regenerate, revoke, update, delete, and what follows from use.
+"""The only functions that write: create, import, regenerate, revoke, update, delete, and record use.
 
-Each checks the limits, writes in one transaction and sends its signal once that is committed. Locks are taken in one
-order, the owner's row before a token's, so that no two of these can wait for each other.
+Each checks the limits, writes in one transaction and sends its signal after the commit. Locks are always taken in the
+same order, the owner's row before a token's, to avoid deadlocks.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
@@ -17,11 +17,12 @@ from django.db.models import F, Q
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import log_events, signals
 from pat_tokens.conf import conf
-from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret
+from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
 from pat_tokens.deferred_writes import lock_or_skip, write_later
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_AGENT_LENGTH, PersonalAccessToken, Reminder, Scope
@@ -30,9 +31,10 @@ from pat_tokens.validation import (
     check_scope_count,
     clean_description,
     clean_expiry,
-    clean_legacy_expiration,
+    clean_legacy_expiry,
     clean_legacy_key,
     clean_name,
+    clean_renewal,
     clean_scopes,
     name_key,
 )
@@ -53,28 +55,26 @@ def create_token(
     name: str,
     description: str = "",
     duration: str | timedelta | None = None,
-    expires_at: datetime | None = None,
+    expires_at: datetime | date | str | None = None,
     scopes: Iterable[Any] = (),
+    errors: Mapping[str, Any] | None = None,
 ) -> tuple[PersonalAccessToken, str]:
-    """Return a new token of `user` and its secret, which nobody can ask for again.
+    """Create a token of `user`; return it and its secret, which can't be retrieved later.
 
-    Raises InvalidInput, with all mistakes at once, and then nothing is written.
+    Raises InvalidInput with all errors at once. `errors` are those that the caller has found already: they are raised
+    together with the others, and their fields are not validated again.
     """
     now = timezone.now()
-    errors: dict[str, Any] = {}
-    clean = _collect(
-        errors,
-        lambda: clean_name(name),
-        lambda: clean_description(description),
-        lambda: clean_expiry(duration, expires_at, now=now),
-        lambda: clean_scopes(user, scopes),
-    )
-    if errors:
-        raise InvalidInput(errors)
+    clean = _Input(errors)
+    clean.add("name", lambda: clean_name(name))
+    clean.add("description", lambda: clean_description(description))
+    clean.add("expires_at", lambda: clean_expiry(duration, expires_at, now=now), unless="duration")
+    clean.add("scopes", lambda: clean_scopes(user, scopes))
+    clean.check(lambda: _find_conflicts(user, clean.values))
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
-        _lock_user(user)
-        token = _insert_token(user, *clean, **_secret_fields(secret, now))
+        _lock_owner(user)
+        token = _insert_token(user, clean.values, **_secret_fields(secret, now))
         _announce("token_created", token)
     return token, secret
 
@@ -87,60 +87,62 @@ def import_token(
     name: str,
     description: str = "",
     duration: str | timedelta | None = None,
-    expires_at: datetime | None = None,
+    expires_at: datetime | date | str | None = None,
     scopes: Iterable[Any] = (),
 ) -> tuple[PersonalAccessToken, bool]:
-    """Return a token of `user` that a key of DRF's authtoken opens, and whether this made it.
+    """Import a key of DRF's authtoken; return the token that has it now, and whether it was created.
 
-    Where the user has a token with this key, that one is returned as it is. The key works as long as the token lives
-    and `PAT_TOKENS_ALLOW_LEGACY_KEYS` is on, so there is no such token without an end; `regenerate_token` ends it too.
-    Raises InvalidInput, with all mistakes at once, and then nothing is written.
+    If the user already has a token with this key, that one is returned unchanged. The key works until the token
+    expires or is regenerated, while `PAT_TOKENS_ALLOW_LEGACY_KEYS` is on. Raises InvalidInput with all errors at once.
     """
     now = timezone.now()
-    errors: dict[str, Any] = {}
-    clean = _collect(
-        errors,
-        lambda: clean_name(name),
-        lambda: clean_description(description),
-        lambda: clean_legacy_expiration(clean_expiry(duration, expires_at, now=now)),
-        lambda: clean_scopes(user, scopes),
-        lambda: clean_legacy_key(key),
-    )
-    if errors:
-        raise InvalidInput(errors)
-    known = digests(clean.pop(), conf.peppers)
+    clean = _Input()
+    clean.add("name", lambda: clean_name(name))
+    clean.add("description", lambda: clean_description(description))
+    clean.add("expires_at", lambda: clean_legacy_expiry(clean_expiry(duration, expires_at, now=now)))
+    clean.add("scopes", lambda: clean_scopes(user, scopes))
+    clean.add("key", lambda: clean_legacy_key(key))
+    clean.check(lambda: _find_conflicts(user, clean.values))
+    known = digests(clean.values.pop("key"), conf.peppers)
     with transaction.atomic(using=_alias()):
-        _lock_user(user)
+        _lock_owner(user)
         token = _tokens().with_digest(known).first()
         if token is not None:
             if token.user_id != user.pk:
                 raise InvalidInput({"key": [_("Another user has a token with this key.")]})
             return token, False
-        fields: dict[str, Any] = {"digest": known[0], "hint": legacy_hint(key), "issued_at": now, "is_legacy": True}
-        token = _insert_token(user, *clean, **fields)
+        fields = {**_secret_fields(key, now), "hint": legacy_hint(key), "is_legacy": True}
+        token = _insert_token(user, clean.values, **fields)
         _announce("token_imported", token)
     return token, True
 
 
 def regenerate_token(
-    token: PersonalAccessToken, *, duration: str | timedelta | None = None, expires_at: datetime | None = None
+    token: PersonalAccessToken,
+    *,
+    duration: str | timedelta | None = None,
+    expires_at: datetime | date | str | None = None,
+    errors: Mapping[str, Any] | None = None,
 ) -> tuple[PersonalAccessToken, str]:
-    """Give `token` a new secret and a new time; the old secret is dead in the same transaction.
+    """Give `token` a new secret and expiration date; the old secret stops working in the same transaction.
 
-    Name, description, scopes and id stay; a revocation ends. Raises InvalidInput for a bad duration.
+    Without a duration and an expiration date, the token lives as long as before. Name, description, scopes and id
+    stay; the token is no longer revoked. Raises InvalidInput.
     """
     now = timezone.now()
-    expiry = clean_expiry(duration, expires_at, now=now)
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
-        _write(locked, expires_at=expiry, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
+        clean = _Input(errors)
+        clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
+        clean.check()
+        _write(locked, **clean.values, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
         _announce("token_regenerated", locked)
     return locked, secret
 
 
 def revoke_token(token: PersonalAccessToken) -> PersonalAccessToken:
-    """Stop `token` at once, in every process; a token that is revoked stays as it is."""
+    """Revoke `token` immediately, in every process; a token that is already revoked stays as it is."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         if not locked.is_revoked:
@@ -150,27 +152,32 @@ def revoke_token(token: PersonalAccessToken) -> PersonalAccessToken:
 
 
 def update_token(
-    token: PersonalAccessToken, *, name: str | None = None, description: str | None = None
+    token: PersonalAccessToken,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    errors: Mapping[str, Any] | None = None,
 ) -> PersonalAccessToken:
-    """Change the name or the description; None leaves what is there. Raises InvalidInput."""
-    errors: dict[str, Any] = {}
-    fields: dict[str, str] = {}
+    """Change the name or the description; None leaves it as it is. Raises InvalidInput with all errors at once."""
+    clean = _Input(errors)
     if name is not None:
-        fields["name"] = next(iter(_collect(errors, lambda: clean_name(name))), "")
+        clean.add("name", lambda: clean_name(name))
     if description is not None:
-        fields["description"] = next(iter(_collect(errors, lambda: clean_description(description))), "")
-    if errors:
-        raise InvalidInput(errors)
+        clean.add("description", lambda: clean_description(description))
+    others = _tokens().filter(user=token.user_id).exclude(pk=token.pk)
+    clean.check(lambda: _find_duplicate(others, clean.values))
+    fields = clean.values
     with transaction.atomic(using=_alias()):
         if "name" in fields:
-            _lock_user_id(token.user_id)
-            _check_name_is_free(_tokens().filter(user=token.user_id).exclude(pk=token.pk), fields["name"])
+            _lock_user(token.user_id)
+            if duplicate := _find_duplicate(others, fields):
+                raise InvalidInput(duplicate)
             fields["name_key"] = name_key(fields["name"])
         locked = _lock_token(token)
         changed = {field: value for field, value in fields.items() if getattr(locked, field) != value}
         if changed:
             _write(locked, **changed)
-            # The folded name is no field to anybody else.
+            # The folded name is an internal column.
             _announce("token_updated", locked, fields=tuple(field for field in changed if field != "name_key"))
     return locked
 
@@ -178,24 +185,30 @@ def update_token(
 def delete_token(token: PersonalAccessToken) -> None:
     """Delete `token` with its scopes."""
     with transaction.atomic(using=_alias()):
-        _lock_user_id(token.user_id)
+        _lock_user(token.user_id)
         _delete(_tokens().filter(pk=token.pk))
 
 
-def delete_tokens(user: AbstractBaseUser) -> int:
-    """Delete all tokens of `user` and return how many they were."""
+def delete_tokens(user: AbstractBaseUser, selected: TokenQuerySet | None = None) -> int:
+    """Delete the tokens of `user`, all or those that are `selected`, and return how many there were."""
+    tokens = _tokens() if selected is None else selected.using(_alias())
     with transaction.atomic(using=_alias()):
-        _lock_user(user)
-        return _delete(_tokens().for_user(user))
+        _lock_user(user.pk)
+        return _delete(tokens.for_user(user))
 
 
-def add_scopes(token: PersonalAccessToken, scopes: Iterable[Any]) -> list[ScopeKey]:
+def add_scopes(
+    token: PersonalAccessToken, scopes: Iterable[Any], *, errors: Mapping[str, Any] | None = None
+) -> list[ScopeKey]:
     """Add all of `scopes` or none, and return those that were new.
 
-    A scope for `*` takes the place of the single ones of its operation; a scope that is covered changes nothing.
-    Raises InvalidInput where the owner may not grant one of them, or for more scopes than the site allows.
+    A scope for `*` replaces the single ones of its operation; a scope that is covered changes nothing. Raises
+    InvalidInput where the owner can't grant one of them, or for more scopes than the site allows.
     """
-    keys = clean_scopes(token.user, scopes)
+    clean = _Input(errors)
+    clean.add("scopes", lambda: clean_scopes(token.user, scopes))
+    clean.check()
+    keys = clean.values["scopes"]
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         held = locked.scope_set.keys()
@@ -210,7 +223,7 @@ def add_scopes(token: PersonalAccessToken, scopes: Iterable[Any]) -> list[ScopeK
 
 
 def delete_scope(scope: Scope) -> None:
-    """Delete one scope; one that is gone already is fine."""
+    """Delete one scope, unless it has been deleted already."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(scope.token)
         deleted, _per_model = locked.scope_set.filter(pk=scope.pk).delete()
@@ -219,7 +232,7 @@ def delete_scope(scope: Scope) -> None:
 
 
 def delete_scopes(token: PersonalAccessToken) -> int:
-    """Delete all scopes of `token`, which may then do nothing, and return how many they were."""
+    """Delete all scopes of `token`, and return how many there were. It can't do anything then."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         keys = locked.scope_set.sorted().keys()
@@ -232,8 +245,8 @@ def delete_scopes(token: PersonalAccessToken) -> int:
 def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH) -> int:
     """Delete the tokens that have been revoked or expired for at least `inactive_for`; return how many.
 
-    In batches of one transaction each, so that no lock is long. Two at once share the work where the database can skip
-    what another has locked; a token that somebody is just changing is left to the next time.
+    Each batch is one transaction, to keep locks short. Two runs at once share the work where the database can skip
+    locked rows. Tokens that are being changed are left to the next run.
     """
     when = timezone.now() - inactive_for
     count = 0
@@ -247,26 +260,26 @@ def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH) -> int:
 
 
 def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetime) -> list[Reminder]:
-    """Return the reminders that are due for `user`, each of which is the caller's alone from now on.
+    """Claim the reminders that are due for `user`: no other run gets them.
 
-    Call `finish_reminders` with them once they are sent, or `release_reminders` if they could not be.
+    Call `finish_reminders` with them after sending, or `release_reminders` if sending failed.
     """
     with transaction.atomic(using=_alias()):
-        # Locked, so that none is deleted or regenerated while its row is written.
+        # Locked, so that no token is deleted or regenerated meanwhile.
         tokens = list(_lock(_tokens().for_user(user).expiring(days, now).order_by("expires_at", "pk")))
         rows = [
             Reminder(token=token, issued_at=token.issued_at, days=days_left(token, days, now), claimed_at=now)
             for token in tokens
         ]
         reminders = Reminder.objects.using(_alias())
-        # Of two at once the second finds the row of the first in its way, and has none of its own.
+        # Of two runs at once, the second finds the rows of the first and inserts none.
         reminders.bulk_create(rows, ignore_conflicts=True)
         claimed = set(reminders.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
     return [row for row in rows if row.pk in claimed]
 
 
 def finish_reminders(rows: Sequence[Reminder], *, mailed: bool) -> None:
-    """Remember that these were sent, and tell the site's receivers."""
+    """Mark these as sent, and send their signals."""
     with transaction.atomic(using=_alias()):
         Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).update(sent_at=timezone.now())
         for row in rows:
@@ -274,12 +287,12 @@ def finish_reminders(rows: Sequence[Reminder], *, mailed: bool) -> None:
 
 
 def release_reminders(rows: Sequence[Reminder]) -> None:
-    """Give back what could not be sent, for the next run."""
+    """Release reminders that could not be sent, for the next run."""
     Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) -> int:
-    """Return the smallest of `days` that `token` still has at `now`."""
+    """Return the smallest of `days` that are left until `token` expires."""
     return min(number for number in days if token.expires_at and token.expires_at <= now + timedelta(days=number))
 
 
@@ -308,7 +321,8 @@ def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequ
 
     Written after the transaction of `request`; if that fails, the next use tries again.
     """
-    _update_later(token, Q(digest=token.digest), {"digest": digest}, request)
+    fields = {"digest": digest, "pepper_id": pepper_id(conf.peppers[0])}
+    _update_later(token, Q(digest=token.digest), fields, request)
 
 
 def _update_later(
@@ -323,14 +337,26 @@ def _update_later(
     write_later(_alias(), update, token=token, request=request)
 
 
-def _collect(errors: dict[str, Any], *steps: Callable[[], Any]) -> list[Any]:
-    values = []
-    for step in steps:
+class _Input:
+    """Clean values and errors by field, so that all errors are raised at once."""
+
+    def __init__(self, errors: Mapping[str, Any] | None = None) -> None:
+        self.values: dict[str, Any] = {}
+        self.errors: dict[str, Any] = dict(errors or {})
+
+    def add(self, field: str, clean: Callable[[], Any], *, unless: str = "") -> None:
+        """Keep what `clean` returns or raises, unless this field, or the one called `unless`, has an error already."""
+        if field in self.errors or unless in self.errors:
+            return
         try:
-            values.append(step())
+            self.values[field] = clean()
         except InvalidInput as error:
-            errors.update(error.errors)
-    return values
+            self.errors.update(error.errors)
+
+    def check(self, find_conflicts: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Raise InvalidInput if there are errors, together with those that `find_conflicts` looks up."""
+        if self.errors:
+            raise InvalidInput({**find_conflicts(), **self.errors})
 
 
 def _alias() -> str:
@@ -342,68 +368,87 @@ def _tokens() -> TokenQuerySet:
 
 
 def _secret_fields(secret: str, now: datetime) -> dict[str, Any]:
-    return {"digest": digest(secret, conf.peppers[0]), "hint": hint(secret, conf.prefix), "issued_at": now}
+    pepper = conf.peppers[0]
+    return {
+        "digest": digest(secret, pepper),
+        "pepper_id": pepper_id(pepper),
+        "hint": hint(secret, conf.prefix),
+        "issued_at": now,
+    }
 
 
-def _insert_token(
-    user: AbstractBaseUser,
-    name: str,
-    description: str,
-    expires_at: datetime | None,
-    scopes: Sequence[ScopeKey],
-    **fields: Any,
-) -> PersonalAccessToken:
-    # The owner's row is locked: else two at once would both be the last that there can be, or have one name.
-    mine = _tokens().for_user(user)
-    if mine.count() >= conf.max_tokens_per_user:
-        message = _("You have %(limit)d tokens, which is the most there can be. Delete one first.")
-        raise InvalidInput({NON_FIELD: [message % {"limit": conf.max_tokens_per_user}]})
-    _check_name_is_free(mine, name)
+def _insert_token(user: AbstractBaseUser, values: Mapping[str, Any], **fields: Any) -> PersonalAccessToken:
+    # The owner's row is locked, so these can't change before the insert.
+    if conflicts := _find_conflicts(user, values):
+        raise InvalidInput(conflicts)
+    columns = {field: value for field, value in values.items() if field != "scopes"}
     token = PersonalAccessToken(
-        user=user,  # type: ignore[misc]  # whatever the site's user model is
-        name=name,
-        name_key=name_key(name),
-        description=description,
+        user=user,  # type: ignore[misc]  # the site's user model
+        name_key=name_key(values["name"]),
         created_at=fields["issued_at"],
-        expires_at=expires_at,
+        **columns,
         **fields,
     )
     token.save(force_insert=True, using=_alias())
-    _redundant, added = absorb((), scopes)
+    _redundant, added = absorb((), values["scopes"])
     _insert_scopes(token, added)
     return token
 
 
-def _check_name_is_free(tokens: TokenQuerySet, name: str) -> None:
-    if tokens.filter(name_key=name_key(name)).exists():
-        raise InvalidInput({"name": [_("You already have a token with this name. Choose another one.")]})
+def _find_conflicts(user: AbstractBaseUser, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    mine = _tokens().for_user(user)
+    errors = _find_duplicate(mine, values)
+    total = mine.count()
+    if total >= conf.max_tokens_per_user:
+        message = _("You have reached the maximum number of tokens (%(limit)d).") % {"limit": conf.max_tokens_per_user}
+        if inactive := total - mine.active().count():
+            hint = ngettext(
+                "%(count)d of them is inactive and can be deleted.",
+                "%(count)d of them are inactive and can be deleted.",
+                inactive,
+            )
+        else:
+            hint = _("All of them are active. Delete one that is no longer needed.")
+        errors[NON_FIELD] = [f"{message} {hint % {'count': inactive}}"]
+    return errors
+
+
+def _find_duplicate(tokens: TokenQuerySet, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    if "name" in values and tokens.filter(name_key=name_key(values["name"])).exists():
+        return {"name": [_("You already have a token with this name. Choose another one.")]}
+    return {}
 
 
 def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
     features = connections[_alias()].features
     if not features.has_select_for_update:
-        # SQLite has one lock for the whole file; taken at the first statement, nobody reads what changes before it
-        # writes, and nobody gets "database is locked" for having read first.
+        # SQLite has one lock for the whole file. Taking it with the first statement avoids reading stale rows, and
+        # "database is locked" when a transaction that has read wants to write.
         _tokens().filter(pk=_NO_ID).update(hint=F("hint"))
         return queryset
-    # Without the key, rows that refer to this one can still be written (PostgreSQL, FOR NO KEY UPDATE).
+    # FOR NO KEY UPDATE on PostgreSQL lets others insert rows that refer to this one.
     return queryset.select_for_update(
         no_key=features.has_select_for_no_key_update,
         skip_locked=skip_locked and features.has_select_for_update_skip_locked,
     )
 
 
-def _lock_user(user: AbstractBaseUser) -> None:
-    _lock_user_id(user.pk)
+def _lock_owner(user: AbstractBaseUser) -> None:
+    if not _lock_user(user.pk):
+        raise InvalidInput({NON_FIELD: [_("The user was deleted in the meantime.")]})
 
 
-def _lock_user_id(user_id: Any) -> None:
+def _lock_user(user_id: Any) -> bool:
     users = get_user_model()._base_manager.using(_alias()).filter(pk=user_id).order_by()
-    _lock(users).values_list("pk", flat=True).first()
+    return _lock(users).values_list("pk", flat=True).first() is not None
 
 
 def _lock_token(token: PersonalAccessToken) -> PersonalAccessToken:
-    return _lock(_tokens().filter(pk=token.pk)).get()  # type: ignore[no-any-return]
+    locked: PersonalAccessToken = _lock(_tokens().filter(pk=token.pk)).get()
+    owner: Any = PersonalAccessToken._meta.get_field("user")
+    if owner.is_cached(token):
+        owner.set_cached_value(locked, token.user)
+    return locked
 
 
 def _write(token: PersonalAccessToken, **fields: Any) -> None:
@@ -435,7 +480,7 @@ def _delete_keys(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> None:
 
 
 def _announce(name: str, token: PersonalAccessToken, **facts: Any) -> None:
-    # The signal and the line of the log have one name, and come once the change is committed.
+    # The signal and the log event have the same name.
     signal: Signal = getattr(signals, name)
     owner, lines = str(token.user_id), {fact: _loggable(value) for fact, value in facts.items()}
 

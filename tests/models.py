@@ -101,3 +101,30 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class Reading(models.Model):
+    """Has a key that databases disagree about."""
+
+    level = models.FloatField(primary_key=True)
+
+    def __str__(self) -> str:
+        return str(self.level)
+
+
+class Host(models.Model):
+    """Has an address as its key."""
+
+    address = models.GenericIPAddressField(primary_key=True)
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+class Shift(models.Model):
+    """Has a key that can be too large for a database."""
+
+    length = models.DurationField(primary_key=True)
+
+    def __str__(self) -> str:
+        return str(self.length)

@@ -1,8 +1,10 @@
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from pat_tokens import conf as module
+from pat_tokens.checks.settings import check_peppers, check_peppers_for_deployment
 from pat_tokens.conf import conf, setting_names
 from pat_tokens.crypto import digests
 
@@ -49,3 +51,17 @@ def test_a_secret_key_of_bytes_is_the_same_pepper_as_its_text():
     with override_settings(SECRET_KEY=b"key", SECRET_KEY_FALLBACKS=["key", b"\xff"]):
         new, old, odd = digests("secret", conf.peppers)
     assert new == old != odd
+
+
+@pytest.mark.parametrize("peppers", [[""], ["new", ""], ("new", None), [b"new"], "new", {"new": 1}])
+def test_an_empty_pepper_is_never_used(peppers):
+    with override_settings(PAT_TOKENS_PEPPERS=peppers):
+        with pytest.raises(ImproperlyConfigured):
+            conf.peppers  # noqa: B018
+        assert [message.id for message in check_peppers()] == ["pat_tokens.E002"]
+        assert list(check_peppers_for_deployment()) == []
+
+
+def test_an_empty_fallback_is_no_pepper():
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["", "old"]):
+        assert list(conf.peppers) == ["new", "old"]

@@ -1,11 +1,11 @@
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pat_tokens.durations import add_duration, parse_duration
+from pat_tokens.durations import add_duration, parse_duration, parse_expiry, parse_iso_datetime
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,20 @@ def test_n_units_are_n_times_one(n, unit):
 def test_a_moment_beyond_the_calendar_is_a_value_error():
     with pytest.raises(ValueError, match="too long"):
         add_duration(datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=9_999_999))
+
+
+@given(st.text() | st.datetimes().map(str) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]*", fullmatch=True))
+def test_any_text_is_a_datetime_in_utc_or_a_value_error(text):
+    with contextlib.suppress(ValueError):
+        assert parse_iso_datetime(text).utcoffset() == timedelta()
+
+
+@given(st.text() | st.dates().map(str) | st.from_regex(r"[0-9]{4}-?[0-9W]{2,3}-?[0-9]{1,2}", fullmatch=True))
+def test_any_text_is_a_date_or_a_datetime_or_a_value_error(text):
+    with contextlib.suppress(ValueError):
+        assert isinstance(parse_expiry(text), date)
+
+
+def test_a_date_without_a_time_is_a_date():
+    assert parse_expiry("2030-12-31") == date(2030, 12, 31)
+    assert parse_expiry("2030-12-31T00:00Z") == datetime(2030, 12, 31, tzinfo=UTC)

@@ -5,9 +5,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Manager
 
 from pat_tokens import services
-from pat_tokens.entities import READ, EntityType, Operation, Registry, registry
+from pat_tokens.entities import READ, SHARE, EntityType, Operation, Registry, registry
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
-from tests.models import Channel, Device
+from tests.models import Channel, Device, Host, Reading, Shift
 from tests.site.models import Task
 
 CHANNELS, DEVICES, PAGES = (registry.get(name) for name in ("channels", "devices", "pages"))
@@ -49,6 +49,58 @@ def test_a_duplicate_name_is_an_error():
 def test_a_bad_name_is_an_error(name):
     with pytest.raises(ImproperlyConfigured, match="name must be"):
         Registry().register(make(name=name))
+
+
+def test_standard_operations_are_declared_by_name():
+    own = make(operations=("read", Operation("lend", "Lend"), "share"))
+    assert own.operations == (READ, Operation("lend", "Lend"), SHARE)
+    assert own().get_operation("share") is SHARE
+    assert type("Child", (own,), {}).operations == own.operations
+    assert make(operations=[*EntityType.operations, "publish"]).operations[-1].name == "publish"
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        (["raed"], "Operation\\('raed', label\\)"),
+        (["lend"], "read, list"),
+        ([1], "1 is not"),
+        ("read", "the string 'read'"),
+    ],
+)
+def test_an_unknown_operation_says_what_to_write(operations, message):
+    with pytest.raises(ImproperlyConfigured, match=message):
+        make(operations=operations)
+
+
+KEYS = [
+    (Reading, "1.5", ["nan", "inf", "-Infinity", "1e999", "2.5"]),
+    (Host, "fe80::1", ["::2", "10.0.0.1", "::ffff:10.0.0.2"]),
+    (Shift, "1 00:00:00", ["999999999 00:00:00", "-999999999 00:00:00", "2 00:00:00"]),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("model", "there", "not_there"), KEYS)
+def test_a_key_that_the_database_refuses_is_no_entity(user, model, there, not_there):
+    entity_type = make(model=model, get_queryset=lambda self, user: model.objects.all())()
+    model.objects.create(pk=model._meta.pk.to_python(there))
+    rows = [entity_type.to_id(key) for key in (*not_there, there, *not_there)]
+    found = entity_type.get_visible(user, [row for row in rows if row])
+    assert list(found) == [entity_type.to_id(there)]
+    for key in not_there:
+        assert not entity_type.find(user, key).exists()
+    assert entity_type.find(user, there).exists()
+    assert model.objects.exists(), "the transaction goes on"
+
+
+@pytest.mark.django_db
+def test_a_search_has_at_most_eight_words(user):
+    ChannelFactory(owner=user, name="a b c d e f g h")
+    found = CHANNELS.find(user, "a b c d e f g h i" + " j" * 200)
+    assert str(found.query).lower().count(" like ") == 8
+    assert found.count() == 1
+    assert not CHANNELS.find(user, "a b c d e f g x").exists()
 
 
 def test_a_bad_operation_is_an_error():

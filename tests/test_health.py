@@ -12,7 +12,7 @@ from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
-ALL = ["settings", "peppers", "tables", "look_up", "clock", "legacy_keys", "reminders", "dead_tokens"]
+ALL = ["settings", "peppers", "tables", "look_up", "clock", "legacy_keys", "digests", "reminders", "dead_tokens"]
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -46,7 +46,7 @@ def test_a_site_without_a_token_is_healthy(db):
 
 
 def test_nothing_is_written_and_little_is_asked(token):
-    for counts, most in ((False, 8), (True, 11)):
+    for counts, most in ((False, 8), (True, 12)):
         with CaptureQueriesContext(connection) as queries:
             check_health(counts=counts)
         asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
@@ -77,6 +77,39 @@ def test_no_pepper_is_an_error(settings, key):
     settings.SECRET_KEY = key
     found = check_health()
     assert [one.name for one in found.at_least(Level.ERROR)] == ["peppers"]
+
+
+class TestDigests:
+    """How many active tokens have a digest under which kind of pepper."""
+
+    @pytest.fixture
+    def peppered(self, make_token, settings):
+        """Two tokens under the newest pepper, one each under the previous one and before peppers were recorded."""
+        settings.PAT_TOKENS_PEPPERS = ["old"]
+        make_token(name="old"), services.revoke_token(make_token(name="revoked"))
+        settings.PAT_TOKENS_PEPPERS = ["new", "old"]
+        tokens = [make_token(name="new"), make_token(name="newer"), make_token(name="unrecorded")]
+        PersonalAccessToken.objects.filter(pk=tokens[-1].pk).update(pepper_id="")
+
+    def test_a_fallback_is_an_old_pepper(self, peppered):
+        found = finding("digests")
+        assert (found.level, found.facts) == (Level.INFO, {"current": 2, "old": 1, "unknown": 0, "unrecorded": 1})
+
+    def test_a_retired_pepper_is_a_warning(self, peppered, settings):
+        settings.PAT_TOKENS_PEPPERS = ["new"]
+        found = finding("digests")
+        assert (found.level, found.facts["unknown"]) == (Level.WARNING, 1)
+
+    def test_a_replaced_secret_key_is_an_error(self, token, settings):
+        assert finding("digests").level == Level.OK
+        settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another key"
+        assert finding("digests").facts == {"current": 0, "old": 1, "unknown": 0, "unrecorded": 0}
+        settings.SECRET_KEY_FALLBACKS = []
+        assert not check_health().ok
+        found = finding("digests")
+        assert (found.level, found.facts["unknown"]) == (Level.ERROR, 1)
+        services.regenerate_token(token)
+        assert finding("digests").level == Level.OK
 
 
 @pytest.mark.parametrize("model", [PersonalAccessToken, Scope, Reminder])

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from pat_tokens import services
@@ -97,3 +98,9 @@ def test_a_token_reads_as_its_name_and_a_scope_as_its_parts(make_token):
 def test_has_nothing_that_other_packages_look_for(token):
     for name in ("team", "organizer", "write_enabled", "scopes", "allow_scopes", "scope"):
         assert not hasattr(token, name)
+
+
+def test_the_digest_has_one_index():
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, PersonalAccessToken._meta.db_table)
+    assert [facts["unique"] for facts in found.values() if facts["columns"] == ["digest"]] == [True]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.core.mail import BadHeaderError
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -175,7 +176,7 @@ class TestFailures:
         def refuse(*addresses, error=smtplib.SMTPException):
             def send_messages(backend, messages):
                 if set(addresses) & {address for message in messages for address in message.to}:
-                    raise error("no")
+                    raise error if isinstance(error, Exception) else error("no")
                 return send(backend, messages)
 
             monkeypatch.setattr(EmailBackend, "send_messages", send_messages)
@@ -201,13 +202,45 @@ class TestFailures:
         assert send_reminders() == Summary(failed=3, stopped=True)
         assert not Reminder.objects.exists()
 
-    def test_dead_addresses_keep_nobody_else_from_being_told(self, refuse):
+    @pytest.mark.parametrize(
+        "error",
+        [
+            smtplib.SMTPRecipientsRefused({}),
+            smtplib.SMTPDataError(554, b"5.7.1 Message rejected due to content"),
+            smtplib.SMTPDataError(550, b"spam"),
+            smtplib.SMTPNotSupportedError("SMTPUTF8"),
+            UnicodeEncodeError("ascii", "x", 0, 1, "no"),
+            BadHeaderError("newline"),
+            RuntimeError("a template"),
+        ],
+        ids=repr,
+    )
+    def test_mails_that_are_rejected_stop_no_other(self, refuse, error):
         addresses = [f"{number}@example.org" for number in range(5)]
         for address in addresses:
             make(UserFactory(email=address), left=timedelta(days=2))
-        refuse(*addresses[:4], error=smtplib.SMTPRecipientsRefused)
+        refuse(*addresses[:4], error=error)
         assert send_reminders() == Summary(tokens=1, mails=1, failed=4)
         assert [message.to for message in mail.outbox] == [addresses[4:]]
+        assert Reminder.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            smtplib.SMTPDataError(451, b"4.3.0 try again later"),
+            smtplib.SMTPSenderRefused(550, b"no", "x"),
+            smtplib.SMTPAuthenticationError(535, b"no"),
+            smtplib.SMTPServerDisconnected("gone"),
+            TimeoutError(),
+        ],
+        ids=repr,
+    )
+    def test_a_server_that_is_down_is_asked_three_times(self, refuse, error):
+        addresses = [f"{number}@example.org" for number in range(5)]
+        for address in addresses:
+            make(UserFactory(email=address), left=timedelta(days=2))
+        refuse(*addresses, error=error)
+        assert send_reminders() == Summary(failed=3, stopped=True)
 
     def test_what_a_backend_does_not_send_has_failed(self, user, monkeypatch):
         make(user, left=timedelta(days=2))

@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
-from pat_tokens.conf import conf, setting_names
+from pat_tokens.conf import are_peppers, conf, setting_names
 from pat_tokens.django_views.guards import middleware_before_views
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
 from pat_tokens.durations import NEVER, add_duration, parse_duration
@@ -85,10 +85,10 @@ def check_peppers(**kwargs: Any) -> Iterator[CheckMessage]:
     peppers = getattr(settings, "PAT_TOKENS_PEPPERS", None)
     if peppers is None:
         return
-    if not is_list_of_strings(peppers):
+    if not peppers or not are_peppers(peppers):
         yield Error(
-            "PAT_TOKENS_PEPPERS is not a list of texts.",
-            hint="Give a list of one or more secret texts, the newest first: [os.environ['PAT_PEPPER']]. "
+            "PAT_TOKENS_PEPPERS is not a list of strings, or one of them is empty.",
+            hint="Use a list of one or more secret strings, the newest first: [os.environ['PAT_PEPPER']]. "
             "Leave the setting out to use SECRET_KEY and SECRET_KEY_FALLBACKS.",
             id="pat_tokens.E002",
         )

@@ -1,9 +1,12 @@
-"""What our commands share: find whom and what is meant, and say it to people or to scripts."""
+"""What the commands share: looking up users and tokens, and output for people and scripts."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,6 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.models import PersonalAccessToken
@@ -23,20 +25,29 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import AbstractBaseUser
 
-_OPTIONS = {
-    "name",
-    "description",
-    "duration",
-    "expires_at",
-}  # what an error may be about and a command has an option for
+BROKEN_PIPE = 141  # the exit code of a program that SIGPIPE ends
+
+_OPTIONS = {"name", "description", "duration", "expires_at"}  # fields that commands have options for
 
 
 class TokenCommand(BaseCommand):
-    """Base of our commands: `--json`, and input that can only be wrong as a CommandError."""
+    """Base class of the commands: adds `--json`, and ends quietly where nobody reads the output."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add what every command takes."""
-        parser.add_argument("--json", action="store_true", help="Answer in JSON, for a script.")
+        """Add the options that all commands have."""
+        parser.add_argument("--json", action="store_true", help="Print JSON, for scripts.")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; exit as other programs do if the reader of a pipe, such as `head`, has gone."""
+        try:
+            output = super().execute(*args, **options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Python flushes once more at exit and would print the error then.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
+        return output
 
     def write_json(self, value: object) -> None:
         """Write `value` as one line of JSON."""
@@ -44,13 +55,13 @@ class TokenCommand(BaseCommand):
 
 
 def add_expiration_arguments(parser: ArgumentParser) -> None:
-    """Add how long a token lives."""
-    parser.add_argument("--duration", help="How long it lives: 24h, 30d, 2w, 1y or an ISO 8601 duration.")
-    parser.add_argument("--expires-at", help="Until when it lives: 2030-12-31T18:00+01:00.")
+    """Add the options for the expiration date."""
+    parser.add_argument("--duration", help="When the token expires: after 24h, 30d, 2w, 1y or an ISO 8601 duration.")
+    parser.add_argument("--expires-at", help="When the token expires: 2030-12-31 or 2030-12-31T18:00+01:00.")
 
 
 def add_scope_argument(parser: ArgumentParser, *, required: bool = False) -> None:
-    """Add what a token may do."""
+    """Add the option for scopes."""
     parser.add_argument(
         "--scope",
         action="append",
@@ -58,7 +69,7 @@ def add_scope_argument(parser: ArgumentParser, *, required: bool = False) -> Non
         required=required,
         dest="scopes",
         metavar="TYPE:ID:OPERATION",
-        help="What it may do, as channels:42:publish, or channels:*:read for all. Can be given many times.",
+        help="A scope such as channels:42:publish, or channels:*:read for all channels. Can be repeated.",
     )
 
 
@@ -87,12 +98,12 @@ def find_token(token_id: str) -> PersonalAccessToken:
     try:
         return PersonalAccessToken.objects.select_related("user").get(pk=token_id)
     except (PersonalAccessToken.DoesNotExist, ValidationError, ValueError, TypeError):
-        # What was typed is not repeated: by mistake it may be a secret.
-        raise CommandError("There is no token with this id. `pat_list` shows the id of each.") from None
+        # Without the input, which may be a secret by mistake.
+        raise CommandError("There is no token with this id. `pat_list` shows the ids.") from None
 
 
 def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
-    """Return `token` as the management API has it, and its user."""
+    """Return `token` for JSON, with its user and all of its scopes."""
     return {
         "id": token.pk,
         "user": token.user.get_username(),
@@ -111,14 +122,16 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
 
 
 def format_datetime(value: datetime | None, *, none: str) -> str:
-    """Return `value` to the minute, or `none`."""
+    """Return `value` to the minute with its UTC offset, or `none`."""
     if value is None:
         return none
-    return (timezone.localtime(value) if timezone.is_aware(value) else value).strftime("%Y-%m-%d %H:%M")
+    if timezone.is_naive(value):
+        value = timezone.make_aware(value, timezone.get_default_timezone())
+    return timezone.localtime(value).isoformat(sep=" ", timespec="minutes")
 
 
 def printable(text: str) -> str:
-    """Return `text` without what a terminal would obey; people choose names freely."""
+    """Return `text` without control characters, which a terminal would obey."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -127,24 +140,11 @@ def parse_scope(text: str) -> ScopeKey:
     try:
         return ScopeKey.parse(text)
     except ValueError:
-        raise CommandError(f"--scope {text}: write TYPE:ID:OPERATION, as channels:42:publish.") from None
-
-
-def parse_iso_datetime(text: str | None) -> datetime | None:
-    """Return the moment of `--expires-at`."""
-    if text is None:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:  # of the right form, as the 31st of February
-        found = None
-    if found is None:
-        raise CommandError(f"--expires-at {text}: write a date and a time, as 2030-12-31T18:00+01:00.")
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
+        raise CommandError(f"--scope {text}: write TYPE:ID:OPERATION, such as channels:42:publish.") from None
 
 
 def input_lines(error: InvalidInput, scopes: Sequence[str]) -> list[str]:
-    """Return what is wrong with the input, each beside the option that it came by; `scopes` as they were typed."""
+    """Return the errors, each with the option it is about; `scopes` are those of the command line."""
     lines = []
     for field, messages in error.errors.items():
         for position, message in enumerate(messages):

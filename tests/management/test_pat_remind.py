@@ -49,7 +49,7 @@ def test_fails_where_a_mail_did(summary, stopped):
     summary.failed, summary.stopped = 3, stopped
     with pytest.raises(CommandError, match="3 mails could not be sent") as caught:
         run()
-    assert ("The rest" in str(caught.value)) is stopped
+    assert ("with the rest" in str(caught.value)) is stopped
     assert caught.value.returncode == 1
 
 

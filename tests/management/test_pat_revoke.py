@@ -20,7 +20,7 @@ def run(*args):
 
 def test_stops_a_token_at_once(token):
     authenticate(token.secret, ANY_TOKEN)
-    assert run(str(token.pk)) == f"Token deploy ({token.pk}) of owner is revoked.\n"
+    assert run(str(token.pk)) == f"Revoked token deploy ({token.pk}) of owner.\n"
     with pytest.raises(RevokedToken):
         authenticate(token.secret, ANY_TOKEN)
 
@@ -49,7 +49,7 @@ def test_does_not_repeat_a_secret_that_was_given_by_mistake(token):
 def test_works_on_a_site_whose_checks_fail(token, settings, capsys):
     settings.PAT_TOKENS_PREFIX = ""
     execute_from_command_line(["manage.py", "pat_revoke", str(token.pk)])
-    assert "is revoked" in capsys.readouterr().out
+    assert "Revoked token" in capsys.readouterr().out
 
 
 def test_fails_with_one_in_a_shell(capsys):

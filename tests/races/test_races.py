@@ -14,8 +14,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from pat_tokens import crypto
+from pat_tokens.exceptions import InvalidInput
 from pat_tokens.models import PersonalAccessToken, Scope
-from pat_tokens.services import prune_tokens
+from pat_tokens.services import create_token, prune_tokens
+from tests.factories import UserFactory
 from tests.races.runner import CROWD, Ask
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -328,3 +330,33 @@ def test_fifty_creates_at_once(arena, site, rounds):
         assert sorted(answer.status for answer in answers) == [201] * 4 + [400] * (CROWD - 4)
         assert len(site.ids()) == Scope.objects.count() == 5
         assert len(site.works(*(secret for answer in answers for secret in secret_of(answer)))) == 4
+
+
+def test_create_while_its_user_is_deleted(site):
+    user = UserFactory()
+    deleted, creating = Event(), Event()
+
+    def delete():
+        try:
+            with transaction.atomic():
+                type(user).objects.filter(pk=user.pk).delete()
+                deleted.set()
+                assert creating.wait(60)
+        finally:
+            connection.close()
+
+    def announce_lock(execute, sql, *args):
+        if "FOR " in sql and "UPDATE" in sql:
+            creating.set()
+        return execute(sql, *args)
+
+    with ThreadPoolExecutor() as threads:
+        done = threads.submit(delete)
+        try:
+            assert deleted.wait(60)
+            with connection.execute_wrapper(announce_lock), pytest.raises(InvalidInput) as caught:
+                create_token(user, name="deploy")
+        finally:
+            creating.set()
+        done.result()
+    assert list(caught.value.errors) == ["non_field_errors"]

@@ -1,11 +1,16 @@
-"""What the list of tokens can be filtered by."""
+"""Filters for tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django import forms
+from django.core.validators import EMPTY_VALUES
+from django.http import QueryDict
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from django_filters import BooleanFilter
 from django_filters.fields import ChoiceField
@@ -18,43 +23,49 @@ from django_filters.rest_framework import (
     OrderingFilter,
 )
 
-from pat_tokens.contrib.rest_framework.fields import parse_iso_datetime
+from pat_tokens.durations import parse_iso_datetime
 from pat_tokens.querysets import SORTABLE, Status, TokenQuerySet
+from pat_tokens.validation import MAX_ERRORS
 
 MAX_TERM_LENGTH = 255  # characters; SQLite fails on a very long LIKE
 
+_UNKNOWN = gettext_noop("Unknown parameter. Known parameters: %(known)s.")
+_NO_PARAMETER = _("This request takes no parameters.")
+_REPEATED = _("Give this parameter once.")
+_EMPTY = _("This parameter is empty.")
+
 
 class StrictDateTimeFormField(forms.CharField):
-    """A moment in a query string."""
+    """A datetime in a query string."""
 
-    default_error_messages = {"invalid": _("Write a date and time as 2030-12-31T12:00:00Z.")}
+    default_error_messages = {"invalid": _("Enter a date and time such as 2030-12-31T12:00:00Z.")}
 
     def to_python(self, value: Any) -> datetime | None:  # type: ignore[override]
-        """Return the moment, or None for nothing."""
+        """Return the datetime, or None for an empty value."""
         if value in self.empty_values:
             return None
         try:
-            return parse_iso_datetime(str(value))  # with its spaces: nothing but spaces is no moment, and not nothing
+            return parse_iso_datetime(str(value))  # not stripped: spaces alone are an error
         except ValueError:
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
     def run_validators(self, value: Any) -> None:
-        """Do nothing: there is no rule for a moment, and those of text would fail on it."""
+        """Skip the validators of CharField, which need a string."""
 
 
 class StrictDateTimeFilter(IsoDateTimeFilter):
-    """Compares with a moment."""
+    """Compares with a datetime."""
 
     field_class = StrictDateTimeFormField
 
 
 class YesNoFormField(forms.Field):
-    """`true` or `false`; Django's own would take any other word for no answer."""
+    """`true` or `false`; Django's own field ignores anything else."""
 
-    default_error_messages = {"invalid": _("Write true or false.")}
+    default_error_messages = {"invalid": _("Enter true or false.")}
 
     def to_python(self, value: Any) -> bool | None:
-        """Return the answer, or None for nothing."""
+        """Return the boolean, or None for an empty value."""
         if not value:
             return None
         answer = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
@@ -64,42 +75,44 @@ class YesNoFormField(forms.Field):
 
 
 class YesNoFilter(BooleanFilter):
-    """Compares with yes or no."""
+    """Compares with a boolean."""
 
     field_class = YesNoFormField
 
 
 class OrderingFormField(ChoiceField):
-    """One of the fields to sort by; django-filter's own would take nothing between two commas for no answer."""
+    """One of the fields to sort by; django-filter's own ignores empty ones."""
 
-    default_error_messages = {"required": _("Write a field to sort by on each side of a comma.")}
+    default_error_messages = {"required": _("Enter a field to sort by on each side of a comma.")}
 
     def validate(self, value: str) -> None:
-        """Raise ValidationError for what is no field to sort by."""
+        """Raise ValidationError for anything else than a field to sort by."""
         if value in self.empty_values:
             raise forms.ValidationError(self.error_messages["required"], code="required")
         super().validate(value)
 
 
 class StrictOrderingFilter(OrderingFilter):
-    """Sorts by fields that are separated by commas, with nothing left out between them."""
+    """Sorts by fields that are separated by commas, none of them empty."""
 
     field_class = OrderingFormField
 
 
 class TokenFilterSet(FilterSet):
-    """The filters of `GET /api/pats/`; a value that cannot be is an error, and an empty one is no filter."""
+    """The filters of `GET /api/pats/`: an invalid value is an error, an empty one is ignored."""
 
     status = ChoiceFilter(
         choices=Status.choices,
         method="filter_status",
         null_label=None,
         empty_label=None,
-        label=_("Tokens that have this status now; revoked wins over expired."),
+        label=_("Tokens with this status. Revoked takes precedence over expired."),
     )
-    name = CharFilter(lookup_expr="icontains", max_length=MAX_TERM_LENGTH, label=_("Part of the name, in any case."))
+    name = CharFilter(lookup_expr="icontains", max_length=MAX_TERM_LENGTH, label=_("Part of the name, ignoring case."))
     search = CharFilter(
-        method="filter_search", max_length=MAX_TERM_LENGTH, label=_("Part of the name or of the description.")
+        method="filter_search",
+        max_length=MAX_TERM_LENGTH,
+        label=_("Part of the name or the description, ignoring case."),
     )
     entity_type = CharFilter(
         method="filter_scope",
@@ -112,25 +125,27 @@ class TokenFilterSet(FilterSet):
         label=_("Tokens with a scope for this operation; with `entity_type`, one scope for both."),
     )
     expires_before = StrictDateTimeFilter(
-        field_name="expires_at", lookup_expr="lt", label=_("Tokens that expire, or expired, before this moment.")
+        field_name="expires_at", lookup_expr="lt", label=_("Tokens that expire before this date.")
     )
     expires_after = StrictDateTimeFilter(
-        field_name="expires_at", lookup_expr="gt", label=_("Tokens that expire, or expired, after this moment.")
+        field_name="expires_at", lookup_expr="gt", label=_("Tokens that expire after this date.")
     )
     last_used_before = StrictDateTimeFilter(
-        field_name="last_used_at", lookup_expr="lt", label=_("Tokens that were used, and not since this moment.")
+        field_name="last_used_at", lookup_expr="lt", label=_("Tokens that were last used before this date.")
     )
     never_used = YesNoFilter(
-        field_name="last_used_at", lookup_expr="isnull", label=_("Tokens that were never used, or that were.")
+        field_name="last_used_at",
+        lookup_expr="isnull",
+        label=_("Tokens that were never used (true), or that were (false)."),
     )
     ordering = StrictOrderingFilter(
         fields=[(name, name) for name in SORTABLE],
         method="filter_ordering",
-        label=_("Fields to sort by, a `-` before one turning it round. Newest first by default."),
+        label=_("Fields to sort by, each with an optional `-` for descending order. Newest first by default."),
     )
 
     def filter_status(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
-        """Keep the tokens that have this status now."""
+        """Keep the tokens with this status."""
         return tokens.with_status(value)
 
     def filter_search(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
@@ -138,15 +153,43 @@ class TokenFilterSet(FilterSet):
         return tokens.search(value)
 
     def filter_scope(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
-        """Keep the tokens with one scope that is of this type and for this operation, where both are asked for."""
+        """Keep the tokens that have one scope with this entity type and operation."""
         asked = {key: self.form.cleaned_data[key] for key in ("entity_type", "operation")}
         asked = {key: text for key, text in asked.items() if text}
         return tokens.with_scope(**asked) if next(iter(asked)) == name else tokens
 
     def filter_ordering(self, tokens: TokenQuerySet, name: str, value: list[str]) -> TokenQuerySet:
-        """Sort; newest first unless asked otherwise, and last of all among equals."""
+        """Sort by these fields, then newest first."""
         return tokens.sorted_by(*value)
 
 
 class TokenFilterBackend(DjangoFilterBackend):
-    """django-filter's backend; a class of its own for the OpenAPI schema to know its parameters by."""
+    """django-filter's backend; a subclass so that the OpenAPI schema can describe its parameters."""
+
+
+class TokenSelectionFilterSet(TokenFilterSet):
+    """The filters of `DELETE /api/pats/`, where a parameter that is ignored would delete too much."""
+
+    ordering = None  # type: ignore[assignment]  # django-filter's way to leave a filter out
+
+    @property
+    def errors(self) -> dict[str, Any]:
+        """The errors by parameter: what can't be a value, and what selects nothing."""
+        errors = {**find_parameter_errors(self.data, self.filters), **super().errors}
+        for name in self.filters:
+            if name in self.data and name not in errors and self.form.cleaned_data[name] in EMPTY_VALUES:
+                errors[name] = [_EMPTY]
+        return errors
+
+
+def find_parameter_errors(query: QueryDict, known: Collection[str] = ()) -> dict[str, Any]:
+    """Return an error for each parameter that is not among `known`, or that is empty or repeated."""
+    errors = {}
+    for name, values in query.lists():
+        if name not in known:
+            errors[name] = [_NO_PARAMETER if not known else gettext(_UNKNOWN) % {"known": ", ".join(known)}]
+        elif len(values) > 1:
+            errors[name] = [_REPEATED]
+        elif not values[0].strip():
+            errors[name] = [_EMPTY]
+    return dict(islice(errors.items(), MAX_ERRORS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
@@ -18,7 +17,7 @@ class PersonalAccessTokenMixin:
 
     pat_authentication_class: type[PersonalAccessTokenAuthentication] = PersonalAccessTokenAuthentication
 
-    def get_authenticators(self) -> Sequence[BaseAuthentication]:
+    def get_authenticators(self) -> list[BaseAuthentication]:
         """Return the token's class before those of the view."""
         parent: Any = super()
         others = [

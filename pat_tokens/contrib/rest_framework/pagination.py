@@ -1,4 +1,4 @@
-"""Pages of a list: `page` and `page_size`."""
+"""Pagination by `page` and `page_size`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 MAX_PAGE_SIZE = 100  # rows
+MAX_PAGE_DIGITS = 9  # of a page number, so that no database gets an offset it can't hold
 
 
 class PagePagination(PageNumberPagination):
-    """`count next previous results`; whatever page size the site has for its own lists."""
+    """`count next previous results`, independent of the site's own page size."""
 
     page_size = 20
     max_page_size = MAX_PAGE_SIZE
     page_query_param = "page"
-    page_query_description = _("The number of a page, from 1.")  # type: ignore[assignment]  # lazy, as help texts are
+    page_query_description = _("The page number, from 1.")  # type: ignore[assignment]  # lazy, as help texts are
     page_size_query_param = "page_size"
-    page_size_query_description = _("Rows on a page; more than 100 count as 100.")  # type: ignore[assignment]
+    page_size_query_description = _("Rows per page, at most 100.")  # type: ignore[assignment]
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """Return the two parameters for the OpenAPI schema."""
@@ -35,10 +38,54 @@ class PagePagination(PageNumberPagination):
         return parameters
 
     def get_page_size(self, request: Request) -> int:
-        """Return what is asked for, at most 100; a page size that is no number is an error and not the default."""
+        """Return the page size that the client asks for, at most 100; raises ValidationError if it is not a number."""
         text: Any = request.query_params.get("page_size", "")
         if not text:
             return self.page_size
         if not (text.isascii() and text.isdigit() and text.strip("0")):
             raise ValidationError({"page_size": [gettext("This must be a number from 1 to %d.") % MAX_PAGE_SIZE]})
         return MAX_PAGE_SIZE if len(text.lstrip("0")) > len(str(MAX_PAGE_SIZE)) else min(int(text), MAX_PAGE_SIZE)
+
+
+class UncountedPagination(PagePagination):
+    """`next previous results`: finds out whether there is a next page without counting all rows."""
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """Return the rows of the page that the client asks for, reading one more of them."""
+        self.request = request
+        self.size = self.get_page_size(request)
+        text = request.query_params.get(self.page_query_param) or "1"
+        if not (text.isascii() and text.isdigit() and 0 < len(text.lstrip("0")) <= MAX_PAGE_DIGITS):
+            raise NotFound(gettext("Invalid page."))
+        self.number = int(text)
+        start = (self.number - 1) * self.size
+        rows = list(queryset[start : start + self.size + 1])
+        if not rows and self.number > 1:
+            raise NotFound(gettext("Invalid page."))
+        self.has_next = len(rows) > self.size
+        return rows[: self.size]
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Return the page."""
+        return Response({"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the page for the OpenAPI schema."""
+        paginated: dict[str, Any] = super().get_paginated_response_schema(schema)
+        del paginated["properties"]["count"]
+        paginated["required"] = [field for field in paginated.get("required", ()) if field != "count"]
+        return paginated
+
+    def get_next_link(self) -> str | None:
+        """Return the URL of the next page, if there is one."""
+        return self._link(self.number + 1) if self.has_next else None
+
+    def get_previous_link(self) -> str | None:
+        """Return the URL of the previous page, if there is one."""
+        return self._link(self.number - 1) if self.number > 1 else None
+
+    def _link(self, number: int) -> str:
+        request: Any = self.request
+        url = request.build_absolute_uri()
+        key = self.page_query_param
+        return str(remove_query_param(url, key) if number == 1 else replace_query_param(url, key, number))

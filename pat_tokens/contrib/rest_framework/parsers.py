@@ -1,4 +1,4 @@
-"""JSON bodies, read strictly."""
+"""A strict JSON parser."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rest_framework.renderers import JSONRenderer
 
 
 class BodyTooLarge(APIException):
-    """The body is longer than the site's `DATA_UPLOAD_MAX_MEMORY_SIZE`, which DRF's own JSON parser does not heed."""
+    """The body exceeds `DATA_UPLOAD_MAX_MEMORY_SIZE`, which DRF's own JSON parser ignores."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "too_large"
 
 
 class StrictJSONParser(BaseParser):
-    """Reads JSON in UTF-8 (RFC 8259) of a bounded size; NaN, Infinity and a key given twice are errors.
+    """Reads JSON in UTF-8 (RFC 8259) of a limited size; NaN, Infinity and duplicate keys are errors.
 
-    Unlike DRF's it depends on no setting of REST_FRAMEWORK and on no charset that the client names, and it survives
-    nesting of any depth.
+    Unlike DRF's parser, it ignores the REST_FRAMEWORK settings and the charset that the client names, and rejects
+    deep nesting.
     """
 
     media_type = "application/json"
@@ -34,7 +34,7 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return what the body says; raises ParseError or BodyTooLarge."""
+        """Return the parsed body; raises ParseError or BodyTooLarge."""
         try:
             return json.loads(
                 _read(stream).decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_to_dict

@@ -49,6 +49,28 @@ class StatusFieldSchema(OpenApiSerializerFieldExtension):
         return {"type": "string", "enum": list(Status.values)}
 
 
+class TextFieldSchema(OpenApiSerializerFieldExtension):
+    """A string."""
+
+    target_class = "pat_tokens.contrib.rest_framework.fields.TextField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return the string with its lengths."""
+        field: Any = self.target
+        lengths = {"minLength": field.min_length, "maxLength": field.max_length}
+        return {"type": "string", **{name: length for name, length in lengths.items() if length}}
+
+
+class ExpiryFieldSchema(OpenApiSerializerFieldExtension):
+    """A date, or a date and time."""
+
+    target_class = "pat_tokens.contrib.rest_framework.fields.ExpiryField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return both."""
+        return {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+
+
 class ScopesFieldSchema(OpenApiSerializerFieldExtension):
     """The rows that a client sends."""
 
@@ -81,15 +103,18 @@ class ScopesFieldSchema(OpenApiSerializerFieldExtension):
 
 
 class TokenFilterBackendSchema(DjangoFilterExtension):
-    """The filters, each of which may come empty."""
+    """The filters, which can be empty where they only narrow a list."""
 
     target_class = "pat_tokens.contrib.rest_framework.filtersets.TokenFilterBackend"
     priority = 1
 
-    def get_schema_operation_parameters(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    def get_schema_operation_parameters(
+        self, auto_schema: AutoSchema, *args: Any, **kwargs: Any
+    ) -> list[dict[str, Any]]:
         """Return the parameters."""
-        parameters = super().get_schema_operation_parameters(*args, **kwargs)
-        return [{**parameter, "allowEmptyValue": True} for parameter in parameters]
+        parameters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
+        extra = {"allowEmptyValue": True} if auto_schema.method == "GET" else {}
+        return [{**parameter, **extra} for parameter in parameters]
 
 
 class PersonalAccessTokenMissingSerializer(serializers.Serializer[Any]):
@@ -163,6 +188,7 @@ def _document(
     errors: Iterable[int] = (),
     parameters: Iterable[Any] = (),
     takes_tokens: bool = False,
+    filters: bool | None = None,
 ) -> Any:
     parameters = list(parameters)
     possible = {401, 403, *errors}
@@ -177,6 +203,7 @@ def _document(
         if takes_tokens
         else _("Personal access tokens are refused here."),
         parameters=parameters,
+        filters=filters,
         request=request,
         responses={
             **dict(answers),
@@ -225,7 +252,14 @@ class TokenViews(OpenApiViewExtension):
                 (201, with_secret),
                 request=PersonalAccessTokenCreateSerializer,
             ),
-            destroy_all=_document("delete_all", _("Delete all my tokens"), (200, DeletedSerializer)),
+            destroy_all=_document(
+                "delete_all",
+                _("Delete all my tokens, or those that the filters select"),
+                (200, DeletedSerializer),
+                errors=(400,),
+                parameters=[OpenApiParameter("ordering", exclude=True)],
+                filters=True,
+            ),
             retrieve=_document("retrieve", _("Show a token"), (200, token), parameters=[_TOKEN_ID]),
             partial_update=_document(
                 "update",
@@ -273,7 +307,11 @@ class ScopeViews(OpenApiViewExtension):
                 parameters=[_TOKEN_ID],
             ),
             destroy_all=_document(
-                "scopes_delete_all", _("Delete all scopes of a token"), (200, DeletedSerializer), parameters=[_TOKEN_ID]
+                "scopes_delete_all",
+                _("Delete all scopes of a token"),
+                (200, DeletedSerializer),
+                errors=(400,),
+                parameters=[_TOKEN_ID],
             ),
             destroy=_document(
                 "scopes_delete", _("Delete a scope of a token"), (204, None), parameters=[_TOKEN_ID, _SCOPE_ID]

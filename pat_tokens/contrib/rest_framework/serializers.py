@@ -1,22 +1,25 @@
-"""A token, its scopes and what they can be for, as JSON."""
+"""Tokens, scopes and entities as JSON, and the bodies of requests."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from pat_tokens.contrib.rest_framework.fields import ScopesField, StatusField, StrictDateTimeField, TextField
+from pat_tokens.contrib.rest_framework.fields import (
+    ExpiryField,
+    ScopesField,
+    StatusField,
+    StrictDateTimeField,
+    TextField,
+)
 from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
+from pat_tokens.validation import find_unknown_fields
 
-MAX_PATH_LENGTH = 2000  # characters of a path that is to be explained
-
-_FIXED = (
-    *("id", "user", "secret", "digest", "hint", "is_legacy", "status"),
-    *("created_at", "issued_at", "last_used_at", "revoked_at"),
-)
+MAX_PATH_LENGTH = 2000  # characters
 
 
 class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
@@ -28,25 +31,28 @@ class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
         read_only_fields = fields
 
     def to_representation(self, instance: Scope) -> dict[str, Any]:
-        """Return the four fields; by hand, since a page of tokens can hold tens of thousands of scopes."""
+        """Return the four fields, faster than by DRF's fields."""
         return {"id": str(instance.pk), **instance.key._asdict()}
 
 
 class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessToken]):
     """A token."""
 
+    owner = serializers.SerializerMethodField()
     status = StatusField()
     created_at = StrictDateTimeField(read_only=True)
     issued_at = StrictDateTimeField(read_only=True)
     expires_at = StrictDateTimeField(read_only=True, allow_null=True)
     last_used_at = StrictDateTimeField(read_only=True, allow_null=True)
     revoked_at = StrictDateTimeField(read_only=True, allow_null=True)
+    scope_count = serializers.SerializerMethodField()
     scopes = PersonalAccessTokenScopeSerializer(source="scope_set", many=True, read_only=True)
 
     class Meta:
         model = PersonalAccessToken
         fields = [
             "id",
+            "owner",
             "name",
             "description",
             "status",
@@ -56,13 +62,29 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
             "expires_at",
             "last_used_at",
             "revoked_at",
+            "scope_count",
             "scopes",
         ]
         read_only_fields = fields
 
+    def get_owner(self, token: PersonalAccessToken) -> str:
+        """Return the username."""
+        return str(token.user.get_username())
+
+    def get_scope_count(self, token: PersonalAccessToken) -> int:
+        """Return the number of scopes."""
+        return len(token.scope_set.all())
+
+
+class PersonalAccessTokenRowSerializer(PersonalAccessTokenSerializer):
+    """A token in a list: `scope_count` is annotated, and `listed_scopes` are the first of its scopes."""
+
+    scope_count = serializers.IntegerField(read_only=True)  # type: ignore[assignment]
+    scopes = PersonalAccessTokenScopeSerializer(source="listed_scopes", many=True, read_only=True)
+
 
 class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):
-    """A token with its secret, in the one answer that has it."""
+    """A token with its secret."""
 
     secret = serializers.CharField(read_only=True)
 
@@ -71,50 +93,73 @@ class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):
         read_only_fields = fields
 
 
-class _Input(serializers.Serializer[Any]):
-    """What a client sends; its rules are those of the services, which every door shares."""
+class InputSerializer(serializers.Serializer[Any]):
+    """The body of a request: which fields it has. The services validate their values."""
+
+    hints: ClassVar[Mapping[str, Any]] = {}  # for fields that are set elsewhere
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values, and the errors by field for a service to report together with its own.
+
+        Raises ValidationError for a body that is not an object.
+        """
+        data = self.initial_data
+        if not isinstance(data, Mapping):
+            self.is_valid(raise_exception=True)
+        errors: dict[str, Any] = {**find_unknown_fields(data, self.fields.keys())}
+        errors.update((field, [hint]) for field, hint in self.hints.items() if field in data)
+        values = {}
+        for name, field in self.fields.items():
+            try:
+                values[name] = field.run_validation(data.get(name, serializers.empty))
+            except serializers.SkipField:
+                continue
+            except serializers.ValidationError as error:
+                errors[name] = error.detail
+        return values, errors
 
 
-class PersonalAccessTokenRegenerateSerializer(_Input):
-    """How long the token lives from now on: a duration, or an expiry date, or the site's default."""
+class PersonalAccessTokenRegenerateSerializer(InputSerializer):
+    """How long a token lives from now on."""
 
     duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
-    expires_at = StrictDateTimeField(required=False, allow_null=True)
+    expires_at = ExpiryField(required=False, allow_null=True)
 
 
-class PersonalAccessTokenCreateSerializer(PersonalAccessTokenRegenerateSerializer):
+class PersonalAccessTokenCreateSerializer(InputSerializer):
     """A new token."""
 
     name = TextField(min_length=1, max_length=MAX_NAME_LENGTH)
-    description = TextField(required=False, allow_blank=True)
+    description = TextField(required=False)
+    duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
+    expires_at = ExpiryField(required=False, allow_null=True)
     scopes = ScopesField(required=False)
 
 
-class PersonalAccessTokenUpdateSerializer(_Input):
+class PersonalAccessTokenUpdateSerializer(InputSerializer):
     """What can be changed about a token."""
 
     name = TextField(required=False, min_length=1, max_length=MAX_NAME_LENGTH)
-    description = TextField(required=False, allow_blank=True)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse what would be ignored: who sends it believes to have changed something."""
-        errors: dict[str, Any] = {field: [_("This cannot be changed.")] for field in _FIXED}
-        errors |= {field: [_("Regenerate the token to give it a new time.")] for field in ("duration", "expires_at")}
-        errors["scopes"] = [_("Add and delete scopes at the token's own scopes/.")]
-        errors = {field: message for field, message in errors.items() if field in self.initial_data}
-        if errors:
-            raise serializers.ValidationError(errors)
-        return attrs
+    description = TextField(required=False)
+    hints = {
+        "duration": _("Regenerate the token to give it a new expiration date."),
+        "expires_at": _("Regenerate the token to give it a new expiration date."),
+        "scopes": _("Use the token's scopes/ to add and delete scopes."),
+    }
 
 
-class PersonalAccessTokenScopesAddSerializer(_Input):
+class PersonalAccessTokenScopesAddSerializer(InputSerializer):
     """Scopes to add, all of them or none."""
 
     scopes = ScopesField(allow_empty=False)
 
 
+class NoInputSerializer(InputSerializer):
+    """A body without fields."""
+
+
 class EntityOperationSerializer(serializers.Serializer[Any]):
-    """Something that a token can do with entities of a type."""
+    """An operation on entities of a type."""
 
     name = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]  # a field, not the label of this one
@@ -127,14 +172,14 @@ class EntityOperationSerializer(serializers.Serializer[Any]):
 
 
 class EntityTypeSerializer(serializers.Serializer[Any]):
-    """A kind of entity that scopes can be for."""
+    """A type of entities that scopes can be for."""
 
     name = serializers.CharField()
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
     operations = EntityOperationSerializer(many=True)
 
     def get_label(self, entity_type: Any) -> str:
-        """Return what people call the type."""
+        """Return the name for people."""
         return str(entity_type.label or entity_type.name)
 
     class Meta:
@@ -142,13 +187,13 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
 
 
 class EntitySerializer(serializers.Serializer[Any]):
-    """An entity that the user may pick."""
+    """An entity that the user can pick."""
 
     id = serializers.CharField(source="pk")
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
 
     def get_label(self, entity: Any) -> str:
-        """Return what people call the entity."""
+        """Return the name for people."""
         return str(self.context["entity_type"].get_label(entity))
 
     class Meta:
@@ -156,7 +201,7 @@ class EntitySerializer(serializers.Serializer[Any]):
 
 
 class DeletedSerializer(serializers.Serializer[Any]):
-    """How many were deleted."""
+    """The number of deleted rows."""
 
     deleted = serializers.IntegerField()
 
@@ -165,7 +210,7 @@ class DeletedSerializer(serializers.Serializer[Any]):
 
 
 class ExplainSerializer(serializers.Serializer[Any]):
-    """What a token would do."""
+    """A request to explain."""
 
     method = serializers.ChoiceField(METHODS, default="GET")
     path = serializers.CharField(max_length=MAX_PATH_LENGTH)

@@ -26,7 +26,6 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from pat_tokens import sensitive_actions, services
 from pat_tokens.conf import conf
@@ -36,16 +35,24 @@ from pat_tokens.contrib.rest_framework.exceptions import (
     TokenAPIException,
     as_validation_error,
 )
-from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, TokenFilterBackend, TokenFilterSet
-from pat_tokens.contrib.rest_framework.pagination import PagePagination
+from pat_tokens.contrib.rest_framework.filtersets import (
+    MAX_TERM_LENGTH,
+    TokenFilterBackend,
+    TokenFilterSet,
+    TokenSelectionFilterSet,
+    find_parameter_errors,
+)
+from pat_tokens.contrib.rest_framework.pagination import PagePagination, UncountedPagination
 from pat_tokens.contrib.rest_framework.parsers import StrictJSONParser
 from pat_tokens.contrib.rest_framework.permissions import NOT_IN_PERSON, HasToken, IsOwnerInPerson, IsUser
 from pat_tokens.contrib.rest_framework.serializers import (
     EntitySerializer,
     EntityTypeSerializer,
     ExplainSerializer,
+    InputSerializer,
     PersonalAccessTokenCreateSerializer,
     PersonalAccessTokenRegenerateSerializer,
+    PersonalAccessTokenRowSerializer,
     PersonalAccessTokenScopesAddSerializer,
     PersonalAccessTokenScopeSerializer,
     PersonalAccessTokenSerializer,
@@ -61,6 +68,8 @@ from pat_tokens.requirements import ANY_TOKEN
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+MAX_SCOPES_IN_LIST = 20  # of each token
 
 
 class ManagementViewSet(viewsets.GenericViewSet[Any]):
@@ -117,16 +126,20 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
             url = self.request.build_absolute_uri(path) if path else None
             raise ReauthenticationAPIException(error, url=url) from None
 
-    def read(self, serializer_class: type[BaseSerializer[Any]]) -> Mapping[str, Any]:
-        """Return the body of the request as `serializer_class` takes it."""
+    def read(self, serializer_class: type[InputSerializer]) -> dict[str, Any]:
+        """Return the body of the request as arguments for a service: the fields, and `errors` found so far."""
         body = self.request.data
         if isinstance(body, QueryDict) and self.request.META.get("CONTENT_LENGTH") not in ("", "0", None):
             # DRF takes a form for an empty body where the check of CSRF has read it already.
             raise exceptions.UnsupportedMediaType(str(self.request.content_type))
-        serializer = serializer_class(data=body)
-        serializer.is_valid(raise_exception=True)
-        data: Mapping[str, Any] = serializer.validated_data
-        return data
+        values, errors = serializer_class(data=body).read()
+        return {**values, "errors": errors}
+
+    def reject(self, errors: Mapping[str, Any]) -> None:
+        """Raise ValidationError for these `errors` of the parameters of a bulk delete, and for a body, if any."""
+        errors = {**errors, **self.read(InputSerializer)["errors"]}
+        if errors:
+            raise exceptions.ValidationError(errors)
 
 
 class PersonViewSet(ManagementViewSet):
@@ -158,7 +171,7 @@ class OwnTokensViewSet(PersonViewSet):
 
     def get_queryset(self) -> TokenQuerySet:
         """Return the user's tokens."""
-        return PersonalAccessToken.objects.for_user(self.user)
+        return PersonalAccessToken.objects.for_user(self.user).select_related("user")
 
     def get_token(self) -> PersonalAccessToken:
         """Return the token that the URL names."""
@@ -174,20 +187,25 @@ class TokenViewSet(OwnTokensViewSet):
 
     def list(self, request: Request) -> Response:
         """List my tokens, newest first."""
-        tokens = self.filter_queryset(self.get_queryset().sorted_by())
-        page = self.paginate_queryset(tokens.prefetch_related(_sorted_scopes()))
-        return self.get_paginated_response(PersonalAccessTokenSerializer(page, many=True).data)
+        tokens = self.get_queryset().sorted_by().with_scope_count()
+        scopes = Scope.objects.sorted()[:MAX_SCOPES_IN_LIST]
+        tokens = tokens.prefetch_related(Prefetch("scope_set", scopes, to_attr="listed_scopes"))
+        page = self.paginate_queryset(self.filter_queryset(tokens))
+        return self.get_paginated_response(PersonalAccessTokenRowSerializer(page, many=True).data)
 
     @sensitive_variables()
     def create(self, request: Request) -> Response:
         """Create a token; this answer alone has its secret."""
         self.require_reauthentication()
-        token, secret = services.create_token(self.user, **self.read(PersonalAccessTokenCreateSerializer))
+        fields = {"name": "", **self.read(PersonalAccessTokenCreateSerializer)}
+        token, secret = services.create_token(self.user, **fields)
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:
-        """Delete all my tokens."""
-        return Response({"deleted": services.delete_tokens(self.user)})
+        """Delete all my tokens, or those that the filters select."""
+        selection = TokenSelectionFilterSet(request.query_params, self.get_queryset())
+        self.reject(selection.errors)
+        return Response({"deleted": services.delete_tokens(self.user, selection.qs)})
 
     def retrieve(self, request: Request, token_id: str) -> Response:
         """Show one of my tokens."""
@@ -236,12 +254,14 @@ class ScopeViewSet(OwnTokensViewSet):
         """Add scopes to a token, all of them or none, and list all it has."""
         token = self.get_token()
         self.require_reauthentication()
-        services.add_scopes(token, **self.read(PersonalAccessTokenScopesAddSerializer))
+        services.add_scopes(token, **{"scopes": (), **self.read(PersonalAccessTokenScopesAddSerializer)})
         return Response(_describe_scopes(token), status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request, token_id: str) -> Response:
         """Delete all scopes of a token."""
-        return Response({"deleted": services.delete_scopes(self.get_token())})
+        token = self.get_token()
+        self.reject(find_parameter_errors(request.query_params))
+        return Response({"deleted": services.delete_scopes(token)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
         """Delete one scope of a token."""
@@ -265,6 +285,7 @@ class EntityViewSet(PersonViewSet):
     """Which entities scopes can be for."""
 
     serializer_class = EntitySerializer
+    pagination_class = UncountedPagination
 
     def list(self, request: Request, entity_type: str) -> Response:
         """List the entities of a type that I may pick."""
@@ -328,12 +349,8 @@ def _read_search(request: Request) -> str:
     return term
 
 
-def _sorted_scopes() -> Prefetch[str]:
-    return Prefetch("scope_set", Scope.objects.sorted())
-
-
 def _describe(token: PersonalAccessToken) -> dict[str, Any]:
-    prefetch_related_objects([token], _sorted_scopes())
+    prefetch_related_objects([token], "user", Prefetch("scope_set", Scope.objects.sorted()))
     return PersonalAccessTokenSerializer(token).data
 
 

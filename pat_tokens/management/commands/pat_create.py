@@ -1,4 +1,4 @@
-"""Make a token for a user."""
+"""Create a token for a user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from pat_tokens.management.base import (
     find_user,
     format_datetime,
     input_lines,
-    parse_iso_datetime,
     parse_scope,
     printable,
 )
@@ -27,31 +26,30 @@ from pat_tokens.models import owner_is_active
 class Command(TokenCommand):
     """`pat_create alice --name deploy --scope channels:42:publish`."""
 
-    help = "Make a personal access token for a user and print its secret, which is shown this once."
+    help = "Create a personal access token for a user and print its secret, which is not shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add whose token, its name, its life and its scopes."""
+        """Add the user and the fields of the token."""
         super().add_arguments(parser)
-        parser.add_argument("user", help="What the user logs in with.")
-        parser.add_argument("--name", required=True, help="What the token is called, unique for its user.")
+        parser.add_argument("user", help="The username.")
+        parser.add_argument("--name", required=True, help="The name of the token, unique for its user.")
         parser.add_argument("--description", default="", help="What the token is for.")
         add_expiration_arguments(parser)
         add_scope_argument(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the token and print its secret on standard output, all else on standard error."""
+        """Create the token; print its secret to standard output and everything else to standard error."""
         user = find_user(options["user"])
         texts = options["scopes"]
         scopes = [parse_scope(text) for text in texts]
-        expires_at = parse_iso_datetime(options["expires_at"])
         try:
             token, secret = services.create_token(
                 user,
                 name=options["name"],
                 description=options["description"],
                 duration=options["duration"],
-                expires_at=expires_at,
+                expires_at=options["expires_at"],
                 scopes=scopes,
             )
         except InvalidInput as error:
@@ -61,9 +59,11 @@ class Command(TokenCommand):
         else:
             self.stdout.write(secret)
         expiry = format_datetime(token.expires_at, none="never")
-        self.stderr.write(f"Token {printable(token.name)} ({token.pk}) of {user.get_username()}, expires: {expiry}.")
+        self.stderr.write(
+            f"Created token {printable(token.name)} ({token.pk}) of {user.get_username()}, expires: {expiry}."
+        )
         if not texts:
-            self.stderr.write(self.style.WARNING("It has no scopes, so it may do nothing yet."))
+            self.stderr.write(self.style.WARNING("It has no scopes, so it can't do anything yet."))
         if not owner_is_active(user):
-            self.stderr.write(self.style.WARNING("Its user is not active, so it will be refused."))
-        self.stderr.write(self.style.WARNING("The secret is shown this once: keep it safe now."))
+            self.stderr.write(self.style.WARNING("Its user is not active, so it will be rejected."))
+        self.stderr.write(self.style.WARNING("Copy the secret now. It will not be shown again."))

@@ -1,4 +1,4 @@
-"""Say whether tokens work here."""
+"""Check whether tokens work on this site."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pat_tokens.management.base import TokenCommand
 class Command(TokenCommand):
     """`pat_health --json`, for a monitor."""
 
-    help = "Say whether personal access tokens work here: settings, tables, a look-up, clocks. Nothing is written."
-    requires_system_checks = ()  # it runs those of ours itself, and says what they say
+    help = "Check whether personal access tokens work: settings, tables, a look-up, clocks, peppers. Writes nothing."
+    requires_system_checks = ()  # it runs and reports ours itself
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add what is a failure."""
@@ -25,7 +25,7 @@ class Command(TokenCommand):
             type=str.lower,
             choices=[str(Level.WARNING), str(Level.ERROR)],
             default=str(Level.ERROR),
-            help="From which level on a finding makes the command fail (error).",
+            help="The level from which a finding makes the command fail (error).",
         )
 
     @no_translations

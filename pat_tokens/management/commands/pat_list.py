@@ -12,7 +12,7 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import Status, TokenQuerySet
 
 CHUNK = 1000  # tokens in memory at a time
-ROW = "{:36}  {:7}  {:16}  {:16}  {:16}  {:20}  {}"
+ROW = "{:36}  {:7}  {:16}  {:22}  {:22}  {:20}  {}"
 
 
 class Command(TokenCommand):
@@ -22,10 +22,10 @@ class Command(TokenCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add which tokens."""
+        """Add the filters."""
         super().add_arguments(parser)
-        parser.add_argument("--user", help="Only the tokens of this user: what the user logs in with.")
-        parser.add_argument("--status", help=f"Only the tokens that are {', '.join(Status.values)}.")
+        parser.add_argument("--user", help="Only the tokens of this user, given by username.")
+        parser.add_argument("--status", help=f"Only tokens with this status: {', '.join(Status.values)}.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,7 +43,7 @@ class Command(TokenCommand):
             self.print_table(tokens)
 
     def print_json(self, tokens: TokenQuerySet) -> None:
-        """Print a JSON array without ever holding all of it."""
+        """Print a JSON array, one token after the other."""
         separator = "["
         for token in tokens.prefetch_related("scope_set").iterator(CHUNK):
             self.stdout.write(separator + as_json(as_dict(token)), ending="")

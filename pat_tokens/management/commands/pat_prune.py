@@ -1,4 +1,4 @@
-"""Delete tokens that have been dead for long."""
+"""Delete tokens that have been inactive for a long time."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ DEFAULT_DAYS = 90
 
 
 class Command(TokenCommand):
-    """`pat_prune --days 90`, once a day; says nothing unless it is asked or fails."""
+    """`pat_prune --days 90`, once a day; prints nothing by default."""
 
     help = "Delete personal access tokens that have been revoked or expired for a number of days."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add for how long, and whether to look only."""
+        """Add the number of days and `--dry-run`."""
         super().add_arguments(parser)
         parser.add_argument(
-            "--days", default=DEFAULT_DAYS, help=f"For how many days they have been dead at least ({DEFAULT_DAYS})."
+            "--days", default=DEFAULT_DAYS, help=f"Only tokens inactive for at least this many days ({DEFAULT_DAYS})."
         )
         parser.add_argument(
             "--batch",
             default=services.PRUNE_BATCH,
-            help=f"How many are deleted in one transaction ({services.PRUNE_BATCH}); fewer mean shorter locks.",
+            help=f"How many to delete per transaction ({services.PRUNE_BATCH}); fewer mean shorter locks.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="Count them and delete nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Count the tokens without deleting them.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete them in batches of one short transaction each."""
+        """Delete them in batches, each in a short transaction."""
         inactive_for = _parse_days(options["days"])
         batch = _parse_batch(options["batch"])
         try:
@@ -48,7 +48,7 @@ class Command(TokenCommand):
                 count = services.prune_tokens(inactive_for=inactive_for, batch=batch)
         except DatabaseError as error:
             raise CommandError(
-                f"The database failed ({type(error).__name__}). What was deleted before stays deleted; run this again."
+                f"The database failed ({type(error).__name__}). Deleted tokens stay deleted. Run this again."
             ) from error
         if options["json"]:
             self.write_json({"would_delete" if options["dry_run"] else "deleted": count})

@@ -15,13 +15,13 @@ from pat_tokens.reminders import send_reminders
 class Command(TokenCommand):
     """`pat_remind`, once an hour or once a day; says nothing unless it is asked or fails."""
 
-    help = "Tell the owners of personal access tokens that these end, once for each of PAT_TOKENS_REMINDER_DAYS."
+    help = "Remind owners that their personal access tokens expire, once for each of PAT_TOKENS_REMINDER_DAYS."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add whether to look only."""
         super().add_arguments(parser)
-        parser.add_argument("--dry-run", action="store_true", help="Count them, and send and write nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Count the reminders without sending them.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,15 +30,15 @@ class Command(TokenCommand):
             summary = send_reminders(dry_run=options["dry_run"])
         except DatabaseError as error:
             raise CommandError(
-                f"The database failed ({type(error).__name__}). What was sent before is not sent again; run this again."
+                f"The database failed ({type(error).__name__}). No reminder is sent twice. Run this again."
             ) from error
         if options["json"]:
             self.write_json({"dry_run": options["dry_run"], **summary.as_dict()})
         elif options["dry_run"] or options["verbosity"] > 1:
             self.stdout.write(
                 f"{'Would remind' if options['dry_run'] else 'Reminded'} of {summary.tokens} tokens in {summary.mails} "
-                f"mails. Skipped {summary.skipped} users who are not active or have no address."
+                f"mails. Skipped {summary.skipped} users who are inactive or have no address."
             )
         if summary.failed:
-            rest = " The rest is left to the next run." if summary.stopped else ""
-            raise CommandError(f"{summary.failed} mails could not be sent; the next run tries again.{rest}")
+            rest = " The next run continues with the rest." if summary.stopped else ""
+            raise CommandError(f"{summary.failed} mails could not be sent. The next run tries again.{rest}")

@@ -15,11 +15,11 @@ from pat_tokens.models import PersonalAccessToken
 class Command(TokenCommand):
     """`pat_revoke 0b8c2f6e-…`."""
 
-    help = "Revoke personal access tokens by their ids, at once and in every process."
-    requires_system_checks = ()  # a token that leaked is revoked on a broken site, too
+    help = "Revoke personal access tokens. They stop working immediately, in every process."
+    requires_system_checks = ()  # leaked tokens have to be revoked on a broken site, too
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add which tokens."""
+        """Add the ids."""
         super().add_arguments(parser)
         parser.add_argument("ids", nargs="+", metavar="id", help="The id of a token, as `pat_list` shows it.")
 
@@ -30,10 +30,12 @@ class Command(TokenCommand):
         try:
             revoked = [services.revoke_token(token) for token in tokens]
         except PersonalAccessToken.DoesNotExist:
-            raise CommandError("A token was deleted meanwhile; those before it in the list are revoked.") from None
+            raise CommandError(
+                "A token was deleted in the meantime. Those before it in the list have been revoked."
+            ) from None
         if options["json"]:
             self.write_json([as_dict(token) for token in revoked])
             return
         for token in revoked:
             owner = printable(token.user.get_username())
-            self.stdout.write(f"Token {printable(token.name)} ({token.pk}) of {owner} is revoked.")
+            self.stdout.write(f"Revoked token {printable(token.name)} ({token.pk}) of {owner}.")

@@ -244,7 +244,7 @@ def test_ordering_by_several_fields(names, make_token):
 
 def test_nothing_between_two_commas_says_what_to_write(client):
     answer = client.get(PATS, {"ordering": "name,,description"})
-    assert answer.json() == {"ordering": ["Write a field to sort by on each side of a comma."]}
+    assert answer.json() == {"ordering": ["Enter a field to sort by on each side of a comma."]}
 
 
 def test_ordering_by_a_field_again_and_again(names, make_token):

@@ -79,6 +79,7 @@ class TestManagement:
         moments = {"expires_before", "expires_after", "last_used_before"}
         assert queries == {
             ("GET", PREFIX): {"ordering", *pages, *filters, *moments},
+            ("DELETE", PREFIX): {*filters, *moments},
             ("GET", PREFIX + "entities/{entity_type}/"): {"search", *pages},
             ("GET", token + "explain/"): {"method", "path"},
         }

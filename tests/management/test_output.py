@@ -1,0 +1,34 @@
+"""Output that people and pipes read."""
+
+import subprocess
+import sys
+from io import StringIO
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import call_command
+
+from pat_tokens.models import PersonalAccessToken
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_goes_away_is_no_error(options):
+    command = [sys.executable, "-m", "django", "pat_routes", "--settings=tests.settings", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("zone", "offset"), [("UTC", "+00:00"), ("Asia/Kathmandu", "+05:45")])
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_dates_have_their_offset(token, settings, zone, offset, use_tz):
+    settings.TIME_ZONE, settings.USE_TZ = zone, use_tz
+    out, err = StringIO(), StringIO()
+    call_command("pat_list", stdout=out)
+    call_command("pat_create", "owner", "--name=new", stdout=StringIO(), stderr=err)
+    for text, name in ((out.getvalue(), "deploy"), (err.getvalue(), "new")):
+        expires_at = PersonalAccessToken.objects.get(name=name).expires_at
+        local = expires_at.astimezone(ZoneInfo(zone)) if use_tz else expires_at
+        assert f"{local:%Y-%m-%d %H:%M}{offset}" in text
