@@ -1,4 +1,8 @@
-"""Secret to token, or TokenError: what every integration calls to authenticate a request."""
+"""Secret to token, or TokenError: what every integration calls to authenticate a request.
+
+Some sites import integrations before the models are loaded: DRF does so with the classes that its settings name. So
+what needs models is imported in the functions that use it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from pat_tokens import crypto, log_events, lookup, services, signals
+from pat_tokens import crypto, log_events, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -29,13 +33,14 @@ from pat_tokens.exceptions import (
     UnknownToken,
 )
 from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
-from pat_tokens.models import PersonalAccessToken, owner_is_active
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, required_scope_from_url
 from pat_tokens.scopes import RequiredScope
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
 
 _OUTAGE = (OperationalError, InterfaceError)
 
@@ -135,6 +140,8 @@ def authenticate_for_scope(
     secret.
     Within one request nothing is asked twice.
     """
+    from pat_tokens import services
+
     known = {} if request is None else state_of(request).tokens
     key = secret, required_scope
     token = known.get(key)
@@ -157,6 +164,8 @@ def authenticate_for_scope(
 
 def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> PersonalAccessToken:
     """Return `token` if its decision is yes, and remember its use; else raise InsufficientScope."""
+    from pat_tokens import services
+
     if not token.decision:
         missing = () if token.decision is None else token.decision.missing
         raise refuse(InsufficientScope(missing), token=token, request=request)
@@ -174,6 +183,8 @@ def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> 
 
 def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpRequest | None = None) -> None:
     """Raise InsufficientScope unless `token` may do with this entity, too, what it was allowed to do."""
+    from pat_tokens import lookup
+
     if token.decision is None or token.decision.required_scope is None:
         return
     with _database_answers(request, token):
@@ -208,6 +219,8 @@ def _unavailable(error: Exception, request: HttpRequest | None, token: PersonalA
 
 def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[PersonalAccessToken, str]:
     """Return the token, be it dead or alive, and the digest that it should have under the newest pepper."""
+    from pat_tokens import lookup
+
     if not has_secret_format(secret):
         raise MalformedToken
     digests = crypto.digests(secret, conf.peppers)
@@ -218,6 +231,8 @@ def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[Pers
 
 
 def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> None:
+    from pat_tokens.models import owner_is_active
+
     if token.revoked_at is not None:
         raise RevokedToken
     if token.is_expired_at(timezone.now()):
@@ -231,6 +246,8 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
 def _authenticate_by_lookup(
     secret: str, requirement: Requirement, kwargs: Mapping[str, Any], third_party: bool, request: HttpRequest | None
 ) -> PersonalAccessToken:
+    from pat_tokens import lookup
+
     required_scope = RequiredScope(requirement.entity_type, requirement.operation)
     token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
     if not token.decision:
