@@ -11,7 +11,7 @@ from pat_tokens.management.base import TokenCommand, as_dict, as_json, find_user
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import Status, TokenQuerySet
 
-CHUNK = 1000  # tokens in memory at a time
+CHUNK = 100  # tokens in memory at a time, each with up to hundreds of scopes
 ROW = "{:36}  {:7}  {:16}  {:22}  {:22}  {:20}  {}"
 
 
