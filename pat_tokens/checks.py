@@ -2,7 +2,7 @@
 
 Ids are never used twice nor given to something else: E001-E019 and W001-W009 are about settings, E020-E029 and
 W020-W029 about entity types, E030-E039 about doors, E050-E059 and W050-W059 about routes, W040-W049 about deployment,
-E060-E069 about reminders.
+E060-E069 about reminders, E070-E079 and W070-W079 about the pages.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags
 from django.core.exceptions import FieldError
 from django.db import models
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
-from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -33,6 +31,7 @@ from pat_tokens.entities import MAX_ID_LENGTH, EntityType, registry
 from pat_tokens.guarding import middleware_before_views
 from pat_tokens.health import SETTINGS_TAG
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
+from pat_tokens.page_checks import check_base_template, check_static_files, check_template_engine
 from pat_tokens.plain_views import DOOR
 from pat_tokens.route_checks import check_routes
 
@@ -281,29 +280,6 @@ def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What the pages extend; our own is not looked for, since a site may use the API alone and have no templates."""
-    name = getattr(settings, "PAT_TOKENS_BASE_TEMPLATE", None)
-    if name is None:
-        return
-    problem = None
-    if not isinstance(name, str):
-        problem = "not the name of a template"
-    else:
-        try:
-            get_template(name)
-        except TemplateDoesNotExist:
-            problem = "and there is no such template"
-        except TemplateSyntaxError as error:
-            problem = f"which cannot be compiled ({error})"
-    if problem:
-        yield Error(
-            f"PAT_TOKENS_BASE_TEMPLATE is {name!r}, {problem}.",
-            hint="Name a template that TEMPLATES finds, as 'base.html', or leave the setting out for our own.",
-            id="pat_tokens.E017",
-        )
-
-
 def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
     """The order of DRF's authentication classes, which DRF asks one after the other until one answers."""
     drf = getattr(settings, "REST_FRAMEWORK", None)
@@ -498,7 +474,9 @@ CHECKS: Sequence[Check] = (
     check_reminders,
     check_callables,
     check_reauthentication,
+    check_template_engine,
     check_base_template,
+    check_static_files,
     check_rest_framework,
     check_legacy_keys,
     check_middleware,
