@@ -2,7 +2,7 @@
 
 Ids are never used twice nor given to something else: E001-E019 and W001-W009 are about settings, E020-E029 and
 W020-W029 about entity types, E030-E039 about doors, E050-E059 and W050-W059 about routes, W040-W049 about deployment,
-E060-E069 about reminders, E070-E079 and W070-W079 about the pages.
+E060-E069 about reminders, E080-E089 and W080-W089 about the pages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks of what the pages need: template engine, base template, static files. Ids E070-E079 and W070-W079."""
+"""Checks of what the pages need: template engine, base template, static files. Ids E080-E089 and W080-W089."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_template_engine(**kwargs: Any) -> Iterator[CheckMessage]:
             "The token pages are in your URLs, but no engine in TEMPLATES finds their templates.",
             hint="Add an engine with the BACKEND 'django.template.backends.django.DjangoTemplates' and 'APP_DIRS': "
             "True to TEMPLATES. Other engines, such as Jinja2, can stay beside it.",
-            id="pat_tokens.E070",
+            id="pat_tokens.E080",
         )
 
 
@@ -59,7 +59,7 @@ def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
             f"The base template {name!r} lacks the blocks that the token pages fill: {', '.join(missing)}.",
             hint=f"Add {tags}: 'title' inside <title>, 'head' inside <head>, 'content' where the page belongs. Or set "
             "PAT_TOKENS_BASE_TEMPLATE to a template of your own that extends this one and has these blocks.",
-            id="pat_tokens.E071",
+            id="pat_tokens.E081",
         )
 
 
@@ -77,7 +77,7 @@ def check_static_files(**kwargs: Any) -> Iterator[CheckMessage]:
         yield checks.Warning(
             f"The token pages would fail: {error}",
             hint="Add 'django.contrib.staticfiles' to INSTALLED_APPS and run collectstatic before the site starts.",
-            id="pat_tokens.W070",
+            id="pat_tokens.W080",
         )
     except (ImproperlyConfigured, OSError):
         return  # not ours: the site's storage does not work at all

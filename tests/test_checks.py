@@ -119,9 +119,9 @@ CASES = [
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": "nowhere.html"}),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": None}),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": ["base.html"]}),
-    ("E070", {"TEMPLATES": []}),
-    ("E070", {"TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]}),
-    ("E071", {"PAT_TOKENS_BASE_TEMPLATE": "admin/base.html"}),  # has extrahead
+    ("E080", {"TEMPLATES": []}),
+    ("E080", {"TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]}),
+    ("E081", {"PAT_TOKENS_BASE_TEMPLATE": "admin/base.html"}),  # has extrahead
     ("E030", {"MIDDLEWARE": [CSRF, checks.DOOR]}),
     ("E030", {"MIDDLEWARE": [LOGIN_REQUIRED, checks.DOOR, CSRF]}),
     ("E030", {"MIDDLEWARE": ["tests.test_checks.OwnCsrfMiddleware", checks.DOOR]}),
@@ -263,7 +263,7 @@ def test_a_base_template_without_a_block_that_is_rendered(settings, tmp_path, ba
     part = "{% block content %}{% endblock %}"
     templates(settings, tmp_path, root=ROOT, middle=middle, part=part, base=base)
     (message,) = checks.check_base_template()
-    assert message.id == "pat_tokens.E071"
+    assert message.id == "pat_tokens.E081"
     assert message.msg.endswith("fill: content.")
 
 
@@ -278,7 +278,7 @@ def test_another_engine_does_not_find_the_templates_of_the_pages(settings, tmp_p
     jinja = {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [tmp_path], "APP_DIRS": True}
     django = settings.TEMPLATES
     settings.TEMPLATES = [jinja]
-    assert found() == {"pat_tokens.E070"}
+    assert found() == {"pat_tokens.E080"}
     settings.TEMPLATES = [jinja, *django]
     assert found() == set()
     settings.PAT_TOKENS_BASE_TEMPLATE = "base.html"
@@ -294,7 +294,7 @@ WITH_MANIFEST = {
 def test_static_files_are_missing_from_the_manifest_until_they_are_collected(settings, tmp_path):
     settings.STORAGES = WITH_MANIFEST
     settings.STATIC_ROOT = tmp_path
-    assert found() == {"pat_tokens.W070"}
+    assert found() == {"pat_tokens.W080"}
     with override_settings(DEBUG=True):
         assert found() == set()
     call_command("collectstatic", interactive=False, verbosity=0)
