@@ -44,7 +44,7 @@ _ATTRIBUTES = ("data_", "aria_")
 
 
 class Content(SafeString):
-    """What an element is rendered around; its repr is hidden, because it can be a secret.
+    """What an element is rendered around, or its attributes; the repr is hidden, because it can contain a secret.
 
     At the level DEBUG, `django.template` logs the repr of the whole context for each variable that is missing.
     """
@@ -63,7 +63,7 @@ def element(context: Context, content: SafeString, element_name: str, **variable
     names = [name for name in variables if name.startswith(_ATTRIBUTES)]
     attributes = {name.replace("_", "-"): variables.pop(name) for name in names}
     variables |= {
-        "attrs": flatatt(attributes),
+        "attrs": Content(flatatt(attributes)),
         "content": Content(content.strip()),
         "csrf_token": context.get("csrf_token"),
     }
