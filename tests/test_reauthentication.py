@@ -382,7 +382,7 @@ class TestOtherWays:
             for password in ({}, {"pat_password": ""}, {"pat_password": PASSWORD}):
                 answer = without_password.post(url(name, *args), {**data, **password})
                 assert answer.status_code == 403
-                assert "has no way to ask" in answer.content.decode()
+                assert "your account has no password here" in answer.content.decode()
         assert snapshot() == before
 
     @pytest.mark.parametrize("password", [None, ""])

@@ -45,7 +45,7 @@ def test_every_text_is_translated(language):
 
 
 def test_all_languages_translate_the_same_texts():
-    texts = [{(message.text, message.plural) for message in messages_of(language)} for language in LANGUAGES]
+    texts = [{(message.key, message.plural) for message in messages_of(language)} for language in LANGUAGES]
     assert texts[0] == texts[1] == texts[2]
 
 
@@ -92,17 +92,31 @@ def test_translations_are_plain_text(language):
             assert text == text.strip(), text
 
 
-@pytest.mark.skipif(shutil.which("xgettext") is None, reason="gettext is not installed")
-def test_every_text_of_the_package_is_in_the_catalogues(tmp_path):
-    """What this names is new or gone: `make messages`, then translate it."""
-    package = tmp_path / "pat_tokens"
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """The messages in the code and in the templates."""
+    if shutil.which("xgettext") is None:
+        pytest.skip("gettext is not installed")
+    package = tmp_path_factory.mktemp("messages") / "pat_tokens"
     shutil.copytree(translation_catalogs.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "locale"))
     (package / "locale").mkdir()
     environment = {name: text for name, text in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     collect = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location"]
     subprocess.run(collect, cwd=package, env=environment, check=True, capture_output=True, timeout=120)
-    found = translation_catalogs.read_po(package / "locale/de/LC_MESSAGES/django.po")[1:]
-    assert {message.text for message in found} == {message.text for message in messages_of("de")}
+    return translation_catalogs.read_po(package / "locale/de/LC_MESSAGES/django.po")[1:]
+
+
+def test_every_text_of_the_package_is_in_the_catalogues(collected):
+    """What this names is new or gone: `make messages`, then translate it."""
+    assert {message.key for message in collected} == {message.key for message in messages_of("de")}
+
+
+def test_short_texts_of_templates_have_a_context():
+    """The catalog of a site may have the same words, and its translation would win."""
+    tag = re.compile(r"""\{% translate (["'])(.+?)\1( context (["'])pat_tokens\4)?""")
+    for file in (translation_catalogs.PACKAGE / "templates").rglob("*.*"):
+        for _quote, text, context, _other in tag.findall(file.read_text()):
+            assert context or len(text.split()) > 3, (file.name, text)
 
 
 @pytest.fixture

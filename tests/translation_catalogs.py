@@ -13,7 +13,7 @@ PACKAGE = Path(pat_tokens.__file__).parent
 LANGUAGES = ("ar", "de", "fr")
 # What has to stay as it is: places for values, `code`, and characters that mean something.
 _FIXED = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\}|`[^`]+`|\*|\b(?:https?|JSON|CSRF|OPTIONS)\b")
-_FIELD = re.compile(r'(msgid|msgid_plural|msgstr|msgstr\[\d\]) (".*")')
+_FIELD = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr|msgstr\[\d\]) (".*")')
 
 
 @dataclass
@@ -27,6 +27,16 @@ class Message:
     def text(self) -> str:
         """The text in the code."""
         return self.fields["msgid"]
+
+    @property
+    def context(self) -> str:
+        """The context of the text, which tells it from the same text of a site."""
+        return self.fields.get("msgctxt", "")
+
+    @property
+    def key(self) -> str:
+        """The text as a compiled catalogue has it."""
+        return f"{self.context}\4{self.text}" if self.context else self.text
 
     @property
     def plural(self) -> str | None:
@@ -78,9 +88,9 @@ def compiled(messages: list[Message]) -> dict[str | tuple[str, int], str]:
 def _entries(messages: list[Message]) -> Iterator[tuple[str | tuple[str, int], str]]:
     for message in messages:
         if message.plural is None:
-            yield message.text, message.translations[0]
+            yield message.key, message.translations[0]
         else:
-            yield from (((message.text, form), text) for form, text in enumerate(message.translations))
+            yield from (((message.key, form), text) for form, text in enumerate(message.translations))
 
 
 def plural_rule(header: Message) -> tuple[int, Callable[[int], int]]:

@@ -12,15 +12,16 @@ from django.core.checks import CheckMessage
 from django.views.debug import get_default_exception_reporter_filter
 
 from pat_tokens.checks.settings import HEADER_NAME
-from pat_tokens.checks.values import is_list_of_strings, matches
-from pat_tokens.conf import conf
+from pat_tokens.checks.values import matches
+from pat_tokens.conf import are_peppers, conf
 
 INSECURE_PEPPER = "django-insecure-"  # what `startproject` marks its SECRET_KEY with
 
 
 def check_peppers_for_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
     """A key that everybody can read in a repository is no key."""
-    peppers = conf.peppers if is_list_of_strings(conf.peppers) else ()
+    own = getattr(settings, "PAT_TOKENS_PEPPERS", None)
+    peppers = () if own and not are_peppers(own) else conf.peppers
     if any(pepper.startswith(INSECURE_PEPPER) for pepper in peppers):
         yield checks.Warning(
             f"The digests of tokens are made with a key that begins with {INSECURE_PEPPER!r}, as a new project has it.",

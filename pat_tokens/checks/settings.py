@@ -1,7 +1,7 @@
 """Checks of the `PAT_TOKENS_*` settings and of the settings of Django and DRF that they depend on.
 
 E001 to E019 and W001 to W009 are about settings, E030 to E039 about the middleware, E060 to E069 about reminders,
-E070 to E079 about the policy and who manages tokens.
+E070 to E079 about the policy and who manages tokens, E080 to E089 and W080 to W089 about the pages.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
-from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from pat_tokens.checks.pages import check_base_template, check_static_files, check_template_engine
 from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
 from pat_tokens.conf import are_peppers, conf, setting_names
 from pat_tokens.django_views.guards import middleware_before_views
@@ -315,29 +314,6 @@ def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What the pages extend; our own is not looked for, since a site may use the API alone and have no templates."""
-    name = getattr(settings, "PAT_TOKENS_BASE_TEMPLATE", None)
-    if name is None:
-        return
-    problem = None
-    if not isinstance(name, str):
-        problem = "not the name of a template"
-    else:
-        try:
-            get_template(name)
-        except TemplateDoesNotExist:
-            problem = "and there is no such template"
-        except TemplateSyntaxError as error:
-            problem = f"which cannot be compiled ({error})"
-    if problem:
-        yield Error(
-            f"PAT_TOKENS_BASE_TEMPLATE is {name!r}, {problem}.",
-            hint="Name a template that TEMPLATES finds, as 'base.html', or leave the setting out for our own.",
-            id="pat_tokens.E017",
-        )
-
-
 def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
     """The order of DRF's authentication classes, which DRF asks one after the other until one answers."""
     drf = getattr(settings, "REST_FRAMEWORK", None)
@@ -425,7 +401,9 @@ SETTINGS_CHECKS = (
     check_policy,
     check_management,
     check_reauthentication,
+    check_template_engine,
     check_base_template,
+    check_static_files,
     check_rest_framework,
     check_legacy_keys,
     check_middleware,

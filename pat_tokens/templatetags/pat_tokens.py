@@ -1,37 +1,52 @@
-"""What the pages are written with: elements that a host can override, and moments that keep counting."""
+"""Tags of the page templates: elements that a site can override, and times that keep counting."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
+from django.forms.utils import flatatt
 from django.template import Context, Library
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.labels import UNITS, span_text
 
 register = Library()
 
-TEXTS = {
+_TIME_TEXTS = {
     "ago": gettext_lazy("%(time)s ago"),
-    "ago-now": gettext_lazy("just now"),
+    "ago-now": pgettext_lazy("pat_tokens", "just now"),
     "until": gettext_lazy("Expires in %(time)s"),
     "expired": gettext_lazy("Expired %(time)s ago"),
-    "expired-now": gettext_lazy("Expired just now"),
+    "expired-now": pgettext_lazy("pat_tokens", "Expired just now"),
     "revoked": gettext_lazy("Revoked %(time)s ago"),
-    "revoked-now": gettext_lazy("Revoked just now"),
+    "revoked-now": pgettext_lazy("pat_tokens", "Revoked just now"),
 }
-NOW = 10  # seconds for which a moment that has passed is "just now"
+_SCRIPT_TEXTS = {
+    "copied": pgettext_lazy("pat_tokens", "Copied"),
+    "failed": gettext_lazy("Copying failed. Select the text and copy it manually."),
+    "expiry": gettext_lazy("The token will expire on {}."),
+    "found": gettext_lazy("Number of suggestions: {}"),
+    "more": gettext_lazy("There are more results. Keep typing to narrow them down."),
+    "none": pgettext_lazy("pat_tokens", "Nothing found"),
+    "search": gettext_lazy("Search by name or ID"),
+    "first": gettext_lazy("Select an entity type first"),
+    "error": gettext_lazy("The server could not be reached. Try again."),
+    "out": gettext_lazy("You are no longer logged in. Log in again."),
+    "row": gettext_lazy("Scope {}"),
+    "remove": gettext_lazy("Remove scope {}"),
+}
+_NOW = 10  # seconds during which something has happened "just now"
+_ATTRIBUTES = ("data_", "aria_")
 
 
 class Content(SafeString):
-    """What stands between the tags of an element; perhaps a secret, so its repr tells nothing of it.
+    """What an element is rendered around, or its attributes; the repr is hidden, because it can contain a secret.
 
-    At the level DEBUG `django.template` logs the repr of a whole context for each name that is not in it.
+    At the level DEBUG, `django.template` logs the repr of the whole context for each variable that is missing.
     """
 
     def __repr__(self) -> str:
@@ -39,42 +54,58 @@ class Content(SafeString):
 
 
 @register.simple_block_tag(takes_context=True)
-def element(context: Context, content: SafeString, element_name: str, **parameters: Any) -> SafeString:
-    """Render `pat_tokens/elements/<element_name>.html` around what stands between the tags, its `content`."""
+def element(context: Context, content: SafeString, element_name: str, **variables: Any) -> SafeString:
+    """Render `pat_tokens/elements/<element_name>.html` around what is between the tags, its `content`.
+
+    Arguments that begin with `data_` or `aria_` are HTML attributes; the element gets them as `attrs`.
+    """
     template = context.template.engine.get_template(f"pat_tokens/elements/{element_name}.html")  # type: ignore[union-attr]
-    inner = context.new({**parameters, "content": Content(content), "csrf_token": context.get("csrf_token")})
-    return template.render(inner)
+    names = [name for name in variables if name.startswith(_ATTRIBUTES)]
+    attributes = {name.replace("_", "-"): variables.pop(name) for name in names}
+    variables |= {
+        "attrs": Content(flatatt(attributes)),
+        "content": Content(content.strip()),
+        "csrf_token": context.get("csrf_token"),
+    }
+    return template.render(context.new(variables))
 
 
-@register.inclusion_tag("pat_tokens/elements/moment.html")
-def moment(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
-    """Render a moment as the time since or until it (`ago`, `used`, `expires`, `revoked`), or as its date (`at`)."""
-    if value is not None and timezone.is_naive(value):
+@register.inclusion_tag("pat_tokens/elements/time.html")
+def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
+    """Render the time since or until `value` (`ago`, `used`, `expires`, `revoked`), or the date itself (`at`)."""
+    if value is None:
+        never = kind == "expires"
+        return {"text": pgettext("pat_tokens", "Never expires") if never else pgettext("pat_tokens", "Not used yet")}
+    if timezone.is_naive(value):
         value = timezone.make_aware(value, timezone.get_default_timezone())
-    return {"moment": value, "kind": kind, "text": _moment_text(value, kind)}
+    exact = _exact_text(value)
+    text = exact if kind == "at" else _relative_text(value, kind)
+    return {"value": value, "kind": kind, "exact": exact, "text": text}
 
 
 @register.simple_tag
-def moment_texts() -> dict[str, str]:
-    """Return the texts that moments are made of, for the script that lets them go on counting."""
+def script_texts() -> dict[str, str]:
+    """Return the translated texts that the script needs, by the names it knows them by."""
     return {
         **{unit: str(text) % {"number": "{}"} for unit, text in UNITS.items()},
-        **{name: str(text) % {"time": "{}"} for name, text in TEXTS.items()},
-        "now": str(NOW),
+        **{name: str(text) % {"time": "{}"} for name, text in _TIME_TEXTS.items()},
+        **{name: str(text) for name, text in _SCRIPT_TEXTS.items()},
+        "now": str(_NOW),
     }
 
 
-def _moment_text(value: datetime | None, kind: str) -> str:
-    if value is None:
-        return _("Never expires") if kind == "expires" else _("Not used yet")
-    if kind == "at":
-        return date_format(timezone.localtime(value), "DATETIME_FORMAT")
+def _exact_text(value: datetime) -> str:
+    local = timezone.localtime(value)
+    return f"{date_format(local, 'DATETIME_FORMAT')} {date_format(local, 'T')}"
+
+
+def _relative_text(value: datetime, kind: str) -> str:
     rest = value - datetime.now(tz=UTC)
     name = kind
     if kind == "expires":
         name = "until" if rest.total_seconds() > 0 else "expired"
     elif kind == "used":
         name = "ago"
-    if name != "until" and abs(rest).total_seconds() < NOW:
+    if name != "until" and abs(rest).total_seconds() < _NOW:
         name += "-now"
-    return str(TEXTS[name]) % {"time": span_text(abs(rest))}
+    return str(_TIME_TEXTS[name]) % {"time": span_text(abs(rest))}

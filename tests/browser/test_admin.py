@@ -58,3 +58,29 @@ def test_staff_makes_finds_revokes_and_regenerates_a_token(open_browser, user, s
     page.goto("/admin/pat_tokens/personalaccesstoken/?status=active&entity_type=channels")
     expect(page.get_by_role("link", name="deploy")).to_be_visible()
     assert_ours_is_sound(page)
+
+
+THEME = """{% extends "admin/base_site.html" %}{% load i18n %}
+{% block nav-global %}<ul class="theme">{% block object-tools-items %}{% endblock %}</ul>{% endblock %}
+{% block content %}<form>{% block form_top %}{% endblock %}</form>{% endblock %}
+"""
+THEME_STYLE = "ul { display: flex; list-style: none } input { width: 100px; border: 0; padding: 0 }"
+
+
+def test_in_a_theme_without_styles_links_stand_apart_and_the_secret_is_whole(
+    open_browser, user, make_token, settings, tmp_path
+):
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/change_form.html").write_text(THEME)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    type(user).objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    token = make_token(name="deploy")
+    page = open_browser(viewport={"width": 1280, "height": 800})
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.route("**/admin/css/**", lambda route: route.fulfill(content_type="text/css", body=THEME_STYLE))
+    page.goto(f"/admin/pat_tokens/personalaccesstoken/{token.pk}/regenerate/")
+    page.get_by_role("button", name="Regenerate").click()
+    secret = page.get_by_label("Secret", exact=True)
+    assert secret.evaluate("input => input.scrollWidth <= input.clientWidth")
+    revoke, regenerate = (page.get_by_role("link", name=name).bounding_box() for name in ("Revoke", "Regenerate"))
+    assert revoke["x"] + revoke["width"] + 8 <= regenerate["x"]

@@ -29,7 +29,7 @@ def test_a_token_is_created_after_the_question(open_browser, user, scheme, width
     page.get_by_label("Name").fill("deploy")
     page.get_by_role("button", name="Create", exact=True).click()
     field = page.get_by_label("Password")
-    expect(page.get_by_text("Type the password of owner to go on")).to_be_visible()
+    expect(page.get_by_text("Enter the password for owner to continue")).to_be_visible()
     expect(field).to_be_focused()
     if has_script:  # axe needs one
         assert_sound(page)

@@ -15,8 +15,8 @@ from tests.browser.conftest import assert_sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-NO_TOKEN = "There is no such token"
-NO_SCOPE = "There is no such scope"
+NO_TOKEN = "Token not found"
+NO_SCOPE = "Scope not found"
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_scope_that_is_gone_is_told_and_its_row_goes_too(window, make_token):
     window.get_by_role("button", name="Delete scope Read").click()
     dialog = window.get_by_role("dialog")
     expect(dialog.get_by_role("heading", name=NO_SCOPE)).to_be_focused()
-    expect(dialog).to_contain_text("“deploy” has no such scope.")
+    expect(dialog).to_contain_text("“deploy” does not have this scope.")
     window.keyboard.press("Escape")
     expect(window.get_by_role("button", name="Delete scope Read")).to_have_count(0)
     expect(window.get_by_role("button", name="Delete scope List")).to_be_visible()
@@ -108,7 +108,7 @@ def two_windows(open_browser, has_script):
 def ask_in(window: Page, label: str) -> Any:
     """Press a button that asks first, and return the button that does it, in a dialog or on the next page."""
     window.get_by_role("button", name=label).first.click()
-    question = window.locator("dialog [data-pat-panel], main > .pat > [data-pat-panel]")
+    question = window.locator("dialog [data-pat-panel], main > .pat-tokens > [data-pat-panel]")
     return question.get_by_role("button", name=label.split(" scope ", maxsplit=1)[0], exact=True)
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.checks import run_checks
 from django.core.checks.registry import registry as check_registry
+from django.core.management import call_command
 from django.db import models
 from django.middleware.csrf import CsrfViewMiddleware
 from django.test import override_settings
@@ -120,7 +121,11 @@ CASES = [
     ("E016", {"PAT_TOKENS_REFUSE": "tests.models.nothing"}),
     ("E016", {"PAT_TOKENS_CLIENT_IP": "tests.checks.test_checks.STRONG"}),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": "nowhere.html"}),
-    ("E017", {"PAT_TOKENS_BASE_TEMPLATE": None.__class__}),
+    ("E017", {"PAT_TOKENS_BASE_TEMPLATE": None}),
+    ("E017", {"PAT_TOKENS_BASE_TEMPLATE": ["base.html"]}),
+    ("E080", {"TEMPLATES": []}),
+    ("E080", {"TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]}),
+    ("E081", {"PAT_TOKENS_BASE_TEMPLATE": "admin/base.html"}),  # has extrahead
     ("E030", {"MIDDLEWARE": [CSRF, checks.MIDDLEWARE_PATH]}),
     ("E030", {"MIDDLEWARE": [LOGIN_REQUIRED, checks.MIDDLEWARE_PATH, CSRF]}),
     ("E030", {"MIDDLEWARE": ["tests.checks.test_checks.OwnCsrfMiddleware", checks.MIDDLEWARE_PATH]}),
@@ -167,7 +172,7 @@ def test_a_setting_that_cannot_work_is_named(code, settings):
         {"PAT_TOKENS_REFUSE": "tests.checks.test_checks.found", "PAT_TOKENS_CLIENT_IP": print},
         {"PAT_TOKENS_REAUTHENTICATE_AFTER": 0.5},
         {"PAT_TOKENS_REAUTHENTICATE_AFTER": 600, "PAT_TOKENS_REAUTHENTICATE": "tests.checks.test_checks.found"},
-        {"PAT_TOKENS_BASE_TEMPLATE": "admin/base.html"},
+        {"PAT_TOKENS_BASE_TEMPLATE": "pat_tokens/base.html"},
         {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]}},
         {
             "REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]},
@@ -224,8 +229,89 @@ def test_a_template_that_cannot_be_compiled(settings, tmp_path):
     assert found() == {"pat_tokens.E017"}
 
 
-def test_a_site_without_templates_may_use_the_api(settings):
+@pytest.mark.urls("pat_tokens.contrib.rest_framework.urls")
+def test_a_site_without_templates_can_use_the_api(settings):
     settings.TEMPLATES = []
+    settings.STORAGES = WITH_MANIFEST
+    assert found() == set()
+
+
+def templates(settings, folder, **files):
+    """Let the site have these templates."""
+    for name, text in files.items():
+        (folder / f"{name}.html").write_text(text)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [folder]}]
+    settings.PAT_TOKENS_BASE_TEMPLATE = "base.html"
+
+
+ROOT = "<title>{% block title %}{% endblock %}</title>{% block head %}{% endblock %}{% block body %}{% endblock %}"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "{% extends 'root.html' %}{% block body %}<main>{% block content %}{% endblock %}</main>{% endblock %}",
+        "{% extends 'root.html' %}{% block body %}{% if x %}{% block content %}{% endblock %}{% endif %}{% endblock %}",
+        "{% extends 'middle.html' %}{% block body %}{{ block.super }}<footer></footer>{% endblock %}",
+        "{% extends chosen_for_the_request %}",
+    ],
+)
+def test_a_base_template_with_all_blocks_passes(settings, tmp_path, base):
+    middle = "{% extends 'root.html' %}{% block body %}{% block content %}{% endblock %}{% endblock %}"
+    templates(settings, tmp_path, root=ROOT, middle=middle, base=base)
+    assert found() == set()
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "{% extends 'root.html' %}",
+        "{% extends 'root.html' %}{% block content %}never rendered: the parent has no such block{% endblock %}",
+        "{% extends 'middle.html' %}{% block body %}replaces the block around it{% endblock %}",
+        ROOT + "{% include 'part.html' %}",
+    ],
+)
+def test_a_base_template_without_a_block_that_is_rendered(settings, tmp_path, base):
+    middle = "{% extends 'root.html' %}{% block body %}{% block content %}{% endblock %}{% endblock %}"
+    part = "{% block content %}{% endblock %}"
+    templates(settings, tmp_path, root=ROOT, middle=middle, part=part, base=base)
+    (message,) = checks.check_base_template()
+    assert message.id == "pat_tokens.E081"
+    assert message.msg.endswith("fill: content.")
+
+
+def test_a_base_template_whose_parent_is_missing(settings, tmp_path):
+    templates(settings, tmp_path, base="{% extends 'nowhere.html' %}")
+    assert found() == {"pat_tokens.E017"}
+
+
+def test_another_engine_does_not_find_the_templates_of_the_pages(settings, tmp_path):
+    pytest.importorskip("jinja2")
+    (tmp_path / "base.html").write_text(ROOT)
+    jinja = {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [tmp_path], "APP_DIRS": True}
+    django = settings.TEMPLATES
+    settings.TEMPLATES = [jinja]
+    assert found() == {"pat_tokens.E080"}
+    settings.TEMPLATES = [jinja, *django]
+    assert found() == set()
+    settings.PAT_TOKENS_BASE_TEMPLATE = "base.html"
+    assert found() == {"pat_tokens.E017"}
+
+
+WITH_MANIFEST = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+
+
+def test_static_files_are_missing_from_the_manifest_until_they_are_collected(settings, tmp_path):
+    settings.STORAGES = WITH_MANIFEST
+    settings.STATIC_ROOT = tmp_path
+    assert found() == {"pat_tokens.W080"}
+    with override_settings(DEBUG=True):
+        assert found() == set()
+    call_command("collectstatic", interactive=False, verbosity=0)
+    settings.STORAGES = {**WITH_MANIFEST}  # which reads the manifest again
     assert found() == set()
 
 

@@ -1,4 +1,4 @@
-"""What a host may override is documented as it is, and every page has what it reads."""
+"""The elements that a site can override are documented, and every page gets the variables that it reads."""
 
 import re
 
@@ -29,8 +29,8 @@ def test_each_variable_of_an_element_is_documented_and_no_other(element):
     read = variables_of(f"pat_tokens/elements/{element}.html")
     named = set(re.findall(r"`(\w+)`", text))
     assert read <= named
-    # Words in backticks that are no variable are values, after a colon.
-    values = set(re.findall(r"`(\w+)`", " ".join(re.findall(r": ([^;]+)", text))))
+    # Names in backticks that are not variables are values or other elements.
+    values = set(re.findall(r"`([\w-]+)`", " ".join(re.findall(r": ([^;]+)", text)))) | set(documented())
     assert named - read <= values
     assert text.startswith("none") == (not read)
 
@@ -62,3 +62,28 @@ def test_each_page_is_given_what_it_reads(client, user, make_token):
     for name, path in pages.items():
         given = {key for context in client.get(path).context for layer in context.dicts for key in layer}
         assert variables_of(f"pat_tokens/{name}.html") - given == set(), name
+
+
+def test_blocks_of_the_pages_leave_those_of_the_site_alone(client, user, make_token, settings, tmp_path):
+    names = ["page", "main", "body", "breadcrumbs", "messages", "form"]
+    own = "".join(f"{{% block {name} %}}own {name} block{{% endblock %}}" for name in names)
+    blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in ("title", "head", "content"))
+    (tmp_path / "base.html").write_text(own + blocks)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    settings.PAT_TOKENS_BASE_TEMPLATE = "base.html"
+    client.force_login(user)
+    for path in pages_of(make_token("channels:*:read")).values():
+        shown = client.get(path).content.decode()
+        assert [name for name in names if f"own {name} block" not in shown] == [], path
+        assert "data-pat-root" in shown
+
+
+def test_language_and_direction_are_those_of_the_page_and_not_of_the_base_template(client, user, settings, tmp_path):
+    blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in ("title", "head", "content"))
+    (tmp_path / "base.html").write_text(f'<html lang="en" dir="ltr">{blocks}')
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    settings.PAT_TOKENS_BASE_TEMPLATE = "base.html"
+    client.force_login(user)
+    for language, direction in (("de", "ltr"), ("ar", "rtl")):
+        settings.LANGUAGE_CODE = language
+        assert f'class="pat-tokens" lang="{language}" dir="{direction}"' in client.get("/pats/").content.decode()

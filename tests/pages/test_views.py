@@ -99,8 +99,8 @@ def test_what_was_deleted_is_somebody_elses_or_never_was_is_told_alike(person, m
     answers = [getattr(person, method)(target) for target in urls for method in methods]
     assert {answer.status_code for answer in answers} == {404}
     (text,) = {answer.content.decode() for answer in answers}
-    assert "There is no such token" in text
-    assert "Perhaps it has just been deleted, here or in another window." in text
+    assert "Token not found" in text
+    assert "It may have been deleted, possibly in another window." in text
     assert 'href="/pats/">Go to your tokens</a>' in text
     assert {answer.headers["X-Frame-Options"] for answer in answers} == {"DENY"}
     assert all("no-store" in answer.headers["Cache-Control"] for answer in answers)
@@ -113,17 +113,17 @@ def test_a_scope_that_was_deleted_meanwhile_is_told_apart_from_its_token(person,
     person.post(target)
     for answer in (person.get(target), person.post(target)):
         assert answer.status_code == 404
-        assert "“deploy” has no such scope." in answer.content.decode()
+        assert "“deploy” does not have this scope." in answer.content.decode()
         assert f'href="{url("token_detail", token)}">Go to the token</a>' in answer.content.decode()
     token.delete()
-    assert "There is no such token" in person.get(target).content.decode()
+    assert "Token not found" in person.get(target).content.decode()
 
 
 def test_a_page_that_is_about_no_token_leaves_its_404_to_the_site(person, token):
     for target in ("/pats/entities/nonsense/", url("token_edit", token, "digest")):
         answer = person.get(target)
         assert answer.status_code == 404
-        assert "no such token" not in answer.content.decode()
+        assert "Token not found" not in answer.content.decode()
 
 
 @pytest.mark.parametrize("target", LISTS)
@@ -514,7 +514,7 @@ def test_the_list_is_narrowed_sorted_and_paged(person, make_token):
     assert names("?status=expired") == []
     assert names("?status=all&sort=-name") == ["gamma", "Beta", "alpha"]
     assert names("?q=BET") == ["Beta"]
-    assert "Nothing matches" in person.get("/pats/?q=zzz").content.decode()
+    assert "No matching tokens" in person.get("/pats/?q=zzz").content.decode()
 
 
 def test_the_search_looks_where_it_is_told_to(person, make_token):

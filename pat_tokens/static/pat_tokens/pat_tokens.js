@@ -1,5 +1,5 @@
-// Makes the pages quicker to use; without it everything still works. Text comes from the page, where it is
-// translated, and elements come from its <template>s, where a host can restyle them.
+// Makes the pages quicker to use; everything works without it. Text comes from the page, where it is translated, and
+// elements come from its <template>s, where a site can restyle them.
 
 const root = document.querySelector("[data-pat-root]");
 const NOTICE = "pat-tokens-notice";
@@ -10,11 +10,12 @@ function start() {
   root.addEventListener("submit", onSubmit);
   root.addEventListener("change", onChange);
   root.addEventListener("input", onInput);
+  for (const name of ["change", "input", "focusin", "click"]) root.addEventListener(name, checkSelects);
   root.addEventListener("keydown", onKeydown);
   root.addEventListener("toggle", onToggle, true);
   document.addEventListener("click", closeMenus);
   window.addEventListener("popstate", onPopstate);
-  window.addEventListener("pageshow", () => root.querySelectorAll("[aria-busy]").forEach((busy) => setBusy(busy, false)));
+  window.addEventListener("pageshow", onPageshow);
   setInterval(() => document.hidden || tick(root), 1000);
   enhance(root);
   root.querySelector("[data-pat-errors]")?.focus();
@@ -22,11 +23,13 @@ function start() {
   if (notice) toast(notice);
 }
 
-// Everything that new elements need, those of the first page too.
+// What new elements need, including those of the first page.
 function enhance(part) {
   tick(part);
-  part.querySelectorAll("[data-pat-expiry-fields]").forEach(startDuration);
+  part.querySelectorAll("[data-pat-duration-fields]").forEach(startDuration);
   part.querySelectorAll("[data-pat-scopes]").forEach(startScopes);
+  part.querySelectorAll("select").forEach((select) => selected.set(select, select.value));
+  part.querySelectorAll("[data-pat-errors]").forEach((errors) => (errors.tabIndex = -1));
   part.querySelectorAll("a[data-pat-back]").forEach(leadBack);
 }
 
@@ -45,19 +48,19 @@ function copyOf(name, parent = root) {
   return parent.querySelector(`template[data-pat-${name}]`).content.firstElementChild.cloneNode(true);
 }
 
-// --- Talking with the server ---------------------------------------------
+// --- Requests ------------------------------------------------------------
 
 class LoggedOut extends Error {}
 
-// `keeps` says that something was typed here, which a reload would lose.
+// `keeps`: something was typed here that a reload would lose.
 async function ask(url, { keeps = false, ...options } = {}) {
   const response = await fetch(url, { ...options, headers: { Accept: "application/json, text/html" } });
   const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
   const body = isJson ? await response.json() : new DOMParser().parseFromString(await response.text(), "text/html");
-  const isElsewhere = response.redirected && !isJson && !body.querySelector("[data-pat-root]"); // a host's login page
+  const isElsewhere = response.redirected && !isJson && !body.querySelector("[data-pat-root]"); // the site's login page
   if (response.status === 401 || isElsewhere) {
     if (keeps) throw new LoggedOut(say("out"));
-    location.reload(); // which leads to the login page
+    location.reload(); // redirects to the login page
     return new Promise(() => {});
   }
   return { ok: response.ok, isGone: response.status === 404, url: response.url, json: isJson ? body : null, page: isJson ? null : body };
@@ -68,7 +71,7 @@ function send(form, submitter) {
   return ask(url, { method: "POST", keeps: true, body: new URLSearchParams(new FormData(form, submitter)) });
 }
 
-// Runs a step that may fail on the way, and then falls back to what the browser does without us.
+// Runs a step that can fail on the network, and then falls back to what the browser does without a script.
 async function attempt(step, fallback) {
   try {
     await step();
@@ -97,7 +100,7 @@ function swap(names, page) {
   }
   document.title = page.title;
   open.forEach((key) => byKey(key)?.setAttribute("open", ""));
-  if (focus && !root.contains(document.activeElement)) (byKey(focus) ?? heading())?.focus();
+  if (focus && !root.contains(document.activeElement)) focusKey(focus);
 }
 
 async function visit(url, names, { push = false, replace = false, signal } = {}) {
@@ -115,7 +118,7 @@ function here() {
   return location.pathname + location.search;
 }
 
-// Not for a link within the page, which is no other page.
+// A link within the page changes only the fragment.
 function onPopstate() {
   if (here() === shown) return;
   shown = here();
@@ -123,7 +126,7 @@ function onPopstate() {
   attempt(() => refresh(location.href), () => location.reload());
 }
 
-// The whole page as it is now; a secret that is being shown stays, unless it no longer opens anything.
+// Reloads the regions of the page; a secret that is being shown stays while the token is active.
 async function refresh(url, notice = "") {
   const answer = await ask(url);
   if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) {
@@ -145,8 +148,9 @@ function byKey(key) {
   return root.querySelector(`[data-pat-key="${CSS.escape(key)}"]`);
 }
 
-function heading() {
-  return root.querySelector("[data-pat-heading]");
+function focusKey(key) {
+  const found = byKey(key);
+  (found?.querySelector(":scope > summary") ?? found ?? root.querySelector("[data-pat-heading]"))?.focus();
 }
 
 function withQuery(changes) {
@@ -181,47 +185,100 @@ function onClick(event) {
 }
 
 function onSubmit(event) {
-  const form = event.target;
-  const step = event.submitter?.name === "step" ? event.submitter.value : "";
+  const { target: form, submitter } = event;
+  const step = submitter?.name === "step" ? submitter.value : "";
   if (step && form.hasAttribute("data-pat-scopes")) {
     event.preventDefault();
-    takeStep(form, step, event.submitter);
-  } else if (form.hasAttribute("data-pat-dialog")) {
+    takeStep(form, step, submitter);
+  } else if (submitter?.hasAttribute("data-pat-dialog")) {
     event.preventDefault();
-    attempt(() => openDialog(form.action, event.submitter), () => form.submit());
+    attempt(() => openDialog(form.action, submitter), () => form.submit());
   } else if (form.hasAttribute("data-pat-live")) {
     event.preventDefault();
     search(form, 0);
   } else if (form.hasAttribute("data-pat-columns")) {
     event.preventDefault();
-  } else if (form.hasAttribute("data-pat-swap")) {
+  } else if (form.dataset.patSwap ?? submitter?.dataset.patSwap) {
     event.preventDefault();
-    submitInPlace(form, event.submitter);
+    submitInPlace(form, submitter);
   } else if (form.method === "post") {
-    if (form.querySelector('[aria-busy="true"]')) event.preventDefault();
-    else setBusy(event.submitter ?? form.querySelector('button[type="submit"]'), true);
+    if (form.hasAttribute("data-pat-sent")) event.preventDefault();
+    else disableOnceSent(form, event);
+  }
+}
+
+const PATIENCE = 15_000; // milliseconds until a form can be sent again
+
+// Disables later, when the browser has read the form: it leaves out buttons that are disabled.
+function disableOnceSent(form, event) {
+  form.setAttribute("data-pat-sent", "");
+  setTimeout(() => {
+    if (event.defaultPrevented) return form.removeAttribute("data-pat-sent"); // by a script of the site
+    submitButtons(form).forEach((button) => (button.disabled = true));
+    setBusy(event.submitter, true);
+    setTimeout(() => enableAgain(form), PATIENCE); // the person may have stopped the browser
+  });
+}
+
+function enableAgain(form) {
+  form.removeAttribute("data-pat-sent");
+  submitButtons(form).forEach((button) => (button.disabled = false));
+  form.querySelectorAll("[aria-busy]").forEach((button) => setBusy(button, false));
+}
+
+// A page from the back/forward cache is as it was left, and Firefox remembers what was disabled even when it reloads.
+function onPageshow() {
+  root.querySelectorAll("form").forEach(enableAgain);
+  checkSelects();
+}
+
+function submitButtons(form) {
+  return [...form.elements].filter((element) => element.type === "submit");
+}
+
+// --- Selects --------------------------------------------------------------
+
+// A site's own script can put something else in the place of every <select> on a page. Some of these scripts set its
+// value without an event that we see, so values are compared whenever anything happens.
+const selected = new WeakMap();
+
+function checkSelects() {
+  root.querySelectorAll("select").forEach((select) => {
+    const before = selected.get(select);
+    selected.set(select, select.value);
+    if (before !== undefined && before !== select.value) onSelect(select);
+  });
+}
+
+function onSelect(select) {
+  const rows = select.closest("[data-pat-rows]");
+  const live = select.closest("[data-pat-live]");
+  if (rows) {
+    const names = [rows.dataset.patRows];
+    attempt(() => visit(withQuery({ rows: select.value }), names, { push: true }), () => rows.submit());
+  } else if (live) {
+    search(live, 0);
+  } else if (select.matches("[data-pat-entity-type]")) {
+    changeType(select.closest("[data-pat-scopes]"), select.closest("[data-pat-row]"));
+  } else if (select.matches("[data-pat-duration]")) {
+    showExpiration(select.closest("[data-pat-duration-fields]"));
   }
 }
 
 function onChange(event) {
-  const rows = event.target.closest("[data-pat-rows]");
-  if (rows) {
-    const names = [rows.dataset.patRows];
-    attempt(() => visit(withQuery({ rows: event.target.value }), names, { push: true }), () => rows.submit());
-  }
   const columns = event.target.closest("[data-pat-columns]");
   if (columns) attempt(async () => (await send(columns), visit(location.href, [columns.dataset.patColumns])));
 }
 
 function onInput(event) {
   const form = event.target.closest("[data-pat-live]");
-  if (form) search(form, 200);
+  if (form && !event.target.matches("select")) search(form, 200);
 }
 
 function onKeydown(event) {
   if (event.key === "Escape") {
     const menu = event.target.closest("details[data-pat-menu][open]");
-    const cancel = event.target.closest(".pat-edit")?.querySelector("a[data-pat-swap]");
+    const cancel = event.target.closest("[data-pat-edit]")?.querySelector("a[data-pat-swap]");
     if (menu) closeMenu(event.target, true);
     else if (cancel && !event.target.closest("dialog")) cancel.click();
   }
@@ -237,7 +294,7 @@ function onKeydown(event) {
 function onToggle(event) {
   if (!event.target.matches("details[data-pat-menu][open]")) return;
   closeMenus(event);
-  event.target.querySelector(".pat-menu-items").scrollIntoView({ block: "nearest" });
+  event.target.querySelector("[data-pat-menu-items]")?.scrollIntoView({ block: "nearest" });
 }
 
 function closeMenus(event) {
@@ -267,11 +324,11 @@ function search(form, delay) {
   }, delay);
 }
 
-// The forms with which a name is edited in its place: opened by GET, saved by POST.
+// The forms that edit a name in place: opened by GET, saved by POST.
 function submitInPlace(form, submitter) {
   if (submitter?.getAttribute("aria-busy")) return;
   setBusy(submitter, true);
-  const names = form.dataset.patSwap.split(" ");
+  const names = (form.dataset.patSwap ?? submitter.dataset.patSwap).split(" ");
   attempt(
     async () => {
       const answer = form.method === "post" ? await send(form, submitter) : await ask(form.action);
@@ -282,7 +339,7 @@ function submitInPlace(form, submitter) {
       }
       if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) throw new Error("another page"); // which the fallback shows
       swap(names, answer.page);
-      const field = root.querySelector(".pat-edit :is(input:not([type=hidden]), textarea)");
+      const field = root.querySelector("[data-pat-edit] :is(input:not([type=hidden]), textarea)");
       field?.focus();
       field?.setSelectionRange(field.value.length, field.value.length);
     },
@@ -290,9 +347,12 @@ function submitInPlace(form, submitter) {
   ).finally(() => setBusy(submitter, false));
 }
 
+// Not disabled: a button that is disabled loses the focus, and this page stays.
 function setBusy(button, isBusy) {
-  if (isBusy) button?.setAttribute("aria-busy", "true");
-  else button?.removeAttribute("aria-busy");
+  for (const name of ["aria-busy", "aria-disabled"]) {
+    if (isBusy) button?.setAttribute(name, "true");
+    else button?.removeAttribute(name);
+  }
 }
 
 // --- Dialogs: a page with a panel, shown over this one --------------------
@@ -306,16 +366,16 @@ async function openDialog(url, opener) {
   const panel = answer.page?.querySelector("[data-pat-panel]");
   if (!panel || !(answer.ok || answer.isGone)) return location.assign(url);
   const dialog = copyOf("dialog-shell");
-  const key = (opener.closest("details")?.querySelector("summary") ?? opener).closest("[data-pat-key]")?.dataset.patKey;
+  const key = opener.closest("[data-pat-key]")?.dataset.patKey;
   closeMenu(opener);
-  // What lies outside of a modal dialog is neither seen nor read out.
+  // Screen readers ignore what is outside of a modal dialog.
   const toasts = root.querySelector("[data-pat-toasts]");
   dialog.append(toasts.cloneNode());
   dialog.addEventListener("close", () => {
     toasts.replaceChildren(...dialog.querySelector("[data-pat-toasts]").children);
     dialog.remove();
-    if (dialog.hasAttribute("data-pat-gone")) attempt(() => refresh(location.href)); // this page shows it still
-    (byKey(key ?? "") ?? heading())?.focus();
+    if (dialog.hasAttribute("data-pat-gone")) attempt(() => refresh(location.href)); // this page still shows it
+    focusKey(key ?? "");
   });
   dialog.addEventListener("click", (event) => {
     if (!event.target.closest("[data-pat-close]")) return;
@@ -378,7 +438,7 @@ async function submitDialog(dialog, form, submitter) {
   }
 }
 
-// --- Telling and copying ---------------------------------------------------
+// --- Toasts and copying ----------------------------------------------------
 
 function toast(text) {
   const note = copyOf("toast-shell");
@@ -400,7 +460,7 @@ async function copyText(button) {
   }
 }
 
-// Browsers give the clipboard to secure pages alone; over plain HTTP this older way still works.
+// navigator.clipboard exists only in secure contexts; over plain HTTP this older way still works.
 function copyBySelection(text) {
   const area = document.createElement("textarea");
   area.value = text;
@@ -416,7 +476,7 @@ function store(key, text) {
   try {
     sessionStorage.setItem(key, text);
   } catch {
-    // Storage may be forbidden; then nothing is told on the next page.
+    // Storage can be forbidden; the next page then shows no notice.
   }
 }
 
@@ -430,32 +490,32 @@ function stored(key) {
   }
 }
 
-// --- Moments that go on counting -------------------------------------------
+// --- Times that keep counting ----------------------------------------------
 
-const exact = dateFormat({ dateStyle: "full", timeStyle: "long" });
+const DATE = { year: "numeric", month: "short", day: "numeric" };
+const dateFormat = makeDateFormat(DATE);
+const timeFormat = makeDateFormat({ ...DATE, hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 
-function dateFormat(options) {
+function makeDateFormat(options) {
   try {
-    return new Intl.DateTimeFormat(document.documentElement.lang || undefined, options);
+    return new Intl.DateTimeFormat(root?.lang || undefined, options);
   } catch {
-    return new Intl.DateTimeFormat(undefined, options); // a language that browsers do not know
+    return new Intl.DateTimeFormat(undefined, options); // a language code that browsers reject
   }
 }
 
 function tick(part) {
   const now = Date.now();
-  part.querySelectorAll("time[data-pat-moment]").forEach((moment) => {
-    const time = Date.parse(moment.dateTime);
-    const kind = moment.dataset.patMoment;
-    const text = kind === "at" ? day.format(time) : momentText(kind, time, now);
-    if (moment.textContent !== text) moment.textContent = text;
-    if (!moment.dataset.patExact) {
-      moment.dataset.patExact = moment.title = exact.format(time);
-    }
+  part.querySelectorAll("time[data-pat-time]").forEach((element) => {
+    const time = Date.parse(element.dateTime);
+    const kind = element.dataset.patTime;
+    if (!element.dataset.patExact) element.dataset.patExact = element.title = timeFormat.format(time);
+    const text = kind === "at" ? element.dataset.patExact : timeText(kind, time, now);
+    if (element.textContent !== text) element.textContent = text;
   });
 }
 
-function momentText(kind, time, now) {
+function timeText(kind, time, now) {
   if (kind === "expires" && time > now) return say("until", span(time - now));
   const name = kind === "expires" ? "expired" : kind === "used" ? "ago" : kind;
   return now - time < say("now") * 1000 ? say(name + "Now") : say(name, span(Math.abs(now - time)));
@@ -478,58 +538,58 @@ function span(milliseconds) {
     .join(" ");
 }
 
-// --- Duration: the date that a choice leads to ------------------------------
-
-const day = dateFormat({
-  weekday: "short",
-  year: "numeric",
-  month: "short",
-  day: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-  timeZoneName: "short",
-});
+// --- Duration: the expiration date of each choice ---------------------------
 
 function startDuration(fields) {
-  const choice = fields.querySelector("[data-pat-duration]");
-  const own = fields.querySelector("[data-pat-own-date]");
-  const told = fields.querySelector("[data-pat-expiry]");
   const zone = fields.querySelector("[data-pat-timezone]");
   if (zone) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
-  const show = () => {
-    const isOwn = choice.value === "date";
-    own.closest(".pat-field, [data-pat-own]").hidden = !isOwn;
-    own.disabled = !isOwn;
-    const seconds = choice.selectedOptions[0]?.dataset.patSeconds;
-    let time = seconds ? Date.now() + seconds * 1000 : NaN;
-    if (isOwn && own.value) time = new Date(`${own.value}T23:59:59`).getTime();
-    told.textContent = Number.isNaN(time) ? "" : say("expiry", day.format(time));
-  };
-  choice.addEventListener("change", show);
-  own.addEventListener("input", show);
-  show();
+  for (const option of fields.querySelector("[data-pat-duration]").options) {
+    const seconds = option.dataset.patSeconds;
+    if (seconds) option.text = option.text.replace(/\([^()]*\)$/, `(${dateFormat.format(Date.now() + seconds * 1000)})`);
+  }
+  fields.querySelector("[data-pat-own-date]").addEventListener("input", () => showExpiration(fields));
+  showExpiration(fields);
+}
+
+function showExpiration(fields) {
+  const choice = fields.querySelector("[data-pat-duration]");
+  const own = fields.querySelector("[data-pat-own-date]");
+  const isOwn = choice.value === "date";
+  own.closest("[data-pat-own]").hidden = !isOwn;
+  own.disabled = !isOwn;
+  const seconds = choice.selectedOptions[0]?.dataset.patSeconds;
+  let time = seconds ? Date.now() + seconds * 1000 : NaN;
+  if (isOwn && own.value) time = new Date(`${own.value}T23:59:59`).getTime();
+  fields.querySelector("[data-pat-expiry]").textContent = Number.isNaN(time) ? "" : say("expiry", timeFormat.format(time));
 }
 
 // --- Rows of scopes -----------------------------------------------------------
 
 function startScopes(form) {
   form.querySelectorAll("[data-pat-row]").forEach((row) => startRow(form, row));
-  form.addEventListener("change", (event) => {
-    const row = event.target.closest("[data-pat-row]");
-    if (row && event.target.matches("[data-pat-entity-type]")) changeType(form, row);
-    if (row) limitOperations(row);
-    tellPowers(form);
-  });
-  tellPowers(form);
+  form.addEventListener("change", () => updateRows(form));
+  updateRows(form);
 }
 
 function startRow(form, row) {
   startPicker(form, row);
-  limitOperations(row);
+  row.querySelectorAll("select").forEach((select) => selected.set(select, select.value));
+}
+
+function updateRows(form) {
+  form.querySelectorAll("[data-pat-row]").forEach(limitOperations);
+  showSummary(form);
+}
+
+// What a row is about; its texts come from a <template>, which scripts of the site leave alone.
+function typeOf(form, row) {
+  const name = row.querySelector("[data-pat-entity-type]").value;
+  const template = form.querySelector(`template[data-pat-type="${CSS.escape(name)}"]`);
+  return template ? { name, template, ...template.dataset } : null;
 }
 
 function takeStep(form, step, button) {
-  const rows = form.querySelector("[data-pat-rows-of-scopes]");
+  const rows = form.querySelector("[data-pat-scope-rows]");
   if (step === "add") {
     const numbers = [...rows.children].map((row) => Number(row.dataset.patRow));
     const row = numbered(copyOf("blank", form), Math.max(-1, ...numbers) + 1);
@@ -548,10 +608,10 @@ function takeStep(form, step, button) {
     trash.title = say("remove", position + 1);
     trash.setAttribute("aria-label", trash.title);
   });
-  tellPowers(form);
+  updateRows(form);
 }
 
-// A copied template stands for any row until each __n__ in it is a number.
+// In a copied template, __n__ stands for the number of the row.
 function numbered(part, number) {
   for (const element of [part, ...part.querySelectorAll("*")]) {
     for (const attribute of element.attributes) attribute.value = attribute.value.replaceAll("__n__", number);
@@ -560,16 +620,14 @@ function numbered(part, number) {
 }
 
 function changeType(form, row) {
-  const type = row.querySelector("[data-pat-entity-type]");
   const place = row.querySelector("[data-pat-operations]");
-  const shell = form.querySelector(`template[data-pat-type="${CSS.escape(type.value)}"]`) ?? form.querySelector("template[data-pat-no-type]");
-  place.replaceChildren(numbered(shell.content.firstElementChild.cloneNode(true), row.dataset.patRow));
-  const select = row.querySelector("[data-pat-entity]");
-  select.replaceChildren(new Option("", ""));
-  select.dispatchEvent(new CustomEvent("pat-reset"));
+  const template = (typeOf(form, row) ?? { template: form.querySelector('template[data-pat-type=""]') }).template;
+  place.replaceChildren(numbered(template.content.firstElementChild.cloneNode(true), row.dataset.patRow));
+  row.querySelector("[data-pat-entity]").dispatchEvent(new CustomEvent("pat-reset"));
+  updateRows(form);
 }
 
-// What has no single entity, as create, cannot be chosen together with one.
+// Operations without an entity, such as create, need "all".
 function limitOperations(row) {
   const entity = row.querySelector("[data-pat-entity]").value;
   row.querySelectorAll("[data-pat-only-all]").forEach((box) => {
@@ -578,52 +636,55 @@ function limitOperations(row) {
   });
 }
 
-function tellPowers(form) {
-  const powers = form.querySelector("[data-pat-powers]");
-  const powersByEntity = new Map();
+function showSummary(form) {
+  const summary = form.querySelector("[data-pat-summary]");
+  const grouped = new Map();
   form.querySelectorAll("[data-pat-row]").forEach((row) => {
-    const type = row.querySelector("[data-pat-entity-type]").selectedOptions[0];
-    const entity = row.querySelector("[data-pat-entity]").selectedOptions[0];
+    const type = typeOf(form, row);
+    const entity = row.querySelector("[data-pat-entity]");
     const chosen = [...row.querySelectorAll("[data-pat-operations] input:checked")];
-    if (!type?.value || !entity?.value || !chosen.length) return;
-    const key = type.value + " " + entity.value;
-    if (!powersByEntity.has(key)) powersByEntity.set(key, { type, entity, operations: new Map() });
-    chosen.forEach((box) => powersByEntity.get(key).operations.set(box.value, box));
+    if (!type?.name || !entity.value || !chosen.length) return;
+    const key = type.name + " " + entity.value;
+    if (!grouped.has(key)) grouped.set(key, { type, entity, operations: new Map() });
+    chosen.forEach((box) => grouped.get(key).operations.set(box.value, box));
   });
-  const lines = [...powersByEntity.values()].map(({ type, entity, operations }) => {
-    const line = copyOf("power", powers);
-    line.querySelector("[data-pat-power-entity]").textContent = entity.text;
-    line.querySelector("[data-pat-power-type]").textContent = entity.value === "*" ? "" : `(${type.text})`;
-    line.querySelector("[data-pat-power-operations]").append(
+  const lines = [...grouped.values()].map(({ type, entity, operations }) => {
+    const line = copyOf("summary-line", summary);
+    line.querySelector("[data-pat-summary-entity]").textContent = entity.dataset.patLabel;
+    line.querySelector("[data-pat-summary-type]").textContent = entity.value === "*" ? "" : `(${type.patLabel})`;
+    line.querySelector("[data-pat-summary-operations]").append(
       ...[...operations.values()].flatMap((box, position) => {
         const word = document.createElement("span");
         word.textContent = box.dataset.patLabel;
         const words = position ? [", ", word] : [word];
         if (!box.hasAttribute("data-pat-dangerous")) return words;
         word.className = "pat-danger";
-        return [...words, " ", copyOf("danger", powers)];
+        return [...words, " ", copyOf("summary-danger", summary)];
       }),
     );
     return line;
   });
-  const list = powers.querySelector("[data-pat-powers-list]");
-  const fresh = lines.length ? lines : [copyOf("no-power", powers)];
-  if (list.textContent.trim() !== fresh.map((line) => line.textContent).join("").trim()) list.replaceChildren(...fresh);
+  const list = summary.querySelector("[data-pat-summary-list]");
+  const fresh = lines.length ? lines : [copyOf("summary-empty", summary)];
+  const text = (element) => element.textContent.replace(/\s+/g, " ").trim();
+  if ([...list.children].map(text).join() !== fresh.map(text).join()) list.replaceChildren(...fresh);
 }
 
-// --- The picker of entities: an ARIA combobox over a select that keeps the choice --
+// --- The entity picker: an ARIA combobox and a hidden input with the choice ----
 
 let pickers = 0;
 
 function startPicker(form, row) {
-  const select = row.querySelector("[data-pat-entity]");
-  const type = row.querySelector("[data-pat-entity-type]");
-  const picker = copyOf("picker", form);
+  const place = row.querySelector("[data-pat-picker-place]");
+  const select = row.querySelector("select[data-pat-entity]");
+  const label = row.querySelector("[data-pat-picker] label");
+  const picker = copyOf("picker-shell", form);
   const input = picker.querySelector("[role=combobox]");
   const popup = picker.querySelector("[data-pat-popup]");
   const list = picker.querySelector("[role=listbox]");
   const note = picker.querySelector("[data-pat-note]");
   const status = picker.querySelector("[role=status]");
+  const choice = document.createElement("input");
   const id = `pat-picker-${(pickers += 1)}`;
   let options = [];
   let active = -1;
@@ -636,16 +697,24 @@ function startPicker(form, row) {
   for (const name of ["aria-invalid", "aria-describedby"]) {
     if (select.hasAttribute(name)) input.setAttribute(name, select.getAttribute(name));
   }
-  row.querySelector(`label[for="${CSS.escape(select.id)}"]`).htmlFor = id;
-  list.setAttribute("aria-label", row.querySelector(`label[for="${id}"]`).firstChild.textContent.trim());
-  select.hidden = true;
-  select.after(picker);
-  reset();
+  label.htmlFor = id;
+  list.setAttribute("aria-label", label.firstChild.textContent.trim());
+  Object.assign(choice, { type: "hidden", name: select.name, id: select.id });
+  choice.setAttribute("data-pat-entity", "");
+  setChoice(select.value, select.value ? select.selectedOptions[0].text : "");
+  place.replaceChildren(choice, picker);
+  refreshInput();
 
-  function reset() {
-    input.disabled = !type.value;
-    input.placeholder = type.value ? say("search") : say("first");
-    input.value = select.value ? select.selectedOptions[0].text : "";
+  function setChoice(value, text) {
+    choice.value = value;
+    choice.dataset.patLabel = text.trim();
+  }
+
+  function refreshInput() {
+    const type = typeOf(form, row);
+    input.disabled = !type?.name;
+    input.placeholder = type?.name ? say("search") : say("first");
+    input.value = choice.dataset.patLabel;
     close();
   }
 
@@ -668,8 +737,8 @@ function startPicker(form, row) {
     timer = setTimeout(async () => {
       loading.abort();
       loading = new AbortController();
-      const term = select.value ? "" : input.value.trim();
-      const url = new URL(type.selectedOptions[0].dataset.patUrl, location.href);
+      const term = choice.value ? "" : input.value.trim();
+      const url = new URL(typeOf(form, row).patUrl, location.href);
       url.searchParams.set("q", term);
       try {
         const { json } = await ask(url, { signal: loading.signal, keeps: true });
@@ -690,7 +759,7 @@ function startPicker(form, row) {
   }
 
   function show(found, term) {
-    const all = { id: "*", label: type.selectedOptions[0].dataset.patAll };
+    const all = { id: "*", label: typeOf(form, row).patAll };
     const hasAll = !term || all.label.toLocaleLowerCase().includes(term.toLocaleLowerCase());
     options = [...(hasAll ? [all] : []), ...found.results];
     list.replaceChildren(...options.map((option, position) => optionElement(option, position)));
@@ -704,12 +773,12 @@ function startPicker(form, row) {
   }
 
   function optionElement(option, position) {
-    const element = copyOf("option", form);
+    const element = copyOf("option", picker);
     element.id = `${id}-${position}`;
     element.querySelector("[data-pat-option-label]").textContent = option.label;
     element.querySelector("[data-pat-option-id]").textContent = option.id === "*" || option.id === option.label ? "" : option.id;
     if (option.id === "*") element.setAttribute("data-pat-all", "");
-    element.setAttribute("aria-selected", String(option.id === select.value));
+    element.setAttribute("aria-selected", String(option.id === choice.value));
     element.addEventListener("mousedown", (event) => event.preventDefault());
     element.addEventListener("click", () => choose(option));
     return element;
@@ -725,19 +794,22 @@ function startPicker(form, row) {
   }
 
   function choose(option) {
-    select.replaceChildren(new Option(option.label, option.id, true, true));
+    setChoice(option.id, option.label);
     input.value = option.label;
     close();
-    select.dispatchEvent(new Event("change", { bubbles: true }));
+    choice.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   function clear() {
-    if (!select.value) return;
-    select.replaceChildren(new Option("", ""));
-    select.dispatchEvent(new Event("change", { bubbles: true }));
+    if (!choice.value) return;
+    setChoice("", "");
+    choice.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  select.addEventListener("pat-reset", reset);
+  choice.addEventListener("pat-reset", () => {
+    setChoice("", "");
+    refreshInput();
+  });
   input.addEventListener("change", (event) => event.stopPropagation());
   input.addEventListener("input", () => {
     clear();
@@ -747,10 +819,10 @@ function startPicker(form, row) {
   input.addEventListener("focus", () => input.select());
   input.addEventListener("blur", () => {
     const typed = input.value.trim().toLocaleLowerCase();
-    const same = popup.hidden || select.value ? [] : options.filter((option) => [option.label, option.id].some((t) => t.toLocaleLowerCase() === typed));
+    const same = popup.hidden || choice.value ? [] : options.filter((option) => [option.label, option.id].some((t) => t.toLocaleLowerCase() === typed));
     if (same.length === 1) choose(same[0]);
     close();
-    if (!select.value) input.value = "";
+    if (!choice.value) input.value = "";
   });
   input.addEventListener("keydown", (event) => {
     const isOpen = !popup.hidden;
@@ -762,7 +834,7 @@ function startPicker(form, row) {
       const first = options.find((option) => option.id !== "*") ?? options[0];
       const option = options[active] ?? (input.value.trim() ? first : undefined);
       if (option) choose(option);
-    } else if (event.key === "Enter" && !select.value) {
+    } else if (event.key === "Enter" && !choice.value) {
       event.preventDefault();
       load(0);
     } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(event.key)) {

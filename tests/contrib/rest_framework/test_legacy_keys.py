@@ -225,10 +225,10 @@ class TestOtherDoors:
 def test_pages_the_api_and_lists_tell_it(token, user, client):
     client.force_login(user)
     for page in ("/pats/", f"/pats/{token.pk}/"):
-        assert "Old key" in client.get(page).content.decode()
+        assert "Imported key" in client.get(page).content.decode()
     assert client.get(f"/api/pats/{token.pk}/").json()["hint"] == f"…{KEY[-4:]}"
     services.regenerate_token(token)
-    assert "Old key" not in client.get(f"/pats/{token.pk}/").content.decode()
+    assert "Imported key" not in client.get(f"/pats/{token.pk}/").content.decode()
 
 
 def test_async_code_authenticates_alike(token):

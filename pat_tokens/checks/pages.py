@@ -1,0 +1,147 @@
+"""Checks of what the pages need: template engine, base template, static files. Ids E080-E089 and W080-W089."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
+from django.core import checks
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError, engines
+from django.template.backends.django import DjangoTemplates
+from django.template.base import Node, NodeList, VariableNode
+from django.template.loader_tags import BlockNode, ExtendsNode
+from django.urls import NoReverseMatch, reverse
+
+from pat_tokens.conf import conf
+
+BLOCKS = ("title", "head", "content")
+STATIC_FILES = ("pat_tokens/pat_tokens.css", "pat_tokens/pat_tokens.js")
+_PAGE = "pat_tokens/page.html"
+_N = TypeVar("_N", bound=Node)
+
+
+def check_template_engine(**kwargs: Any) -> Iterator[CheckMessage]:
+    """The pages are Django templates in a folder of this app."""
+    if _pages_are_mounted() and _find_template(_PAGE) is None:
+        yield Error(
+            "The token pages are in your URLs, but no engine in TEMPLATES finds their templates.",
+            hint="Add an engine with the BACKEND 'django.template.backends.django.DjangoTemplates' and 'APP_DIRS': "
+            "True to TEMPLATES. Other engines, such as Jinja2, can stay beside it.",
+            id="pat_tokens.E080",
+        )
+
+
+def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
+    """The template that the pages extend, if the site has set one."""
+    if not hasattr(settings, "PAT_TOKENS_BASE_TEMPLATE"):
+        return
+    name: Any = conf.base_template
+    try:
+        template = _find_template(name) if isinstance(name, str) else None
+        missing = [block for block in BLOCKS if block not in reachable_blocks(template)] if template else []
+        problem = "" if template else "which is not the name of a Django template"
+    except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+        problem = f"which cannot be compiled ({type(error).__name__}: {error})"
+    if problem:
+        yield Error(
+            f"PAT_TOKENS_BASE_TEMPLATE is {name!r}, {problem}.",
+            hint="Name a template that an engine of Django templates in TEMPLATES finds, such as 'base.html', or "
+            "remove the setting to use the template of the package.",
+            id="pat_tokens.E017",
+        )
+    elif missing:
+        tags = " ".join(f"{{% block {block} %}}{{% endblock %}}" for block in missing)
+        yield Error(
+            f"The base template {name!r} lacks the blocks that the token pages fill: {', '.join(missing)}.",
+            hint=f"Add {tags}: 'title' inside <title>, 'head' inside <head>, 'content' where the page belongs. Or set "
+            "PAT_TOKENS_BASE_TEMPLATE to a template of your own that extends this one and has these blocks.",
+            id="pat_tokens.E081",
+        )
+
+
+def check_static_files(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Storages with a manifest raise an error for a file that `collectstatic` has not collected."""
+    if settings.DEBUG or not _pages_are_mounted():
+        return
+    try:
+        storage: object = staticfiles_storage
+        if not isinstance(storage, ManifestFilesMixin):
+            return
+        for name in STATIC_FILES:
+            staticfiles_storage.url(name)
+    except ValueError as error:
+        yield checks.Warning(
+            f"The token pages would fail: {error}",
+            hint="Add 'django.contrib.staticfiles' to INSTALLED_APPS and run collectstatic before the site starts.",
+            id="pat_tokens.W080",
+        )
+    except (ImproperlyConfigured, OSError):
+        return  # not ours: the site's storage does not work at all
+
+
+def reachable_blocks(template: Template) -> set[str]:
+    """Return the blocks of `template` that a template extending it can fill.
+
+    A block counts only where it is rendered: one in a child template does not, unless its parent has it, too, or it
+    is inside of another block that counts.
+    """
+    definitions: dict[str, list[BlockNode]] = {}
+    reached: set[str] = set()
+
+    def walk(nodes: Any) -> None:
+        for node in nodes:
+            if isinstance(node, BlockNode):
+                reached.add(node.name)
+                authenticate_request(definitions[node.name])
+            elif isinstance(node, Node):
+                for attribute in node.child_nodelists:
+                    walk(getattr(node, attribute, ()))
+
+    def authenticate_request(nodes: list[BlockNode]) -> None:
+        # The definition that is rendered, and the one below it as long as each asks for its block.super.
+        for node in nodes:
+            walk(node.nodelist)
+            if not any(
+                "block.super" in found.filter_expression.token for found in _find_nodes(node.nodelist, VariableNode)
+            ):
+                break
+
+    root = template
+    while True:
+        for block in _find_nodes(root.nodelist, BlockNode):
+            definitions.setdefault(block.name, []).append(block)
+        extends = next(_find_nodes(root.nodelist, ExtendsNode), None)
+        if extends is None:
+            walk(root.nodelist)
+            return reached
+        parent: Any = extends.parent_name
+        if parent.filters or not isinstance(parent.var, str):
+            return set(BLOCKS)  # chosen for each request
+        root = template.engine.get_template(parent.var)
+
+
+def _find_nodes(nodes: NodeList, kind: type[_N]) -> Iterator[_N]:
+    return (node for node in nodes.get_nodes_by_type(kind) if isinstance(node, kind))
+
+
+def _find_template(name: str) -> Template | None:
+    for engine in engines.all():
+        if isinstance(engine, DjangoTemplates):
+            try:
+                return engine.get_template(name).template
+            except TemplateDoesNotExist as error:
+                if error.chain or str(error) != name:
+                    raise
+    return None
+
+
+def _pages_are_mounted() -> bool:
+    try:
+        reverse("pat_tokens:token_list")
+    except NoReverseMatch:
+        return False
+    return True

@@ -1,0 +1,242 @@
+"""The pages on a site whose style and scripts are written for its own pages."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from pat_tokens.models import PersonalAccessToken
+from tests.browser.conftest import assert_sound
+from tests.factories import ChannelFactory
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+HOSTILE = (Path(__file__).parent / "hostile.css").read_text()
+BASE = """{% load static %}<!doctype html>
+<html lang="en" dir="ltr">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>{% block title %}{% endblock %}</title>
+  <link rel="icon" href="{% static 'pat_tokens/icon.svg' %}" type="image/svg+xml">
+  <link rel="stylesheet" href="/site.css">
+  {% block head %}{% endblock %}
+</head>
+<body>
+  <main class="content">{% block content %}{% endblock %}</main>
+  <script src="/site.js"></script>
+</body>
+</html>
+"""
+
+
+@pytest.fixture
+def open_on_site(open_browser: Any, settings: Any, tmp_path: Path) -> Any:
+    """Open a browser on a site with this style and script."""
+    (tmp_path / "base.html").write_text(BASE)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    settings.PAT_TOKENS_BASE_TEMPLATE = "base.html"
+
+    def make(style: str = "", script: str = "", **options: Any) -> Page:
+        page: Page = open_browser(**options)
+        page.route("**/site.css", lambda route: route.fulfill(content_type="text/css", body=style))
+        page.route("**/site.js", lambda route: route.fulfill(content_type="text/javascript", body=script))
+        return page
+
+    return make
+
+
+# Where each element is, and what it looks like.
+COMPUTED = """() => {
+  const names = ["display", "position", "float", "color", "background-color", "border-top", "border-inline-start",
+    "border-radius", "box-shadow", "font-size", "font-style", "font-weight", "letter-spacing", "line-height",
+    "list-style", "margin", "opacity", "padding", "text-align", "text-decoration", "text-transform", "fill"];
+  return [...document.querySelectorAll(".pat-tokens *")].map((element) => {
+    const { x, y, width, height } = element.getBoundingClientRect();
+    const style = getComputedStyle(element);
+    const pseudo = ["::before", "::after"].map((name) => getComputedStyle(element, name).content);
+    const path = `${element.tagName}.${element.getAttribute("class")}`;
+    return [path, [x, y, width, height], ...names.map((name) => `${name}: ${style.getPropertyValue(name)}`), ...pseudo];
+  });
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_rules_of_the_site_for_its_elements_change_nothing(open_on_site, user, make_token, width):
+    channel = ChannelFactory(owner=user, name="Pump")
+    token = make_token(f"channels:{channel.pk}:delete", "channels:*:list", name="deploy", description="for the site")
+    options = {"viewport": {"width": width, "height": 800}}
+    plain = open_on_site("body { margin: 0; font-family: Georgia, serif }", **options)
+    hostile = open_on_site(f"{HOSTILE} body {{ margin: 0 }}", **options)
+    own = f"/pats/{token.pk}/"
+    for path in ("/pats/", "/pats/?q=none", "/pats/create/", own, f"{own}edit/name/"):
+        seen = []
+        for page in (plain, hostile):
+            page.clock.install(time="2030-01-01T00:00:00Z")
+            page.goto(path)
+            page.locator("[data-pat-ready]").wait_for()
+            if path == "/pats/":
+                page.get_by_label("Actions for deploy").click()
+            if path == "/pats/create/":
+                page.get_by_label("Entity Type").select_option("channels")
+            if path == own:
+                page.get_by_role("button", name="Revoke").click()
+                expect(page.get_by_role("dialog")).to_be_visible()
+            seen.append(page.evaluate(COMPUTED))
+        changed = [pair for pair in zip(*seen, strict=True) if pair[0] != pair[1]]
+        assert changed[:5] == [], path
+    assert_sound(hostile)
+
+
+def test_the_font_size_is_that_of_the_browser(open_on_site, token):
+    page = open_on_site("html { font-size: 10px } body { font-size: 30px }")
+    page.goto(f"/pats/{token.pk}/")
+    assert page.locator(".pat-tokens").evaluate("root => getComputedStyle(root).fontSize") == "16px"
+    assert page.get_by_role("button", name="Revoke").evaluate("button => getComputedStyle(button).fontSize") == "15px"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colors_are_those_of_the_site(open_on_site, token, scheme):
+    """A site without a dark theme stays light, whatever the browser prefers."""
+    for theme, background in (
+        ("", "rgb(255, 255, 255)"),
+        ("html { color-scheme: dark } body { background: #111 }", "rgb(24, 29, 37)"),
+    ):
+        page = open_on_site(theme, color_scheme=scheme)
+        page.goto(f"/pats/{token.pk}/")
+        card = page.locator(".pat-card").first
+        assert card.evaluate("card => getComputedStyle(card).backgroundColor") == background
+        assert_sound(page)
+
+
+def test_language_and_direction_are_our_own(open_on_site, make_token, settings):
+    settings.LANGUAGE_CODE = "ar"
+    token = make_token(name="deploy")
+    page = open_on_site(timezone_id="Europe/Berlin")
+    page.goto(f"/pats/{token.pk}/")
+    root = page.locator("[data-pat-root]")
+    expect(root).to_have_attribute("lang", "ar")
+    assert root.evaluate("root => getComputedStyle(root).direction") == "rtl"
+    back, heading = page.locator("[data-pat-back]").bounding_box(), page.locator("h1").bounding_box()
+    assert back["x"] + back["width"] > 1000
+    assert heading["x"] > 600
+    expect(page.locator("time[data-pat-time=at]")).not_to_have_text(re.compile("[A-Za-z]"))
+
+
+# Each replaces every select of a page, as such libraries do; `pick` chooses by mouse in what it shows instead.
+WRAPPING = """
+for (const select of document.querySelectorAll("select")) {
+  const box = document.createElement("div"), list = document.createElement("div");
+  box.className = "fancy";
+  select.replaceWith(box);
+  box.append(select, list);
+  select.style.display = "none";
+  select.tabIndex = -1;
+  for (const option of select.options) {
+    const item = document.createElement("div");
+    item.className = "fancy-item";
+    item.textContent = option.text;
+    item.addEventListener("click", () => { select.value = option.value; NOTIFY });
+    list.append(item);
+  }
+}
+"""
+NATIVE = WRAPPING.replace("NOTIFY", 'select.dispatchEvent(new Event("change", { bubbles: true }))')
+SILENT = WRAPPING.replace("NOTIFY", "")  # as jQuery's trigger(), which native listeners do not hear
+LATE = f'document.addEventListener("DOMContentLoaded", () => {{ {SILENT} }})'
+# Only what is selected stays in the select.
+EMPTYING = WRAPPING.replace(
+    "NOTIFY",
+    "select.replaceChildren(new Option(option.text, option.value, true, true)); "
+    'select.dispatchEvent(new Event("change", { bubbles: true }))',
+)
+
+
+@pytest.mark.parametrize("script", [NATIVE, SILENT, LATE, EMPTYING], ids=["native", "silent", "late", "emptying"])
+def test_a_script_that_replaces_every_select_leaves_the_pickers_working(open_on_site, user, script):
+    pump = ChannelFactory(owner=user, name="Pump")
+    page = open_on_site(script=script, viewport={"width": 1280, "height": 900})
+    page.goto("/pats/create/")
+    page.locator("[data-pat-ready]").wait_for()
+    page.get_by_label("Name").fill("deploy")
+    page.locator(".fancy-item", has_text="Until a date").click()
+    page.get_by_label("Name").focus()
+    expect(page.get_by_label("Last day")).to_be_visible()
+    page.locator(".fancy-item", has_text="7 days").click()
+    row = page.locator("[data-pat-row]")
+    row.locator(".fancy-item", has_text="Channels").click()
+    picker = row.locator("[data-pat-picker] [role=combobox]")
+    picker.click()
+    page.get_by_role("option", name="Pump").click()
+    row.get_by_label("Publish").check()
+    expect(page.locator("[data-pat-summary]")).to_contain_text("Publish – Pump (Channels)")
+    page.get_by_role("button", name="Add Scope").click()
+    second = page.locator("[data-pat-row]").nth(1)
+    second.get_by_label("Entity Type").select_option("devices")
+    second.locator("[data-pat-picker] [role=combobox]").click()
+    page.get_by_role("option", name="All Devices").click()
+    second.get_by_label("List").check()
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator("#token-secret")).to_be_visible()
+    token = PersonalAccessToken.objects.get()
+    assert {str(scope) for scope in token.scope_set.all()} == {f"channels:{pump.pk}:publish", "devices:*:list"}
+    assert (token.expires_at - token.issued_at).days in (6, 7)
+
+
+def test_a_script_that_replaces_every_select_leaves_the_list_working(open_on_site, make_token):
+    for number in range(7):
+        make_token(name=f"deploy {number}")
+    page = open_on_site(script=SILENT, viewport={"width": 1280, "height": 900})
+    page.goto("/pats/")
+    page.locator("[data-pat-ready]").wait_for()
+    page.locator("[data-pat-rows] .fancy-item", has_text="5").first.click()
+    expect(page.get_by_role("row", name="deploy")).to_have_count(5)
+
+
+def test_a_form_is_sent_once_and_can_be_sent_again_afterwards(screen):
+    """After an error, after going back, and where a script of the site keeps the form from being sent."""
+    sent: list[str] = []
+    held: list[Any] = []
+    screen.on("request", lambda request: request.method == "POST" and sent.append(request.url))
+    screen.goto("/pats/create/")
+    create = screen.get_by_role("button", name="Create", exact=True)
+    screen.get_by_label("Name").fill("  ")
+    screen.evaluate("addEventListener('submit', (event) => event.preventDefault(), { once: true })")
+    create.click()
+    expect(create).to_be_enabled()
+    expect(screen.locator("[data-pat-sent]")).to_have_count(0)
+    assert sent == []
+
+    # The answer is held back until the page has looked at its button and has sent the form again.
+    def hold(route: Any) -> None:
+        held.append(route)
+        if len(held) == 2:  # the form, and what the page says after it
+            for one in held:
+                if one.request.method == "POST":
+                    one.continue_()
+                else:
+                    one.fulfill(status=204)
+
+    screen.route("**/pats/create/", hold)
+    screen.route("**/seen", hold)
+    screen.evaluate(
+        """addEventListener("submit", ({ submitter, target }) => setTimeout(() => {
+          sessionStorage.setItem("disabled", submitter.disabled);
+          const note = (again) => sessionStorage.setItem("prevented", again.defaultPrevented);
+          addEventListener("submit", note, { once: true });
+          target.requestSubmit();
+          fetch("/seen");
+        }), { once: true })"""
+    )
+    create.click(no_wait_after=True)
+    expect(screen.get_by_role("alert")).to_be_visible()
+    assert screen.evaluate("[sessionStorage.disabled, sessionStorage.prevented]") == ["true", "true"]
+    assert len(sent) == 1
+    screen.unroute("**/pats/create/")
+    screen.get_by_label("Name").fill("deploy")
+    create.click()
+    expect(screen.locator("#token-secret")).to_be_visible()
+    screen.go_back()
+    expect(create).to_be_enabled()
