@@ -43,24 +43,24 @@ _CACHE = "_pat_tokens"  # attribute of an HttpRequest: what was found out about 
 
 
 def read_secret(request: HttpRequest) -> str | None:
-    """Return the secret that `request` carries in its header, or None; raises MalformedToken."""
+    """Return the secret that `request` carries in its header, or None; raises MalformedHeader."""
     value = request.META.get(conf.header_key)
     if value is None:
         return None
     try:
-        secret = read_bearer(value, keyword=conf.keyword, prefix=conf.prefix)
+        secret = read_bearer(value, keywords=conf.keywords, prefix=conf.prefix)
     except TokenError as error:
         refuse(error, request=request)
         raise
     if secret is None and conf.allow_legacy_keys:
-        legacy = read_legacy_key(value, keyword=conf.keyword)
+        legacy = read_legacy_key(value, keywords=conf.keywords)
         return None if legacy is None else legacy[1]
     return secret
 
 
 def legacy_scheme(request: HttpRequest) -> str | None:
     """Return the scheme, in lower case, of a request whose header has a key as of authtoken; None for all others."""
-    legacy = read_legacy_key(request.META.get(conf.header_key, ""), keyword=conf.keyword)
+    legacy = read_legacy_key(request.META.get(conf.header_key, ""), keywords=conf.keywords)
     return None if legacy is None else legacy[0]
 
 

@@ -115,10 +115,10 @@ def check_header(**kwargs: Any) -> Iterator[CheckMessage]:
             hint="Use Authorization, or a name of your own made of letters, digits and hyphens, as X-Access-Token.",
             id="pat_tokens.E003",
         )
-    if not _matches(_KEYWORD, conf.keyword):
+    if not _is_texts(conf.keywords) or not all(_matches(_KEYWORD, keyword) for keyword in conf.keywords):
         yield Error(
-            f"PAT_TOKENS_KEYWORD is {conf.keyword!r}, which is not one word of an HTTP header.",
-            hint="Use Bearer, or another single word without spaces.",
+            f"PAT_TOKENS_KEYWORDS is {conf.keywords!r}, which is not a list of single words of an HTTP header.",
+            hint="Use ['Bearer'], or other words without spaces: ['Bearer', 'Token'].",
             id="pat_tokens.E004",
         )
     if not _matches(_REALM, conf.realm):

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 _T = TypeVar("_T")
 
 _MINUTE = timedelta(minutes=1)
-_DERIVED = {"header_key"}  # properties of Conf that follow from others
+_DERIVED = {"header_key", "keyword"}  # properties of Conf that follow from others
 
 
 class Conf:
@@ -47,9 +47,14 @@ class Conf:
         return "HTTP_" + self.header.upper().replace("-", "_")
 
     @cached_property
+    def keywords(self) -> Sequence[str]:
+        """The words that are accepted before the secret in the header. Default only `Bearer`."""
+        return _read("PAT_TOKENS_KEYWORDS", ("Bearer",))
+
+    @cached_property
     def keyword(self) -> str:
-        """The word before the secret in the header. Default `Bearer`."""
-        return _read("PAT_TOKENS_KEYWORD", "Bearer")
+        """The first of the keywords, which challenges and names the scheme in the schema."""
+        return self.keywords[0]
 
     @cached_property
     def realm(self) -> str:
