@@ -27,7 +27,7 @@ from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import Status, TokenQuerySet
-from pat_tokens.reveal import Revealed, Secret
+from pat_tokens.reveal import Revealed
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.wording import describe_scopes, duration_label, type_label
 
@@ -89,7 +89,7 @@ class TokenAddForm(ServiceForm):
         required=False,
         widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField"}),
     )
-    secret: Secret
+    secret: str
 
     class Meta:
         model = PersonalAccessToken
@@ -120,7 +120,7 @@ class TokenAddForm(ServiceForm):
         """Create the token and keep its secret for the page that shows it."""
         fields = dict(self.cleaned_data)
         self.instance, secret = services.create_token(fields.pop("user"), **fields)
-        self.secret = Secret(secret)
+        self.secret = secret
 
     def texts(self, field: str, problems: Any) -> list[str]:
         """Name the scope that is wrong."""
@@ -285,7 +285,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Lead to the page of the token, which shows its secret once."""
         self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
-        return self._reveal(request, obj, str(request.META.pop("pat_tokens.secret")))
+        return self._reveal(request, obj, request.META.pop("pat_tokens.secret"))
 
     @method_decorator(sensitive_post_parameters(asking.FIELD))
     def add_view(

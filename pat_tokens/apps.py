@@ -7,8 +7,12 @@ from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.core.signals import request_started
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
+
+from pat_tokens.conf import conf
+from pat_tokens.http import hide_header
 
 
 class PatTokensConfig(AppConfig):
@@ -23,11 +27,18 @@ class PatTokensConfig(AppConfig):
         from pat_tokens import checks  # noqa: PLC0415 -- it needs the models, which are there only now
 
         autodiscover_modules("pat_entities")
+        request_started.connect(_hide_header, dispatch_uid="pat_tokens.hide_header")
         checks.register_checks()
         _register_inspectors()
         if apps.is_installed("drf_spectacular"):
             for module in ("schema", "schema_views"):
                 import_module(f"pat_tokens.contrib.rest_framework.{module}")
+
+
+def _hide_header(environ: dict[str, Any] | None = None, **kwargs: object) -> None:
+    # Before any middleware can fail. Under ASGI there is no environ; there the header is hidden when it is read.
+    if environ is not None:
+        hide_header(environ, conf.header_key)
 
 
 def _register_inspectors() -> None:

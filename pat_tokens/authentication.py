@@ -29,7 +29,7 @@ from pat_tokens.exceptions import (
     TokenError,
     UnknownToken,
 )
-from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
+from pat_tokens.http import client_agent, client_ip, read_bearer, read_header, read_legacy_key
 from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement, direct_need
 from pat_tokens.scopes import Need
 
@@ -44,7 +44,7 @@ _CACHE = "_pat_tokens"  # attribute of an HttpRequest: what was found out about 
 
 def read_secret(request: HttpRequest) -> str | None:
     """Return the secret that `request` carries in its header, or None; raises MalformedHeader."""
-    value = request.META.get(conf.header_key)
+    value = read_header(request, conf.header_key)
     if value is None:
         return None
     try:
@@ -60,7 +60,7 @@ def read_secret(request: HttpRequest) -> str | None:
 
 def legacy_scheme(request: HttpRequest) -> str | None:
     """Return the scheme, in lower case, of a request whose header has a key as of authtoken; None for all others."""
-    legacy = read_legacy_key(request.META.get(conf.header_key, ""), keywords=conf.keywords)
+    legacy = read_legacy_key(read_header(request, conf.header_key) or "", keywords=conf.keywords)
     return None if legacy is None else legacy[0]
 
 
@@ -86,7 +86,7 @@ def authenticate(
     Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403); ForeignToken;
     TemporarilyUnavailable (503), where the database does not answer.
     """
-    secret = crypto.hide(secret)
+    secret = crypto.SecretText(secret)
     if requirement is None or requirement is ANY_TOKEN:
         need = None
     else:
@@ -108,7 +108,7 @@ async def aauthenticate(
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
     """Do what `authenticate` does without blocking the event loop."""
-    secret = crypto.hide(secret)
+    secret = crypto.SecretText(secret)
     # Django looks after the connections of its own requests; nobody else would do so for others.
     ask = _authenticate_apart if request is None else authenticate
     return await sync_to_async(ask)(secret, requirement, kwargs, filtered=filtered, request=request)

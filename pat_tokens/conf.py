@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from pat_tokens.crypto import SecretText
+
 _T = TypeVar("_T")
 
 _MINUTE = timedelta(minutes=1)
@@ -30,11 +32,11 @@ class Conf:
         """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
         own: Sequence[str] | None = _read("PAT_TOKENS_PEPPERS", None)
         if own:
-            return own
+            return [SecretText(pepper) for pepper in own]
         # Django takes bytes for its keys, too, and says by itself that there is none.
         newest: str | bytes = _read("SECRET_KEY", "") or settings.SECRET_KEY
         older: Sequence[str | bytes] = _read("SECRET_KEY_FALLBACKS", ())
-        return [key if isinstance(key, str) else key.decode("latin-1") for key in (newest, *older)]
+        return [SecretText(key if isinstance(key, str) else key.decode("latin-1")) for key in (newest, *older)]
 
     @cached_property
     def header(self) -> str:

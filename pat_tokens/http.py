@@ -32,6 +32,22 @@ TYPING_ERROR = 6  # characters that a secret can lack or have too many and still
 _SEPARATORS = re.compile(r"[\s,;]")
 
 
+def read_header(request: HttpRequest, key: str) -> str | bytes | None:
+    """Return the header called `key` in `request.META`, where error reports no longer show it from now on."""
+    hide_header(request.META, key)
+    if type(request.META.get(key)) is SecretText:
+        # Django copies the headers on first use, maybe before they were hidden.
+        vars(request).pop("headers", None)
+    header: str | bytes | None = request.META.get(key)
+    return header
+
+
+def hide_header(environ: dict[str, Any], key: str) -> None:
+    """Keep the header called `key` out of error reports; for all other purposes it remains the same string."""
+    if type(environ.get(key)) is str:
+        environ[key] = SecretText(environ[key])
+
+
 def read_bearer(value: str | bytes | None, *, keywords: Sequence[str], prefix: str) -> str | None:
     """Return the secret in an `Authorization` header, or None if the header is not ours.
 
@@ -71,7 +87,8 @@ def _is_one_secret(text: str, prefix: str) -> bool:
 def _holds_secret(text: str, keywords: tuple[str, ...], prefix: str) -> bool:
     if prefix + "_" not in text:
         return False
-    return _misplaced(keywords, prefix).search(text) is not None or _holds_well_formed(text, prefix)
+    start = SecretText(text[:MAX_HEADER_LENGTH])
+    return _misplaced(keywords, prefix).search(start) is not None or _holds_well_formed(text, prefix)
 
 
 def _holds_well_formed(text: str, prefix: str) -> bool:

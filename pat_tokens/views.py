@@ -44,7 +44,7 @@ from pat_tokens.forms import (
 )
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import Status
-from pat_tokens.reveal import Revealed, Secret
+from pat_tokens.reveal import Revealed
 from pat_tokens.tables import COOKIE_AGE, Column, Table, cookie_name
 from pat_tokens.wording import ScopeWords, describe_scopes
 
@@ -736,8 +736,7 @@ def _unjudged(form_class: type[FormT], typed: QueryDict | None) -> FormT:
     return form_class(initial={name: typed[name] for name in fields if typed and name in typed})
 
 
-@sensitive_variables()
-def _curl(request: HttpRequest, revealed: Revealed) -> Secret | None:
+def _curl(request: HttpRequest, revealed: Revealed) -> str | None:
     # Asks the site which token this is, where it has our API; its own root otherwise.
     if revealed.secret is None:
         return None
@@ -745,4 +744,5 @@ def _curl(request: HttpRequest, revealed: Revealed) -> Secret | None:
         path = reverse(CURRENT_ROUTE)
     except NoReverseMatch:
         path = "/"
-    return Secret(f'curl -H "{conf.header}: {conf.keyword} {revealed.secret}" {request.build_absolute_uri(path)}')
+    placeholder = revealed.secret()
+    return f'curl -H "{conf.header}: {conf.keyword} {placeholder}" {request.build_absolute_uri(path)}'
