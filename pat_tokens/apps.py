@@ -39,6 +39,8 @@ def _hide_header(environ: dict[str, Any] | None = None, **kwargs: object) -> Non
     # Before any middleware can fail. Under ASGI there is no environ; there the header is hidden when it is read.
     if environ is not None:
         hide_header(environ, conf.header_key)
+    if "sentry_sdk" in sys.modules:
+        import_module("pat_tokens.contrib.sentry").protect_request()
 
 
 def _register_inspectors() -> None:
