@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pat_tokens import events
 from pat_tokens.conf import conf
-from pat_tokens.http import client_ip
-from pat_tokens.rates import Rate
+from pat_tokens.http import client_ip, network_of
+from pat_tokens.rates import Rate, Taken
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 WINDOW = 60  # seconds
-LINES = 30  # for each reason in a window; a process that gets junk alone writes 1,800 lines an hour
+LINES = 30  # for each reason and token in a window, or for each reason and address where no token is known
+JUNK_LINES = 10 * LINES  # for each reason in a window, without a token
 _rate = Rate(LINES, WINDOW)
+_junk_rate = Rate(JUNK_LINES, WINDOW)
 
 
 def log_use(token: PersonalAccessToken, request: HttpRequest | None) -> None:
@@ -32,17 +34,20 @@ def log_refusal(
 ) -> None:
     """Write down that `error` refused a request: why, which token where it is known, from where and on which route.
 
-    Nothing that a client chose is in the line, neither its path nor its header. Past LINES of a reason in WINDOW
-    nothing is written, and the next line that is says how many those were.
+    Nothing that a client chose is in the line, neither its path nor its header. Refusals of one token, or from one
+    address, never hide those of another. Past LINES in WINDOW nothing is written, and the next line that is says how
+    many were left out.
     """
-    taken = _rate.take(error.reason)
-    if taken.missed:
-        events.log("refusals_skipped", reason=error.reason, count=taken.missed)
-    if not taken.is_allowed:
-        return
     ip, route = _origin(request)
     token_id = None if token is None else str(token.pk)
-    events.log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
+    taken = _rate.take((error.reason, token_id or network_of(ip)))
+    if token_id is None and taken.is_allowed:
+        junk = _junk_rate.take(error.reason)
+        taken = Taken(junk.is_allowed, taken.missed + junk.missed)
+    if taken.missed:
+        events.log("refusals_skipped", reason=error.reason, count=taken.missed)
+    if taken.is_allowed:
+        events.log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
 
 
 def log_outage(error: Exception) -> None:

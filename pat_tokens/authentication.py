@@ -27,9 +27,19 @@ from pat_tokens.exceptions import (
     ScopeNotDeclared,
     TemporarilyUnavailable,
     TokenError,
+    TooManyFailures,
     UnknownToken,
 )
-from pat_tokens.http import client_agent, client_ip, read_bearer, read_header, read_legacy_key
+from pat_tokens.http import (
+    FAILURES_WINDOW,
+    client_agent,
+    client_ip,
+    network_of,
+    read_bearer,
+    read_header,
+    read_legacy_key,
+)
+from pat_tokens.rates import Rate
 from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement, direct_need
 from pat_tokens.scopes import Need
 
@@ -39,6 +49,8 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _OUTAGE = (OperationalError, InterfaceError)
+# In memory: a shared counter would cost each failed look-up more than the query that it saves.
+_failures = Rate(0, FAILURES_WINDOW, size=4096)
 _CACHE = "_pat_tokens"  # attribute of an HttpRequest: what was found out about its secret so far
 
 
@@ -141,6 +153,8 @@ def authenticate_need(
     token = known.get(key)
     if token is None:
         try:
+            if not foreign:
+                _check_failures(request)
             token, newest_digest = _find_token(secret, need)
             _check_life(token, request)
             if token.digest != newest_digest:
@@ -148,6 +162,8 @@ def authenticate_need(
         except TokenError as error:
             if foreign and isinstance(error, UnknownToken):
                 raise ForeignToken from None
+            if isinstance(error, UnknownToken):
+                _count_failure(request)
             refuse(error, token=token, request=request)
             raise
         except _OUTAGE as error:
@@ -232,6 +248,21 @@ def _find_token(secret: str, need: Need | None) -> tuple[PersonalAccessToken, st
     if token is None or not crypto.is_among(token.digest, digests):
         raise UnknownToken
     return token, digests[0]
+
+
+def _check_failures(request: HttpRequest | None) -> None:
+    limit = conf.max_failed_lookups
+    if limit is not None and (network := _network(request)) is not None and _failures.count(network) >= limit:
+        raise TooManyFailures
+
+
+def _count_failure(request: HttpRequest | None) -> None:
+    if conf.max_failed_lookups is not None and (network := _network(request)) is not None:
+        _failures.take(network)
+
+
+def _network(request: HttpRequest | None) -> str | None:
+    return None if request is None else network_of(client_ip(request, conf.client_ip))
 
 
 def _check_life(token: PersonalAccessToken, request: HttpRequest | None) -> None:

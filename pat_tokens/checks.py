@@ -1,8 +1,8 @@
 """Judges the site's settings and entity types: one small function per subject, every message with an id and a hint.
 
 Ids are never used twice nor given to something else: E001-E019 and W001-W009 are about settings, E020-E029 and
-W020-W029 about entity types, E030-E039 about doors, E050-E059 and W050-W059 about routes, W040-W049 about deployment,
-E060-E069 about reminders.
+W020-W029 about entity types, E030-E039 and W030-W039 about middleware, E050-E059 and W050-W059 about routes,
+W040-W049 about deployment, E060-E069 about reminders.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pat_tokens.entities import MAX_ID_LENGTH, EntityType, registry
 from pat_tokens.guarding import middleware_before_views
 from pat_tokens.health import SETTINGS_TAG
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
-from pat_tokens.plain_views import DOOR
+from pat_tokens.plain_views import DOOR, site_middleware
 from pat_tokens.route_checks import check_routes
 
 TAG = "pat_tokens"
@@ -197,6 +197,13 @@ def check_limits(**kwargs: Any) -> Iterator[CheckMessage]:
                 hint="Leave the setting out for its default, or give a number as 100.",
                 id="pat_tokens.E013",
             )
+    failures: Any = conf.max_failed_lookups
+    if failures is not None and (not _is_whole(failures) or failures < 1):
+        yield Error(
+            f"PAT_TOKENS_MAX_FAILED_LOOKUPS is {failures!r}, not a whole number above zero.",
+            hint="Leave the setting out for no limit, or give a number of failures a minute, such as 600.",
+            id="pat_tokens.E019",
+        )
     length: Any = conf.max_description_length
     if not _is_whole(length) or not 1 <= length <= MAX_DESCRIPTION_LENGTH:
         yield Error(
@@ -343,6 +350,21 @@ def check_middleware(**kwargs: Any) -> Iterator[CheckMessage]:
                 "was looked at: with a page for people, about CSRF or a login.",
                 hint=f"Move {DOOR!r} up, before {path!r}.",
                 id="pat_tokens.E030",
+            )
+
+
+def check_caching(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Responses to tokens are marked private before the site's cache stores them."""
+    if DOOR not in settings.MIDDLEWARE:
+        return
+    place = settings.MIDDLEWARE.index(DOOR)
+    for path, _middleware in site_middleware("django.middleware.cache.UpdateCacheMiddleware"):
+        if place < settings.MIDDLEWARE.index(path):
+            yield checks.Warning(
+                f"MIDDLEWARE has PersonalAccessTokenMiddleware before {path}, which stores responses to tokens before "
+                "they are marked as private: a revoked token would go on getting them.",
+                hint=f"Move {path!r} to the top of MIDDLEWARE, as Django's documentation says.",
+                id="pat_tokens.W031",
             )
 
 
@@ -502,6 +524,7 @@ CHECKS: Sequence[Check] = (
     check_rest_framework,
     check_legacy_keys,
     check_middleware,
+    check_caching,
     check_entity_types,
 )
 ROUTE_CHECKS: Sequence[Check] = (check_routes,)

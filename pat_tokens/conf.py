@@ -30,13 +30,15 @@ class Conf:
     @cached_property
     def peppers(self) -> Sequence[str]:
         """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
-        own: Sequence[str] | None = _read("PAT_TOKENS_PEPPERS", None)
+        own: Any = _read("PAT_TOKENS_PEPPERS", None)
         if own:
-            return [SecretText(pepper) for pepper in own]
+            is_list = isinstance(own, list | tuple) and all(isinstance(pepper, str) for pepper in own)
+            return tuple(map(SecretText, own)) if is_list else own  # which a check complains of
         # Django takes bytes for its keys, too, and says by itself that there is none.
         newest: str | bytes = _read("SECRET_KEY", "") or settings.SECRET_KEY
         older: Sequence[str | bytes] = _read("SECRET_KEY_FALLBACKS", ())
-        return [SecretText(key if isinstance(key, str) else key.decode("latin-1")) for key in (newest, *older)]
+        keys = map(SecretText, (key if isinstance(key, str) else key.decode("latin-1") for key in (newest, *older)))
+        return tuple(keys)
 
     @cached_property
     def header(self) -> str:
@@ -107,6 +109,11 @@ class Conf:
     def last_used_interval(self) -> timedelta:
         """How much time passes at least between two writes of a token's last use. Default a minute."""
         return _read("PAT_TOKENS_LAST_USED_INTERVAL", _MINUTE)
+
+    @cached_property
+    def max_failed_lookups(self) -> int | None:
+        """How many unknown secrets an address can send in a minute, in each process. Default None: no limit."""
+        return _read("PAT_TOKENS_MAX_FAILED_LOOKUPS", None)
 
     @cached_property
     def base_template(self) -> str:

@@ -119,11 +119,19 @@ class ForeignToken(Exception):
 
 
 class TemporarilyUnavailable(TokenError):
-    """The database could not be asked, so nobody is let in; doors answer 503."""
+    """The database does not answer, so no token can be checked: 503."""
 
     code = "temporarily_unavailable"
     reason = "unavailable"
-    default_message = _("The site cannot answer this just now. Try again later.")
+    default_message = _("The service is temporarily unavailable. Try again later.")
+
+
+class TooManyFailures(TokenError):
+    """Too many unknown secrets came from this address; 429 until a minute is over."""
+
+    code = "too_many_failures"
+    reason = "too_many_failures"
+    default_message = _("Too many unknown tokens were sent from your address. Try again in a minute.")
 
 
 class NotAllowed(TokenError):
@@ -226,5 +234,6 @@ __all__ = [
     "RevokedToken",
     "ScopeNotDeclared",
     "TokenError",
+    "TooManyFailures",
     "UnknownToken",
 ]

@@ -19,6 +19,7 @@ from pat_tokens.exceptions import (
     MalformedToken,
     TemporarilyUnavailable,
     TokenError,
+    TooManyFailures,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LEGACY_KEYWORD = "token"  # of DRF's TokenAuthentication; schemes are compared in lower case
 RETRY_AFTER = 5  # seconds
+FAILURES_WINDOW = 60  # seconds, in which failed look-ups are counted
 MAX_HEADER_LENGTH = 16_384  # characters; a JWT of another Bearer scheme fits, junk of megabytes does not
 TYPING_ERROR = 6  # characters that a secret can lack or have too many and still be taken for one, as its checksum
 
@@ -161,6 +163,8 @@ def error_status(error: TokenError) -> HTTPStatus:
     """Return the status of the answer to a request that `error` refuses."""
     if isinstance(error, TemporarilyUnavailable):
         return HTTPStatus.SERVICE_UNAVAILABLE
+    if isinstance(error, TooManyFailures):
+        return HTTPStatus.TOO_MANY_REQUESTS
     return HTTPStatus.UNAUTHORIZED if isinstance(error, InvalidToken) else HTTPStatus.FORBIDDEN
 
 
@@ -168,6 +172,8 @@ def error_headers(error: TokenError, *, keyword: str, realm: str) -> dict[str, s
     """Return the headers of the answer to a request that `error` refuses: a challenge, or when to come again."""
     if isinstance(error, TemporarilyUnavailable):
         return {"Retry-After": str(RETRY_AFTER)}
+    if isinstance(error, TooManyFailures):
+        return {"Retry-After": str(FAILURES_WINDOW)}
     return {"WWW-Authenticate": challenge(error, keyword=keyword, realm=realm)}
 
 
@@ -186,6 +192,16 @@ def client_ip(request: HttpRequest, ask: Callable[[HttpRequest], str | None] | N
         return str(ipaddress.ip_address(address or ""))
     except ValueError:
         return None
+
+
+def network_of(address: str | None) -> str | None:
+    """Return what one client can be expected to have: an IPv4 address, or the /64 network of an IPv6 address."""
+    if address is None:
+        return None
+    ip = ipaddress.ip_address(address)
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
 
 
 def client_agent(request: HttpRequest) -> str:

@@ -18,6 +18,7 @@ from pat_tokens.entities import EntityType, Registry
 from pat_tokens.models import PersonalAccessToken
 from tests.models import Channel, Device
 
+UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 SESSION = "rest_framework.authentication.SessionAuthentication"
@@ -122,6 +123,10 @@ CASES = [
     ("E030", {"MIDDLEWARE": [CSRF, checks.DOOR]}),
     ("E030", {"MIDDLEWARE": [LOGIN_REQUIRED, checks.DOOR, CSRF]}),
     ("E030", {"MIDDLEWARE": ["tests.test_checks.OwnCsrfMiddleware", checks.DOOR]}),
+    ("W031", {"MIDDLEWARE": [checks.DOOR, UPDATE_CACHE, CSRF]}),
+    ("W031", {"MIDDLEWARE": [checks.DOOR, "django.middleware.cache.CacheMiddleware", CSRF]}),
+    ("E019", {"PAT_TOKENS_MAX_FAILED_LOOKUPS": 0}),
+    ("E019", {"PAT_TOKENS_MAX_FAILED_LOOKUPS": "600"}),
     ("E016", {"PAT_TOKENS_REAUTHENTICATE": "nowhere.ask", "PAT_TOKENS_REAUTHENTICATE_AFTER": 600}),
     ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": 0}),
     ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": "600"}),

@@ -15,6 +15,7 @@ from pat_tokens.http import (
     client_ip,
     error_body,
     error_headers,
+    network_of,
     read_bearer,
     read_legacy_key,
 )
@@ -254,6 +255,20 @@ def test_a_challenge_is_not_translated():
 )
 def test_a_client_address_is_one_or_none(address, expected):
     assert client_ip(RequestFactory().get("/", REMOTE_ADDR=address)) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (None, None),
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_a_network_is_what_one_client_has(address, expected):
+    assert network_of(address) == expected
 
 
 def test_a_site_says_where_a_client_address_comes_from():

@@ -41,6 +41,3 @@ def _scrub(value: Any, header: str, secrets: re.Pattern[str]) -> Any:
 
 def _names(key: object, header: str) -> bool:
     return isinstance(key, str) and key.lower().replace("-", "_").removeprefix("http_") == header
-
-
-__all__ = ["scrub"]

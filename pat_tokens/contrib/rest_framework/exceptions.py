@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.settings import api_settings
@@ -16,6 +16,8 @@ from pat_tokens.http import error_body, error_headers, error_status
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
     from rest_framework.views import APIView
+
+_ResponseT = TypeVar("_ResponseT")
 
 
 class TokenAPIException(APIException):
@@ -57,17 +59,18 @@ def _handle_exception(handle: Callable[[Exception], Any], error: Exception) -> A
     return complete(handle(error), error)
 
 
-def complete(response: Any, error: Exception) -> Any:
+def complete(response: _ResponseT, error: Exception) -> _ResponseT:
     """Return the response of an exception handler with what it left out of `error`.
 
     DRF's own handler writes `detail` alone, and those of sites have their own formats: the rest goes next to `detail`.
     """
     if isinstance(error, TokenAPIException | ReauthenticationAPIException):
-        neighbors = _find_neighbors(error.body["detail"], getattr(response, "data", None))
+        answer: Any = response
+        neighbors = _find_neighbors(error.body["detail"], getattr(answer, "data", None))
         for name, value in error.body.items() if neighbors is not None else ():
             neighbors.setdefault(name, value)
-        if error.auth_header and response.status_code == error.status_code:
-            response.headers.setdefault("WWW-Authenticate", error.auth_header)
+        if error.auth_header and answer.status_code == error.status_code:
+            answer.headers.setdefault("WWW-Authenticate", error.auth_header)
     return response
 
 
