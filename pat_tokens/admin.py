@@ -28,7 +28,7 @@ from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequi
 from pat_tokens.labels import describe_scopes, duration_label, type_label
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.pages import one_time_secret, password_prompt
-from pat_tokens.pages.one_time_secret import Revealed, Secret
+from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
 
@@ -92,7 +92,7 @@ class TokenAddForm(ServiceForm):
         required=False,
         widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField"}),
     )
-    secret: Secret
+    secret: str
 
     class Meta:
         model = PersonalAccessToken
@@ -127,8 +127,7 @@ class TokenAddForm(ServiceForm):
             sensitive_actions.require(self.request, user)
         except PermissionDenied as error:
             raise InvalidInput({"user": [str(error)]}) from None
-        self.instance, secret = services.create_token(user, **fields)
-        self.secret = Secret(secret)
+        self.instance, self.secret = services.create_token(user, **fields)
 
     def texts(self, field: str, problems: Any) -> list[str]:
         """Name the scope that is wrong."""
@@ -295,7 +294,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Lead to the page of the token, which shows its secret once."""
         self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
-        return self._reveal(request, obj, str(obj.secret))
+        return self._reveal(request, obj, obj.secret)
 
     @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     def changeform_view(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
+from typing import Any
 
 from django.apps import AppConfig
+from django.core.signals import request_started
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
+
+from pat_tokens.conf import conf
+from pat_tokens.http import hide_header
 
 
 class PatTokensConfig(AppConfig):
@@ -24,8 +30,17 @@ class PatTokensConfig(AppConfig):
 
         for package in iter_modules(contrib.__path__, f"{contrib.__name__}."):
             module = f"{package.name}.pat_integration"
-            if find_spec(module):
+            if package.ispkg and find_spec(module):
                 import_module(module)
         autodiscover_modules("pat_integration")
         autodiscover_modules("pat_entities")
+        request_started.connect(_hide_header, dispatch_uid="pat_tokens.hide_header")
         checks.register_checks()
+
+
+def _hide_header(environ: dict[str, Any] | None = None, **kwargs: object) -> None:
+    # Before any middleware can fail. Under ASGI there is no environ; there the header is hidden when it is read.
+    if environ is not None:
+        hide_header(environ, conf.header_key)
+    if "sentry_sdk" in sys.modules:
+        import_module("pat_tokens.contrib.sentry").protect_request()

@@ -30,9 +30,19 @@ from pat_tokens.exceptions import (
     TemporarilyUnavailable,
     ThirdPartyToken,
     TokenError,
+    TooManyFailures,
     UnknownToken,
 )
-from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
+from pat_tokens.http import (
+    FAILURES_WINDOW,
+    client_agent,
+    client_ip,
+    network_of,
+    read_bearer,
+    read_header,
+    read_legacy_key,
+)
+from pat_tokens.rate_limits import RateLimiter
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, required_scope_from_url
 from pat_tokens.scopes import RequiredScope
@@ -43,27 +53,29 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _OUTAGE = (OperationalError, InterfaceError)
+# In memory: a shared counter would cost each failed look-up more than the query that it saves.
+_failures = RateLimiter(0, FAILURES_WINDOW, size=4096)
 
 
 def read_secret(request: HttpRequest) -> str | None:
-    """Return the secret that `request` carries in its header, or None; raises MalformedToken."""
-    value = request.META.get(conf.header_key)
+    """Return the secret that `request` carries in its header, or None; raises MalformedHeader."""
+    value = read_header(request, conf.header_key)
     if value is None:
         return None
     try:
-        secret = read_bearer(value, keyword=conf.keyword, prefix=conf.prefix)
+        secret = read_bearer(value, keywords=conf.keywords, prefix=conf.prefix)
     except TokenError as error:
         refuse(error, request=request)
         raise
     if secret is None and conf.allow_legacy_keys:
-        legacy = read_legacy_key(value, keyword=conf.keyword)
+        legacy = read_legacy_key(value, keywords=conf.keywords)
         return None if legacy is None else legacy[1]
     return secret
 
 
 def legacy_scheme(request: HttpRequest) -> str | None:
     """Return the scheme, in lower case, of a request whose header has a key as of authtoken; None for all others."""
-    legacy = read_legacy_key(request.META.get(conf.header_key, ""), keyword=conf.keyword)
+    legacy = read_legacy_key(read_header(request, conf.header_key) or "", keywords=conf.keywords)
     return None if legacy is None else legacy[0]
 
 
@@ -89,7 +101,7 @@ def authenticate(
     Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403);
     ThirdPartyToken; TemporarilyUnavailable (503), where the database does not answer.
     """
-    secret = crypto.hide(secret)
+    secret = crypto.SecretText(secret)
     if requirement is None or requirement is ANY_TOKEN:
         required_scope = None
     else:
@@ -111,7 +123,7 @@ async def aauthenticate(
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
     """Do what `authenticate` does without blocking the event loop."""
-    secret = crypto.hide(secret)
+    secret = crypto.SecretText(secret)
     # Django looks after the connections of its own requests; nobody else would do so for others.
     ask = _authenticate_in_thread if request is None else authenticate
     return await sync_to_async(ask)(secret, requirement, kwargs, filtered=filtered, request=request)
@@ -147,6 +159,8 @@ def authenticate_for_scope(
     token = known.get(key)
     if token is None:
         try:
+            if not third_party:
+                _check_failures(request)
             token, newest_digest = _find_token(secret, required_scope)
             _check_validity(token, request)
             if token.digest != newest_digest or token.pepper_id != crypto.pepper_id(conf.peppers[0]):
@@ -154,6 +168,8 @@ def authenticate_for_scope(
         except TokenError as error:
             if third_party and isinstance(error, UnknownToken):
                 raise ThirdPartyToken from None
+            if isinstance(error, UnknownToken):
+                _count_failure(request)
             refuse(error, token=token, request=request)
             raise
         except _OUTAGE as error:
@@ -228,6 +244,21 @@ def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[Pers
     if token is None or not crypto.is_among(token.digest, digests):
         raise UnknownToken
     return token, digests[0]
+
+
+def _check_failures(request: HttpRequest | None) -> None:
+    limit = conf.max_failed_lookups
+    if limit is not None and (network := _network(request)) is not None and _failures.count(network) >= limit:
+        raise TooManyFailures
+
+
+def _count_failure(request: HttpRequest | None) -> None:
+    if conf.max_failed_lookups is not None and (network := _network(request)) is not None:
+        _failures.take(network)
+
+
+def _network(request: HttpRequest | None) -> str | None:
+    return None if request is None else network_of(client_ip(request, conf.client_ip))
 
 
 def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> None:

@@ -13,10 +13,12 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
+from pat_tokens.crypto import SecretText
+
 _T = TypeVar("_T")
 
 _MINUTE = timedelta(minutes=1)
-_DERIVED = {"header_key"}  # properties of Conf that follow from others
+_DERIVED = {"header_key", "keyword"}  # properties of Conf that follow from others
 
 
 class Conf:
@@ -31,16 +33,16 @@ class Conf:
     @sensitive_variables()
     def peppers(self) -> Sequence[str]:
         """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
-        own: Sequence[str] | None = _read("PAT_TOKENS_PEPPERS", None)
+        own: Any = _read("PAT_TOKENS_PEPPERS", None)
         if own:
             if not are_peppers(own):
                 raise ImproperlyConfigured("PAT_TOKENS_PEPPERS must be a list of strings, none of them empty.")
-            return own
+            return tuple(map(SecretText, own))
         # Django takes bytes for its keys, too, and says by itself that there is none.
         newest: str | bytes = _read("SECRET_KEY", "") or settings.SECRET_KEY
         older: Sequence[str | bytes] = _read("SECRET_KEY_FALLBACKS", ())
         keys = [newest, *(key for key in older if key)]
-        return [key if isinstance(key, str) else key.decode("latin-1") for key in keys]
+        return tuple(SecretText(key if isinstance(key, str) else key.decode("latin-1")) for key in keys)
 
     @cached_property
     def header(self) -> str:
@@ -53,9 +55,14 @@ class Conf:
         return "HTTP_" + self.header.upper().replace("-", "_")
 
     @cached_property
+    def keywords(self) -> Sequence[str]:
+        """The words that are accepted before the secret in the header. Default only `Bearer`."""
+        return _read("PAT_TOKENS_KEYWORDS", ("Bearer",))
+
+    @cached_property
     def keyword(self) -> str:
-        """The word before the secret in the header. Default `Bearer`."""
-        return _read("PAT_TOKENS_KEYWORD", "Bearer")
+        """The first of the keywords, which challenges and names the scheme in the schema."""
+        return self.keywords[0]
 
     @cached_property
     def realm(self) -> str:
@@ -111,6 +118,11 @@ class Conf:
     def read_from_replicas(self) -> bool:
         """Whether authentication may read from the database that the router names for reading. Default no."""
         return _read("PAT_TOKENS_READ_FROM_REPLICAS", False)
+
+    @cached_property
+    def max_failed_lookups(self) -> int | None:
+        """How many unknown secrets an address can send in a minute, in each process. Default None: no limit."""
+        return _read("PAT_TOKENS_MAX_FAILED_LOOKUPS", None)
 
     @cached_property
     def base_template(self) -> str:

@@ -33,7 +33,11 @@ _PEPPER_ID_CONTEXT = b"pat_tokens.pepper_id.v1"
 
 
 class SecretText(str):
-    """A text whose repr tells nothing of it: reports of exceptions show the repr of every local variable."""
+    """A string with a hidden repr: error reports show the repr of every local variable.
+
+    No function of this package binds a plain secret, or a part of one, to a name: what is cut from a secret is wrapped
+    in the same expression.
+    """
 
     __slots__ = ()
 
@@ -41,15 +45,20 @@ class SecretText(str):
         return "<secret>"
 
 
-def hide(secret: str) -> SecretText:
-    """Return `secret` as a text that no report of an exception shows, here or wherever it is handed on."""
-    return secret if type(secret) is SecretText else SecretText(secret)
+class SecretBytes(bytes):
+    """Bytes with a hidden repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
 
 
 def make_secret(prefix: str) -> str:
     """Return a new secret that starts with `prefix` and an underscore."""
-    body = "".join(secrets.choice(ALPHABET) for _ in range(BODY_LENGTH))
-    head = f"{prefix}_{body}"
+    head = SecretText(f"{prefix}_{''.join(secrets.choice(ALPHABET) for _ in range(BODY_LENGTH))}")
     return SecretText(head + checksum(head))
 
 
@@ -66,11 +75,9 @@ def is_well_formed(secret: str, prefix: str) -> bool:
     start = len(prefix) + 1
     if len(secret) != start + BODY_LENGTH + CHECKSUM_LENGTH or not secret.startswith(prefix + "_"):
         return False
-    tail = secret[start:]
-    if not (tail.isascii() and tail.isalnum()):
+    if not (secret.isascii() and secret[start:].isalnum()):
         return False
-    head, claimed = secret[:-CHECKSUM_LENGTH], secret[-CHECKSUM_LENGTH:]
-    return checksum(head) == claimed
+    return checksum(SecretText(secret[:-CHECKSUM_LENGTH])) == secret[-CHECKSUM_LENGTH:]
 
 
 def hint(secret: str, prefix: str) -> str:
@@ -91,7 +98,7 @@ def legacy_hint(key: str) -> str:
 @lru_cache(maxsize=64)
 def _mac_of(pepper: str) -> hmac.HMAC:
     # A key of its own for this purpose: what SECRET_KEY signs elsewhere can never be replayed as a digest.
-    key = hmac.digest(pepper.encode(), _PEPPER_CONTEXT, "sha256")
+    key = SecretBytes(hmac.digest(pepper.encode(), _PEPPER_CONTEXT, "sha256"))
     return hmac.new(key, digestmod="sha256")
 
 
@@ -131,14 +138,13 @@ def fold(text: str) -> str:
 
 
 def split(secret: str) -> tuple[bytes, bytes]:
-    """Split `secret` into two shares, of which each alone is random noise (a one-time pad)."""
-    plain = secret.encode()
-    pad = secrets.token_bytes(len(plain))
-    return pad, bytes(a ^ b for a, b in zip(plain, pad, strict=True))
+    """Split `secret` into two shares, each of which is random noise without the other (a one-time pad)."""
+    pad = SecretBytes(secrets.token_bytes(len(secret)))
+    return pad, SecretBytes(a ^ b for a, b in zip(secret.encode("ascii"), pad, strict=True))
 
 
 def join(pad: bytes, share: bytes) -> str | None:
-    """Return the secret that `split` made the two shares of, or None where they do not belong together."""
+    """Return the secret that `split` made the two shares of, or None if they do not belong together."""
     if len(pad) != len(share):
         return None
     try:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
+from pat_tokens.conf import conf
+
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
@@ -48,9 +50,23 @@ class InvalidToken(TokenError):
 
 
 class MalformedToken(InvalidToken):
-    """The header is ours but holds no well-formed secret; refused without a query."""
+    """A secret with our prefix has the wrong shape; rejected without a query."""
 
     reason = "malformed"
+
+
+class MalformedHeader(MalformedToken):
+    """The header holds one of our secrets in a form that we do not read, or it cannot be read at all."""
+
+    code = "malformed"
+    default_message = _(
+        "The token is not sent in the right form. Send it as %(example)s (one space, no quotes or brackets)."
+    )
+
+    @property
+    def message(self) -> str:
+        """Shows how to send the token."""
+        return super().message % {"example": f"{conf.header}: {conf.keyword} {conf.prefix}_..."}
 
 
 class UnknownToken(InvalidToken):
@@ -103,11 +119,19 @@ class ThirdPartyToken(Exception):
 
 
 class TemporarilyUnavailable(TokenError):
-    """The database could not be asked, so nobody is let in; doors answer 503."""
+    """The database does not answer, so no token can be checked: 503."""
 
     code = "temporarily_unavailable"
     reason = "unavailable"
-    default_message = _("The site cannot answer this just now. Try again later.")
+    default_message = _("The service is temporarily unavailable. Try again later.")
+
+
+class TooManyFailures(TokenError):
+    """Too many unknown secrets came from this address; 429 until a minute is over."""
+
+    code = "too_many_failures"
+    reason = "too_many_failures"
+    default_message = _("Too many unknown tokens were sent from your address. Try again in a minute.")
 
 
 class NotAllowed(TokenError):
@@ -202,6 +226,7 @@ __all__ = [
     "InsufficientScope",
     "InvalidInput",
     "InvalidToken",
+    "MalformedHeader",
     "MalformedToken",
     "NotAllowed",
     "OwnerNotAllowed",
@@ -209,5 +234,6 @@ __all__ = [
     "RevokedToken",
     "ScopeNotDeclared",
     "TokenError",
+    "TooManyFailures",
     "UnknownToken",
 ]

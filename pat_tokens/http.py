@@ -3,76 +3,137 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from http import HTTPStatus
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from django.utils import translation
 
-from pat_tokens.crypto import SecretText, is_legacy_key
-from pat_tokens.exceptions import InsufficientScope, InvalidToken, MalformedToken, TemporarilyUnavailable, TokenError
+from pat_tokens.crypto import BODY_LENGTH, CHECKSUM_LENGTH, SecretText, is_legacy_key, is_well_formed
+from pat_tokens.exceptions import (
+    InsufficientScope,
+    InvalidToken,
+    MalformedHeader,
+    MalformedToken,
+    TemporarilyUnavailable,
+    TokenError,
+    TooManyFailures,
+)
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 LEGACY_KEYWORD = "token"  # of DRF's TokenAuthentication; schemes are compared in lower case
 RETRY_AFTER = 5  # seconds
+FAILURES_WINDOW = 60  # seconds, in which failed look-ups are counted
 MAX_HEADER_LENGTH = 16_384  # characters; a JWT of another Bearer scheme fits, junk of megabytes does not
+TYPING_ERROR = 6  # characters that a secret can lack or have too many and still be taken for one, as its checksum
+
+_SEPARATORS = re.compile(r"[\s,;]")
 
 
-def read_bearer(value: str | bytes | None, *, keyword: str, prefix: str) -> str | None:
-    """Return the secret in an `Authorization` header, or None where the header is not for us.
+def read_header(request: HttpRequest, key: str) -> str | bytes | None:
+    """Return the header called `key` in `request.META`, where error reports no longer show it from now on."""
+    hide_header(request.META, key)
+    if type(request.META.get(key)) is SecretText:
+        # Django copies the headers on first use, maybe before they were hidden.
+        vars(request).pop("headers", None)
+    header: str | bytes | None = request.META.get(key)
+    return header
 
-    Total over any text or bytes. Not for us: no header, another scheme, our scheme without our prefix.
-    Raises MalformedToken where the header is for us, or for nobody, and cannot be a secret.
+
+def hide_header(environ: dict[str, Any], key: str) -> None:
+    """Keep the header called `key` out of error reports; for all other purposes it remains the same string."""
+    if type(environ.get(key)) is str:
+        environ[key] = SecretText(environ[key])
+
+
+def read_bearer(value: str | bytes | None, *, keywords: Sequence[str], prefix: str) -> str | None:
+    """Return the secret in an `Authorization` header, or None if the header is not ours.
+
+    Not ours: no header, another scheme, or one of our keywords without our prefix. Raises MalformedHeader if the
+    header holds one of our secrets in any other form, or if it is junk that no scheme can read, and MalformedToken if
+    it holds what cannot be a secret in the right form.
     """
     if value is None:
         return None
-    text = value.decode("latin-1") if isinstance(value, bytes) else value
-    text = text.strip(" \t")
-    mark = prefix + "_"
-    scheme, _, rest = text.partition(" ")
-    if scheme.lower() != keyword.lower():
-        # Not passed on, since a session beside it would let it in: what no scheme begins, and a secret gone astray.
-        if not _is_scheme(scheme.partition("\t")[0]) or _holds_secret(text, keyword, mark):
+    if not isinstance(value, str | bytes):
+        raise MalformedHeader
+    text = SecretText((value.decode("latin-1") if isinstance(value, bytes) else value).strip(" \t"))
+    scheme, _space, rest = map(SecretText, text.partition(" "))
+    is_our_scheme = scheme.lower() in map(str.lower, keywords)
+    if is_our_scheme and _is_one_secret(rest, prefix):
+        if not _is_readable(rest):
             raise MalformedToken
-        return None
-    if not rest or len(rest) > MAX_HEADER_LENGTH or not _is_visible_ascii(rest):
-        raise MalformedToken
-    if rest.startswith(mark):
-        return SecretText(rest)
-    if _holds_secret(text, keyword, mark):
-        raise MalformedToken
+        return rest
+    if not _is_readable(rest if is_our_scheme else SecretText(scheme.partition("\t")[0])):
+        raise MalformedHeader
+    # It is not passed on to the next class: a session next to it would answer as if the token were not there.
+    if _holds_secret(text, tuple(keywords), prefix):
+        raise MalformedHeader
     return None
 
 
-def _is_scheme(word: str) -> bool:
-    return 0 < len(word) <= MAX_HEADER_LENGTH and _is_visible_ascii(word)
+def _is_readable(text: str) -> bool:
+    return 0 < len(text) <= MAX_HEADER_LENGTH and _is_visible_ascii(text)
 
 
-def _holds_secret(text: str, keyword: str, mark: str) -> bool:
-    # Without its keyword, behind other space, or in the second of two headers, which servers join with a comma
-    # (RFC 9110 section 5.3).
-    if mark not in text:
+def _is_one_secret(text: str, prefix: str) -> bool:
+    if not text.startswith(prefix + "_"):
         return False
-    words = text.replace(",", " ").split()
-    after_keyword = (word for before, word in pairwise(words) if before.lower() == keyword.lower())
-    return words[0].startswith(mark) or any(word.startswith(mark) for word in after_keyword)
+    return text[len(prefix) + 1 :].isalnum() or not (_SEPARATORS.search(text) or _holds_well_formed(text, prefix))
 
 
-def read_legacy_key(value: str | bytes, *, keyword: str) -> tuple[str, str] | None:
-    """Return the scheme, in lower case, and what has the shape of an authtoken key behind it, or None.
+def _holds_secret(text: str, keywords: tuple[str, ...], prefix: str) -> bool:
+    if prefix + "_" not in text:
+        return False
+    start = SecretText(text[:MAX_HEADER_LENGTH])
+    return _misplaced(keywords, prefix).search(start) is not None or _holds_well_formed(text, prefix)
 
-    The scheme is `keyword` or `Token`. Space between is read as DRF's own TokenAuthentication reads it.
+
+def _holds_well_formed(text: str, prefix: str) -> bool:
+    # map() instead of a loop: no local variable of any frame is ever bound to a plain secret.
+    candidates = map(SecretText, _candidates(prefix).findall(text))
+    return any(map(partial(is_well_formed, prefix=prefix), candidates))
+
+
+@lru_cache(maxsize=8)
+def _candidates(prefix: str) -> re.Pattern[str]:
+    # In a lookahead, so that candidates may overlap.
+    return re.compile(rf"(?=({prefix}_[A-Za-z0-9]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}))")
+
+
+@lru_cache(maxsize=8)
+def _misplaced(keywords: tuple[str, ...], prefix: str) -> re.Pattern[str]:
+    """Return a pattern that finds what was meant to be one of our secrets, even a mistyped one.
+
+    That is our prefix at the start or after one of our keywords, whatever stands between them; or, anywhere, a complete
+    credential with our prefix and about our length. Neither occurs in a JWT or in Base64.
     """
-    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    ours = "|".join(map(re.escape, keywords))
+    length = BODY_LENGTH + CHECKSUM_LENGTH
+    body = f"[A-Za-z0-9]{{{length - TYPING_ERROR},{length + TYPING_ERROR}}}"
+    return re.compile(
+        rf"(?:\A[^A-Za-z0-9_]*|(?<![A-Za-z0-9_])(?i:{ours})[^A-Za-z0-9_]+){prefix}_"
+        rf"|(?<![A-Za-z0-9_.~+/-]){prefix}_{body}(?![A-Za-z0-9_~+/-])"
+    )
+
+
+def read_legacy_key(value: str | bytes, *, keywords: Sequence[str]) -> tuple[str, str] | None:
+    """Return the scheme, in lower case, and the authtoken key behind it, or None.
+
+    The scheme is one of `keywords` or `Token`. Whitespace is read as DRF's own TokenAuthentication reads it.
+    """
+    text = SecretText(value.decode("latin-1") if isinstance(value, bytes) else value)
     if len(text) > MAX_HEADER_LENGTH:
         return None
-    match text.split():
-        case [scheme, key] if scheme.lower() in (LEGACY_KEYWORD, keyword.lower()) and is_legacy_key(key):
-            return scheme.lower(), SecretText(key)
-    return None
+    words = tuple(map(SecretText, text.split()))
+    if len(words) != 2 or not is_legacy_key(words[1]):
+        return None
+    scheme = words[0].lower()
+    return (scheme, words[1]) if scheme in (LEGACY_KEYWORD, *map(str.lower, keywords)) else None
 
 
 def _is_visible_ascii(text: str) -> bool:
@@ -83,7 +144,9 @@ def challenge(error: TokenError | None, *, keyword: str, realm: str) -> str:
     """Return the `WWW-Authenticate` value for `error`, or the bare challenge for None (RFC 6750 section 3)."""
     parts = [f'realm="{_quotable(realm)}"']
     if error is not None:
-        parts.append(f'error="{_quotable(error.code)}"')
+        # RFC 6750 section 3.1 has no code of its own for a malformed header.
+        code = InvalidToken.code if isinstance(error, InvalidToken) else error.code
+        parts.append(f'error="{_quotable(code)}"')
         with translation.override(None):  # a header holds ASCII alone; a translation would not survive it
             parts.append(f'error_description="{_quotable(error.message)}"')
     if isinstance(error, InsufficientScope):
@@ -100,6 +163,8 @@ def error_status(error: TokenError) -> HTTPStatus:
     """Return the status of the answer to a request that `error` refuses."""
     if isinstance(error, TemporarilyUnavailable):
         return HTTPStatus.SERVICE_UNAVAILABLE
+    if isinstance(error, TooManyFailures):
+        return HTTPStatus.TOO_MANY_REQUESTS
     return HTTPStatus.UNAUTHORIZED if isinstance(error, InvalidToken) else HTTPStatus.FORBIDDEN
 
 
@@ -107,6 +172,8 @@ def error_headers(error: TokenError, *, keyword: str, realm: str) -> dict[str, s
     """Return the headers of the answer to a request that `error` refuses: a challenge, or when to come again."""
     if isinstance(error, TemporarilyUnavailable):
         return {"Retry-After": str(RETRY_AFTER)}
+    if isinstance(error, TooManyFailures):
+        return {"Retry-After": str(FAILURES_WINDOW)}
     return {"WWW-Authenticate": challenge(error, keyword=keyword, realm=realm)}
 
 
@@ -131,6 +198,16 @@ def client_ip(request: HttpRequest, ask: Callable[[HttpRequest], str | None] | N
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or ipaddress.IPv6Address(int(address))
     return str(address)
+
+
+def network_of(address: str | None) -> str | None:
+    """Return what one client can be expected to have: an IPv4 address, or the /64 network of an IPv6 address."""
+    if address is None:
+        return None
+    ip = ipaddress.ip_address(address)
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
 
 
 def client_agent(request: HttpRequest) -> str:

@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from pat_tokens.conf import conf
-from pat_tokens.http import client_ip
-from pat_tokens.rate_limits import RateLimiter
+from pat_tokens.http import client_ip, network_of
+from pat_tokens.rate_limits import RateLimiter, RateLimitResult
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -60,8 +60,10 @@ EVENTS = {
 }
 
 WINDOW = 60  # seconds
-LINES = 30  # for each reason in a window; a process that gets junk alone writes 1,800 lines an hour
+LINES = 30  # for each reason and token in a window, or for each reason and address where no token is known
+JUNK_LINES = 10 * LINES  # for each reason in a window, without a token
 _limiter = RateLimiter(LINES, WINDOW)
+_junk_limiter = RateLimiter(JUNK_LINES, WINDOW)
 
 
 def is_logged(name: str) -> bool:
@@ -105,19 +107,22 @@ def log_use(token: PersonalAccessToken, request: HttpRequest | None) -> None:
 def log_refusal(
     error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
 ) -> None:
-    """Write down that `error` refused a request: why, which token where it is known, from where and on which route.
+    """Log that `error` refused a request: why, which token where it is known, from where and on which route.
 
-    Nothing that a client chose is in the line, neither its path nor its header. Past LINES of a reason in WINDOW
-    nothing is written, and the next line that is says how many those were.
+    The line contains nothing that a client chose, neither its path nor its header. Refusals of one token, or from one
+    address, never hide those of another. After LINES in WINDOW nothing is logged, and the next line that is logged
+    says how many were left out.
     """
-    taken = _limiter.take(error.reason)
-    if taken.missed:
-        log("refusals_skipped", reason=error.reason, count=taken.missed)
-    if not taken.is_allowed:
-        return
     ip, route = _origin(request)
     token_id = None if token is None else str(token.pk)
-    log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
+    taken = _limiter.take((error.reason, token_id or network_of(ip)))
+    if token_id is None and taken.is_allowed:
+        junk = _junk_limiter.take(error.reason)
+        taken = RateLimitResult(junk.is_allowed, taken.missed + junk.missed)
+    if taken.missed:
+        log("refusals_skipped", reason=error.reason, count=taken.missed)
+    if taken.is_allowed:
+        log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
 
 
 def log_outage(error: Exception) -> None:

@@ -45,6 +45,12 @@ class RateLimiter:
                 self._windows.popitem(last=False)
         return RateLimitResult(count < self.limit, missed)
 
+    def count(self, key: Hashable) -> int:
+        """Return how many were counted for `key` in its current window."""
+        with self._lock:
+            start, count = self._windows.get(key, (0.0, 0))
+            return count if clock() - start < self.seconds else 0
+
     def forget(self, key: Hashable) -> None:
         """Begin again for `key`."""
         with self._lock:

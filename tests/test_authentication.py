@@ -26,6 +26,7 @@ from pat_tokens.exceptions import (
     ExpiredToken,
     InactiveOwner,
     InsufficientScope,
+    MalformedHeader,
     MalformedToken,
     RefusedToken,
     RevokedToken,
@@ -352,7 +353,7 @@ def heard():
 
     listened = [(signals.token_authenticated, PersonalAccessToken)]
     listened += [
-        (signals.token_refused, error) for error in (InsufficientScope, MalformedToken, TemporarilyUnavailable)
+        (signals.token_refused, error) for error in (InsufficientScope, MalformedHeader, TemporarilyUnavailable)
     ]
     for signal, sender in listened:
         signal.connect(hear, sender=sender)
@@ -407,7 +408,7 @@ def test_a_refused_request_is_no_use(token, django_capture_on_commit_callbacks):
 
 
 def test_reads_the_sites_header_and_nothing_else(settings):
-    settings.PAT_TOKENS_HEADER, settings.PAT_TOKENS_KEYWORD = "X-Api-Token", "Token"
+    settings.PAT_TOKENS_HEADER, settings.PAT_TOKENS_KEYWORDS = "X-Api-Token", ["Token"]
     secret = crypto.make_secret("pat")
     make = RequestFactory().post
     assert read_secret(make("/", headers={"x-api-token": f"Token {secret}"})) == secret

@@ -12,7 +12,7 @@ from pat_tokens import log_events, signals
 from pat_tokens.conf import setting_names
 from pat_tokens.contrib.rest_framework import urls
 from pat_tokens.crypto import is_well_formed, make_secret
-from pat_tokens.exceptions import InvalidToken, NotAllowed, TemporarilyUnavailable
+from pat_tokens.exceptions import InvalidToken, NotAllowed, TemporarilyUnavailable, TooManyFailures
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pat_tokens"
@@ -92,7 +92,7 @@ def test_each_reason_of_a_refusal_is_documented():
     text = (DOCS / "reference/signals.md").read_text()
     (listed,) = re.findall(r"^`reason` is one of (.*?)\n\n", text, re.MULTILINE | re.DOTALL)
     assert once(words(listed)) == {
-        error.reason for error in (*kinds(InvalidToken), *kinds(NotAllowed), TemporarilyUnavailable)
+        error.reason for error in (*kinds(InvalidToken), *kinds(NotAllowed), TemporarilyUnavailable, TooManyFailures)
     }
 
 

@@ -1,25 +1,33 @@
+import string
+
 import pytest
 from django.test import RequestFactory
 from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pat_tokens.crypto import make_secret
-from pat_tokens.exceptions import ExpiredToken, InsufficientScope, MalformedToken
+from pat_tokens.crypto import checksum, make_secret
+from pat_tokens.exceptions import ExpiredToken, InsufficientScope, MalformedHeader, MalformedToken
 from pat_tokens.http import (
     MAX_HEADER_LENGTH,
     challenge,
     client_agent,
     client_ip,
+    error_body,
     error_headers,
+    network_of,
     read_bearer,
     read_legacy_key,
 )
 from pat_tokens.scopes import ScopeKey
 
+HEAD = "pat_" + "0aZ9bYcX" * 5 + "7Qa"  # always the same, since it is in the names of tests
+SECRET = HEAD + checksum(HEAD)
+MISTYPED = SECRET[:-1] + ("a" if SECRET[-1] != "a" else "b")
 
-def read(value):
-    return read_bearer(value, keyword="Bearer", prefix="pat")
+
+def read(value, *keywords):
+    return read_bearer(value, keywords=keywords or ("Bearer",), prefix="pat")
 
 
 @pytest.mark.parametrize("template", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer {} ", " Bearer {}\t"])
@@ -43,6 +51,12 @@ def test_reads_a_secret(template):
         "Digest a, b",
         'Digest username="pat_müller", realm="Bearer"',
         "Bearer PAT_x",
+        "Token pat_0123456789abcdef0123456789abcdef01234567",
+        'Digest username="pat_smith", realm="pat_", nonce="x"',
+        "Bearer eyJhbGciOiJIUzI1NiJ9.pat_-pat_x.pat_" + "a" * 50,
+        f"Bearer eyJhbGciOiJIUzI1NiJ9.{MISTYPED}.{MISTYPED}",
+        f"Bearer v2.local.{MISTYPED}-{MISTYPED}/{MISTYPED}=",
+        f"Token github_{MISTYPED}",
         "Negotiate " + "a" * 60_000,
     ],
 )
@@ -86,6 +100,75 @@ def test_refuses_what_can_be_no_secret(value):
         read(value)
 
 
+OTHER_FORMS = [
+    'Bearer "{}"',
+    "Bearer '{}'",
+    "Bearer <{}>",
+    "Bearer [{}]",
+    "Bearer ({})",
+    "Bearer `{}`",
+    "Bearer {{{}}}",
+    "Bearer “{}”",
+    "Bearer  {}",
+    "Bearer\t{}",
+    "Bearer: {}",
+    "Bearer:{}",
+    "Bearer={}",
+    "Bearer={},",
+    "Bearer%20{}",
+    "Bearer {}.",
+    "Bearer {};",
+    "Bearer {}%0A",
+    "Bearer -{}",
+    "Bearer token={}",
+    "Bearer Bearer {}",
+    "Bearer {0} {0}",
+    "Bearer {0}, Bearer {0}",
+    "Bearer {0},Basic dXNlcjpwYXNz",
+    "Basic dXNlcjpwYXNz,Bearer {}",
+    "Authorization: Bearer {}",
+    "Token {}",
+    "token  {}",
+    'Token token="{}"',
+    "Token {}, Token eyJ.x.y",
+    "ApiKey {}",
+    "Basic user:{}",
+    "X-Api-Key: {}",
+    "pat {}",
+    "{}",
+    '"{}"',
+    "<{}>",
+    "={}",
+    "{} Bearer",
+]
+
+
+@pytest.mark.parametrize("template", OTHER_FORMS)
+def test_a_secret_in_another_form_is_malformed(template):
+    for text in (template.format(SECRET), template.format(SECRET).encode()):
+        with pytest.raises(MalformedHeader):
+            read(text)
+
+
+@pytest.mark.parametrize("template", ["Bearer <{}>", "Token {}", 'Token token="{}"', "ApiKey {}", "{}"])
+@pytest.mark.parametrize("mistyped", [MISTYPED, SECRET[:-3], SECRET + "aa"])
+def test_a_mistyped_secret_in_another_form_is_malformed(template, mistyped):
+    with pytest.raises(MalformedHeader):
+        read(template.format(mistyped))
+
+
+@pytest.mark.parametrize("value", ["pat_x", SECRET[:-1], MISTYPED, "pat_not-a-secret", "pat_"])
+def test_a_wrong_shape_in_the_right_form_is_left_to_the_checksum(value):
+    assert read(f"Bearer {value}") == value
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "-_.~+/=", min_size=1))
+def test_a_credential_without_our_prefix_is_not_caught(text):
+    text = text.replace("pat_", "")
+    assert read(f"Bearer {text}x") is None
+    assert read(f"Token {text}x") is None
+
+
 @given(st.text() | st.binary() | st.text().map("Bearer ".__add__) | st.text().map("Bearer pat_".__add__) | st.none())
 def test_is_total(value):
     try:
@@ -96,8 +179,33 @@ def test_is_total(value):
 
 
 def test_keyword_and_prefix_are_the_sites():
-    assert read_bearer("Token dop_x", keyword="Token", prefix="dop") == "dop_x"
-    assert read_bearer("Bearer dop_x", keyword="Token", prefix="dop") is None
+    assert read_bearer("Token dop_x", keywords=["Token"], prefix="dop") == "dop_x"
+    assert read_bearer("Bearer dop_x", keywords=["Token"], prefix="dop") is None
+
+
+def test_each_keyword_is_accepted():
+    for scheme in ("Bearer", "bearer", "TOKEN"):
+        assert read(f"{scheme} {SECRET}", "Bearer", "Token") == SECRET
+    with pytest.raises(MalformedHeader):
+        read(f"ApiKey {SECRET}", "Bearer", "Token")
+    with pytest.raises(MalformedHeader):
+        read("Token <pat_x>", "Bearer", "Token")
+
+
+def test_a_malformed_header_says_how_to_send_the_token(settings):
+    settings.PAT_TOKENS_HEADER, settings.PAT_TOKENS_KEYWORDS = "X-Token", ["Pat", "Token"]
+    settings.PAT_TOKENS_PREFIX = "dop"
+    error = MalformedHeader()
+    assert "X-Token: Pat dop_... (one space" in error.message
+    assert error_body(error) == {"detail": error.message, "code": "malformed"}
+    assert f'error="invalid_token", error_description="{error.message}"' in challenge(error, keyword="Pat", realm="a")
+
+
+@pytest.mark.parametrize("value", ["pat_\0", "pat_é", "pat_\xff", pytest.param("pat_" + "a" * 999_999, id="long")])
+def test_a_wrong_shape_in_the_right_form_is_an_invalid_token(value):
+    with pytest.raises(MalformedToken) as raised:
+        read(f"Bearer {value}")
+    assert raised.value.code == "invalid_token"
 
 
 def test_a_challenge_names_error_and_scope():
@@ -113,8 +221,8 @@ def test_what_is_as_long_as_may_be_is_still_read():
     assert read("a" * MAX_HEADER_LENGTH) is None
     key = "0123456789abcdef0123456789abcdef01234567"
     for padded in ("Token".ljust(MAX_HEADER_LENGTH - len(key)) + key, f"Token {key}", f"token {key}".encode()):
-        assert read_legacy_key(padded, keyword="Bearer") == ("token", key)
-    assert read_legacy_key("Token".ljust(MAX_HEADER_LENGTH - len(key) + 1) + key, keyword="Bearer") is None
+        assert read_legacy_key(padded, keywords=["Bearer"]) == ("token", key)
+    assert read_legacy_key("Token".ljust(MAX_HEADER_LENGTH - len(key) + 1) + key, keywords=["Bearer"]) is None
 
 
 def test_a_challenge_names_every_scope_that_is_missing():
@@ -147,6 +255,20 @@ def test_a_challenge_is_not_translated():
 )
 def test_a_client_address_is_one_or_none(address, expected):
     assert client_ip(RequestFactory().get("/", REMOTE_ADDR=address)) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (None, None),
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_a_network_is_what_one_client_has(address, expected):
+    assert network_of(address) == expected
 
 
 def test_a_site_says_where_a_client_address_comes_from():

@@ -125,7 +125,7 @@ def test_dead_and_strange_secrets(ask, make_token, channel, kind, calls):
     assert "expired" in code(expired.secret)
     assert "revoked" in code(revoked.secret)
     unknown = code(crypto.make_secret("pat"))
-    for secret in ("pat_", "pat_\0", "pat_" + "x" * 100_000, expired.secret[:-1], f" {expired.secret}"):
+    for secret in ("pat_", "pat_\0", "pat_" + "x" * 100_000, expired.secret[:-1]):
         assert code(secret) == unknown
     assert not calls
 

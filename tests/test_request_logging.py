@@ -17,9 +17,11 @@ pytestmark = pytest.mark.django_db
 def lines(caplog):
     """The lines of the log, with nothing of earlier tests held against this one."""
     log_events._limiter.clear()
+    log_events._junk_limiter.clear()
     caplog.set_level(logging.DEBUG, logger="pat_tokens")
     yield lambda: [record.getMessage() for record in caplog.records if record.name == "pat_tokens.refused"]
     log_events._limiter.clear()
+    log_events._junk_limiter.clear()
 
 
 @pytest.fixture
@@ -87,6 +89,37 @@ def test_junk_cannot_fill_a_disk_and_what_is_missing_is_counted(lines, turn_cloc
     ]
     log_events.log_refusal(MalformedToken())
     assert "More refusals" not in lines()[-1]
+
+
+def test_refusals_of_one_token_hide_no_line_about_another(lines, make_token):
+    mine, stolen = make_token(), make_token()
+    for token in (mine, stolen):
+        services.revoke_token(token)
+    for _ in range(log_events.LINES + 1):
+        log_events.log_refusal(RevokedToken(), token=mine)
+    assert len(lines()) == log_events.LINES
+    ask(stolen.secret)
+    assert f"token={stolen.pk}" in lines()[-1]
+
+
+def test_junk_of_one_address_hides_no_line_about_another(lines, rf):
+    here, there = (rf.get("/", REMOTE_ADDR=address) for address in ("2001:db8::1", "203.0.113.9"))
+    for number in range(log_events.LINES + 1):
+        here.META["REMOTE_ADDR"] = f"2001:db8::{number:x}"  # one client has as many as it likes
+        log_events.log_refusal(MalformedToken(), request=here)
+    assert len(lines()) == log_events.LINES
+    log_events.log_refusal(MalformedToken(), request=there)
+    assert "ip=203.0.113.9" in lines()[-1]
+
+
+def test_junk_of_many_addresses_cannot_fill_a_disk(lines, rf, turn_clock):
+    for number in range(log_events.JUNK_LINES + 100):
+        request = rf.get("/", REMOTE_ADDR=f"10.0.{number // 256}.{number % 256}")
+        log_events.log_refusal(MalformedToken(), request=request)
+    assert len(lines()) == log_events.JUNK_LINES
+    turn_clock(log_events.WINDOW)
+    log_events.log_refusal(MalformedToken(), request=request)
+    assert lines()[-2] == "More refusals, not logged: reason=malformed count=100"
 
 
 def test_the_address_is_the_one_that_the_site_tells(lines, settings):

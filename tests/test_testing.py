@@ -38,7 +38,7 @@ def test_a_scope_that_cannot_be_is_an_error(user, scope):
 
 def test_follows_the_settings_of_the_site(user, settings):
     settings.PAT_TOKENS_HEADER = "X-Token"
-    settings.PAT_TOKENS_KEYWORD = "Pat"
+    settings.PAT_TOKENS_KEYWORDS = ["Pat"]
     token, secret = make_token(user)
     assert headers_with(secret) == {"X-Token": f"Pat {secret}"}
     assert client_with(secret, Client).get("/api/anything/").json() == {"user": "owner"}

@@ -1,7 +1,7 @@
 """Checks of the `PAT_TOKENS_*` settings and of the settings of Django and DRF that they depend on.
 
-E001 to E019 and W001 to W009 are about settings, E030 to E039 about the middleware, E060 to E069 about reminders,
-E070 to E079 about the policy and who manages tokens, E080 to E089 and W080 to W089 about the pages.
+E001 to E019 and W001 to W009 are about settings, E030 to E039 and W030 to W039 about middleware, E060 to E069 about
+reminders, E070 to E079 about the policy and who manages tokens, E080 to E089 and W080 to W089 about the pages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pat_tokens.checks.pages import check_base_template, check_static_files, che
 from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
 from pat_tokens.conf import are_peppers, conf, setting_names
 from pat_tokens.django_views.guards import middleware_before_views
-from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
+from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, site_middleware
 from pat_tokens.durations import NEVER, add_duration, parse_duration
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.policy import Policy
@@ -111,10 +111,10 @@ def check_header(**kwargs: Any) -> Iterator[CheckMessage]:
             hint="Use Authorization, or a name of your own made of letters, digits and hyphens, as X-Access-Token.",
             id="pat_tokens.E003",
         )
-    if not matches(_KEYWORD, conf.keyword):
+    if not is_list_of_strings(conf.keywords) or not all(matches(_KEYWORD, keyword) for keyword in conf.keywords):
         yield Error(
-            f"PAT_TOKENS_KEYWORD is {conf.keyword!r}, which is not one word of an HTTP header.",
-            hint="Use Bearer, or another single word without spaces.",
+            f"PAT_TOKENS_KEYWORDS is {conf.keywords!r}, which is not a list of single words of an HTTP header.",
+            hint="Use ['Bearer'], or other words without spaces: ['Bearer', 'Token'].",
             id="pat_tokens.E004",
         )
     if not matches(_REALM, conf.realm):
@@ -193,6 +193,13 @@ def check_limits(**kwargs: Any) -> Iterator[CheckMessage]:
                 hint="Leave the setting out for its default, or give a number as 100.",
                 id="pat_tokens.E013",
             )
+    failures: Any = conf.max_failed_lookups
+    if failures is not None and (not is_integer(failures) or failures < 1):
+        yield Error(
+            f"PAT_TOKENS_MAX_FAILED_LOOKUPS is {failures!r}, not a whole number above zero.",
+            hint="Leave the setting out for no limit, or give a number of failures a minute, such as 600.",
+            id="pat_tokens.E019",
+        )
     length: Any = conf.max_description_length
     if not is_integer(length) or not 1 <= length <= MAX_DESCRIPTION_LENGTH:
         yield Error(
@@ -356,6 +363,21 @@ def check_middleware(**kwargs: Any) -> Iterator[CheckMessage]:
             )
 
 
+def check_caching(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Responses to tokens are marked private before the site's cache stores them."""
+    if MIDDLEWARE_PATH not in settings.MIDDLEWARE:
+        return
+    place = settings.MIDDLEWARE.index(MIDDLEWARE_PATH)
+    for path, _middleware in site_middleware("django.middleware.cache.UpdateCacheMiddleware"):
+        if place < settings.MIDDLEWARE.index(path):
+            yield checks.Warning(
+                f"MIDDLEWARE has PersonalAccessTokenMiddleware before {path}, which stores responses to tokens before "
+                "they are marked as private: a revoked token would go on getting them.",
+                hint=f"Move {path!r} to the top of MIDDLEWARE, as Django's documentation says.",
+                id="pat_tokens.W031",
+            )
+
+
 def _has_url(name: str) -> bool:
     try:
         reverse(name)
@@ -407,4 +429,5 @@ SETTINGS_CHECKS = (
     check_rest_framework,
     check_legacy_keys,
     check_middleware,
+    check_caching,
 )

@@ -10,10 +10,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.http import HttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.utils.crypto import get_random_string
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.conf import conf
-from pat_tokens.crypto import digests, is_among, join, split
+from pat_tokens.crypto import SecretBytes, SecretText, digests, is_among, join, split
 
 if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
@@ -28,16 +31,29 @@ MAX_WAITING = 5  # pads that one session keeps for pages that were never opened
 
 
 class Secret:
-    """A secret on its way into one page: text for a template, nothing for a log or an exception report."""
+    """A secret on its way to one page.
+
+    Templates get a placeholder, because Django calls the callables that a template names, and `close()` replaces it by
+    the secret once everything is rendered. So an error in a template, such as one that a site overrides, cannot report
+    the secret with its context.
+    """
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = SecretText(text)
+        self._placeholder = f"secret-{get_random_string(32)}"
+
+    def __call__(self) -> str:
+        return self._placeholder
 
     def __str__(self) -> str:
         return self._text
 
     def __repr__(self) -> str:
         return "<Secret>"
+
+    def fill_in(self, response: HttpResponse) -> None:
+        """Replace the placeholder in what was rendered."""
+        response.content = response.content.replace(self._placeholder.encode(), self._text.encode())
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,7 @@ def hide(
     request: HttpRequest, response: HttpResponseBase, token: PersonalAccessToken, secret: str, *, path: str
 ) -> None:
     """Send `secret` along with the redirect `response`, for the page at `path` to show once."""
-    pad, share = split(secret)
+    pad, share = split(SecretText(secret))
     waiting = dict(request.session.get(SESSION_KEY, {}))
     waiting.pop(str(token.pk), None)
     waiting[str(token.pk)] = _to_text(pad)
@@ -80,7 +96,7 @@ def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
         request.session[SESSION_KEY] = waiting
     else:
         del request.session[SESSION_KEY]
-    secret = _join(pad, request.COOKIES.get(COOKIE_NAME, ""))
+    secret = _join(SecretText(pad), SecretText(request.COOKIES.get(COOKIE_NAME, "")))
     # A share that belongs to an earlier secret of this token joins to something that opens nothing.
     if secret is None or not is_among(token.digest, digests(secret, conf.peppers)):
         return Revealed(is_lost=True)
@@ -93,10 +109,14 @@ def is_waiting(session: SessionBase, token_pk: str) -> bool:
 
 
 def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
-    """Forget the cookie, and keep the page that shows a secret out of caches and out of Referer headers."""
+    """Put the secret into the page, delete the cookie, and keep the page out of caches and Referer headers."""
     if revealed.secret or revealed.is_lost:
         response.delete_cookie(COOKIE_NAME, path=path, samesite="Strict")
     if revealed.secret:
+        if isinstance(response, SimpleTemplateResponse):
+            response.add_post_render_callback(revealed.secret.fill_in)  # at once, if it is rendered already
+        elif isinstance(response, HttpResponse):
+            revealed.secret.fill_in(response)
         response.headers["Cache-Control"] = "no-store"
         response.headers["Referrer-Policy"] = "no-referrer"
 
@@ -109,7 +129,7 @@ def is_prefetch(request: HttpRequest) -> bool:
 @sensitive_variables()
 def _join(pad: str, share: str) -> str | None:
     try:
-        return join(urlsafe_b64decode(pad.encode()), urlsafe_b64decode(share.encode()))
+        return join(SecretBytes(urlsafe_b64decode(pad.encode())), SecretBytes(urlsafe_b64decode(share.encode())))
     except ValueError:
         return None
 

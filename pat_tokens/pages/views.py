@@ -45,7 +45,7 @@ from pat_tokens.pages.forms import (
     operation_choices,
     suggest,
 )
-from pat_tokens.pages.one_time_secret import Revealed, Secret
+from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.tables import COOKIE_AGE, Column, Table, cookie_name
 from pat_tokens.querysets import Status
 
@@ -737,8 +737,7 @@ def _without_validation(form_class: type[FormT], typed: QueryDict | None) -> For
     return form_class(initial={name: typed[name] for name in fields if typed and name in typed})
 
 
-@sensitive_variables()
-def _curl(request: HttpRequest, revealed: Revealed) -> Secret | None:
+def _curl(request: HttpRequest, revealed: Revealed) -> str | None:
     # Asks the site which token this is, where it has our API; its own root otherwise.
     if revealed.secret is None:
         return None
@@ -746,4 +745,5 @@ def _curl(request: HttpRequest, revealed: Revealed) -> Secret | None:
         path = reverse(CURRENT_ROUTE)
     except NoReverseMatch:
         path = "/"
-    return Secret(f'curl -H "{conf.header}: {conf.keyword} {revealed.secret}" {request.build_absolute_uri(path)}')
+    placeholder = revealed.secret()
+    return f'curl -H "{conf.header}: {conf.keyword} {placeholder}" {request.build_absolute_uri(path)}'

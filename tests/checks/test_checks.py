@@ -20,6 +20,7 @@ from pat_tokens.entities import EntityType, Registry
 from pat_tokens.models import PersonalAccessToken
 from tests.models import Channel, Device
 
+UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 SESSION = "rest_framework.authentication.SessionAuthentication"
@@ -94,8 +95,10 @@ CASES = [
     ("E003", {"PAT_TOKENS_HEADER": "X_Token"}),
     ("E003", {"PAT_TOKENS_HEADER": ""}),
     ("E003", {"PAT_TOKENS_HEADER": "Cookie"}),
-    ("E004", {"PAT_TOKENS_KEYWORD": ""}),
-    ("E004", {"PAT_TOKENS_KEYWORD": "Bearer "}),
+    ("E004", {"PAT_TOKENS_KEYWORDS": [""]}),
+    ("E004", {"PAT_TOKENS_KEYWORDS": ["Bearer", "Token "]}),
+    ("E004", {"PAT_TOKENS_KEYWORDS": ()}),
+    ("E004", {"PAT_TOKENS_KEYWORDS": "Bearer"}),
     ("E005", {"PAT_TOKENS_REALM": 'my "api"'}),
     ("E005", {"PAT_TOKENS_REALM": None}),
     ("E006", {"PAT_TOKENS_MAX_DURATION": "1"}),
@@ -129,6 +132,10 @@ CASES = [
     ("E030", {"MIDDLEWARE": [CSRF, checks.MIDDLEWARE_PATH]}),
     ("E030", {"MIDDLEWARE": [LOGIN_REQUIRED, checks.MIDDLEWARE_PATH, CSRF]}),
     ("E030", {"MIDDLEWARE": ["tests.checks.test_checks.OwnCsrfMiddleware", checks.MIDDLEWARE_PATH]}),
+    ("W031", {"MIDDLEWARE": [checks.MIDDLEWARE_PATH, UPDATE_CACHE, CSRF]}),
+    ("W031", {"MIDDLEWARE": [checks.MIDDLEWARE_PATH, "django.middleware.cache.CacheMiddleware", CSRF]}),
+    ("E019", {"PAT_TOKENS_MAX_FAILED_LOOKUPS": 0}),
+    ("E019", {"PAT_TOKENS_MAX_FAILED_LOOKUPS": "600"}),
     ("E016", {"PAT_TOKENS_REAUTHENTICATE": "nowhere.ask", "PAT_TOKENS_REAUTHENTICATE_AFTER": 600}),
     ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": 0}),
     ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": "600"}),
@@ -163,7 +170,11 @@ def test_a_setting_that_cannot_work_is_named(code, settings):
         {"PAT_TOKENS_PREFIX": "x" * 20},
         {"PAT_TOKENS_PEPPERS": (STRONG,)},
         {"PAT_TOKENS_PEPPERS": None},
-        {"PAT_TOKENS_HEADER": "X-Access-Token", "PAT_TOKENS_KEYWORD": "Token", "PAT_TOKENS_REALM": "my api"},
+        {
+            "PAT_TOKENS_HEADER": "X-Access-Token",
+            "PAT_TOKENS_KEYWORDS": ("Token", "Bearer"),
+            "PAT_TOKENS_REALM": "my api",
+        },
         {"PAT_TOKENS_DEFAULT_DURATION": "never", "PAT_TOKENS_ALLOW_NO_EXPIRY": True},
         {"PAT_TOKENS_DURATIONS": ("never", "P1W"), "PAT_TOKENS_ALLOW_NO_EXPIRY": True},
         {"PAT_TOKENS_DURATIONS": ["366d"]},

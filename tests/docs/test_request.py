@@ -40,6 +40,7 @@ def test_the_answers_come_in_the_order_of_the_steps(
     revoked = make_token("channels:*:list")
     services.revoke_token(revoked)
     answers = [
+        ask(f'"{revoked.secret}"', undeclared, 0),
         ask("pat_short", undeclared, 0),
         ask(make_secret("pat"), undeclared, 1),
         ask(revoked.secret, undeclared, 1),
@@ -48,6 +49,7 @@ def test_the_answers_come_in_the_order_of_the_steps(
     ]
     token_refused.disconnect(note)
     assert answers == [
+        (401, "malformed"),
         (401, "malformed"),
         (401, "unknown"),
         (401, "revoked"),

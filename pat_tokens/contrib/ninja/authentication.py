@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
+from ninja.security.base import SecuritySchema
 from ninja.security.http import HttpAuthBase
 
 from pat_tokens import authentication
@@ -40,6 +41,12 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         if requirement is not None and not isinstance(requirement, Requirement):
             raise ImproperlyConfigured(f"{requirement!r} is not a Requirement.")
         super().__init__()
+        if (conf.header.title(), conf.keyword.lower()) != ("Authorization", "bearer"):
+            self.openapi_security_schema = SecuritySchema(
+                "apiKey",
+                **{"in": "header", "name": conf.header},
+                description=f"Required prefix: enter `{conf.keyword} {conf.prefix}_…`, not only the secret.",
+            )
         self.requirement = requirement
         self.limits_list = limits_list
 

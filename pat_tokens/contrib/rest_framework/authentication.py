@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.authentication import BaseAuthentication
@@ -9,7 +10,7 @@ from rest_framework.request import Request
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
-from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
+from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete_errors
 from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.guards import guard, guard_options, vary
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
@@ -38,6 +39,9 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         """Return the token's owner and the token; None where the header is not for us."""
         view = (request.parser_context or {}).get("view")
         vary(view)
+        if conf.header_key not in request._request.META:
+            return None
+        complete_errors(view)
         try:
             secret = authentication.read_secret(request._request)
             if secret is None:
@@ -50,8 +54,13 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of a 401 to a request without credentials (RFC 6750 section 3)."""
-        return challenge(None, keyword=conf.keyword, realm=conf.realm)
+        """Return the challenge of the view's next class that has one, and ours (RFC 6750 section 3).
+
+        DRF asks only the first class of a view, and clients of the site expect what they got without this one.
+        """
+        ours = challenge(None, keyword=conf.keyword, realm=conf.realm)
+        theirs = next(self._find_challenges(request), ours)
+        return ours if theirs == ours else f"{theirs}, {ours}"
 
     def get_token(self, request: Request, secret: str, view: APIView | None) -> PersonalAccessToken:
         """Return the token, if it may do what the view requires; raises TokenError, and ThirdPartyToken."""
@@ -96,12 +105,14 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
 
     def _is_for_another(self, request: Request) -> bool:
         scheme = authentication.legacy_scheme(request._request)
-        challenges = (
-            str(one.authenticate_header(request) or "")
-            for one in request.authenticators or ()
-            if isinstance(one, BaseAuthentication) and not isinstance(one, PersonalAccessTokenAuthentication)
-        )
-        return any(text.partition(" ")[0].lower() == scheme for text in challenges)
+        return any(text.partition(" ")[0].lower() == scheme for text in self._find_challenges(request))
+
+    def _find_challenges(self, request: Request) -> Iterator[str]:
+        for one in request.authenticators or ():
+            if isinstance(one, BaseAuthentication) and not isinstance(one, PersonalAccessTokenAuthentication):
+                text = str(one.authenticate_header(request) or "")
+                if text:
+                    yield text
 
 
 __all__ = ["PersonalAccessTokenAuthentication"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.settings import api_settings
@@ -12,42 +13,75 @@ from pat_tokens.conf import conf
 from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequired, TokenError
 from pat_tokens.http import error_body, error_headers, error_status
 
+if TYPE_CHECKING:
+    # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
+    from rest_framework.views import APIView
+
+_ResponseT = TypeVar("_ResponseT")
+
 
 class TokenAPIException(APIException):
-    """A refused token, as 401 or 403 with its challenge, or 503, and a JSON body.
+    """A refused token, as 401 or 403 with its challenge, or 503.
 
-    Not a subclass of DRF's AuthenticationFailed: for that one DRF takes the challenge of the view's first
-    authentication class, and makes a 403 of the 401 where that class has none, as SessionAuthentication.
+    `detail` is text with a code, as exception handlers expect; `body` has all that the client is to get, and
+    `complete()` adds what the handler left out. Not a subclass of AuthenticationFailed: for that one DRF takes the
+    challenge of the view's first authentication class, and turns the 401 into a 403 if that class has none.
     """
 
     def __init__(self, error: TokenError) -> None:
         self.error = error
         self.status_code = error_status(error)
         headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
-        # DRF writes these two attributes of an exception into headers, and leaves out what is not there.
+        # DRF writes these two attributes of an exception into headers, if they are set.
         self.auth_header = headers.get("WWW-Authenticate")
         self.wait = int(headers.get("Retry-After", 0))
-        super().__init__(error_body(error), error.code)
-
-    def __str__(self) -> str:
-        return self.error.message
-
-    # A site's own exception handler asks these, and expects of an error of one code and one text what DRF gives.
-
-    def get_codes(self) -> Any:
-        """Return the error's code."""
-        return self.error.code
-
-    def get_full_details(self) -> Any:
-        """Return the error's message and code."""
-        return {"message": self.error.message, "code": self.error.code}
+        self.body = error_body(error)
+        super().__init__(error.message, error.code)
 
 
 class ReauthenticationAPIException(PermissionDenied):
-    """A person has to prove again who they are: 403 with a code of its own and, where there is one, the page for it."""
+    """The user's identity has to be proven again: 403 with its own code and, where there is one, the page for it."""
+
+    auth_header: str | None = None
 
     def __init__(self, error: ReauthenticationRequired, *, url: str | None) -> None:
-        super().__init__({**error_body(error), **({"url": url} if url else {})}, error.code)
+        self.body = {**error_body(error), **({"url": url} if url else {})}
+        super().__init__(error.message, error.code)
+
+
+def complete_errors(view: APIView | None) -> None:
+    """Have `view` complete its answers to our exceptions, for this request."""
+    if view is not None:
+        view.handle_exception = partial(_handle_exception, view.handle_exception)  # type: ignore[method-assign]
+
+
+def _handle_exception(handle: Callable[[Exception], Any], error: Exception) -> Any:
+    return complete(handle(error), error)
+
+
+def complete(response: _ResponseT, error: Exception) -> _ResponseT:
+    """Return the response of an exception handler with what it left out of `error`.
+
+    DRF's own handler writes `detail` alone, and those of sites have their own formats: the rest goes next to `detail`.
+    """
+    if isinstance(error, TokenAPIException | ReauthenticationAPIException):
+        answer: Any = response
+        neighbors = _find_neighbors(error.body["detail"], getattr(answer, "data", None))
+        for name, value in error.body.items() if neighbors is not None else ():
+            neighbors.setdefault(name, value)
+        if error.auth_header and answer.status_code == error.status_code:
+            answer.headers.setdefault("WWW-Authenticate", error.auth_header)
+    return response
+
+
+def _find_neighbors(detail: str, data: Any) -> Any:
+    if isinstance(data, dict):
+        if any(isinstance(value, str) and value == detail for value in data.values()):
+            return data
+        data = list(data.values())
+    if isinstance(data, list):
+        return next(filter(None, (_find_neighbors(detail, value) for value in data)), None)
+    return None
 
 
 def as_validation_error(error: InvalidInput) -> ValidationError:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
+from django.utils.cache import patch_cache_control
 from rest_framework.request import Request
 
 from pat_tokens import authentication
@@ -158,5 +159,6 @@ def _finalize_response(
         response = view.handle_exception(TokenAPIException(needs_all(decision)))
     response = finalize(request, response, *args, **kwargs)
     # A cache would go on answering for a token that is revoked meanwhile.
-    response.setdefault("Cache-Control", "private")
+    if "no-store" not in response.get("Cache-Control", ""):
+        patch_cache_control(response, private=True)
     return response

@@ -38,10 +38,12 @@ class PersonalAccessTokenScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         """Return how a request carries a secret."""
-        return {
-            **build_bearer_security_scheme_object(conf.header, conf.keyword, f"{conf.prefix}_…"),
-            "description": _("A personal access token. It can do what its scopes say and its owner may."),
-        }
+        scheme = build_bearer_security_scheme_object(conf.header, conf.keyword, f"{conf.prefix}_…")
+        texts = [_("A personal access token. It can do what its scopes and its owner's permissions allow.")]
+        if scheme["type"] != "http":  # then tools such as Swagger UI send exactly what is typed
+            example = f"{conf.keyword} {conf.prefix}_…"
+            texts.append(_("Required prefix: enter `%(example)s`, not only the secret.") % {"example": example})
+        return {**scheme, "description": " ".join(texts)}
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> Any:
         """Return nothing where tokens are refused; else the scheme, from OpenAPI 3.1 on with the scope."""

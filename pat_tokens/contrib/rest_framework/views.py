@@ -34,6 +34,7 @@ from pat_tokens.contrib.rest_framework.exceptions import (
     ReauthenticationAPIException,
     TokenAPIException,
     as_validation_error,
+    complete,
 )
 from pat_tokens.contrib.rest_framework.filtersets import (
     MAX_TERM_LENGTH,
@@ -104,7 +105,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         elif isinstance(exc, (OperationalError, InterfaceError, InternalError)):  # gone, or read-only
             log_outage(exc)
             exc = TokenAPIException(TemporarilyUnavailable())
-        return super().handle_exception(exc)
+        return complete(super().handle_exception(exc), exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep every answer out of caches: they are about one person, and some hold a secret."""

@@ -192,6 +192,13 @@ def test_is_in_the_schema():
     assert scheme == {"type": "http", "scheme": "bearer"}
 
 
+def test_the_schema_says_the_prefix_of_an_own_keyword(settings):
+    settings.PAT_TOKENS_KEYWORDS = ["Token"]
+    scheme = PersonalAccessTokenAuthentication().openapi_security_schema
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "Authorization")
+    assert "enter `Token pat_…`" in scheme["description"]
+
+
 @pytest.mark.parametrize("wrong", ["channels:*:read", {"GET": site.READ}, [site.READ]])
 def test_what_is_no_requirement_is_an_error(wrong):
     with pytest.raises(ImproperlyConfigured):

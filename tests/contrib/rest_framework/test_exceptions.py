@@ -1,24 +1,17 @@
 """What a site's own exception handler gets."""
 
 import pytest
-from rest_framework.exceptions import ErrorDetail
+from rest_framework.exceptions import ErrorDetail, PermissionDenied
+from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
-from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, as_validation_error
+from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, as_validation_error, complete
 from pat_tokens.exceptions import ExpiredToken, InsufficientScope, InvalidInput, ScopeNotDeclared
 from pat_tokens.scopes import ScopeKey
 
 MISSING = ScopeKey("channels", "42", "publish")
 ERRORS = [ExpiredToken(), ScopeNotDeclared(), InsufficientScope([MISSING])]
-
-
-def leaves(detail):
-    if isinstance(detail, dict):
-        return [leaf for value in detail.values() for leaf in leaves(value)]
-    if isinstance(detail, list):
-        return [leaf for value in detail for leaf in leaves(value)]
-    return [detail]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
@@ -27,19 +20,45 @@ def test_it_is_an_exception_of_drf_like_any_other(error):
     assert str(found) == error.message
     assert found.get_codes() == error.code
     assert found.get_full_details() == {"message": error.message, "code": error.code}
-    assert all(isinstance(leaf, ErrorDetail) and leaf.code == error.code for leaf in leaves(found.detail))
-    answer = exception_handler(found, {})
+    assert found.detail == ErrorDetail(error.message, error.code)
+    answer = complete(exception_handler(found, {}), found)
     assert answer.status_code == found.status_code
-    assert answer.data == found.detail
+    assert answer.data["detail"] == error.message
+    assert answer.data["code"] == error.code
     assert answer["WWW-Authenticate"] == found.auth_header
 
 
-def test_what_is_missing_is_in_the_body():
-    assert TokenAPIException(ERRORS[2]).detail == {
-        "detail": "The token lacks the scope channels:42:publish.",
-        "code": "insufficient_scope",
-        "missing": [{"entity_type": "channels", "entity_id": "42", "operation": "publish"}],
-    }
+BODY = {
+    "detail": "The token lacks the scope channels:42:publish.",
+    "code": "insufficient_scope",
+    "missing": [{"entity_type": "channels", "entity_id": "42", "operation": "publish"}],
+}
+DETAIL = BODY["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"detail": DETAIL}, BODY),
+        ({"message": DETAIL, "code": 403}, {**BODY, "code": 403, "message": DETAIL}),
+        ({"errors": [{"detail": DETAIL}]}, {"errors": [BODY]}),
+        ({"error": {"info": {"detail": DETAIL}}}, {"error": {"info": BODY}}),
+        ([{"detail": "another"}, {"detail": DETAIL}], [{"detail": "another"}, BODY]),
+        ({"error": "forbidden"}, {"error": "forbidden"}),
+        ([DETAIL], [DETAIL]),
+        (None, None),
+    ],
+)
+def test_what_is_missing_goes_next_to_the_detail(data, expected):
+    response = complete(Response(data, status=403), TokenAPIException(ERRORS[2]))
+    assert response.data == expected
+    assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
+
+
+def test_other_errors_are_left_alone():
+    response = complete(Response({"detail": "no"}, status=403), PermissionDenied("no"))
+    assert response.data == {"detail": "no"}
+    assert "WWW-Authenticate" not in complete(Response({"detail": DETAIL}, status=200), TokenAPIException(ERRORS[2]))
 
 
 def test_input_errors_are_field_errors():

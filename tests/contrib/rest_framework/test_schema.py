@@ -229,11 +229,19 @@ class TestScheme:
     def test_is_bearer(self):
         scheme = generate(management_urls)["components"]["securitySchemes"]["personalAccessToken"]
         assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+        assert "prefix" not in scheme["description"]
 
     def test_follows_the_settings(self, settings):
         settings.PAT_TOKENS_HEADER = "X-Token"
         scheme = generate(management_urls)["components"]["securitySchemes"]["personalAccessToken"]
         assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-token")
+        assert "enter `Bearer pat_…`" in scheme["description"]
+
+    def test_says_the_prefix_of_an_own_keyword(self, settings):
+        settings.PAT_TOKENS_KEYWORDS, settings.PAT_TOKENS_PREFIX = ["Token", "Bearer"], "dop"
+        scheme = generate(management_urls)["components"]["securitySchemes"]["personalAccessToken"]
+        assert scheme["name"] == "Authorization"
+        assert "Required prefix: enter `Token dop_…`" in scheme["description"]
 
 
 def test_everything_but_the_schema_works_without_drf_spectacular():

@@ -43,6 +43,17 @@ class JWTAuthentication(BaseAuthentication):
         return 'Bearer realm="jwt"'
 
 
+class ApiKeyAuthentication(BaseAuthentication):
+    """Another scheme, whose keys are in the same header."""
+
+    def authenticate(self, request):
+        if request.headers.get("Authorization", "").startswith("ApiKey "):
+            raise exceptions.AuthenticationFailed("wrong key")
+
+    def authenticate_header(self, request):
+        return 'ApiKey realm="keys"'
+
+
 class ChecksAuth(permissions.BasePermission):
     """Knows sessions and JWTs, as permissions of sites do."""
 
@@ -192,3 +203,34 @@ class TestDecorator:
 
 
 urlpatterns = [path("", View.as_view())]
+
+
+OURS = 'Bearer realm="api"'
+Ours = PersonalAccessTokenAuthentication
+
+
+@pytest.mark.parametrize(
+    ("classes", "header", "challenge"),
+    [
+        ([Ours], None, OURS),
+        ([Ours, SessionAuthentication], None, OURS),
+        ([Ours, TokenAuthentication], None, f"Token, {OURS}"),
+        (
+            [Ours, SessionAuthentication, JWTAuthentication],
+            None,
+            f'Bearer realm="jwt", {OURS}',
+        ),
+        (
+            [Ours, ApiKeyAuthentication, TokenAuthentication],
+            None,
+            f'ApiKey realm="keys", {OURS}',
+        ),
+        ([Ours, ApiKeyAuthentication], "ApiKey x", f'ApiKey realm="keys", {OURS}'),
+        ([ApiKeyAuthentication, Ours], None, 'ApiKey realm="keys"'),
+    ],
+)
+def test_a_request_without_our_secret_gets_the_challenge_it_got_before(classes, header, challenge):
+    request = APIRequestFactory().get("/", headers={"authorization": header} if header else {})
+    answer = View.as_view(authentication_classes=classes)(request)
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"] == challenge

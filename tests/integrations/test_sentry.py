@@ -1,0 +1,68 @@
+"""No event that Sentry would be sent has a secret, whatever header carries it."""
+
+import io
+
+import pytest
+import sentry_sdk
+from django.core.handlers.wsgi import WSGIHandler
+from django.test import RequestFactory
+from sentry_sdk.integrations.django import DjangoIntegration
+from sentry_sdk.transport import Transport
+
+from tests.factories import ChannelFactory
+from tests.views import ChannelViewSet
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),  # the handler closes its connections
+    pytest.mark.filterwarnings("ignore:The send_default_pii option is deprecated"),  # what most sites still have
+]
+
+
+class Kept(Transport):
+    """Keeps what would be sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def capture_envelope(self, envelope):
+        self.texts += [str(item.payload.json) for item in envelope.items]
+
+
+@pytest.fixture
+def kept():
+    transport = Kept()
+    sentry_sdk.init(
+        dsn="https://key@sentry.invalid/1",
+        transport=transport,
+        send_default_pii=True,
+        integrations=[DjangoIntegration()],
+    )
+    yield transport
+    sentry_sdk.init()
+
+
+def fail(self, *args, **kwargs):
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Site-Credential"])
+@pytest.mark.parametrize("form", ["Bearer {}", "Bearer <{}>"])
+def test_no_event_has_the_secret(kept, settings, monkeypatch, make_token, user, header, form):
+    settings.PAT_TOKENS_HEADER = header
+    token = make_token("channels:*:read")
+    pk = ChannelFactory(owner=user).pk
+    name = "retrieve" if form == "Bearer {}" else "finalize_response"
+    monkeypatch.setattr(ChannelViewSet, name, fail)
+    environ = RequestFactory(headers={header: form.format(token.secret)}).get(f"/api/channels/{pk}/").environ
+    environ = {**environ, "wsgi.input": io.BytesIO(), header_key(header): form.format(str(token.secret))}
+    assert type(environ[header_key(header)]) is str
+    b"".join(WSGIHandler()(environ, lambda *args: None))
+    sent = "\n".join(kept.texts)
+    assert "RuntimeError" in sent
+    assert token.secret[4:24] not in sent
+    assert token.secret[-24:] not in sent
+
+
+def header_key(header):
+    return "HTTP_" + header.upper().replace("-", "_")

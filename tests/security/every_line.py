@@ -1,0 +1,82 @@
+"""Raises an exception at each line of this package that is executed while a secret is at hand."""
+
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pat_tokens
+
+FOLDER = str(Path(pat_tokens.__file__).parent) + "/"
+
+
+class Raised(Exception):
+    """What goes wrong at the chosen line."""
+
+
+class Line:
+    """Finds the lines that are executed, one after the other, and raises at the one that `skip` others precede."""
+
+    def __init__(self, skip: int, begins: Callable[[], bool]) -> None:
+        self.skip = skip
+        self.begins = begins
+        self.seen: set[tuple[str, int]] = set()
+        self.where: tuple[str, int] | None = None
+        self.frames: list[str] = []
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(FOLDER):
+            return None
+        frame.f_trace_lines = True
+        return self.trace_line
+
+    def trace_line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        place = frame.f_code.co_filename, frame.f_lineno
+        if event == "line" and self.where is None and place not in self.seen and not _leaves(place) and self.begins():
+            self.seen.add(place)
+            if len(self.seen) > self.skip:
+                self.where = place
+                self.frames = list(local_variables(frame))
+                raise Raised
+        return self.trace_line
+
+
+def _leaves(place: tuple[str, int]) -> bool:
+    # A tracer that raises where a block ends keeps its __exit__() from being called, which nothing else can do.
+    return linecache.getline(*place).strip().startswith(("with ", "async with "))
+
+
+def local_variables(frame: FrameType | None) -> Iterator[str]:
+    """The local variables of this package's and Django's frames, as a collector such as Sentry sees them."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(FOLDER) or ("/site-packages/" in name and "/django/test/" not in name):
+            yield from (f"{variable}={capture(value)}" for variable, value in list(frame.f_locals.items()))
+        frame = frame.f_back
+
+
+def capture(value: Any, depth: int = 4) -> str:
+    """The repr of `value`, or of what is in it where it is a container."""
+    if depth and isinstance(value, dict):
+        pairs = list(value.items())[:100]
+        return "{" + ", ".join(f"{capture(key, depth - 1)}: {capture(one, depth - 1)}" for key, one in pairs) + "}"
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(capture(one, depth - 1) for one in list(value)[:100]) + "]"
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 -- as of a form that is half made
+        return f"<broken: {type(error).__name__}>"
+
+
+@contextmanager
+def tracing(line: Line) -> Iterator[None]:
+    """Watch what is executed inside."""
+    before = sys.gettrace()
+    sys.settrace(line)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

@@ -1,0 +1,266 @@
+"""Wherever a request fails while a secret is at hand, no report shows the secret."""
+
+import io
+import logging
+import secrets
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib import admin
+from django.core.management import call_command
+from django.core.signals import got_request_exception, request_started
+from django.db import transaction
+from django.test import Client
+from django.urls import include, path, reverse
+from django.views.debug import ExceptionReporter
+
+from pat_tokens import crypto
+from tests.contrib.ninja.api import api as ninja_api
+from tests.factories import ChannelFactory, TokenFactory, UserFactory
+from tests.plain_site import function
+from tests.security import secret_locations
+from tests.security.every_line import FOLDER, Line, Raised, tracing
+from tests.security.test_other_forms import OURS
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.security.test_every_line")]
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("decorated/<int:pk>/", function),
+    path("ninja/", ninja_api.urls),
+    path("", include("tests.urls")),
+]
+
+BODY = "Q7aX0m9Zb2Nc8Vd5Lf1Kg3Jh6Hj4GkP0oI9uY8tR7eW"
+HEAD = f"pat_{BODY}"
+SECRET = HEAD + crypto.checksum(HEAD)
+NEEDLES = [SECRET[start : start + 8] for start in range(4, len(SECRET) - 8)]
+
+
+class Random(SimpleNamespace):
+    """Chooses the characters of SECRET, so that it is known while it is made."""
+
+    def __init__(self) -> None:
+        super().__init__(token_bytes=secrets.token_bytes, chosen=0)
+
+    def choice(self, alphabet: str) -> str:
+        self.chosen += 1
+        return BODY[(self.chosen - 1) % len(BODY)]
+
+
+@pytest.fixture(autouse=True)
+def random(monkeypatch):
+    random = Random()
+    monkeypatch.setattr(crypto, "secrets", random)
+    return random
+
+
+@pytest.fixture
+def site(client, settings):
+    """A site with the middleware, and somebody who can do everything there."""
+    settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
+    user = UserFactory(username="owner", is_staff=True, is_superuser=True)
+    channel = ChannelFactory(owner=user)
+    client.force_login(user)
+    client.raise_request_exception = False
+    return SimpleNamespace(user=user, channel=channel, client=client)
+
+
+class Reports:
+    """What was reported of one request, and logged meanwhile."""
+
+    def __init__(self, *, rendered: bool) -> None:
+        self.rendered = rendered
+        self.texts: dict[str, str] = {}
+        self.memory = secret_locations.Memory()
+
+    def hear(self, request: Any = None, **kwargs: Any) -> None:
+        self.add(request, *sys.exc_info())
+
+    def add(self, request: Any, kind: Any, error: Any, traceback: Any) -> None:
+        reporter = ExceptionReporter(request, kind, error, traceback)
+        for debug in (True, False) if self.rendered else (True,):  # with DEBUG on, Django hides least
+            django_settings.DEBUG = debug  # without the signal, which has this package read its settings again
+            data = reporter.get_traceback_data()
+            for frame in data["frames"]:
+                frame.update(pre_context=(), context_line="", post_context=())  # the code itself
+            self.texts[f"report, DEBUG={debug}"] = str(data)
+            if self.rendered:
+                self.texts[f"page, DEBUG={debug}"] = secret_locations.without_lines_of_code(
+                    reporter.get_traceback_html()
+                )
+                self.texts[f"mail, DEBUG={debug}"] = reporter.get_traceback_text()
+        django_settings.DEBUG = False
+
+    def __enter__(self) -> "Reports":
+        got_request_exception.connect(self.hear)
+        root = logging.getLogger()
+        self.level = root.level
+        root.setLevel(logging.DEBUG)
+        root.addHandler(self.memory)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        got_request_exception.disconnect(self.hear)
+        root = logging.getLogger()
+        root.setLevel(self.level)
+        root.removeHandler(self.memory)
+        self.texts["log"] = "\n".join(self.memory.lines)
+
+
+@pytest.fixture
+def fail_at_each_line():
+    """Do something again and again, with an exception at the next line each time; return where the secret is shown."""
+
+    def run(act, begins=lambda: True, expected=(200, 201, 302)):
+        shown, lines = [], 0
+        while True:
+            line = Line(lines, begins)
+            # Every 25th report is also rendered as a page and as a mail, which takes much longer.
+            with Reports(rendered=lines % 25 == 0) as reports, transaction.atomic():
+                try:
+                    with tracing(line):
+                        response = act()
+                    # An answer of success is the page that shows the secret, in spite of the failure.
+                    if response is not None and response.status_code >= 400:
+                        reports.texts["answer"] = response.content.decode()
+                except Raised as error:  # as of a command
+                    reports.add(None, type(error), error, error.__traceback__)
+                transaction.set_rollback(True)
+            if line.where is None:
+                assert lines > 20
+                assert getattr(response, "status_code", 200) in expected
+                return shown
+            lines += 1
+            reports.texts["frames"] = "\n".join(line.frames)
+            place = f"{line.where[0].removeprefix(FOLDER)}:{line.where[1]}"
+            shown += [f"{name} at {place}: {found}" for name, text in reports.texts.items() for found in excerpts(text)]
+
+    return run
+
+
+def excerpts(text):
+    """What stands around the secret in `text`, if it is there."""
+    start = min((text.index(needle) for needle in NEEDLES if needle in text), default=None)
+    return [] if start is None else [text[max(0, start - 60) : start + 10]]
+
+
+ROWS = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "*", "scopes-0-operations": ["read"]}
+ADMIN = "admin:pat_tokens_personalaccesstoken"
+
+
+MAKING = {
+    "page create": lambda site, token: site.client.post(
+        reverse("pat_tokens:token_create"), {"name": "new", "duration": "7d", **ROWS}
+    ),
+    "page regenerate": lambda site, token: site.client.post(
+        reverse("pat_tokens:token_regenerate", args=[token.pk]), {"duration": "7d"}
+    ),
+    "API create": lambda site, token: site.client.post("/api/pats/", {"name": "new"}, content_type="application/json"),
+    "API regenerate": lambda site, token: site.client.post(
+        f"/api/pats/{token.pk}/regenerate/", {}, content_type="application/json"
+    ),
+    "admin create": lambda site, token: site.client.post(
+        reverse(f"{ADMIN}_add"), {"user": site.user.pk, "name": "new", "duration": "30d", "scopes": ""}
+    ),
+    "admin regenerate": lambda site, token: site.client.post(
+        reverse(f"{ADMIN}_regenerate", args=[token.pk]), {"duration": "30d"}
+    ),
+    "command": lambda site, token: call_command(
+        "pat_create", "owner", name="new", stdout=io.StringIO(), stderr=io.StringIO()
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in ("page regenerate", "API create") else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in MAKING
+    ],
+)
+def test_making_a_secret(site, random, fail_at_each_line, kind):
+    random.chosen = 1  # for another secret
+    token = TokenFactory(user=site.user)
+
+    def act():
+        random.chosen = 0
+        return MAKING[kind](site, token)
+
+    assert fail_at_each_line(act, begins=lambda: random.chosen > 0) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["page create", "admin create"])
+def test_showing_a_secret(site, random, settings, fail_at_each_line, kind):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    url = MAKING[kind](site, None).url
+    cookies = {name: morsel.value for name, morsel in site.client.cookies.items()}
+
+    def act():
+        for name, value in cookies.items():
+            site.client.cookies[name] = value
+        return site.client.get(url)
+
+    assert fail_at_each_line(act) == []
+    assert SECRET in act().content.decode()
+
+
+RECEIVING = [
+    ("/api/channels/{}/", "X-Site-Credential", "Bearer  {}"),
+    ("/decorated/{}/", "Authorization", "{}"),
+    pytest.param("/api/channels/{}/", "Authorization", "Bearer {}", marks=pytest.mark.slow),
+    pytest.param("/api/channels/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.slow),
+    pytest.param("/api/channels/{}/", "X-Site-Credential", 'Token "{}"', marks=pytest.mark.slow),
+    pytest.param("/decorated/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.slow),
+    pytest.param("/ninja/sync/{}", "X-Site-Credential", "Bearer {}", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("route", "header", "form"), RECEIVING)
+def test_receiving_a_secret(site, settings, fail_at_each_line, route, header, form):
+    TokenFactory(user=site.user, scopes=[("channels", "*", "read")])
+    settings.PAT_TOKENS_HEADER = header
+    client = Client(raise_request_exception=False, headers={header: form.format(SECRET)})
+    url = route.format(site.channel.pk)
+    status = 200 if form == "Bearer {}" else 401
+    arrived = []
+
+    def act():
+        arrived.clear()
+        return client.get(url)
+
+    def arrive(**kwargs):
+        arrived.append(True)
+
+    request_started.connect(arrive)  # after this package's own receiver, which hides the header
+    try:
+        assert fail_at_each_line(act, begins=lambda: bool(arrived), expected=[status]) == []
+    finally:
+        request_started.disconnect(arrive)
+
+
+@pytest.mark.parametrize(
+    ("template", "mistake"),
+    [
+        ("elements/page.html", "{% no_such_tag %}"),
+        ("elements/page.html", "{{ content }}{% include 'no-such-template.html' %}"),
+        ("elements/secret.html", "{{ secret }}{% include 'no-such-template.html' %}"),
+        ("token_detail.html", "{{ revealed.secret }}{% include 'no-such-template.html' %}"),
+    ],
+)
+def test_a_mistake_in_an_overridden_template(site, settings, tmp_path, template, mistake):
+    path = tmp_path / "pat_tokens" / template
+    path.parent.mkdir(parents=True)
+    path.write_text(mistake)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    settings.DEBUG = True
+    url = MAKING["page create"](site, None).url
+    with Reports(rendered=True) as reports:
+        answer = site.client.get(url)
+    assert answer.status_code == 500
+    shown = {**reports.texts, "answer": answer.content.decode()}
+    assert [name for name, text in shown.items() if any(needle in text for needle in NEEDLES)] == []
