@@ -26,6 +26,7 @@ FILES_IN_SDIST = {
     "Makefile",
     "manage.py",
     "hatch_build.py",
+    "noxfile.py",
 }
 
 

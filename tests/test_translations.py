@@ -23,6 +23,8 @@ from tests import catalogues
 from tests.catalogues import LANGUAGES
 from tests.factories import TokenFactory, UserFactory
 
+pytestmark = pytest.mark.repository
+
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)

@@ -18,7 +18,7 @@ from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.services import prune_tokens
 from tests.races.arena import CROWD, Ask
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.races, pytest.mark.django_db(transaction=True)]
 
 READ = "channels:*:read"
 
