@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
 help: ## say what each target does
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.demo ## serve the demo on http://127.0.0.1:8000/ (or PORT=...)
@@ -39,6 +39,10 @@ test-docs: $(VENV)/.dev ## compare the documentation with the code, and do what 
 .PHONY: test-processes
 test-processes: $(VENV)/.dev ## test in other processes: sites with other settings, processes that are killed
 	$(PYTEST) -n auto -m processes $(ARGS)
+
+.PHONY: test-integrations
+test-integrations: $(VENV)/.ci ## test sites that have another package beside ours, such as django-oauth-toolkit
+	$(BIN)/nox --session integrations
 
 .PHONY: test-races
 test-races: $(VENV)/.dev ## send requests at the same time; needs DATABASE_URL, since SQLite has no row locks
