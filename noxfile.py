@@ -5,6 +5,7 @@ Each session has an environment of its own. The services are expected at POSTGRE
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -97,7 +98,8 @@ def demo(session: nox.Session, django: str, database: str, redis: bool) -> None:
 def sites(session: nox.Session) -> None:
     """Add the package to sites that other people made, and use a token there."""
     session.install("uv")
-    session.run("python", ".ci/sites.py", session.create_tmp(), env=HERE)
+    with TemporaryDirectory() as directory:
+        session.run("python", ".ci/sites.py", directory, env=HERE)
 
 
 @nox.session(python=OLDEST)
@@ -145,7 +147,8 @@ def types(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Build wheel and sdist, and use the wheel where there is nothing else."""
     session.install("build", "twine", "uv")
-    session.run(".ci/wheel", session.bin, session.create_tmp(), external=True)
+    with TemporaryDirectory() as directory:
+        session.run(".ci/wheel", session.bin, directory, external=True)
 
 
 @nox.session(python=NEWEST)

@@ -50,7 +50,7 @@ def case(db: None, subtests: pytest.Subtests) -> Callable[..., AbstractContextMa
 
     @contextmanager
     def case(*what: object) -> Iterator[None]:
-        with subtests.test(" ".join(map(str, what))), transaction.atomic():
+        with subtests.test(" ".join(ascii(each)[:80] for each in what)), transaction.atomic():
             yield
             transaction.set_rollback(True)
 

@@ -1,4 +1,3 @@
-import pytest
 from django.conf import settings
 from django.test import override_settings
 
@@ -13,16 +12,17 @@ def test_what_a_site_leaves_out_has_a_default():
     assert conf.max_tokens_per_user == 100
 
 
-@pytest.mark.parametrize("name", setting_names())
-def test_a_setting_that_changes_is_read_anew(name):
-    prop = name.removeprefix("PAT_TOKENS_").lower()
-    default, one, other = getattr(conf, prop), ("one",), ("other",)
-    with override_settings(**{name: one}):
-        assert getattr(conf, prop) == one
-        with override_settings(**{name: other}):
-            assert getattr(conf, prop) == other
-        assert getattr(conf, prop) == one
-    assert getattr(conf, prop) == default
+def test_a_setting_that_changes_is_read_anew(subtests):
+    for name in setting_names():
+        with subtests.test(name=name):
+            prop = name.removeprefix("PAT_TOKENS_").lower()
+            default, one, other = getattr(conf, prop), ("one",), ("other",)
+            with override_settings(**{name: one}):
+                assert getattr(conf, prop) == one
+                with override_settings(**{name: other}):
+                    assert getattr(conf, prop) == other
+                assert getattr(conf, prop) == one
+            assert getattr(conf, prop) == default
 
 
 def test_settings_that_are_configured_by_hand_are_read(monkeypatch):
