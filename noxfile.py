@@ -53,7 +53,7 @@ def pytest(session: nox.Session, *args: str, database: str = "sqlite", **env: st
 @nox.parametrize("database", [nox.param(name, id=name) for name in ("mariadb", "postgresql", "sqlite")])
 def tests(session: nox.Session, database: str, django: str) -> None:
     """Test the package: all of it on SQLite; on others what uses a database, and races."""
-    install(session, "test", django=django)
+    install(session, "browser", django=django)
     pytest(session, "-m", "package" if database == "sqlite" else "(package and database) or races", database=database)
 
 
@@ -61,7 +61,7 @@ def tests(session: nox.Session, database: str, django: str) -> None:
 @EVERY_VERSION
 def processes(session: nox.Session, django: str) -> None:
     """Run the tests that start other processes: sites with other settings, processes that are killed."""
-    install(session, "test", django=django)
+    install(session, "browser", django=django)
     pytest(session, "-m", "processes")
 
 
@@ -124,7 +124,7 @@ def integrations(session: nox.Session) -> None:
 @nox.session(python=NEWEST)
 def docs(session: nox.Session) -> None:
     """Build the documentation, compare it with the code, and do what it says."""
-    install(session, "test", "docs", django=NEWEST_DJANGO)
+    install(session, "browser", "docs", django=NEWEST_DJANGO)
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", session.create_tmp())
     pytest(session, "-m", "docs")
 
@@ -132,14 +132,14 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=NEWEST)
 def repository(session: nox.Session) -> None:
     """Check translations, packaging and the tests themselves."""
-    install(session, "test", django=NEWEST_DJANGO)
+    install(session, "browser", django=NEWEST_DJANGO)
     pytest(session, "-m", "repository")
 
 
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check types."""
-    install(session, "test", "lint")
+    install(session, "browser", "lint")
     session.run("mypy")
 
 

@@ -1,21 +1,21 @@
 """Fixtures for every test; which tests run where is decided in skips.py."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import connections
 from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
 from pat_tokens.models import PersonalAccessToken
+from tests.cases import case
 from tests.chromium import browser_type_launch_args
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
 from tests.services import strict
 
-__all__ = ["browser_type_launch_args"]  # a fixture
+__all__ = ["browser_type_launch_args", "case"]  # fixtures
 
 pytest_plugins = ["tests.skips", "tests.site.fixtures", "pytester"]
 
@@ -42,19 +42,6 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
             # A file and not memory: live servers and threads then wait for locks as they would in a real site.
             name = str(tmp_path_factory.mktemp(name) / "db.sqlite3")
         connection.settings_dict["TEST"]["NAME"] = name
-
-
-@pytest.fixture
-def case(db: None, subtests: pytest.Subtests) -> Callable[..., AbstractContextManager[None]]:
-    """One case of many in a test, `with case(row):`. A failure does not stop the others; what is written is undone."""
-
-    @contextmanager
-    def case(*what: object) -> Iterator[None]:
-        with subtests.test(" ".join(ascii(each)[:80] for each in what)), transaction.atomic():
-            yield
-            transaction.set_rollback(True)
-
-    return case
 
 
 @pytest.fixture
