@@ -145,10 +145,8 @@ TEMPLATES[0]["OPTIONS"]["context_processors"].remove("django.contrib.auth.contex
 
 def run_tests_of(site: Path, *files: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
-    # By name, since pytest finds our fixtures by itself only where the package is installed.
-    plugins = ["-p", "pytest_django.plugin", "-p", "pat_tokens.contrib.pytest.plugin"]
     done = subprocess.run(
-        [*command, *plugins, "--ds", "mysite.settings", *files],
+        [*command, "-p", "pytest_django.plugin", "--ds", "mysite.settings", *files],
         cwd=site,
         env={**environment(site.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
