@@ -53,6 +53,7 @@ def make_project(directory: Path, *pages: str) -> None:
     for app in ("mysite", "library"):
         (directory / app).mkdir()
         (directory / app / "__init__.py").touch()
+    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     (directory / "mysite/settings.py").write_text(BASE_SETTINGS)
     for page in pages:
         for block in read_blocks(page):
@@ -68,7 +69,6 @@ def is_file(block: Block) -> bool:
 def make_site(directory: Path) -> None:
     make_project(directory, TUTORIAL, *PAGES)
     shutil.copy(LIBRARY / "urls.py", directory / "mysite/urls.py")
-    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     shutil.copy(LIBRARY / "checks.py", directory / "test_pages.py")
     with (directory / "mysite/settings.py").open("a") as settings:
         settings.write(OWN_CACHE)
@@ -80,7 +80,6 @@ def make_site_of_plain_views(directory: Path) -> None:
     models.write_to(directory)
     with (directory / "mysite/urls.py").open("a") as urls:
         urls.write('urlpatterns.append(path("undeclared/", lambda request: None))\n')
-    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     shutil.copy(LIBRARY / "plain_checks.py", directory / "test_pages.py")
 
 
