@@ -4,20 +4,58 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## say what each target does
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.demo ## serve the demo on http://127.0.0.1:8000/ (or PORT=...)
 	PORT=$(PORT) $(BIN)/python manage.py demo
 
 .PHONY: test
-test: $(VENV)/.dev ## run the tests (on SQLite unless DATABASE_URL says otherwise); say what was skipped
-	$(BIN)/python -m pytest $(ARGS)
-	$(if $(ARGS),,$(BIN)/python -m pytest tests/demo)
+test: $(VENV)/.dev ## test the package, in a minute or two; with ARGS="tests/test_crypto.py -x", what they say
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	$(PYTEST) -n auto -m package
+	@echo "This was the package alone, on SQLite unless DATABASE_URL names another database. Other tests: make help"
+endif
+
+.PHONY: test-demo
+test-demo: $(VENV)/.dev ## test the demo, which is a site with its own settings
+	$(PYTEST) tests/demo $(ARGS)
+
+.PHONY: test-browser
+test-browser: $(VENV)/.dev ## test the pages in Chromium
+	$(PYTEST) -m browser $(ARGS)
+
+.PHONY: test-docs
+test-docs: $(VENV)/.dev ## compare the documentation with the code, and do what it says
+	$(PYTEST) -n auto -m docs $(ARGS)
+
+.PHONY: test-processes
+test-processes: $(VENV)/.dev ## test in other processes: sites with other settings, processes that are killed
+	$(PYTEST) -n auto -m processes $(ARGS)
+
+.PHONY: test-integrations
+test-integrations: $(VENV)/.ci ## test sites that have another package beside ours, such as django-oauth-toolkit
+	$(BIN)/nox --session integrations
+
+.PHONY: test-races
+test-races: $(VENV)/.dev ## send requests at the same time; needs DATABASE_URL, since SQLite has no row locks
+	$(PYTEST) -m races $(ARGS)
+
+.PHONY: test-repository
+test-repository: $(VENV)/.dev ## check translations, packaging and the tests themselves
+	$(PYTEST) -n auto -m repository $(ARGS)
+
+.PHONY: test-all
+test-all: $(VENV)/.dev ## run all of these tests on one database; `make matrix` runs them on all
+	$(PYTEST) -n auto $(ARGS)
+	$(PYTEST) tests/demo
 
 .PHONY: lint
 lint: $(VENV)/.dev ## check style, format and the direction of imports
@@ -35,7 +73,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 
 .PHONY: matrix
-matrix: ## run what the CI runs: every Python, Django and database, the browser, the wheel
+matrix: ## run what the CI runs: all tests on every Python, Django and database, and noxfile.py
 	.ci/run
 
 .PHONY: wheel
@@ -74,10 +112,9 @@ bench-load: $(VENV)/.bench ## measure servers under load on PostgreSQL, and a th
 	$(BIN)/python -m benchmarks.load $(ARGS)
 
 .PHONY: stress
-stress: $(VENV)/.dev ## run the slow tests, more examples and thousands of races (also at POSTGRES_URL, MYSQL_URL)
-	$(BIN)/python -m pytest --slow --hypothesis-profile=stress --rounds 1000 $(ARGS)
-	@for url in $(POSTGRES_URL) $(MYSQL_URL); do \
-		DATABASE_URL=$$url $(BIN)/python -m pytest -v tests/races --rounds 1000 || exit; done
+stress: $(VENV)/.dev ## test with thousands of examples and of races (also at POSTGRES_URL, MYSQL_URL)
+	$(PYTEST) -m "package or races" --hypothesis-profile=stress --rounds 1000 $(ARGS)
+	@for url in $(POSTGRES_URL) $(MYSQL_URL); do DATABASE_URL=$$url $(PYTEST) -v -m races --rounds 1000 || exit; done
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## measure which lines and branches the tests reach, and fail below 97 %
@@ -102,11 +139,11 @@ messages: $(VENV)/.demo ## collect the texts to translate and compile the transl
 
 .PHONY: clean
 clean: ## remove everything that was built, fetched or made by the demo
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov
+	rm -rf $(VENV) .cache .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov
 	rm -rf build dist mutants staticfiles test-results docs/_build db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# $(VENV)/.demo, .dev, .bench, .mutants: that dependency group of pyproject.toml is installed.
+# $(VENV)/.demo, .dev, .bench, .ci, .mutants: that dependency group of pyproject.toml is installed.
 # uv takes seconds where pip takes a minute; where uv cannot be had, pip does the same.
 $(VENV)/.%: pyproject.toml $(VENV)/pyvenv.cfg
 	@echo "Installing what $* needs into $(VENV)"

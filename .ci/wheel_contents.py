@@ -25,7 +25,7 @@ FILES_IN_SDIST = {
     "SECURITY.md",
     "Makefile",
     "manage.py",
-    "hatch_build.py",
+    "noxfile.py",
 }
 
 
@@ -39,7 +39,6 @@ def problems_of_wheel(path: str) -> Iterator[str]:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         infos = {name.partition(".dist-info/")[2]: name for name in wheel.namelist() if ".dist-info/" in name}
         metadata = message_from_bytes(wheel.read(infos["METADATA"]))
-        entry_points = wheel.read(infos["entry_points.txt"]).decode()
     print(*sorted(names), sep="\n")
     expected = tracked(PACKAGE)
     if names != expected:
@@ -61,8 +60,8 @@ def problems_of_wheel(path: str) -> Iterator[str]:
     plain = sorted(one.split(">")[0].split("<")[0] for one in metadata.get_all("Requires-Dist", []) if ";" not in one)
     if plain != ["django", "django-filter", "djangorestframework"]:
         yield f"it requires {plain}"
-    if "pat_tokens = pat_tokens.contrib.pytest.plugin" not in entry_points:
-        yield "pytest does not find its fixtures"
+    if "entry_points.txt" in infos:
+        yield "it has entry points, which other programs load by themselves"
     yield from problems_of_description(str(metadata.get_payload()))
 
 

@@ -11,19 +11,22 @@ from rest_framework.test import APIClient
 
 from pat_tokens import deferred_writes
 from pat_tokens.models import PersonalAccessToken
+from tests.cases import case
 from tests.chromium import browser_type_launch_args
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
+from tests.services import strict
 
-__all__ = ["browser_type_launch_args"]  # a fixture
+__all__ = ["browser_type_launch_args", "case"]  # fixtures
 
 pytest_plugins = ["tests.skips", "tests.site.fixtures", "pytester"]
 
 # No test asserts a time, and a busy machine is not a failure.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+settings.register_profile("ci", parent=settings.get_profile("default"), max_examples=100)
 settings.register_profile("stress", parent=settings.get_profile("default"), max_examples=2000)
 # The same few examples for each of many small changes of the code.
 settings.register_profile("mutants", parent=settings.get_profile("default"), max_examples=30, derandomize=True)
-settings.load_profile("default")
+settings.load_profile("ci" if strict() else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""Which services this machine has for the tests."""
+"""Which services this machine has for the tests, and whether it must have them."""
 
 import os
 import shutil
@@ -7,6 +7,11 @@ from pathlib import Path
 
 import redis
 from django.conf import settings
+
+
+def strict() -> bool:
+    """Whether a missing service or a skipped test is a failure."""
+    return os.environ.get("PAT_TOKENS_CI") == "1"
 
 
 @cache

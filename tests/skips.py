@@ -1,17 +1,12 @@
-"""Which tests run here, and which skips are failures.
+"""Which target of make runs a test, what a test needs, and which skips are failures.
 
-A test says with a marker what it needs:
+The markers of MARKERS say it. Two more are set here and never written down: `package` is every test that no target
+of its own runs, and `database` every test that uses a database. So `make test` is `pytest -m package`.
 
-- `postgres`, `mysql`: that database for the whole run; on another one the test is not applicable.
-- `django_version(">=6.0")`: those versions of Django; on others the test is not applicable.
-- `redis`, `browser`: a service. Where it is missing the test is skipped, and the reason says what is missing.
-  A test that uses the fixture `page` is a browser test without saying so.
-- `slow`: is skipped unless `--slow` is given.
-
-Under `PAT_TOKENS_CI=1` nothing may be missing: slow tests run, and every skip is a failure unless the test
-is not applicable. A reason that only the test itself can see is given by calling `not_applicable("...")`.
-Where the CI leaves tests out of a run on purpose, it deselects them (`-m "not browser"`) and has another run
-for them.
+Where something is missing that a marker names, the test is skipped, and the reason says what is missing. Under
+`PAT_TOKENS_CI=1` nothing may be missing: every skip is a failure unless the test is not applicable to this run, which
+only the test itself may know: `not_applicable("...")`. Where the CI leaves tests out of a run on purpose, it deselects
+them (`-m "not browser"`) and has another run for them.
 """
 
 import os
@@ -21,10 +16,28 @@ from typing import Any, NoReturn, TypeVar
 import django
 import pytest
 from django.conf import settings
+from django.test import TransactionTestCase
 from packaging.specifiers import SpecifierSet
 
-from tests.services import chromium, redis_answers
+from tests.services import chromium, redis_answers, strict
 
+# Each has a target of make: test-browser, test-docs, ...
+APART = {
+    "browser": "drives Chromium; every test with the fixture `page`",
+    "docs": "compares the documentation with the code, or does what a page says",
+    "processes": "starts other processes: a site with other settings, a process that is killed",
+    "races": "sends requests at the same time",
+    "repository": "is about translations, packaging or the tests themselves",
+}
+MARKERS = {
+    **APART,
+    "postgres": "needs PostgreSQL as the database of the run, else it is not applicable",
+    "mysql": "needs MariaDB or MySQL as the database of the run, else it is not applicable",
+    "django_version(specifiers)": "is for these versions of Django, and not applicable to others",
+    "redis": "needs a Redis that answers at REDIS_URL",
+    "package": "set for all tests but those that have a target of their own",
+    "database": "set for all tests that use a database",
+}
 NOT_APPLICABLE = "not applicable: "
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 ENGINES = {"postgres": "postgresql", "mysql": "mysql"}
@@ -35,20 +48,21 @@ def not_applicable(reason: str) -> NoReturn:
     pytest.skip(NOT_APPLICABLE + reason)
 
 
-def strict() -> bool:
-    """Whether a missing service or a skipped test is a failure."""
-    return os.environ.get("PAT_TOKENS_CI") == "1"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run the tests marked slow, too")
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     for item in items:
-        if "page" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "page" in fixtures:
             item.add_marker("browser")
+        if not any(map(item.get_closest_marker, APART)):
+            item.add_marker("package")
+        if item.get_closest_marker("django_db") or "db" in fixtures or _is_django_test_case(item):
+            item.add_marker("database")
     yield
     # Last of all, after pytest-django has put tests with transactions behind those without: Playwright leaves an
     # event loop running in this thread, in which synchronous tests of async code fail.
@@ -66,13 +80,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             not_applicable(f"Django {django.__version__} is not {mark.args[0]}")
     if item.get_closest_marker("redis") and not redis_answers():
         pytest.skip("no Redis answers at REDIS_URL")
-    if item.get_closest_marker("slow") and not (strict() or item.config.getoption("slow")):
-        pytest.skip("slow: run with --slow")
     if item.get_closest_marker("browser"):
         if chromium() is None:
             pytest.skip("no Chromium: install it or name its path in CHROMIUM")
         # Django refuses the ORM where an event loop runs, and Playwright's runs here from now on.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+def _is_django_test_case(item: pytest.Item) -> bool:
+    case = getattr(item, "cls", None)
+    return isinstance(case, type) and issubclass(case, TransactionTestCase)
 
 
 @pytest.hookimpl(wrapper=True)

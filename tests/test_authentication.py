@@ -167,9 +167,8 @@ def test_superusers_are_bound_by_scopes(make_token, channel, user):
         authenticate(make_token("channels:*:list").secret, READ, {"pk": channel.pk})
 
 
-@pytest.mark.parametrize(
-    ("scope", "requirement", "kwargs", "allowed"),
-    [
+def test_decides_by_requirement_and_keywords(case, make_token, channel):
+    rows = [
         ("channels:{}:read", READ, {"pk": "{}"}, True),
         ("channels:*:read", READ, {"pk": "{}"}, True),
         ("channels:{}:update", READ, {"pk": "{}"}, False),
@@ -184,13 +183,13 @@ def test_superusers_are_bound_by_scopes(make_token, channel, user):
         ("channels:*:list", Requirement("channels", "list"), {}, True),
         ("channels:*:create", Requirement("channels", "create"), {}, True),
         ("channels:{}:read", ANY_TOKEN, {}, True),
-    ],
-)
-def test_decides_by_requirement_and_keywords(make_token, channel, scope, requirement, kwargs, allowed):
-    token = make_token(scope.format(channel.pk))
-    kwargs = {keyword: value.format(channel.pk) for keyword, value in kwargs.items()}
-    with nullcontext() if allowed else pytest.raises(InsufficientScope):
-        authenticate(token.secret, requirement, kwargs)
+    ]
+    for scope, requirement, kwargs, allowed in rows:
+        with case(scope, requirement, kwargs, allowed):
+            token = make_token(scope.format(channel.pk))
+            kwargs = {keyword: value.format(channel.pk) for keyword, value in kwargs.items()}
+            with nullcontext() if allowed else pytest.raises(InsufficientScope):
+                authenticate(token.secret, requirement, kwargs)
 
 
 def test_a_list_limited_to_ids_needs_a_view_that_filters(make_token, channel):

@@ -4,7 +4,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from pat_tokens import conf as module
-from pat_tokens.checks.settings import check_peppers, check_peppers_for_deployment
+from pat_tokens.checks.deployment import check_peppers_for_deployment
+from pat_tokens.checks.settings import check_peppers
 from pat_tokens.conf import conf, setting_names
 from pat_tokens.crypto import digests
 
@@ -15,16 +16,17 @@ def test_what_a_site_leaves_out_has_a_default():
     assert conf.max_tokens_per_user == 100
 
 
-@pytest.mark.parametrize("name", setting_names())
-def test_a_setting_that_changes_is_read_anew(name):
-    prop = name.removeprefix("PAT_TOKENS_").lower()
-    default, one, other = getattr(conf, prop), ("one",), ("other",)
-    with override_settings(**{name: one}):
-        assert getattr(conf, prop) == one
-        with override_settings(**{name: other}):
-            assert getattr(conf, prop) == other
-        assert getattr(conf, prop) == one
-    assert getattr(conf, prop) == default
+def test_a_setting_that_changes_is_read_anew(subtests):
+    for name in setting_names():
+        with subtests.test(name=name):
+            prop = name.removeprefix("PAT_TOKENS_").lower()
+            default, one, other = getattr(conf, prop), ("one",), ("other",)
+            with override_settings(**{name: one}):
+                assert getattr(conf, prop) == one
+                with override_settings(**{name: other}):
+                    assert getattr(conf, prop) == other
+                assert getattr(conf, prop) == one
+            assert getattr(conf, prop) == default
 
 
 def test_settings_that_are_configured_by_hand_are_read(monkeypatch):

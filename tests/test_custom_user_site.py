@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 SITE = Path(__file__).parent / "custom_user_site"
 
 

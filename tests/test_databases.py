@@ -189,16 +189,15 @@ def test_commands(owner, capsys, mailoutbox):
     assert "made here" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "service", sorted(SERVICES.keys() - {"record use", "redigest"})
-)  # which write one row, and later
-def test_what_is_written_is_written_in_one_transaction_of_its_database(databases, service):
-    scene, statements = Scene(), Statements()
-    with connections["primary"].execute_wrapper(statements):
-        SERVICES[service](scene)
-    assert [sql for sql in statements.outside if not sql.startswith("SELECT")] == []
-    # Else SQLite would let somebody else write between what is read here and what is written.
-    assert statements.inside[0].startswith("UPDATE")
+def test_what_is_written_is_written_in_one_transaction_of_its_database(subtests, databases):
+    for service in sorted(SERVICES.keys() - {"record use", "redigest"}):  # which write one row, and later
+        with subtests.test(service=service):
+            scene, statements = Scene(), Statements()
+            with connections["primary"].execute_wrapper(statements):
+                SERVICES[service](scene)
+            assert [sql for sql in statements.outside if not sql.startswith("SELECT")] == []
+            # Else SQLite would let somebody else write between what is read here and what is written.
+            assert statements.inside[0].startswith("UPDATE")
 
 
 def test_listeners_hear_of_a_change_once_its_database_has_committed(owner):

@@ -45,10 +45,10 @@ def test_a_duplicate_name_is_an_error():
     own.register(make())
 
 
-@pytest.mark.parametrize("name", ["", "Things", "a:b", "a b", "*", "é", "x" * 65, None, "_", "a.b"])
-def test_a_bad_name_is_an_error(name):
-    with pytest.raises(ImproperlyConfigured, match="name must be"):
-        Registry().register(make(name=name))
+def test_a_bad_name_is_an_error(subtests):
+    for name in ["", "Things", "a:b", "a b", "*", "é", "x" * 65, None, "_", "a.b"]:
+        with subtests.test(name=name), pytest.raises(ImproperlyConfigured, match="name must be"):
+            Registry().register(make(name=name))
 
 
 def test_standard_operations_are_declared_by_name():
@@ -138,13 +138,25 @@ def test_an_id_is_canonical_after_the_key_fields_own_to_python():
     assert PAGES.to_id("A/b") == "A/b"
 
 
-@pytest.mark.parametrize(
-    ("entity_type", "value"),
-    [(CHANNELS, "x"), (CHANNELS, None), (CHANNELS, ""), (DEVICES, "42"), (DEVICES, []), (PAGES, "*"), (PAGES, ""),
-     (PAGES, None), (PAGES, "a\0b"), (PAGES, "x" * 256), (CHANNELS, "*"), (CHANNELS, "9" * 5000), (PAGES, "\ud800")],
-)  # fmt: skip
-def test_what_can_be_no_id_is_none(entity_type, value):
-    assert entity_type.to_id(value) is None
+def test_what_can_be_no_id_is_none(subtests):
+    rows = [
+        (CHANNELS, "x"),
+        (CHANNELS, None),
+        (CHANNELS, ""),
+        (DEVICES, "42"),
+        (DEVICES, []),
+        (PAGES, "*"),
+        (PAGES, ""),
+        (PAGES, None),
+        (PAGES, "a\0b"),
+        (PAGES, "x" * 256),
+        (CHANNELS, "*"),
+        (CHANNELS, "9" * 5000),
+        (PAGES, "\ud800"),
+    ]
+    for entity_type, value in rows:
+        with subtests.test(entity_type=entity_type, value=value):
+            assert entity_type.to_id(value) is None
 
 
 @pytest.mark.django_db

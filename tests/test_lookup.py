@@ -108,25 +108,23 @@ def test_finds_nothing_for_the_digest_of_nobody(token, found_by_sql):
     assert found_by_sql(crypto.digests("pat_other", conf.peppers), None) is None
 
 
-@pytest.mark.parametrize(
-    "required_scope",
-    [
-        None,
-        RequiredScope("channels", None),
-        RequiredScope("channels", "read"),
-        RequiredScope("channels", "list", ALL, True),
-    ],
-)
-@pytest.mark.parametrize("count", [1, 3])
-def test_one_select_brings_everything(make_token, required_scope, count, found_by_sql):
-    token = make_token("channels:*:read")
-    digests = [*digests_of(token), *("0" * 64, "1" * 64)][:count]
-    with CaptureQueriesContext(connection) as queries:
-        found = found_by_sql(digests, required_scope)
-        assert (found.user.username, found.name, found.decision) == (
-            token.user.username, token.name, decide([ScopeKey("channels", "*", "read")], required_scope),
-        )  # fmt: skip
-    assert [query["sql"][:6] for query in queries] == ["SELECT"]
+def test_one_select_brings_everything(case, make_token, found_by_sql):
+    for count in [1, 3]:
+        for required_scope in [
+            None,
+            RequiredScope("channels", None),
+            RequiredScope("channels", "read"),
+            RequiredScope("channels", "list", ALL, True),
+        ]:
+            with case(required_scope, count):
+                token = make_token("channels:*:read")
+                digests = [*digests_of(token), *("0" * 64, "1" * 64)][:count]
+                with CaptureQueriesContext(connection) as queries:
+                    found = found_by_sql(digests, required_scope)
+                    assert (found.user.username, found.name, found.decision) == (
+                        token.user.username, token.name, decide([ScopeKey("channels", "*", "read")], required_scope),
+                    )  # fmt: skip
+                assert [query["sql"][:6] for query in queries] == ["SELECT"]
 
 
 def test_the_sql_is_built_once(make_token, channel, monkeypatch):
@@ -314,9 +312,8 @@ def test_manager_that_hides_nothing_costs_no_query(make_token, with_manager):
     assert len(queries) == 1
 
 
-@pytest.mark.parametrize(
-    ("written", "required_scope"),
-    [
+def test_a_row_that_no_service_writes_widens_nothing(case, token, found_by_sql):
+    rows = [
         (("channels", "1", "create"), RequiredScope("channels", "create")),
         (("pages", "A", "read"), RequiredScope("pages", "read", "a")),
         (("pages", "a ", "read"), RequiredScope("pages", "read", "a")),
@@ -333,9 +330,9 @@ def test_manager_that_hides_nothing_costs_no_query(make_token, with_manager):
         (("channels", "01", "read"), RequiredScope("channels", "read", "1")),
         (("channels", "1", "*"), RequiredScope("channels", "read", "1")),
         (("*", "*", "*"), RequiredScope("channels", "read", "1")),
-    ],
-)
-def test_a_row_that_no_service_writes_widens_nothing(token, written, required_scope, found_by_sql):
-    Scope.objects.create(token=token, **ScopeKey(*written)._asdict())
-    assert not found_by_sql(digests_of(token), required_scope).decision
-    assert not lookup.find_token_by_orm(digests_of(token), required_scope).decision
+    ]
+    for written, required_scope in rows:
+        with case(written, required_scope):
+            Scope.objects.create(token=token, **ScopeKey(*written)._asdict())
+            assert not found_by_sql(digests_of(token), required_scope).decision
+            assert not lookup.find_token_by_orm(digests_of(token), required_scope).decision

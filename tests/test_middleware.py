@@ -69,50 +69,52 @@ def entities(user):
     return ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_does_exactly_what_its_scopes_say(ask, make_token, entities, kind, method, calls):
-    for text, status in (POST_TABLE if method == "POST" else GET_TABLE).items():
-        scopes = text.format(*entities).split()
-        token = make_token(*scopes)
-        calls.clear()
-        response = ask(token.secret)(f"/{kind}/{entities[0]}/", method)
-        assert response.status_code == status, (kind, method, text)
-        assert "Authorization" in response["Vary"]
-        assert len(calls) == (status == 200)
-        if status == 200 and method != "HEAD":
-            assert response.json()["user"] == "owner"
-            assert response.json()["token"] == token.name
-        if status == 403 and method != "HEAD":
-            operation = "publish" if method == "POST" else "read"
-            missing = {"entity_type": "channels", "entity_id": str(entities[0]), "operation": operation}
-            assert response.json()["code"] == "insufficient_scope"
-            assert response.json()["missing"] == [missing]
-            assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
+def test_does_exactly_what_its_scopes_say(case, ask, make_token, entities, calls):
+    for method in ["GET", "HEAD", "POST"]:
+        for kind in KINDS:
+            with case(kind, method):
+                for text, status in (POST_TABLE if method == "POST" else GET_TABLE).items():
+                    scopes = text.format(*entities).split()
+                    token = make_token(*scopes)
+                    calls.clear()
+                    response = ask(token.secret)(f"/{kind}/{entities[0]}/", method)
+                    assert response.status_code == status, (kind, method, text)
+                    assert "Authorization" in response["Vary"]
+                    assert len(calls) == (status == 200)
+                    if status == 200 and method != "HEAD":
+                        assert response.json()["user"] == "owner"
+                        assert response.json()["token"] == token.name
+                    if status == 403 and method != "HEAD":
+                        operation = "publish" if method == "POST" else "read"
+                        missing = {"entity_type": "channels", "entity_id": str(entities[0]), "operation": operation}
+                        assert response.json()["code"] == "insufficient_scope"
+                        assert response.json()["missing"] == [missing]
+                        assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_method_that_is_refused_or_not_listed(ask, make_token, channel, kind, calls):
-    token = make_token("channels:*:read", "channels:*:delete", "channels:*:update", "channels:*:publish")
-    for method in ("DELETE", "PUT", "PATCH", "TRACE"):
-        response = ask(token.secret)(f"/{kind}/{channel.pk}/", method)
-        assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
-    assert not calls
+def test_a_method_that_is_refused_or_not_listed(case, ask, make_token, channel, calls):
+    for kind in KINDS:
+        with case(kind):
+            token = make_token("channels:*:read", "channels:*:delete", "channels:*:update", "channels:*:publish")
+            for method in ("DELETE", "PUT", "PATCH", "TRACE"):
+                response = ask(token.secret)(f"/{kind}/{channel.pk}/", method)
+                assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
+            assert not calls
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_options_takes_any_scope_on_the_type_and_runs_no_view(ask, make_token, user, channel, kind, calls):
-    other = ChannelFactory(owner=user)
-    response = ask(make_token(f"channels:{other.pk}:update").secret)(f"/{kind}/{channel.pk}/", "OPTIONS")
-    assert (response.status_code, response["Allow"]) == (200, "GET, POST, HEAD, OPTIONS")
-    response = ask(make_token("devices:*:read").secret)(f"/{kind}/{channel.pk}/", "OPTIONS")
-    assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope")
-    assert not calls
+def test_options_takes_any_scope_on_the_type_and_runs_no_view(case, ask, make_token, user, channel, calls):
+    for kind in KINDS:
+        with case(kind):
+            other = ChannelFactory(owner=user)
+            response = ask(make_token(f"channels:{other.pk}:update").secret)(f"/{kind}/{channel.pk}/", "OPTIONS")
+            assert (response.status_code, response["Allow"]) == (200, "GET, POST, HEAD, OPTIONS")
+            response = ask(make_token("devices:*:read").secret)(f"/{kind}/{channel.pk}/", "OPTIONS")
+            assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope")
+            assert not calls
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "undeclared", "async-undeclared"])
-def test_dead_and_strange_secrets(ask, make_token, channel, kind, calls):
-    def code(secret):
+def test_dead_and_strange_secrets(case, ask, make_token, channel, calls):
+    def detail(kind, secret):
         response = ask(secret)(f"/{kind}/{channel.pk}/", "POST")
         assert response.status_code == 401
         assert 'error="invalid_token"' in response["WWW-Authenticate"]
@@ -122,71 +124,80 @@ def test_dead_and_strange_secrets(ask, make_token, channel, kind, calls):
     expired, revoked = make_token("channels:*:publish"), make_token("channels:*:publish")
     expire(expired)
     services.revoke_token(revoked)
-    assert "expired" in code(expired.secret)
-    assert "revoked" in code(revoked.secret)
-    unknown = code(crypto.make_secret("pat"))
-    for secret in ("pat_", "pat_\0", "pat_" + "x" * 100_000, expired.secret[:-1]):
-        assert code(secret) == unknown
-    assert not calls
+    malformed = ("pat_", "pat_\0", "pat_" + "x" * 100_000, expired.secret[:-1])
+    for kind in [*KINDS, "undeclared", "async-undeclared"]:
+        with case(kind):
+            assert "expired" in detail(kind, expired.secret)
+            assert "revoked" in detail(kind, revoked.secret)
+            unknown = detail(kind, crypto.make_secret("pat"))
+            assert {detail(kind, secret) for secret in malformed} == {unknown}
+            assert not calls
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_superusers_are_bound_by_scopes(ask, make_token, channel, kind):
-    token = make_token(user=UserFactory(is_superuser=True, is_staff=True))
-    assert ask(token.secret)(f"/{kind}/{channel.pk}/").status_code == 403
+def test_superusers_are_bound_by_scopes(case, ask, make_token, channel):
+    for kind in KINDS:
+        with case(kind):
+            token = make_token(user=UserFactory(is_superuser=True, is_staff=True))
+            assert ask(token.secret)(f"/{kind}/{channel.pk}/").status_code == 403
 
 
-@pytest.mark.parametrize("kind", ["undeclared", "async-undeclared", "admin-like"])
-def test_no_token_gets_into_a_view_that_did_not_ask_for_it(ask, make_token, kind, calls):
-    token = make_token("channels:*:read")
-    for method in ("GET", "HEAD", "OPTIONS", "POST"):
-        response = ask(token.secret)(f"/{kind}/1/", method)
-        assert response.status_code == 403
-        assert method == "HEAD" or response.json()["code"] == "scope_not_declared"
-        assert "scope_not_declared" in response["WWW-Authenticate"]
-    assert not calls
+def test_no_token_gets_into_a_view_that_did_not_ask_for_it(case, ask, make_token, calls):
+    for kind in ["undeclared", "async-undeclared", "admin-like"]:
+        with case(kind):
+            token = make_token("channels:*:read")
+            for method in ("GET", "HEAD", "OPTIONS", "POST"):
+                response = ask(token.secret)(f"/{kind}/1/", method)
+                assert response.status_code == 403
+                assert method == "HEAD" or response.json()["code"] == "scope_not_declared"
+                assert "scope_not_declared" in response["WWW-Authenticate"]
+            assert not calls
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "undeclared", "async-undeclared"])
-def test_a_request_without_our_token_gets_what_it_got_before(ask, user, channel, kind):
-    for header in (None, "Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token pat"):
-        asker = ask() if header is None else ask(authorization=header)
-        response = asker(f"/{kind}/{channel.pk}/")
-        if kind in OPEN:
-            assert (response.status_code, response.json()["user"]) == (200, "")
-        else:
-            assert response.status_code == 302
-            assert response["Location"].startswith(("/accounts/login/?next=", "/elsewhere/?next="))
-    asker.client.force_login(user)
-    response = asker(f"/{kind}/{channel.pk}/")
-    assert (response.status_code, response.json()["user"], response.json()["token"]) == (200, "owner", None)
-    assert ("Authorization" in response["Vary"]) is ("undeclared" not in kind)
-    assert asker(f"/{kind}/{channel.pk}/", "OPTIONS").status_code in (200, 405)
+def test_a_request_without_our_token_gets_what_it_got_before(case, ask, user, channel):
+    for kind in [*KINDS, "undeclared", "async-undeclared"]:
+        with case(kind):
+            for header in (None, "Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token pat"):
+                asker = ask() if header is None else ask(authorization=header)
+                response = asker(f"/{kind}/{channel.pk}/")
+                if kind in OPEN:
+                    assert (response.status_code, response.json()["user"]) == (200, "")
+                else:
+                    assert response.status_code == 302
+                    assert response["Location"].startswith(("/accounts/login/?next=", "/elsewhere/?next="))
+            asker.client.force_login(user)
+            response = asker(f"/{kind}/{channel.pk}/")
+            assert (response.status_code, response.json()["user"], response.json()["token"]) == (200, "owner", None)
+            assert ("Authorization" in response["Vary"]) is ("undeclared" not in kind)
+            assert asker(f"/{kind}/{channel.pk}/", "OPTIONS").status_code in (200, 405)
 
 
 class TestCSRF:
     """It is not demanded of a request that carries a valid token and no session, and of everything else it is."""
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_a_session_is_asked_for_it(self, ask, user, channel, kind, make_token, calls):
-        secret = make_token("channels:*:publish").secret
-        asker, both = ask(), ask(secret)
-        asker.client.force_login(user)
-        both.client.force_login(user)
-        for client in (asker, both):
-            response = client(f"/{kind}/{channel.pk}/", "POST")
-            assert (response.status_code, response["Content-Type"]) == (403, "text/html; charset=utf-8")
-            assert not calls
-            client.client.cookies["csrftoken"] = "x" * 32
-            response = client(f"/{kind}/{channel.pk}/", "POST", {"csrfmiddlewaretoken": "x" * 32})
-            assert response.status_code == 200
-            calls.clear()
+    def test_a_session_is_asked_for_it(self, case, ask, user, channel, make_token, calls):
+        for kind in KINDS:
+            with case(kind):
+                secret = make_token("channels:*:publish").secret
+                asker, both = ask(), ask(secret)
+                asker.client.force_login(user)
+                both.client.force_login(user)
+                for client in (asker, both):
+                    response = client(f"/{kind}/{channel.pk}/", "POST")
+                    assert (response.status_code, response["Content-Type"]) == (403, "text/html; charset=utf-8")
+                    assert not calls
+                    client.client.cookies["csrftoken"] = "x" * 32
+                    response = client(f"/{kind}/{channel.pk}/", "POST", {"csrfmiddlewaretoken": "x" * 32})
+                    assert response.status_code == 200
+                    calls.clear()
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_an_anonymous_visitor_is_asked_for_it(self, ask, channel, kind, calls):
-        # login_required asks first where it is the outermost decorator.
-        assert ask()(f"/{kind}/{channel.pk}/", "POST").status_code == (302 if kind in plain_site.INSIDE_OUT else 403)
-        assert not calls
+    def test_an_anonymous_visitor_is_asked_for_it(self, case, ask, channel, calls):
+        for kind in KINDS:
+            with case(kind):
+                # login_required asks first where it is the outermost decorator.
+                assert ask()(f"/{kind}/{channel.pk}/", "POST").status_code == (
+                    302 if kind in plain_site.INSIDE_OUT else 403
+                )
+                assert not calls
 
     def test_a_login_without_a_cookie_counts_as_a_session(self, ask, settings, user, make_token, channel, calls):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
@@ -232,18 +243,17 @@ class TestLoginPages:
         assert response.status_code == (302 if "needs" in path else 403)
         assert response["Content-Type"].startswith("text/html")
 
-    @pytest.mark.parametrize(
-        ("target", "status"),
-        [
+    def test_a_redirect_to_one_is_told_from_others(self, case, ask, token):
+        rows = [
             ("/accounts/login/", 403),
             ("/sso/?next=/redirects/?to=x", 302),
             ("/sso/?next=http%3A%2F%2Ftestserver%2Fredirects%2F", 302),
             ("/elsewhere/", 302),
             ("/elsewhere/?next=/other/", 302),
-        ],
-    )
-    def test_a_redirect_to_one_is_told_from_others(self, ask, token, target, status):
-        assert ask(token.secret)(f"/redirects/?to={quote(target)}").status_code == status
+        ]
+        for target, status in rows:
+            with case(target, status):
+                assert ask(token.secret)(f"/redirects/?to={quote(target)}").status_code == status
 
     @pytest.mark.parametrize("host", ["", "http://testserver"])
     def test_wherever_it_is_when_it_leads_back(self, ask, token, host):
@@ -276,14 +286,15 @@ class TestLists:
         asker.client.force_login(user)
         assert asker(path).json()["names"] == ["a", "b", "c"]
 
-    @pytest.mark.parametrize(
-        "path", ["/unlimited/", "/async-unlimited/", "/limits-too-late/", "/limits-another-model/"]
-    )
-    def test_a_view_that_does_not_needs_all(self, ask, make_token, rows, path):
-        response = ask(make_token(f"channels:{rows[0].pk}:list").secret)(path)
-        assert response.status_code == 403
-        assert response.json()["missing"] == [{"entity_type": "channels", "entity_id": "*", "operation": "list"}]
-        assert ask(make_token("channels:*:list").secret)(path).status_code == 200
+    def test_a_view_that_does_not_needs_all(self, case, ask, make_token, rows):
+        for path in ["/unlimited/", "/async-unlimited/", "/limits-too-late/", "/limits-another-model/"]:
+            with case(path):
+                response = ask(make_token(f"channels:{rows[0].pk}:list").secret)(path)
+                assert response.status_code == 403
+                assert response.json()["missing"] == [
+                    {"entity_type": "channels", "entity_id": "*", "operation": "list"}
+                ]
+                assert ask(make_token("channels:*:list").secret)(path).status_code == 200
 
     def test_only_reading_can_be_limited(self, ask, make_token, rows):
         asker = ask(make_token(f"channels:{rows[0].pk}:list").secret)
@@ -389,17 +400,18 @@ def test_a_report_of_an_exception_does_not_show_the_secret(make_token, channel, 
         assert secret not in report.get_traceback_html() + report.get_traceback_text()
 
 
-@pytest.mark.parametrize("kind", ["function", "async-function", "attribute", "class", "async-class"])
 @pytest.mark.parametrize("server", SERVERS)
-def test_reads_once(make_token, channel, kind, server, django_assert_num_queries):
-    asker = Asker(server, make_token("channels:*:read").secret)
-    asker(f"/{kind}/{channel.pk}/")  # records the first use
-    with django_assert_num_queries(1):
-        assert asker(f"/{kind}/{channel.pk}/").status_code == 200
-    with django_assert_num_queries(1):
-        assert asker(f"/{kind}/{channel.pk}/", "POST").status_code == 403
-    with django_assert_num_queries(0):
-        assert Asker(server)("/undeclared/1/").status_code == 200
+def test_reads_once(case, make_token, channel, server, django_assert_num_queries):
+    for kind in ["function", "async-function", "attribute", "class", "async-class"]:
+        with case(kind):
+            asker = Asker(server, make_token("channels:*:read").secret)
+            asker(f"/{kind}/{channel.pk}/")  # records the first use
+            with django_assert_num_queries(1):
+                assert asker(f"/{kind}/{channel.pk}/").status_code == 200
+            with django_assert_num_queries(1):
+                assert asker(f"/{kind}/{channel.pk}/", "POST").status_code == 403
+            with django_assert_num_queries(0):
+                assert Asker(server)("/undeclared/1/").status_code == 200
 
 
 def test_every_door_can_be_imported_before_the_models():
@@ -426,31 +438,34 @@ class TestHooks:
         signals.token_authenticated.disconnect(listen)
         signals.token_refused.disconnect(listen)
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_signals(self, ask, make_token, channel, kind, heard):
-        path = f"/{kind}/{channel.pk}/"
-        token = make_token("channels:*:read")
-        ask(token.secret)(path)
-        ask(token.secret)(path, "POST")
-        ask(token.secret)(path, "PUT")
-        ask("pat_garbage")(path)
-        ask()(path)
-        reasons = [reason for reason, _token, _path in heard]
-        assert reasons == ["authenticated", "insufficient_scope", "scope_not_declared", "malformed"]
-        assert [token for _reason, token, _path in heard] == [token, token, token, None]
-        assert {path for _reason, _token, path in heard} == {path}
+    def test_signals(self, case, ask, make_token, channel, heard):
+        for kind in KINDS:
+            with case(kind):
+                heard.clear()
+                path = f"/{kind}/{channel.pk}/"
+                token = make_token("channels:*:read")
+                ask(token.secret)(path)
+                ask(token.secret)(path, "POST")
+                ask(token.secret)(path, "PUT")
+                ask("pat_garbage")(path)
+                ask()(path)
+                reasons = [reason for reason, _token, _path in heard]
+                assert reasons == ["authenticated", "insufficient_scope", "scope_not_declared", "malformed"]
+                assert [token for _reason, token, _path in heard] == [token, token, token, None]
+                assert {path for _reason, _token, path in heard} == {path}
 
     @pytest.mark.parametrize("path", ["/async-denied/", "/denied/"])
     def test_a_refusal_after_the_view_is_heard_too(self, ask, token, heard, path):
         ask(token.secret)(path)
         assert [reason for reason, _token, _path in heard] == ["authenticated", "owner_not_allowed"]
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_the_site_may_refuse(self, ask, make_token, channel, kind, settings):
-        settings.PAT_TOKENS_REFUSE = lambda token, request: f"not at {request.path}"
-        path = f"/{kind}/{channel.pk}/"
-        response = ask(make_token("channels:*:read").secret)(path)
-        assert (response.status_code, response.json()["detail"]) == (401, f"not at {path}")
+    def test_the_site_may_refuse(self, case, ask, make_token, channel, settings):
+        for kind in KINDS:
+            with case(kind):
+                settings.PAT_TOKENS_REFUSE = lambda token, request: f"not at {request.path}"
+                path = f"/{kind}/{channel.pk}/"
+                response = ask(make_token("channels:*:read").secret)(path)
+                assert (response.status_code, response.json()["detail"]) == (401, f"not at {path}")
 
 
 class TestModes:

@@ -1,5 +1,7 @@
 import pytest
 
+pytestmark = pytest.mark.repository
+
 # pytest-django and pytest-playwright prepare their services once a process, which the outer run has done.
 PLUGINS = ["-p", "tests.skips", "-p", "no:django", "-p", "no:playwright"]
 
@@ -22,8 +24,11 @@ SUITE = """
     @pytest.mark.redis
     def test_needs_redis(): raise AssertionError
 
-    @pytest.mark.slow
-    def test_is_slow(): pass
+    @pytest.mark.docs
+    def test_has_a_target_of_its_own(): pass
+
+    @pytest.mark.django_db
+    def test_uses_a_database(): pass
 """
 
 
@@ -42,17 +47,22 @@ def run(pytester, monkeypatch, settings):
 
 def test_a_laptop_skips_and_says_why(run):
     result = run("-rs", ci=False)
-    result.assert_outcomes(passed=1, skipped=5, xfailed=1)
-    result.stdout.fnmatch_lines(["*no Redis answers at REDIS_URL*", "*slow: run with --slow*"], consecutive=False)
+    result.assert_outcomes(passed=3, skipped=4, xfailed=1)
+    result.stdout.fnmatch_lines(["*no Redis answers at REDIS_URL*"])
 
 
-def test_slow_tests_run_when_asked_for(run):
-    run("--slow", ci=False).assert_outcomes(passed=2, skipped=4, xfailed=1)
+@pytest.mark.parametrize(
+    ("expression", "selected"),
+    [("docs", ["test_has_a_target_of_its_own"]), ("package and database", ["test_uses_a_database"])],
+)
+def test_a_run_is_selected_by_markers(run, expression, selected):
+    result = run("--collect-only", "-q", "-m", expression, ci=False)
+    assert [line.partition("::")[2] for line in result.outlines if "::" in line] == selected
 
 
 def test_the_ci_fails_on_every_skip_that_could_have_run(run):
     result = run(ci=True)
-    result.assert_outcomes(passed=2, skipped=2, failed=1, errors=1, xfailed=1)
+    result.assert_outcomes(passed=3, skipped=2, failed=1, errors=1, xfailed=1)
     result.stdout.fnmatch_lines(["*Skipped under PAT_TOKENS_CI=1: no reason that counts*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 

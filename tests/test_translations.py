@@ -23,6 +23,8 @@ from tests import translation_catalogs
 from tests.factories import TokenFactory, UserFactory
 from tests.translation_catalogs import LANGUAGES
 
+pytestmark = pytest.mark.repository
+
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)

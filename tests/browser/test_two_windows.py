@@ -109,7 +109,9 @@ def ask_in(window: Page, label: str) -> Any:
     """Press a button that asks first, and return the button that does it, in a dialog or on the next page."""
     window.get_by_role("button", name=label).first.click()
     question = window.locator("dialog [data-pat-panel], main > .pat-tokens > [data-pat-panel]")
-    return question.get_by_role("button", name=label.split(" scope ", maxsplit=1)[0], exact=True)
+    button = question.get_by_role("button", name=label.split(" scope ", maxsplit=1)[0], exact=True)
+    expect(button).to_be_visible()  # before another window changes what the question is about
+    return button
 
 
 @BOTH

@@ -158,15 +158,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("code", "settings"), CASES)
-def test_a_setting_that_cannot_work_is_named(code, settings):
-    with override_settings(**settings):
-        assert found() == {f"pat_tokens.{code}"}
+def test_a_setting_that_cannot_work_is_named(subtests):
+    for code, settings in CASES:
+        with subtests.test(code=code, settings=settings), override_settings(**settings):
+            assert found() == {f"pat_tokens.{code}"}
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
+def test_a_setting_that_works_passes(subtests):
+    rows = [
         {"PAT_TOKENS_PREFIX": "x" * 20},
         {"PAT_TOKENS_PEPPERS": (STRONG,)},
         {"PAT_TOKENS_PEPPERS": None},
@@ -192,25 +191,22 @@ def test_a_setting_that_cannot_work_is_named(code, settings):
         {"PAT_TOKENS_POLICY": "pat_tokens.policy.Policy"},
         {"REST_FRAMEWORK": {}},
         {"REST_FRAMEWORK": None},
-    ],
-)
-def test_a_setting_that_works_passes(settings):
-    with override_settings(**settings):
-        assert found() == set()
+    ]
+    for settings in rows:
+        with subtests.test(settings=settings), override_settings(**settings):
+            assert found() == set()
 
 
-@pytest.mark.parametrize("name", setting_names())
-@pytest.mark.parametrize(
-    "value", [object(), b"x", {}, -1, ["", None], lambda: None], ids=["object", "bytes", "dict", "-1", "list", "lambda"]
-)
-def test_every_setting_is_judged_whatever_it_is(name, value):
+def test_every_setting_is_judged_whatever_it_is(subtests):
     """A new setting needs a check, and no value makes a check fail."""
-    if callable(value) and name in checks._CALLABLES:
-        return
-    with override_settings(**{name: value}):
-        messages = [message for check in (*CHECKS, *deployment.DEPLOYMENT_CHECKS) for message in check()]
-    assert name in "".join(message.msg for message in messages)
-    assert all(message.hint for message in messages)
+    for value in [object(), b"x", {}, -1, ["", None], lambda: None]:
+        for name in setting_names():
+            if callable(value) and name in checks._CALLABLES:
+                continue
+            with subtests.test(name=name, value=value), override_settings(**{name: value}):
+                messages = [message for check in (*CHECKS, *deployment.DEPLOYMENT_CHECKS) for message in check()]
+                assert name in "".join(message.msg for message in messages)
+                assert all(message.hint for message in messages)
 
 
 def test_a_typing_error_is_answered_with_the_name_that_was_meant():

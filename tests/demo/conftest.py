@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
+from tests.cases import case
 from tests.chromium import browser_type_launch_args
 from tests.demo.servers import Server, serve
 
-__all__ = ["browser_type_launch_args"]  # a fixture
+__all__ = ["browser_type_launch_args", "case"]  # fixtures
 
 if os.environ["DJANGO_SETTINGS_MODULE"] != "demo_project.settings":
     collect_ignore_glob = ["*"]

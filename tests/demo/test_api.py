@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from demo_project.devices.models import Channel, Dashboard
 from demo_project.parsers import MAX_DEPTH
+from tests.cases import Case
 from tests.demo.factories import FACTORIES, ChannelFactory, DashboardFactory
 
 pytestmark = pytest.mark.django_db
@@ -142,10 +143,8 @@ class TestSharing:
 
         assert as_alice.get("/api/dashboards/").json()["count"] == 1
 
-    @pytest.mark.parametrize("action", ["share", "unshare"])
-    @pytest.mark.parametrize(
-        "body",
-        [
+    def test_with_a_bad_body_is_refused(self, case: Case, as_alice: APIClient, alice: User, bob: User) -> None:
+        rows_body = [
             {"user": "nobody"},
             {"user": "alice"},
             {"user": "bob\0"},
@@ -159,19 +158,17 @@ class TestSharing:
             None,
             "bob",
             7,
-        ],
-        ids=repr,
-    )
-    def test_with_a_bad_body_is_refused(
-        self, as_alice: APIClient, alice: User, bob: User, action: str, body: object
-    ) -> None:
-        dashboard = DashboardFactory(owner=alice)
-        dashboard.shared_with.add(bob)
+        ]
+        for body in rows_body:
+            for action in ["share", "unshare"]:
+                with case(action, body):
+                    dashboard = DashboardFactory(owner=alice)
+                    dashboard.shared_with.add(bob)
 
-        response = as_alice.post(f"/api/dashboards/{dashboard.pk}/{action}/", body, format="json")
+                    response = as_alice.post(f"/api/dashboards/{dashboard.pk}/{action}/", body, format="json")
 
-        assert response.status_code == 400
-        assert list(dashboard.shared_with.all()) == [bob]
+                    assert response.status_code == 400
+                    assert list(dashboard.shared_with.all()) == [bob]
 
 
 BAD_NAMES = [
@@ -193,15 +190,16 @@ BAD_NAMES = [
 
 
 @each_collection
-@pytest.mark.parametrize("body", BAD_NAMES, ids=lambda body: repr(body)[:40])
-def test_bad_names_are_refused(as_alice: APIClient, alice: User, collection: str, body: Any) -> None:
-    assert as_alice.post(f"/api/{collection}/", body, format="json").status_code == 400
-    assert not FACTORIES[collection]._meta.model.objects.exists()
+def test_bad_names_are_refused(case: Case, as_alice: APIClient, alice: User, collection: str) -> None:
+    for body in BAD_NAMES:
+        with case(body):
+            assert as_alice.post(f"/api/{collection}/", body, format="json").status_code == 400
+            assert not FACTORIES[collection]._meta.model.objects.exists()
 
-    entity = FACTORIES[collection](owner=alice, name="as it was")
-    assert as_alice.put(f"/api/{collection}/{entity.pk}/", body, format="json").status_code == 400
-    entity.refresh_from_db()
-    assert entity.name == "as it was"
+            entity = FACTORIES[collection](owner=alice, name="as it was")
+            assert as_alice.put(f"/api/{collection}/{entity.pk}/", body, format="json").status_code == 400
+            entity.refresh_from_db()
+            assert entity.name == "as it was"
 
 
 BAD_BODIES = {
@@ -219,14 +217,15 @@ BAD_BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_bad_bodies_are_refused(as_alice: APIClient, alice: User, body: bytes) -> None:
-    channel = ChannelFactory(owner=alice)
+def test_bad_bodies_are_refused(case: Case, as_alice: APIClient, alice: User) -> None:
+    for body in BAD_BODIES.values():
+        with case(body):
+            channel = ChannelFactory(owner=alice)
 
-    for url in ("/api/channels/", f"/api/channels/{channel.pk}/publish/"):
-        response = as_alice.generic("POST", url, body, content_type="application/json")
-        assert response.status_code == 400
-        assert response.json()
+            for url in ("/api/channels/", f"/api/channels/{channel.pk}/publish/"):
+                response = as_alice.generic("POST", url, body, content_type="application/json")
+                assert response.status_code == 400
+                assert response.json()
 
 
 def test_a_body_that_is_too_large_is_refused(as_alice: APIClient, settings: Any) -> None:
@@ -237,25 +236,27 @@ def test_a_body_that_is_too_large_is_refused(as_alice: APIClient, settings: Any)
     assert response.status_code == 413
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "rot13", "zlib", "no-such-thing"])
-def test_a_charset_changes_nothing(as_alice: APIClient, charset: str) -> None:
-    response = as_alice.generic(
-        "POST", "/api/channels/", b'{"name": "x"}', content_type=f"application/json; charset={charset}"
-    )
+def test_a_charset_changes_nothing(case: Case, as_alice: APIClient) -> None:
+    for charset in ["utf-16", "rot13", "zlib", "no-such-thing"]:
+        with case(charset):
+            response = as_alice.generic(
+                "POST", "/api/channels/", b'{"name": "x"}', content_type=f"application/json; charset={charset}"
+            )
 
-    assert response.status_code == 201
-
-
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_other_media_types_are_refused(as_alice: APIClient, content_type: str) -> None:
-    response = as_alice.generic("POST", "/api/channels/", b"name=x", content_type=content_type)
-
-    assert response.status_code in (400, 415)
+            assert response.status_code == 201
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
+def test_other_media_types_are_refused(case: Case, as_alice: APIClient) -> None:
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]:
+        with case(content_type):
+            response = as_alice.generic("POST", "/api/channels/", b"name=x", content_type=content_type)
+
+            assert response.status_code in (400, 415)
+
+
+@each_collection
+def test_ids_that_do_not_exist_are_not_found(case: Case, as_alice: APIClient, collection: str) -> None:
+    rows = [
         "nonsense",
         "0",
         "-1",
@@ -267,46 +268,42 @@ def test_other_media_types_are_refused(as_alice: APIClient, content_type: str) -
         "*",
         str(uuid.uuid4()),
         "null",
-    ],
-)
-@each_collection
-def test_ids_that_do_not_exist_are_not_found(as_alice: APIClient, collection: str, key: str) -> None:
-    assert as_alice.get(f"/api/{collection}/{key}/").status_code == 404
-    assert as_alice.delete(f"/api/{collection}/{key}/").status_code == 404
+    ]
+    for key in rows:
+        with case(key):
+            assert as_alice.get(f"/api/{collection}/{key}/").status_code == 404
+            assert as_alice.delete(f"/api/{collection}/{key}/").status_code == 404
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+def test_odd_queries_are_answered(case: Case, as_alice: APIClient) -> None:
+    rows = [
         *("page=0", "page=x", "page=%00", "page=99999999999999999999", "page_size=-1", "page_size=x"),
         *("ordering=%00", "ordering=owner__password", "search=%00", "search=%FF", "format=nonsense"),
-    ],
-)
-def test_odd_queries_are_answered(as_alice: APIClient, query: str) -> None:
-    assert as_alice.get(f"/api/dashboards/?{query}").status_code in (200, 400, 404)
+    ]
+    for query in rows:
+        with case(query):
+            assert as_alice.get(f"/api/dashboards/?{query}").status_code in (200, 400, 404)
 
 
 class TestPublish:
-    @pytest.mark.parametrize("payload", [None, 0, False, "text", "\0", [], {"a": {"b": [1.5]}}], ids=repr)
-    def test_takes_any_json(self, as_alice: APIClient, alice: User, payload: object) -> None:
-        channel = ChannelFactory(owner=alice)
+    def test_takes_any_json(self, case: Case, as_alice: APIClient, alice: User) -> None:
+        for payload in [None, 0, False, "text", "\0", [], {"a": {"b": [1.5]}}]:
+            with case(payload):
+                channel = ChannelFactory(owner=alice)
 
-        response = as_alice.post(f"/api/channels/{channel.pk}/publish/", {"payload": payload})
+                response = as_alice.post(f"/api/channels/{channel.pk}/publish/", {"payload": payload})
 
-        assert response.status_code == 202
-        assert response.json() == {"receivers": 0}
+                assert response.status_code == 202
+                assert response.json() == {"receivers": 0}
 
-    @pytest.mark.parametrize(
-        "body",
-        [{}, {"message": 1}, [], None, "payload", {"payload": "x" * 70_000}],
-        ids=lambda b: repr(b)[:30],
-    )
-    def test_refuses_anything_else(self, as_alice: APIClient, alice: User, body: object) -> None:
-        channel = ChannelFactory(owner=alice)
+    def test_refuses_anything_else(self, case: Case, as_alice: APIClient, alice: User) -> None:
+        for body in [{}, {"message": 1}, [], None, "payload", {"payload": "x" * 70_000}]:
+            with case(body):
+                channel = ChannelFactory(owner=alice)
 
-        response = as_alice.post(f"/api/channels/{channel.pk}/publish/", body, format="json")
+                response = as_alice.post(f"/api/channels/{channel.pk}/publish/", body, format="json")
 
-        assert response.status_code == 400
+                assert response.status_code == 400
 
     def test_is_for_those_who_see_the_channel(self, as_bob: APIClient, alice: User) -> None:
         channel = ChannelFactory(owner=alice)

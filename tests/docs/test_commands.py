@@ -2,12 +2,13 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 from django.core.management import get_commands, load_command_class
 
 from tests.docs.pages import DOCS, ROOT, read_blocks
+
+pytestmark = pytest.mark.docs
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md")])
 COMMAND = re.compile(r"(?:python )?manage\.py (pat_\w+)([^`\n]*)")
@@ -25,22 +26,18 @@ def command_lines() -> list[tuple[str, str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("page", "name", "arguments"), command_lines())
-def test_a_command_line_of_the_docs_is_taken(page: str, name: str, arguments: str) -> None:
-    assert get_commands().get(name) == "pat_tokens", f"{page}: there is no command {name}"
-    command = load_command_class("pat_tokens", name)
-    words = [word for word in shlex.split(arguments) if word != "..."]
-    if not words:
-        return  # named in a sentence
-    placeholders = {"ID": "0b8c2f6e-6c1f-4a6e-9f6e-2f1d5f1f7a10"}
-    command.create_parser("manage.py", name).parse_args([placeholders.get(word, word) for word in words])
+def test_a_command_line_of_the_docs_is_taken(subtests: pytest.Subtests) -> None:
+    for page, name, arguments in command_lines():
+        with subtests.test(page=page, name=name, arguments=arguments):
+            assert get_commands().get(name) == "pat_tokens"
+            command = load_command_class("pat_tokens", name)
+            words = [word for word in shlex.split(arguments) if word != "..."]
+            placeholders = {"ID": "0b8c2f6e-6c1f-4a6e-9f6e-2f1d5f1f7a10"}
+            if words:  # else it is named in a sentence
+                command.create_parser("manage.py", name).parse_args([placeholders.get(word, word) for word in words])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_each_target_of_make_is_there(page: Path) -> None:
+def test_each_target_of_make_is_there() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = page.read_text()
-    named = {
-        name for pattern in (r"`make ([a-z-]+)", r"^make ([a-z-]+)") for name in re.findall(pattern, text, re.MULTILINE)
-    }
+    named = {name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
     assert named <= targets

@@ -13,6 +13,8 @@ import pytest
 from tests.docs.pages import DOCS, ROOT, Block, find_block, read_blocks
 from tests.docs.sites import environment
 
+pytestmark = pytest.mark.docs
+
 SECONDS = 400  # before it gives up; an idle machine takes ten
 TUTORIAL = "tutorial/first-token.md"
 README = "../README.md"
@@ -62,6 +64,7 @@ def make_project(directory: Path, *pages: str) -> None:
     for app in ("mysite", "library"):
         (directory / app).mkdir()
         (directory / app / "__init__.py").touch()
+    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     (directory / "mysite/settings.py").write_text(BASE_SETTINGS)
     for page in pages:
         for block in read_blocks(page):
@@ -77,7 +80,6 @@ def is_file(block: Block) -> bool:
 def make_site(directory: Path) -> None:
     make_project(directory, TUTORIAL, *PAGES)
     shutil.copy(LIBRARY / "urls.py", directory / "mysite/urls.py")
-    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     shutil.copy(LIBRARY / "checks.py", directory / "test_pages.py")
     with (directory / "mysite/settings.py").open("a") as settings:
         settings.write(OWN_CACHE)
@@ -89,7 +91,6 @@ def make_site_of_plain_views(directory: Path) -> None:
     models.write_to(directory)
     with (directory / "mysite/urls.py").open("a") as urls:
         urls.write('urlpatterns.append(path("undeclared/", lambda request: None))\n')
-    shutil.copy(LIBRARY / "books.py", directory / "conftest.py")
     shutil.copy(LIBRARY / "plain_checks.py", directory / "test_pages.py")
 
 
@@ -154,10 +155,8 @@ TEMPLATES[0]["OPTIONS"]["context_processors"].remove("django.contrib.auth.contex
 
 def run_tests_of(site: Path, *files: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
-    # By name, since pytest finds our fixtures by itself only where the package is installed.
-    plugins = ["-p", "pytest_django.plugin", "-p", "pat_tokens.contrib.pytest.plugin"]
     done = subprocess.run(
-        [*command, *plugins, "--ds", "mysite.settings", *files],
+        [*command, "-p", "pytest_django.plugin", "--ds", "mysite.settings", *files],
         cwd=site,
         env={**environment(site.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
@@ -202,28 +201,24 @@ def site(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
 def test_the_snippets_work_in_one_site(site: Path) -> None:
     make_site(site)
     run_tests_of(site, "test_pages.py", "library/test_tokens.py", "library/tests.py")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
 def test_plain_views_need_no_more_than_their_page(site: Path) -> None:
     make_site_of_plain_views(site)
     run_tests_of(site, "test_pages.py")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
 def test_users_may_be_of_any_model(site: Path) -> None:
     make_site_of_people(site)
     run_tests_of(site, "test_pages.py")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
 def test_a_site_may_have_no_app_for_logging_in(site: Path) -> None:
     make_site_of_people(site, without_auth=True)
@@ -244,7 +239,6 @@ def test_a_site_may_have_no_app_for_logging_in(site: Path) -> None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
 def test_the_readme_is_enough(site: Path) -> None:
     make_site_of_readme(site)
@@ -258,26 +252,27 @@ def test_what_two_pages_show_is_the_same() -> None:
         assert printed.replace(', "library"]', "]").strip() in shown
 
 
-@pytest.mark.parametrize("page", sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("how-to/*.md")))
-def test_python_that_is_not_for_a_file_of_every_site_names_its_file(page: str) -> None:
+def test_python_that_is_not_for_a_file_of_every_site_names_its_file() -> None:
+    pages = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("how-to/*.md"))
     nameless = [
-        block.text
+        (page, block.text)
+        for page in pages
         for block in read_blocks(page)
         if block.language == "python" and not is_file(block) and block.heading not in FRAGMENTS.get(page, ())
     ]
     assert nameless == [], "begin the paragraph before it with `folder/file.py`"
 
 
-@pytest.mark.parametrize("page", [*PAGES, PLAIN, PEOPLE, *OTHERS])
-def test_a_file_has_the_imports_that_it_needs(page: str) -> None:
-    files: dict[str, str] = {}
-    for block in read_blocks(page):
-        if block.language == "python" and is_file(block) and block.path != "mysite/settings.py":
-            files[str(block.path)] = files.get(str(block.path), "") + block.text
-    for file, text in files.items():
-        imported, bound, used = names_of(text)
-        assert imported <= used, file
-        assert used <= imported | bound | set(dir(builtins)), file
+def test_a_file_has_the_imports_that_it_needs() -> None:
+    for page in (*PAGES, PLAIN, PEOPLE, *OTHERS):
+        files: dict[str, str] = {}
+        for block in read_blocks(page):
+            if block.language == "python" and is_file(block) and block.path != "mysite/settings.py":
+                files[str(block.path)] = files.get(str(block.path), "") + block.text
+        for file, text in files.items():
+            imported, bound, used = names_of(text)
+            assert imported <= used, (page, file)
+            assert used <= imported | bound | set(dir(builtins)), (page, file)
 
 
 def names_of(text: str) -> tuple[set[str], set[str], set[str]]:
@@ -298,12 +293,10 @@ def names_of(text: str) -> tuple[set[str], set[str], set[str]]:
     return imported, bound, used
 
 
-@pytest.mark.parametrize(
-    "page", sorted([ROOT / "README.md", *DOCS.glob("**/*.md")]), ids=lambda page: str(page.relative_to(ROOT))
-)
-def test_all_python_can_be_read_and_imports_what_there_is(page: Path) -> None:
-    for block in read_blocks(page):
-        if block.language == "python":
-            for node in ast.walk(ast.parse(block.text)):
-                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pat_tokens"):
-                    exec(compile(ast.unparse(node), str(page), "exec"), {})
+def test_all_python_can_be_read_and_imports_what_there_is() -> None:
+    for page in (ROOT / "README.md", *DOCS.glob("**/*.md")):
+        for block in read_blocks(page):
+            if block.language == "python":
+                for node in ast.walk(ast.parse(block.text, str(page))):
+                    if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pat_tokens"):
+                        exec(compile(ast.unparse(node), str(page), "exec"), {})

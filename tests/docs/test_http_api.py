@@ -9,6 +9,8 @@ from drf_spectacular.generators import SchemaGenerator
 from tests.contrib.rest_framework import management_urls
 from tests.docs.pages import DOCS
 
+pytestmark = pytest.mark.docs
+
 TEXT = (DOCS / "reference/http-api.md").read_text()
 CELLS = re.compile(r"^\| `([A-Z]+) (/api/pats/\S*)` \|(.*)\|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
 SECTIONS = dict(re.findall(r"^##+ (\w+)\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))

@@ -15,7 +15,8 @@ from tests.factories import TokenFactory
 PAGE = "how-to/key-rotation.md"
 KEY = "the key of the site"
 
-pytestmark = pytest.mark.django_db(transaction=True)  # re-digesting comes after the request's own transaction
+# Digests are rewritten after the request's own transaction.
+pytestmark = [pytest.mark.docs, pytest.mark.django_db(transaction=True)]
 
 
 def steps(heading: str) -> list[dict[str, Any]]:

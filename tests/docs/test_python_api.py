@@ -11,6 +11,8 @@ import pytest
 
 from tests.docs.pages import DOCS, ROOT
 
+pytestmark = pytest.mark.docs
+
 TEXT = (DOCS / "reference/python-api.md").read_text()
 SECTIONS = dict(re.findall(r"^## (pat_tokens[\w.]*)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 # The entries of a section: what stands in backticks between the bullet and the colon or the words after it.
@@ -34,9 +36,10 @@ def test_each_public_module_has_a_section() -> None:
     assert set(SECTIONS) == set(public_modules())
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_each_public_name_is_documented(name: str) -> None:
-    assert set(entries(SECTIONS[name])) == set(import_module(name).__all__)
+def test_each_public_name_is_documented(subtests: pytest.Subtests) -> None:
+    for name, section in SECTIONS.items():
+        with subtests.test(name):
+            assert set(entries(section)) == set(import_module(name).__all__)
 
 
 def written(arguments: str) -> list[tuple[str, str, Any]]:
@@ -53,13 +56,12 @@ def described(function: Any) -> list[tuple[str, str, Any]]:
     return [(parameter.name, parameter.kind.description, parameter.default) for parameter in parameters]
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "arguments"),
-    [(module, name, arguments) for module, section in SECTIONS.items() for name, arguments in entries(section).items()],
-)
-def test_arguments_are_those_of_the_code(module: str, name: str, arguments: str | None) -> None:
-    documented = getattr(import_module(module), name)
-    if arguments is None:
-        assert not inspect.isroutine(documented), "a function is documented with its arguments"
-    else:
-        assert written(arguments) == described(documented)
+def test_arguments_are_those_of_the_code(subtests: pytest.Subtests) -> None:
+    for module, section in SECTIONS.items():
+        for name, arguments in entries(section).items():
+            with subtests.test(f"{module}.{name}"):
+                documented = getattr(import_module(module), name)
+                if arguments is None:
+                    assert not inspect.isroutine(documented), "a function is documented with its arguments"
+                else:
+                    assert written(arguments) == described(documented)

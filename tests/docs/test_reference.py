@@ -12,6 +12,8 @@ from django.test import override_settings
 from pat_tokens.conf import conf, setting_names
 from tests.docs.pages import DOCS
 
+pytestmark = pytest.mark.docs
+
 SETTINGS = dict(
     re.findall(r"^\| `(PAT_TOKENS_\w+)` \| (.*?) \|", (DOCS / "reference/settings.md").read_text(), re.MULTILINE)
 )
@@ -22,24 +24,26 @@ COMMANDS = dict(
 )
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_the_default_of_a_setting_is_that_of_the_code(name: str, settings: Any) -> None:
+def test_the_default_of_a_setting_is_that_of_the_code(settings: Any, subtests: pytest.Subtests) -> None:
     for each in setting_names():
         if hasattr(settings, each):
             delattr(settings, each)
-    actual = getattr(conf, name.removeprefix("PAT_TOKENS_").lower())
-    if name == "PAT_TOKENS_PEPPERS":
-        assert SETTINGS[name] == "`SECRET_KEY` and `SECRET_KEY_FALLBACKS`"
-        with override_settings(SECRET_KEY="one", SECRET_KEY_FALLBACKS=["two"]):
-            assert list(conf.peppers) == ["one", "two"]
-    else:
-        assert eval(SETTINGS[name].strip("`"), {"timedelta": timedelta}) == actual
+    for name, default in SETTINGS.items():
+        with subtests.test(name):
+            actual = getattr(conf, name.removeprefix("PAT_TOKENS_").lower())
+            if name == "PAT_TOKENS_PEPPERS":
+                assert default == "`SECRET_KEY` and `SECRET_KEY_FALLBACKS`"
+                with override_settings(SECRET_KEY="one", SECRET_KEY_FALLBACKS=["two"]):
+                    assert list(conf.peppers) == ["one", "two"]
+            else:
+                assert eval(default.strip("`"), {"timedelta": timedelta}) == actual
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_options_of_a_command_are_those_of_the_code(name: str) -> None:
-    usage = COMMANDS[name].partition("\n\n")[0]
-    shared = {action.dest for action in BaseCommand().create_parser("manage.py", name)._actions} | {"json"}
-    own = load_command_class("pat_tokens", name).create_parser("manage.py", name)._actions
-    options = {option for action in own if action.dest not in shared for option in action.option_strings}
-    assert set(re.findall(r"--[a-z-]+", usage)) == {option for option in options if option.startswith("--")}
+def test_the_options_of_a_command_are_those_of_the_code(subtests: pytest.Subtests) -> None:
+    for name, section in COMMANDS.items():
+        with subtests.test(name):
+            usage = section.partition("\n\n")[0]
+            shared = {action.dest for action in BaseCommand().create_parser("manage.py", name)._actions} | {"json"}
+            own = load_command_class("pat_tokens", name).create_parser("manage.py", name)._actions
+            options = {option for action in own if action.dest not in shared for option in action.option_strings}
+            assert set(re.findall(r"--[a-z-]+", usage)) == {option for option in options if option.startswith("--")}

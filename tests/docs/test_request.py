@@ -12,7 +12,7 @@ from tests.docs.pages import DOCS, ROOT
 
 PAGE = DOCS / "explanation/request.md"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.docs, pytest.mark.django_db]
 
 
 def drawn() -> list[tuple[int, str]]:

@@ -9,6 +9,8 @@ from tests.demo.servers import free_port
 from tests.docs.pages import Block, fits, read_blocks
 from tests.docs.sites import environment
 
+pytestmark = pytest.mark.docs
+
 SECONDS = 400  # before it gives up; an idle machine takes fifteen
 PAGE = "tutorial/first-token.md"
 
@@ -43,7 +45,6 @@ def script_of(blocks: list[Block], directory: Path, address: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("own_database")
 def test_the_tutorial_works_as_printed(tmp_path: Path) -> None:
     blocks = read_blocks(PAGE)

@@ -68,7 +68,7 @@ def test_a_service_that_fails_has_done_nothing(name, executed):
     assert scene.view() != before
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_a_process_that_is_killed_has_done_nothing_or_everything():
     database = str(connection.settings_dict["NAME"])

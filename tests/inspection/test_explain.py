@@ -19,18 +19,20 @@ def steps(explanation, name):
     return [step for step in explanation.steps if step.name == name]
 
 
-@pytest.mark.parametrize("row", ALLOWED, ids=lambda row: f"{row.method} {row.path}")
-def test_agrees_with_what_is_enforced(site, make_token, row):
-    def fill(text):
-        return text.format(**vars(site), device_upper=str(site.device.pk).upper())
+def test_agrees_with_what_is_enforced(case, site, make_token):
+    for row in ALLOWED:
+        with case(row):
 
-    path = fill(row.path)
-    allowed = explain(make_token(fill(row.scope)), row.method, path)
-    assert allowed.allowed, allowed.as_dict()
-    assert steps(allowed, "scope")[-1].ok
-    refused = explain(make_token(*everything_but(row.scope)), row.method, path)
-    assert (refused.allowed, refused.status, refused.code) == (False, 403, "insufficient_scope")
-    assert refused.missing[0].operation == row.scope.split(":")[2]
+            def fill(text):
+                return text.format(**vars(site), device_upper=str(site.device.pk).upper())
+
+            path = fill(row.path)
+            allowed = explain(make_token(fill(row.scope)), row.method, path)
+            assert allowed.allowed, allowed.as_dict()
+            assert steps(allowed, "scope")[-1].ok
+            refused = explain(make_token(*everything_but(row.scope)), row.method, path)
+            assert (refused.allowed, refused.status, refused.code) == (False, 403, "insufficient_scope")
+            assert refused.missing[0].operation == row.scope.split(":")[2]
 
 
 def test_names_the_nearest_misses(site, make_token):
@@ -44,9 +46,8 @@ def test_names_the_nearest_misses(site, make_token):
     assert "known" in requirement.text
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code", "words"),
-    [
+def test_says_why_not(case, site, make_token):
+    rows = [
         ("GET", "/no-such/", 404, "not_found", "no URL /no-such/"),
         ("GET", "/undeclared", 404, "not_found", "with a slash"),
         ("GET", "http://[", 404, "not_found", "no URL"),
@@ -61,12 +62,12 @@ def test_names_the_nearest_misses(site, make_token):
         ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "None of the view's methods"),
         ("OPTIONS", "/channels/", 403, "insufficient_scope", "any scope on channels"),
         ("GET", "/generic/tasks/no/such/", 403, "insufficient_scope", "names no entity"),
-    ],
-)
-def test_says_why_not(site, make_token, method, path, status, code, words):
-    explanation = explain(make_token(), method, path)
-    assert (explanation.allowed, explanation.status, explanation.code) == (False, status, code)
-    assert any(words in step.text for step in explanation.steps), explanation.as_dict()
+    ]
+    for method, path, status, code, words in rows:
+        with case(method, path, status, code, words):
+            explanation = explain(make_token(), method, path)
+            assert (explanation.allowed, explanation.status, explanation.code) == (False, status, code)
+            assert any(words in step.text for step in explanation.steps), explanation.as_dict()
 
 
 def test_a_view_that_reads_no_token_answers_a_dead_one_as_any(site, make_token):

@@ -65,15 +65,16 @@ def ids():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("row", ALLOWED, ids=lambda row: f"{row.method} {row.path}")
-def test_says_what_is_enforced(site, row):
-    path = row.path.format(**vars(site), device_upper=str(site.device.pk).upper()).replace("%7B", "{")
-    report = inspect(Route.of(resolve(path.replace("%7D", "}")))).find(row.method)
-    requirement = report.resolution.requirement
-    kind, _entity, operation = row.scope.split(":")
-    assert (requirement.entity_type, requirement.operation) == (kind, operation)
-    if row.is_filtered_list:
-        assert report.limits
+def test_says_what_is_enforced(case, site):
+    for row in ALLOWED:
+        with case(row):
+            path = row.path.format(**vars(site), device_upper=str(site.device.pk).upper()).replace("%7B", "{")
+            report = inspect(Route.of(resolve(path.replace("%7D", "}")))).find(row.method)
+            requirement = report.resolution.requirement
+            kind, _entity, operation = row.scope.split(":")
+            assert (requirement.entity_type, requirement.operation) == (kind, operation)
+            if row.is_filtered_list:
+                assert report.limits
 
 
 # What these do shows when they do it.
@@ -81,24 +82,24 @@ SHOWN_LATE = {"keywords-changed", "object-of-other", "queryset-of-other", "chang
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("row", REFUSED, ids=" ".join)
-def test_says_what_is_refused(site, row):
-    method, path = row
-    path = path.format(**vars(site)).partition("?")[0]
-    if path.split("/")[1] in SHOWN_LATE:
-        return
-    report = inspect(Route.of(resolve(path)))
-    found = report.find(method)
-    assert found is None or found.resolution.requirement is None
+def test_says_what_is_refused(case, site):
+    for row in REFUSED:
+        if row[1].split("/")[1] in SHOWN_LATE:
+            continue
+        with case(row):
+            method, path = row
+            path = path.format(**vars(site)).partition("?")[0]
+            report = inspect(Route.of(resolve(path)))
+            found = report.find(method)
+            assert found is None or found.resolution.requirement is None
 
 
 COMPUTED = "the view computes what it looks its object up by"
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    {
+def test_says_why_nothing_is_known(case, site):
+    rows = {
         "GET /undeclared/": "only what a ViewSet requires is known without a declaration",
         "PUT /own-handlers/{channel.pk}/": "the ViewSet handles this method by itself, and no action is mapped to it",
         "GET /projects/{project.pk}/undeclared/": "the route has other keywords than 'pk': project_pk",
@@ -118,16 +119,15 @@ COMPUTED = "the view computes what it looks its object up by"
         "DELETE /positional/{channel.pk}/": "the view does not get the keywords of its URL as they are",
         "GET /list-of-one/{channel.pk}/": "the action 'list' is about no single entity, and the route is",
         "GET /one-without-a-key/": "the action 'retrieve' is about an entity, and the route names none",
-    }.items(),
-)
-def test_says_why_nothing_is_known(site, row, reason):
-    assert origin_of(site, row) == f"not declared: {reason}"
+    }.items()
+    for row, reason in rows:
+        with case(row, reason):
+            assert origin_of(site, row) == f"not declared: {reason}"
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("row", "origin"),
-    {
+def test_says_where_it_was_said(case, site):
+    rows = {
         "GET /channels/{channel.pk}/": "known: a plain route of a ViewSet of a registered model",
         "GET /functions/{channel.pk}/legacy/": "declared for the view from outside",
         "GET /refused/": "declared on the view: refused",
@@ -136,10 +136,10 @@ def test_says_why_nothing_is_known(site, row, reason):
         "GET /computed-requirements/": (
             "declared on the view: 'a computed pat_requirements' is not a mapping to Requirement"
         ),
-    }.items(),
-)
-def test_says_where_it_was_said(site, row, origin):
-    assert origin_of(site, row) == origin
+    }.items()
+    for row, origin in rows:
+        with case(row, origin):
+            assert origin_of(site, row) == origin
 
 
 def origin_of(site, row):

@@ -78,9 +78,8 @@ def test_an_inactive_user_is_worth_a_warning(user):
     assert "not active" in create("owner", "--name=deploy")[1]
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
+def test_bad_input_is_named_and_writes_nothing(case, token):
+    rows = [
         (["nobody", "--name=x"], "no user with the username 'nobody'"),
         (["owner", "--name= "], "--name: Enter a name"),
         (["owner", "--name=deploy"], "--name: You already have a token with this name"),
@@ -97,14 +96,14 @@ def test_an_inactive_user_is_worth_a_warning(user):
         (["owner", "--name=x", "--scope=pages:*:read", "--scope=pages:*:eat"], "--scope pages:*:eat: Unknown"),
         (["owner", "--name=x", "--scope=channels:1:create"], "--scope channels:1:create: create is not about"),
         (["owner", "--name=x", *["--scope=pages:*:read"] * 501], "at most 500 scopes"),
-    ],
-)
-def test_bad_input_is_named_and_writes_nothing(token, args, message):
-    with pytest.raises(CommandError) as caught:
-        create(*args)
-    assert message in str(caught.value)
-    assert caught.value.returncode == 1
-    assert PersonalAccessToken.objects.get() == token
+    ]
+    for args, message in rows:
+        with case(args, message):
+            with pytest.raises(CommandError) as caught:
+                create(*args)
+            assert message in str(caught.value)
+            assert caught.value.returncode == 1
+            assert PersonalAccessToken.objects.get() == token
 
 
 def test_nobody_is_given_what_they_cannot_see(user):

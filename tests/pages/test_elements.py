@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from pat_tokens.models import PersonalAccessToken
 from tests import test_docs
 from tests.template_variables import variables_of
@@ -23,16 +21,17 @@ def test_each_element_is_documented():
     assert set(documented()) == {path.stem for path in ELEMENTS.glob("*.html")}
 
 
-@pytest.mark.parametrize("element", sorted(path.stem for path in ELEMENTS.glob("*.html")))
-def test_each_variable_of_an_element_is_documented_and_no_other(element):
-    text = documented()[element]
-    read = variables_of(f"pat_tokens/elements/{element}.html")
-    named = set(re.findall(r"`(\w+)`", text))
-    assert read <= named
-    # Names in backticks that are not variables are values or other elements.
-    values = set(re.findall(r"`([\w-]+)`", " ".join(re.findall(r": ([^;]+)", text)))) | set(documented())
-    assert named - read <= values
-    assert text.startswith("none") == (not read)
+def test_each_variable_of_an_element_is_documented_and_no_other(subtests):
+    for element in sorted(path.stem for path in ELEMENTS.glob("*.html")):
+        with subtests.test(element=element):
+            text = documented()[element]
+            read = variables_of(f"pat_tokens/elements/{element}.html")
+            named = set(re.findall(r"`(\w+)`", text))
+            assert read <= named
+            # Names in backticks that are not variables are values or other elements.
+            values = set(re.findall(r"`([\w-]+)`", " ".join(re.findall(r": ([^;]+)", text)))) | set(documented())
+            assert named - read <= values
+            assert text.startswith("none") == (not read)
 
 
 def test_each_custom_property_is_documented():

@@ -20,7 +20,7 @@ from pat_tokens.services import create_token, prune_tokens
 from tests.factories import UserFactory
 from tests.races.runner import CROWD, Ask
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.races, pytest.mark.django_db(transaction=True)]
 
 READ = "channels:*:read"
 

@@ -178,7 +178,7 @@ MAKING = {
 @pytest.mark.parametrize(
     "kind",
     [
-        kind if kind in ("page regenerate", "API create") else pytest.param(kind, marks=pytest.mark.slow)
+        kind if kind in ("page regenerate", "API create") else pytest.param(kind, marks=pytest.mark.processes)
         for kind in MAKING
     ],
 )
@@ -193,7 +193,7 @@ def test_making_a_secret(site, random, fail_at_each_line, kind):
     assert fail_at_each_line(act, begins=lambda: random.chosen > 0) == []
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", ["page create", "admin create"])
 def test_showing_a_secret(site, random, settings, fail_at_each_line, kind):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
@@ -212,11 +212,11 @@ def test_showing_a_secret(site, random, settings, fail_at_each_line, kind):
 RECEIVING = [
     ("/api/channels/{}/", "X-Site-Credential", "Bearer  {}"),
     ("/decorated/{}/", "Authorization", "{}"),
-    pytest.param("/api/channels/{}/", "Authorization", "Bearer {}", marks=pytest.mark.slow),
-    pytest.param("/api/channels/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.slow),
-    pytest.param("/api/channels/{}/", "X-Site-Credential", 'Token "{}"', marks=pytest.mark.slow),
-    pytest.param("/decorated/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.slow),
-    pytest.param("/ninja/sync/{}", "X-Site-Credential", "Bearer {}", marks=pytest.mark.slow),
+    pytest.param("/api/channels/{}/", "Authorization", "Bearer {}", marks=pytest.mark.processes),
+    pytest.param("/api/channels/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
+    pytest.param("/api/channels/{}/", "X-Site-Credential", 'Token "{}"', marks=pytest.mark.processes),
+    pytest.param("/decorated/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
+    pytest.param("/ninja/sync/{}", "X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
 ]
 
 

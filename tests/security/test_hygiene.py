@@ -233,9 +233,14 @@ FAILURES: dict[str, tuple[tuple[Any, str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+# In development the report is the answer and a mail as well, in production a mail alone.
 @pytest.mark.parametrize(
-    ("failure", "door"), [(failure, door) for failure, (_where, doors) in FAILURES.items() for door in doors]
+    ("failure", "door", "debug"),
+    [
+        *[(failure, door, True) for failure, (_where, doors) in FAILURES.items() for door in doors],
+        ("hiding", "script regenerate", False),
+        ("digesting", "api regenerate", False),
+    ],
 )
 def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_path, monkeypatch, failure, door, debug):
     settings.DEBUG = debug
@@ -248,7 +253,6 @@ def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_pat
     else:
         answer = DOORS[door](scene)
         assert answer.status_code == 500
-        # In development the report is the answer; the same that goes to the admins by mail in production.
         reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
         assert ("Forced" in reports["answer"]) == debug
         assert any("Forced" in text and "<html" in text for text in secret_locations.outbox().values())

@@ -42,40 +42,49 @@ def ask(request):
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_does_exactly_what_its_scopes_say(ask, make_token, user, kind, method, calls):
-    entities = ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
-    for text, status in (POST_TABLE if method == "POST" else GET_TABLE).items():
-        token = make_token(*text.format(*entities).split())
-        calls.clear()
-        response = ask(token.secret)(f"/{kind}/{entities[0]}", method)
-        assert response.status_code == status, (kind, method, text)
-        assert len(calls) == (status == 200)
-        if status == 200:
-            assert response.json() == {"user": "owner", "auth": token.name}
-        else:
-            operation = "publish" if method == "POST" else "read"
-            missing = {"entity_type": "channels", "entity_id": str(entities[0]), "operation": operation}
-            assert response.json()["code"] == "insufficient_scope"
-            assert response.json()["missing"] == [missing]
-            assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
-            assert "Authorization" in response["Vary"]
+def test_does_exactly_what_its_scopes_say(case, ask, make_token, user, calls):
+    for method in ["GET", "POST"]:
+        for kind in KINDS:
+            with case(kind, method):
+                entities = ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
+                for text, status in (POST_TABLE if method == "POST" else GET_TABLE).items():
+                    token = make_token(*text.format(*entities).split())
+                    calls.clear()
+                    response = ask(token.secret)(f"/{kind}/{entities[0]}", method)
+                    assert response.status_code == status, (kind, method, text)
+                    assert len(calls) == (status == 200)
+                    if status == 200:
+                        assert response.json() == {"user": "owner", "auth": token.name}
+                    else:
+                        operation = "publish" if method == "POST" else "read"
+                        missing = {"entity_type": "channels", "entity_id": str(entities[0]), "operation": operation}
+                        assert response.json()["code"] == "insufficient_scope"
+                        assert response.json()["missing"] == [missing]
+                        assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
+                        assert "Authorization" in response["Vary"]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "undeclared"])
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_dead_and_strange_secrets(ask, make_token, user, channel, kind, method, calls):
-    expired, revoked = (make_token("channels:*:read", "channels:*:publish") for _ in range(2))
-    expire(expired)
-    services.revoke_token(revoked)
-    for secret in (expired.secret, revoked.secret, "pat_garbage", "pat_", "pat_\0", crypto.make_secret("pat")):
-        asker = ask(secret)
-        asker.client.force_login(user)  # a bad token never falls through to a session
-        response = asker(f"/{kind}/{channel.pk}", method)
-        assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
-        assert 'error="invalid_token"' in response["WWW-Authenticate"]
-    assert not calls
+def test_dead_and_strange_secrets(case, ask, make_token, user, channel, calls):
+    for method in ["GET", "POST"]:
+        for kind in [*KINDS, "undeclared"]:
+            with case(kind, method):
+                expired, revoked = (make_token("channels:*:read", "channels:*:publish") for _ in range(2))
+                expire(expired)
+                services.revoke_token(revoked)
+                for secret in (
+                    expired.secret,
+                    revoked.secret,
+                    "pat_garbage",
+                    "pat_",
+                    "pat_\0",
+                    crypto.make_secret("pat"),
+                ):
+                    asker = ask(secret)
+                    asker.client.force_login(user)  # a bad token never falls through to a session
+                    response = asker(f"/{kind}/{channel.pk}", method)
+                    assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
+                    assert 'error="invalid_token"' in response["WWW-Authenticate"]
+                assert not calls
 
 
 def test_superusers_are_bound_by_scopes(ask, make_token, channel):
@@ -91,14 +100,15 @@ def test_an_operation_that_declares_nothing_lets_no_token_in(ask, make_token, me
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("kind", [*KINDS, "undeclared"])
-def test_a_request_without_our_token_is_for_the_next_class(ask, user, channel, kind):
-    for header in ({}, {"authorization": "Basic dXNlcjpwYXNz"}, {"authorization": "Bearer eyJ0eXAi.e30.x"}):
-        asker = ask(**header)
-        assert asker(f"/{kind}/{channel.pk}").status_code == 401
-        asker.client.force_login(user)
-        assert asker(f"/{kind}/{channel.pk}").json()["user"] == "owner"
-    assert ask()("/open").status_code == 200
+def test_a_request_without_our_token_is_for_the_next_class(case, ask, user, channel):
+    for kind in [*KINDS, "undeclared"]:
+        with case(kind):
+            for header in ({}, {"authorization": "Basic dXNlcjpwYXNz"}, {"authorization": "Bearer eyJ0eXAi.e30.x"}):
+                asker = ask(**header)
+                assert asker(f"/{kind}/{channel.pk}").status_code == 401
+                asker.client.force_login(user)
+                assert asker(f"/{kind}/{channel.pk}").json()["user"] == "owner"
+            assert ask()("/open").status_code == 200
 
 
 def test_a_key_is_compared_as_a_key(ask, make_token, user):
@@ -139,15 +149,16 @@ def test_lists(ask, make_token, user):
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("server", SERVERS)
-def test_reads_once(make_token, channel, kind, server, django_assert_num_queries):
-    asker = Asker(server, make_token("channels:*:read").secret)
-    asker(f"/{kind}/{channel.pk}")
-    with django_assert_num_queries(1):
-        assert asker(f"/{kind}/{channel.pk}").status_code == 200
-    with django_assert_num_queries(1):
-        assert asker(f"/{kind}/{channel.pk}", "POST").status_code == 403
+def test_reads_once(case, make_token, channel, django_assert_num_queries):
+    for server in SERVERS:
+        for kind in KINDS:
+            with case(kind, server):
+                asker = Asker(server, make_token("channels:*:read").secret)
+                asker(f"/{kind}/{channel.pk}")
+                with django_assert_num_queries(1):
+                    assert asker(f"/{kind}/{channel.pk}").status_code == 200
+                with django_assert_num_queries(1):
+                    assert asker(f"/{kind}/{channel.pk}", "POST").status_code == 403
 
 
 def test_the_site_hears_of_each_answer_and_may_refuse(ask, make_token, channel, settings):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).parent
 TESTS = ("test_views.py", "test_views_access.py", "test_views_queries.py", "test_filtersets.py")
 
 
-@pytest.mark.slow
 def test_the_answers_do_not_depend_on_settings_of_drf():
     """In a process of its own, since classes read the settings of DRF when they are made."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:cov"]

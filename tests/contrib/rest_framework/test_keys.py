@@ -52,40 +52,44 @@ def ask(client_with):
 
 @pytest.mark.parametrize("number", TOO_LARGE, ids=lambda number: f"{len(str(number))} digits")
 class TestOutOfRange:
-    @pytest.mark.parametrize("prefix", NUMBERS)
-    def test_in_a_url(self, site, ask, make_token, prefix, number):
-        kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
-        path = f"/{prefix}/{number}/"
-        assert ask(make_token(), path).status_code == 403
-        if prefix not in ("thermometers", "probes", "badges", "badges-by-id"):
-            # There Django itself fails on it in SQLite, whoever asks.
-            assert ask(make_token(f"{kind}:*:read"), path).status_code == 404
+    def test_in_a_url(self, case, site, ask, make_token, number):
+        for prefix in NUMBERS:
+            with case(prefix):
+                kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
+                path = f"/{prefix}/{number}/"
+                assert ask(make_token(), path).status_code == 403
+                if prefix not in ("thermometers", "probes", "badges", "badges-by-id"):
+                    # There Django itself fails on it in SQLite, whoever asks.
+                    assert ask(make_token(f"{kind}:*:read"), path).status_code == 404
 
     def test_in_a_url_that_names_a_relation(self, site, ask, make_token, number):
         path = f"/generic/tasks-by-key/{number}/one/"
         assert ask(make_token(f"tasks:{site.task.pk}:read"), path).status_code == 403
         assert ask(make_token("tasks:*:read"), path).status_code == 404
 
-    @pytest.mark.parametrize("kind", ["channels", "thermometers", "probes", "badges"])
-    def test_nobody_can_pick_it(self, site, user, kind, number):
-        entity_type = registry.get(kind)
-        assert entity_type.get_visible(user, [str(number)]) == {}
-        assert list(entity_type.find(user, str(number))) == []
+    def test_nobody_can_pick_it(self, case, site, user, number):
+        for kind in ["channels", "thermometers", "probes", "badges"]:
+            with case(kind):
+                entity_type = registry.get(kind)
+                assert entity_type.get_visible(user, [str(number)]) == {}
+                assert list(entity_type.find(user, str(number))) == []
 
-    @pytest.mark.parametrize("kind", ["channels", "thermometers", "probes", "badges"])
-    def test_in_the_scopes_of_a_list(self, site, ask, token, kind, number):
-        if len(str(number)) < 255:
-            Scope.objects.create(token=token, entity_type=kind, entity_id=str(number), operation="list")
-            answer = ask(token, f"/{kind}/")
-            assert (answer.status_code, answer.json()) == (200, [])
+    def test_in_the_scopes_of_a_list(self, case, site, ask, token, number):
+        for kind in ["channels", "thermometers", "probes", "badges"]:
+            with case(kind):
+                if len(str(number)) < 255:
+                    Scope.objects.create(token=token, entity_type=kind, entity_id=str(number), operation="list")
+                    answer = ask(token, f"/{kind}/")
+                    assert (answer.status_code, answer.json()) == (200, [])
 
 
-@pytest.mark.parametrize("prefix", NUMBERS)
-@pytest.mark.parametrize("text", ["-1", "0", "0x10", "1e3", "1_0", "¼", "None", "null", "%00", "%20", "%FF", "*"])
-def test_what_is_no_key(site, ask, make_token, prefix, text):
-    kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
-    token = make_token(*[f"{kind}:{getattr(site, name).pk}:read" for name in _rows_of(kind)])
-    assert ask(token, f"/{prefix}/{text}/").status_code in (403, 404)  # some are no URL of the site
+def test_what_is_no_key(case, site, ask, make_token):
+    for text in ["-1", "0", "0x10", "1e3", "1_0", "¼", "None", "null", "%00", "%20", "%FF", "*"]:
+        for prefix in NUMBERS:
+            with case(prefix, text):
+                kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
+                token = make_token(*[f"{kind}:{getattr(site, name).pk}:read" for name in _rows_of(kind)])
+                assert ask(token, f"/{prefix}/{text}/").status_code in (403, 404)  # some are no URL of the site
 
 
 def _rows_of(kind):
@@ -94,31 +98,36 @@ def _rows_of(kind):
 
 
 class TestOddCharacters:
-    @pytest.mark.parametrize("key", ODD)
-    def test_a_text_is_itself_and_nothing_else(self, site, ask, make_token, user, key):
-        PageFactory(owner=user, path=key)
-        token, neighbours = make_token(f"pages:{key}:read") if ":" not in key else None, make_token("pages:one:read")
-        if token is None:
-            token, secret = create_token(user, name="odd", scopes=[("pages", key, "read")])
-            token.secret = secret
-        path = f"/paths/{quote(key, safe='')}/"
-        answer = ask(token, path)
-        assert (answer.status_code, answer.json()) == (200, {"path": key})
-        refused = ask(neighbours, path)
-        assert refused.json()["missing"] == [{"entity_type": "pages", "entity_id": key, "operation": "read"}]
-        assert refused["WWW-Authenticate"].isascii()
-        assert ask(token, "/paths/one/").status_code == 403
+    def test_a_text_is_itself_and_nothing_else(self, case, site, ask, make_token, user):
+        for key in ODD:
+            with case(key):
+                PageFactory(owner=user, path=key)
+                token, neighbours = (
+                    make_token(f"pages:{key}:read") if ":" not in key else None,
+                    make_token("pages:one:read"),
+                )
+                if token is None:
+                    token, secret = create_token(user, name="odd", scopes=[("pages", key, "read")])
+                    token.secret = secret
+                path = f"/paths/{quote(key, safe='')}/"
+                answer = ask(token, path)
+                assert (answer.status_code, answer.json()) == (200, {"path": key})
+                refused = ask(neighbours, path)
+                assert refused.json()["missing"] == [{"entity_type": "pages", "entity_id": key, "operation": "read"}]
+                assert refused["WWW-Authenticate"].isascii()
+                assert ask(token, "/paths/one/").status_code == 403
 
-    @pytest.mark.parametrize("key", ODD)
-    def test_in_a_list(self, site, ask, user, key):
-        PageFactory(owner=user, path=key)
-        token, secret = create_token(user, name="odd", scopes=[("pages", key, "list")])
-        token.secret = secret
-        assert ask(token, "/pages/").json() == [{"path": key}]
+    def test_in_a_list(self, case, site, ask, user):
+        for key in ODD:
+            with case(key):
+                PageFactory(owner=user, path=key)
+                token, secret = create_token(user, name="odd", scopes=[("pages", key, "list")])
+                token.secret = secret
+                assert ask(token, "/pages/").json() == [{"path": key}]
 
-    @pytest.mark.parametrize(
-        ("key", "other"),
-        [
+    def test_what_only_looks_alike_is_another(self, case, site, ask, make_token, user):
+        """Whatever the database holds for equal: a text that is spelled otherwise needs a scope of its own."""
+        rows = [
             ("Straße", "strasse"),
             ("case", "CASE"),
             ("İ", "i"),
@@ -127,33 +136,39 @@ class TestOddCharacters:
             ("K", "\u212a"),
             ("a", "a "),
             ("a", "a\u200b"),
-        ],
-    )
-    def test_what_only_looks_alike_is_another(self, site, ask, make_token, user, key, other):
-        """Whatever the database holds for equal: a text that is spelled otherwise needs a scope of its own."""
-        PageFactory(owner=user, path=key)
-        read, listed = make_token(f"pages:{key}:read"), make_token(f"pages:{key}:list")
-        assert ask(read, f"/paths/{quote(key)}/").status_code == 200
-        assert ask(read, f"/paths/{quote(other)}/").status_code == 403
-        assert ask(listed, "/pages/").json() == [{"path": key}]
-        Scope.objects.filter(token=listed).update(entity_id=other)
-        rows = ask(listed, "/pages/").json()
-        assert rows == [] or connection.vendor == "mysql"  # where the two are one key, so that both cannot be there
+        ]
+        for key, other in rows:
+            with case(key, other):
+                PageFactory(owner=user, path=key)
+                read, listed = make_token(f"pages:{key}:read"), make_token(f"pages:{key}:list")
+                assert ask(read, f"/paths/{quote(key)}/").status_code == 200
+                assert ask(read, f"/paths/{quote(other)}/").status_code == 403
+                assert ask(listed, "/pages/").json() == [{"path": key}]
+                Scope.objects.filter(token=listed).update(entity_id=other)
+                rows = ask(listed, "/pages/").json()
+                assert (
+                    rows == [] or connection.vendor == "mysql"
+                )  # where the two are one key, so that both cannot be there
 
 
 class TestUUIDs:
-    @pytest.mark.parametrize(
-        "spell", [str, lambda key: str(key).upper(), lambda key: key.hex, lambda key: f"{{{key}}}"]
-    )
-    def test_in_any_spelling(self, site, ask, make_token, user, spell):
-        device, other = DeviceFactory(owner=user), DeviceFactory(owner=user)
-        token, secret = create_token(user, name="spelled", scopes=[("devices", spell(device.pk), "read")])
-        token.secret = secret
-        assert [scope.entity_id for scope in token.scope_set.all()] == [str(device.pk)]
-        for spelled in (str(device.pk), str(device.pk).upper(), device.pk.hex, f"{{{device.pk}}}", device.pk.urn):
-            assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 200, spelled
-        for spelled in (str(other.pk), other.pk.hex, f"{device.pk}0", str(device.pk)[:-1], "x"):
-            assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 403, spelled
+    def test_in_any_spelling(self, case, site, ask, make_token, user):
+        for spell in [str, lambda key: str(key).upper(), lambda key: key.hex, lambda key: f"{{{key}}}"]:
+            with case(spell):
+                device, other = DeviceFactory(owner=user), DeviceFactory(owner=user)
+                token, secret = create_token(user, name="spelled", scopes=[("devices", spell(device.pk), "read")])
+                token.secret = secret
+                assert [scope.entity_id for scope in token.scope_set.all()] == [str(device.pk)]
+                for spelled in (
+                    str(device.pk),
+                    str(device.pk).upper(),
+                    device.pk.hex,
+                    f"{{{device.pk}}}",
+                    device.pk.urn,
+                ):
+                    assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 200, spelled
+                for spelled in (str(other.pk), other.pk.hex, f"{device.pk}0", str(device.pk)[:-1], "x"):
+                    assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 403, spelled
 
 
 class TestThousands:

@@ -1,6 +1,5 @@
 """What the text of a URL pattern says."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,9 +8,8 @@ from pat_tokens.contrib.rest_framework.route_patterns import is_plain, read_shap
 FORMAT = frozenset({"format", "version"})
 
 
-@pytest.mark.parametrize(
-    ("route", "keyword", "url_path"),
-    [
+def test_plain(subtests):
+    rows = [
         ("channels/", None, ""),
         ("api/^channels/$", None, ""),
         (r"^channels\.(?P<format>[a-z0-9]+)/?$", None, ""),
@@ -25,15 +23,14 @@ FORMAT = frozenset({"format", "version"})
         (r"^channels/(?P<pk>[^/.]+)\.(?P<format>[a-z0-9]+)/?$", "pk", ""),
         ("<str:version>/channels/<int:pk>/publish/", "pk", "publish"),
         (r"my\-channels/(?P<pk>\d+)/share/with/", "pk", "share/with"),
-    ],
-)
-def test_plain(route, keyword, url_path):
-    assert is_plain(route, keyword, url_path, FORMAT)
+    ]
+    for route, keyword, url_path in rows:
+        with subtests.test(route=route, keyword=keyword, url_path=url_path):
+            assert is_plain(route, keyword, url_path, FORMAT)
 
 
-@pytest.mark.parametrize(
-    ("route", "keyword", "url_path"),
-    [
+def test_not_plain(subtests):
+    rows = [
         ("projects/<int:pk>/tasks/", "pk", ""),
         ("projects/<int:pk>/tasks/", None, ""),
         ("projects/<int:pk>/tasks/<int:pk>/", "pk", ""),
@@ -52,10 +49,10 @@ def test_plain(route, keyword, url_path):
         ("tasks/unpublish/", None, "publish"),
         ("tasks/publish/", None, None),
         (r"tasks/<int:pk>/publish/", "pk", r"publish/(?P<who>\d+)"),
-    ],
-)
-def test_not_plain(route, keyword, url_path):
-    assert not is_plain(route, keyword, url_path, FORMAT)
+    ]
+    for route, keyword, url_path in rows:
+        with subtests.test(route=route, keyword=keyword, url_path=url_path):
+            assert not is_plain(route, keyword, url_path, FORMAT)
 
 
 @given(st.text(alphabet="abc/<>:()[]?P.*\\^$|{}+-12", max_size=40))

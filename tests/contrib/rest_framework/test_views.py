@@ -188,19 +188,18 @@ class TestChange:
             expected = {**before, **{field: text.strip() for field, text in fields.items()}}
             assert answer.json() == client.get(url(scoped)).json() == expected
 
-    @pytest.mark.parametrize(
-        "field",
-        [
+    def test_nothing_else(self, case, client, scoped):
+        rows = [
             *["id", "user", "secret", "digest", "hint", "status", "created_at", "issued_at", "last_used_at"],
             *["revoked_at", "expires_at", "duration", "scopes"],
-        ],
-    )
-    def test_nothing_else(self, client, scoped, field):
-        before = snapshot()
-        answer = client.patch(url(scoped), {"name": "other", field: None})
-        assert answer.status_code == 400
-        assert list(answer.json()) == [field]
-        assert snapshot() == before
+        ]
+        for field in rows:
+            with case(field):
+                before = snapshot()
+                answer = client.patch(url(scoped), {"name": "other", field: None})
+                assert answer.status_code == 400
+                assert list(answer.json()) == [field]
+                assert snapshot() == before
 
     def test_the_secret_goes_on_working(self, client, scoped, client_with):
         client.patch(url(scoped), {"name": "other"})

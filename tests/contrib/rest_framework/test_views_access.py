@@ -112,37 +112,42 @@ class TestOnlyThePersonManagesTokens:
 
 
 class TestWhoMayComeIn:
-    @pytest.mark.parametrize(("method", "path"), ALL_ROUTES)
-    def test_nobody_without_credentials(self, scoped, method, path):
-        path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
-        before = snapshot()
-        answer = getattr(APIClient(), method)(path)
-        assert answer.status_code == 401
-        assert answer["WWW-Authenticate"].startswith("Bearer realm=")
-        assert list(answer.json()) == ["detail"]
-        assert snapshot() == before
+    def test_nobody_without_credentials(self, case, scoped):
+        for method, path in ALL_ROUTES:
+            with case(method, path):
+                path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
+                before = snapshot()
+                answer = getattr(APIClient(), method)(path)
+                assert answer.status_code == 401
+                assert answer["WWW-Authenticate"].startswith("Bearer realm=")
+                assert list(answer.json()) == ["detail"]
+                assert snapshot() == before
 
-    @pytest.mark.parametrize("superuser", [False, True])
-    @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
-    def test_no_token_whatever_its_scopes(self, user, make_token, client_with, method, path, superuser):
-        user.is_superuser = user.is_staff = superuser
-        user.save()
-        token = make_token(*EVERYTHING)
-        path = path.format(token=token.pk, scope=token.scope_set.first().pk)
-        token.refresh_from_db()
-        before = snapshot()
-        answer = getattr(client_with(token), method)(path, {"name": "x", "scopes": [row("channels:*:read")]})
-        assert answer.status_code == 403
-        assert answer.json()["code"] == "scope_not_declared"
-        assert snapshot() == before
+    def test_no_token_whatever_its_scopes(self, case, user, make_token, client_with):
+        for method, path in NO_TOKEN_ROUTES:
+            for superuser in [False, True]:
+                with case(superuser, method, path):
+                    user.is_superuser = user.is_staff = superuser
+                    user.save()
+                    token = make_token(*EVERYTHING)
+                    path = path.format(token=token.pk, scope=token.scope_set.first().pk)
+                    token.refresh_from_db()
+                    before = snapshot()
+                    answer = getattr(client_with(token), method)(
+                        path, {"name": "x", "scopes": [row("channels:*:read")]}
+                    )
+                    assert answer.status_code == 403
+                    assert answer.json()["code"] == "scope_not_declared"
+                    assert snapshot() == before
 
-    @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
-    def test_no_token_beside_a_session(self, client, make_token, method, path):
-        token = make_token(*EVERYTHING)
-        path = path.format(token=token.pk, scope=token.scope_set.first().pk)
-        answer = getattr(client, method)(path, headers={"authorization": f"Bearer {token.secret}"})
-        assert answer.status_code == 403
-        assert answer.json()["code"] == "scope_not_declared"
+    def test_no_token_beside_a_session(self, case, client, make_token):
+        for method, path in NO_TOKEN_ROUTES:
+            with case(method, path):
+                token = make_token(*EVERYTHING)
+                path = path.format(token=token.pk, scope=token.scope_set.first().pk)
+                answer = getattr(client, method)(path, headers={"authorization": f"Bearer {token.secret}"})
+                assert answer.status_code == 403
+                assert answer.json()["code"] == "scope_not_declared"
 
     def test_no_token_where_a_site_registers_tokens_as_entities(self, user, make_token, client_with):
         class Tokens(EntityType):
@@ -161,19 +166,20 @@ class TestWhoMayComeIn:
             registry.unregister("tokens")
         assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(403, "scope_not_declared")}
 
-    @pytest.mark.parametrize("fields", [{"revoke": True}, {"expire": True}, {"unknown": True}])
-    @pytest.mark.parametrize("path", [PATS, PATS + "current/"])
-    def test_no_dead_token(self, token, client_with, fields, path):
-        if "revoke" in fields:
-            services.revoke_token(token)
-        elif "expire" in fields:
-            past = datetime.now(UTC) - timedelta(days=2)
-            PersonalAccessToken.objects.update(issued_at=past, expires_at=past + timedelta(days=1))
-        else:
-            PersonalAccessToken.objects.all().delete()
-        answer = client_with(token).get(path)
-        assert answer.status_code == 401
-        assert answer.json()["code"] == "invalid_token"
+    def test_no_dead_token(self, case, token, client_with):
+        for path in [PATS, PATS + "current/"]:
+            for fields in [{"revoke": True}, {"expire": True}, {"unknown": True}]:
+                with case(fields, path):
+                    if "revoke" in fields:
+                        services.revoke_token(token)
+                    elif "expire" in fields:
+                        past = datetime.now(UTC) - timedelta(days=2)
+                        PersonalAccessToken.objects.update(issued_at=past, expires_at=past + timedelta(days=1))
+                    else:
+                        PersonalAccessToken.objects.all().delete()
+                    answer = client_with(token).get(path)
+                    assert answer.status_code == 401
+                    assert answer.json()["code"] == "invalid_token"
 
     @pytest.mark.parametrize(("method", "path"), TOKEN_ROUTES)
     def test_no_session_where_the_token_of_the_request_is_meant(self, client, token, method, path):
@@ -212,26 +218,24 @@ class TestWhoMayComeIn:
         assert answer.status_code == 403
         assert answer.data["detail"] == "Personal access tokens belong to users of this site."
 
-    @pytest.mark.parametrize(
-        ("method", "path"), [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]
-    )
-    def test_tokens_of_others_are_not_found(self, other_client, scoped, method, path):
-        path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
-        before = snapshot()
-        answer = getattr(other_client, method)(path, {"name": "x", "scopes": [row("channels:*:list")]})
-        missing = getattr(other_client, method)(path.replace(str(scoped.pk), str(uuid.uuid4())))
-        assert answer.status_code == missing.status_code == 404
-        assert answer.json() == missing.json() == {"detail": "Not found."}
-        assert snapshot() == before
+    def test_tokens_of_others_are_not_found(self, case, other_client, scoped):
+        for method, path in [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]:
+            with case(method, path):
+                path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
+                before = snapshot()
+                answer = getattr(other_client, method)(path, {"name": "x", "scopes": [row("channels:*:list")]})
+                missing = getattr(other_client, method)(path.replace(str(scoped.pk), str(uuid.uuid4())))
+                assert answer.status_code == missing.status_code == 404
+                assert answer.json() == missing.json() == {"detail": "Not found."}
+                assert snapshot() == before
 
-    @pytest.mark.parametrize("bad", ["zzz", "1", "%00", "ü", "00000000-0000-0000-0000-00000000000g"])
-    @pytest.mark.parametrize(
-        ("method", "path"), [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]
-    )
-    def test_ids_that_are_none_are_not_found(self, client, scoped, method, path, bad):
-        answer = getattr(client, method)(path.format(token=bad, scope=bad))
-        assert answer.status_code == 404
-        assert answer.json() == {"detail": "Not found."}
+    def test_ids_that_are_none_are_not_found(self, case, client, scoped):
+        for method, path in [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]:
+            for bad in ["zzz", "1", "%00", "ü", "00000000-0000-0000-0000-00000000000g"]:
+                with case(bad, method, path):
+                    answer = getattr(client, method)(path.format(token=bad, scope=bad))
+                    assert answer.status_code == 404
+                    assert answer.json() == {"detail": "Not found."}
 
     def test_ids_in_any_spelling(self, client, scoped):
         for spelling in (str(scoped.pk).upper(), scoped.pk.hex):

@@ -68,38 +68,44 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-def test_broken_json(client, paths, body):
-    before = snapshot()
-    for method, path in paths:
-        answer = send(client, method, path, body)
-        assert answer.status_code == 400, path
-        assert list(answer.json()) == ["detail"]
-    assert snapshot() == before
+def test_broken_json(case, client, paths):
+    for body in BROKEN.values():
+        with case(body):
+            before = snapshot()
+            for method, path in paths:
+                answer = send(client, method, path, body)
+                assert answer.status_code == 400, path
+                assert list(answer.json()) == ["detail"]
+            assert snapshot() == before
 
 
-@pytest.mark.parametrize("body", ["[]", "[1]", "null", "true", "1", "1.5", '"text"', "1e999", '"\\ud800"'])
-def test_json_that_is_no_object(client, paths, body):
-    before = snapshot()
-    for method, path in paths:
-        answer = send(client, method, path, body)
-        assert answer.status_code == 400, path
-        assert list(answer.json()) == [api_settings.NON_FIELD_ERRORS_KEY]
-    assert snapshot() == before
+def test_json_that_is_no_object(case, client, paths):
+    for body in ["[]", "[1]", "null", "true", "1", "1.5", '"text"', "1e999", '"\\ud800"']:
+        with case(body):
+            before = snapshot()
+            for method, path in paths:
+                answer = send(client, method, path, body)
+                assert answer.status_code == 400, path
+                assert list(answer.json()) == [api_settings.NON_FIELD_ERRORS_KEY]
+            assert snapshot() == before
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "x"],
-)
-@pytest.mark.parametrize("body", [b'{"name": "x"}', b"name=x&duration=7d", b"--x\r\njunk"])
-def test_a_body_of_another_kind(client, paths, kind, body):
-    before = snapshot()
-    for method, path in paths:
-        answer = getattr(client, method)(path, body, content_type=kind)
-        assert answer.status_code in (400, 415), path
-        assert list(answer.json()) == ["detail"]
-    assert snapshot() == before
+def test_a_body_of_another_kind(case, client, paths):
+    for body in [b'{"name": "x"}', b"name=x&duration=7d", b"--x\r\njunk"]:
+        for kind in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "application/xml",
+            "x",
+        ]:
+            with case(kind, body):
+                before = snapshot()
+                for method, path in paths:
+                    answer = getattr(client, method)(path, body, content_type=kind)
+                    assert answer.status_code in (400, 415), path
+                    assert list(answer.json()) == ["detail"]
+                assert snapshot() == before
 
 
 @pytest.mark.parametrize("enforced", [False, True])
@@ -152,36 +158,39 @@ JUNK = [None, True, False, 0, -1, 1.5, 10**400, [], {}, ["x"], {"a": 1}, [[[[]]]
 BAD_TEXT = ["a\0b", SURROGATE, f"x{SURROGATE}y", "\udfff", "x" * 100_000]
 
 
-@pytest.mark.parametrize("value", [*JUNK, *BAD_TEXT, "", " \t\n", "\u200b", "x" * 256], ids=brief)
-def test_a_name_that_cannot_be(client, target, value):
-    before = snapshot()
-    for method, path in (("post", PATS), ("patch", f"{PATS}{target.pk}/")):
-        answer = send(client, method, path, json.dumps({"name": value}))
-        assert answer.status_code == 400
-        assert list(answer.json()) == ["name"]
-        assert [type(message) for message in answer.json()["name"]] == [str]
-    assert snapshot() == before
+def test_a_name_that_cannot_be(case, client, target):
+    for value in [*JUNK, *BAD_TEXT, "", " \t\n", "\u200b", "x" * 256]:
+        with case(value):
+            before = snapshot()
+            for method, path in (("post", PATS), ("patch", f"{PATS}{target.pk}/")):
+                answer = send(client, method, path, json.dumps({"name": value}))
+                assert answer.status_code == 400
+                assert list(answer.json()) == ["name"]
+                assert [type(message) for message in answer.json()["name"]] == [str]
+            assert snapshot() == before
 
 
-@pytest.mark.parametrize("value", [*JUNK, *BAD_TEXT, "x" * 1001], ids=brief)
-def test_a_description_that_cannot_be(client, target, value):
-    before = snapshot()
-    for method, path in (("post", PATS), ("patch", f"{PATS}{target.pk}/")):
-        answer = send(client, method, path, json.dumps({"name": "new", "description": value}))
-        assert answer.status_code == 400
-        assert list(answer.json()) == ["description"]
-    assert snapshot() == before
+def test_a_description_that_cannot_be(case, client, target):
+    for value in [*JUNK, *BAD_TEXT, "x" * 1001]:
+        with case(value):
+            before = snapshot()
+            for method, path in (("post", PATS), ("patch", f"{PATS}{target.pk}/")):
+                answer = send(client, method, path, json.dumps({"name": "new", "description": value}))
+                assert answer.status_code == 400
+                assert list(answer.json()) == ["description"]
+            assert snapshot() == before
 
 
-@pytest.mark.parametrize("name", ["target", "TARGET", " Target "])
-def test_a_name_that_is_taken(client, target, make_token, name):
-    other = make_token(name="other")
-    before = snapshot()
-    for method, path in (("post", PATS), ("patch", f"{PATS}{other.pk}/")):
-        answer = send(client, method, path, json.dumps({"name": name}))
-        assert answer.status_code == 400
-        assert list(answer.json()) == ["name"]
-    assert snapshot() == before
+def test_a_name_that_is_taken(case, client, target, make_token):
+    for name in ["target", "TARGET", " Target "]:
+        with case(name):
+            other = make_token(name="other")
+            before = snapshot()
+            for method, path in (("post", PATS), ("patch", f"{PATS}{other.pk}/")):
+                answer = send(client, method, path, json.dumps({"name": name}))
+                assert answer.status_code == 400
+                assert list(answer.json()) == ["name"]
+            assert snapshot() == before
 
 
 def test_a_name_of_somebody_else_is_free(other_client, target):
@@ -192,43 +201,39 @@ def test_a_missing_name(client):
     assert client.post(PATS, {}).json() == {"name": ["This field is required."]}
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_a_duration_that_cannot_be(case, client, target):
+    rows = [
         *(value for value in JUNK if value is not None),
         *BAD_TEXT,
         *["", " ", "0", "30", "0d", "-1d", "1.5d", "1m", "30 d", "367d", "2y", "9" * 30 + "d", "999999999y", "P", "PT"],
         *["P0D", "P2Y", "P999999999Y", "never", "NEVER", "next week", "٣d", "٣٠d", "d", "1dd", "1e3d", "+1d"],
-    ],
-    ids=brief,
-)
-def test_a_duration_that_cannot_be(client, target, value):
-    before = snapshot()
-    for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
-        answer = send(client, "post", path, json.dumps({**body, "duration": value}))
-        assert answer.status_code == 400
-        assert list(answer.json()) == ["duration"]
-    assert snapshot() == before
+    ]
+    for value in rows:
+        with case(value):
+            before = snapshot()
+            for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
+                answer = send(client, "post", path, json.dumps({**body, "duration": value}))
+                assert answer.status_code == 400
+                assert list(answer.json()) == ["duration"]
+            assert snapshot() == before
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_an_expiry_that_cannot_be(case, client, target):
+    rows = [
         *(value for value in JUNK if value is not None),
         *BAD_TEXT,
         *["", " ", "soon", "iso-8601", "2030-13-01T00:00:00Z", "2030-02-30T00:00:00Z", "2001-01-01T00:00:00Z"],
         *["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "10000-01-01T00:00:00Z"],
         *["0001-01-01T00:00:00Z", "2030-01-01T00:00:00+99:99", "24:00", "1e9", "2999-01-01T00:00:00Z"],
-    ],
-    ids=brief,
-)
-def test_an_expiry_that_cannot_be(client, target, value):
-    before = snapshot()
-    for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
-        answer = send(client, "post", path, json.dumps({**body, "expires_at": value}))
-        assert answer.status_code == 400
-        assert list(answer.json()) == ["expires_at"]
-    assert snapshot() == before
+    ]
+    for value in rows:
+        with case(value):
+            before = snapshot()
+            for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
+                answer = send(client, "post", path, json.dumps({**body, "expires_at": value}))
+                assert answer.status_code == 400
+                assert list(answer.json()) == ["expires_at"]
+            assert snapshot() == before
 
 
 @pytest.mark.parametrize(
@@ -309,52 +314,49 @@ class TestScopes:
 
         return add
 
-    @pytest.mark.parametrize("value", [None, True, 0, 1.5, "x", {}, {"entity_type": "channels"}, 10**400], ids=repr)
-    def test_no_list(self, add, value):
-        (message,) = add(value)
-        assert isinstance(message, str)
+    def test_no_list(self, case, add):
+        for value in [None, True, 0, 1.5, "x", {}, {"entity_type": "channels"}, 10**400]:
+            with case(value):
+                (message,) = add(value)
+                assert isinstance(message, str)
 
-    @pytest.mark.parametrize(
-        "value", [None, True, 0, 1.5, "channels:*:read", [], ["channels", "*", "read"], [[]]], ids=repr
-    )
-    def test_a_row_that_is_no_object(self, add, value):
-        errors = add([{"entity_type": "channels", "entity_id": "*", "operation": "read"}, value])
-        assert errors[0] == {}
-        assert list(errors[1]) == [api_settings.NON_FIELD_ERRORS_KEY]
+    def test_a_row_that_is_no_object(self, case, add):
+        for value in [None, True, 0, 1.5, "channels:*:read", [], ["channels", "*", "read"], [[]]]:
+            with case(value):
+                errors = add([{"entity_type": "channels", "entity_id": "*", "operation": "read"}, value])
+                assert errors[0] == {}
+                assert list(errors[1]) == [api_settings.NON_FIELD_ERRORS_KEY]
 
-    @pytest.mark.parametrize("field", ["entity_type", "entity_id", "operation"])
-    @pytest.mark.parametrize(
-        "value",
-        [
+    def test_a_field_that_cannot_be(self, case, add):
+        rows_value = [
             *(value for value in JUNK if value not in (0, -1, 10**400) or isinstance(value, bool)),
             *BAD_TEXT,
             *["", " ", "nope", "%", "_", "' OR 1=1 --"],
-        ],
-        ids=brief,
-    )
-    def test_a_field_that_cannot_be(self, add, field, value):
-        row = {"entity_type": "channels", "entity_id": "*", "operation": "read", field: value}
-        (errors,) = add([row])
-        assert list(errors) == [field]
+        ]
+        for value in rows_value:
+            for field in ["entity_type", "entity_id", "operation"]:
+                with case(field, value):
+                    row = {"entity_type": "channels", "entity_id": "*", "operation": "read", field: value}
+                    (errors,) = add([row])
+                    assert list(errors) == [field]
 
-    @pytest.mark.parametrize("field", ["entity_type", "entity_id", "operation"])
-    def test_a_missing_field(self, add, field):
-        row = {"entity_type": "channels", "entity_id": "*", "operation": "read"}
-        del row[field]
-        assert add([row]) == [{field: ["This field is required."]}]
+    def test_a_missing_field(self, case, add):
+        for field in ["entity_type", "entity_id", "operation"]:
+            with case(field):
+                row = {"entity_type": "channels", "entity_id": "*", "operation": "read"}
+                del row[field]
+                assert add([row]) == [{field: ["This field is required."]}]
 
-    @pytest.mark.parametrize("entity_type", ["channels", "devices", "pages"])
-    @pytest.mark.parametrize(
-        "entity_id",
-        [
+    def test_an_entity_that_is_none(self, case, add):
+        rows_entity_id = [
             *[0, -1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**400, "0", "9" * 255, "1e3", "0x1", "1.0", " 1", "１"],
             *["0" * 32, str(uuid.UUID(int=0)), "{x}", "x" * 255, "x" * 256, "**", "* ", *BAD_TEXT],
-        ],
-        ids=brief,
-    )
-    def test_an_entity_that_is_none(self, add, entity_type, entity_id):
-        (errors,) = add([{"entity_type": entity_type, "entity_id": entity_id, "operation": "read"}])
-        assert list(errors) == ["entity_id"]
+        ]
+        for entity_id in rows_entity_id:
+            for entity_type in ["channels", "devices", "pages"]:
+                with case(entity_type, entity_id):
+                    (errors,) = add([{"entity_type": entity_type, "entity_id": entity_id, "operation": "read"}])
+                    assert list(errors) == ["entity_id"]
 
     def test_an_entity_of_somebody_else_is_as_one_that_is_none(self, add, stranger):
         theirs = [

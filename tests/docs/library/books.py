@@ -1,7 +1,27 @@
-"""The reader of the pages and her books; the `conftest.py` of the sites that the pages make."""
+"""The `conftest.py` of the sites that the pages make: clients with a token, and a reader with her books."""
 
 import pytest
 from django.contrib.auth import get_user_model
+
+from pat_tokens.testing import client_with, make_token
+
+
+@pytest.fixture
+def make_pat_token(db):
+    return make_token
+
+
+@pytest.fixture
+def pat_client(db):
+    """Make a client with a new token of a user, which is its attribute `pat_token`."""
+
+    def make(user, *scopes):
+        token, secret = make_token(user, *scopes)
+        client = client_with(secret)
+        client.pat_token = token
+        return client
+
+    return make
 
 
 @pytest.fixture

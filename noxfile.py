@@ -1,0 +1,167 @@
+"""All that the CI runs beside `make test`; `nox --list` names it, and .ci/run starts it.
+
+Each session has an environment of its own. The services are expected at POSTGRES_URL, MYSQL_URL and REDIS_URL.
+"""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+
+VERSIONS = [
+    nox.param("3.11", "5.2", id="django5.2"),
+    nox.param("3.12", "6.0", id="django6.0"),
+    nox.param("3.13", "6.1", id="django6.1"),
+]
+OLDEST = VERSIONS[0].args[0]
+NEWEST, NEWEST_DJANGO = VERSIONS[-1].args
+EVERY_VERSION = nox.parametrize(["python", "django"], VERSIONS)
+SERVICES = {
+    "POSTGRES_URL": "postgres://postgres@127.0.0.1:5432/postgres",
+    "MYSQL_URL": "mysql://root@127.0.0.1:3306/test",
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+}
+URL = {name: os.environ.get(name, default) for name, default in SERVICES.items()}
+DATABASES = {"sqlite": None, "postgresql": URL["POSTGRES_URL"], "mariadb": URL["MYSQL_URL"]}
+HERE = {"PYTHONPATH": "."}
+
+
+def install(session: nox.Session, *groups: str, django: str | None = None) -> None:
+    """Install what the package and these dependency groups need; the package itself is this directory."""
+    chosen = [f"Django~={django}.0"] if django else []
+    session.install(
+        "-r", "pyproject.toml", "--all-extras", *(f"--group={group}" for group in groups), *chosen, silent=True
+    )
+
+
+def pytest(session: nox.Session, *args: str, database: str = "sqlite", **env: str | None) -> None:
+    """Run pytest on a database; whatever it skips without need is a failure (tests/skips.py)."""
+    env = {"PAT_TOKENS_CI": "1", "DATABASE_URL": DATABASES[database], "REDIS_URL": None, **env}
+    session.run("python", "-m", "pytest", *args, *session.posargs, env=env)
+
+
+# The longest come first: .ci/run starts them in this order.
+
+
+@nox.session
+@EVERY_VERSION
+@nox.parametrize("database", [nox.param(name, id=name) for name in ("mariadb", "postgresql", "sqlite")])
+def tests(session: nox.Session, database: str, django: str) -> None:
+    """Test the package: all of it on SQLite; on others what uses a database, and races."""
+    install(session, "browser", django=django)
+    pytest(session, "-m", "package" if database == "sqlite" else "(package and database) or races", database=database)
+
+
+@nox.session
+@EVERY_VERSION
+def processes(session: nox.Session, django: str) -> None:
+    """Run the tests that start other processes: sites with other settings, processes that are killed."""
+    install(session, "browser", django=django)
+    pytest(session, "-m", "processes")
+
+
+@nox.session
+@nox.parametrize(["python", "django"], [VERSIONS[0], VERSIONS[-1]])  # no template of ours or of Django differs between
+def browser(session: nox.Session, django: str) -> None:
+    """Run the tests in Chromium."""
+    install(session, "browser", django=django)
+    pytest(session, "-m", "browser")
+
+
+@nox.session
+@nox.parametrize(
+    ["python", "django", "database", "redis"],
+    [
+        nox.param("3.11", "5.2", "sqlite", False, id="django5.2"),
+        nox.param("3.12", "6.0", "postgresql", True, id="django6.0"),
+        nox.param("3.13", "6.1", "mariadb", True, id="django6.1"),
+    ],
+)
+def demo(session: nox.Session, django: str, database: str, redis: bool) -> None:
+    """Test the demo, on each database once, with its own broker and with Redis."""
+    install(session, "browser", django=django)
+    manage = ("python", "-W", "error", "-m", "django")
+    session.run(*manage, "makemigrations", "--check", "--dry-run", "--settings=tests.settings", env=HERE)
+    session.run(*manage, "check", "--fail-level=WARNING", "--settings=demo_project.settings", env=HERE)
+    if redis:
+        pytest(session, "tests/demo", database=database, REDIS_URL=URL["REDIS_URL"])
+    else:
+        pytest(session, "tests/demo", "-m", "not redis", database=database)
+
+
+@nox.session(python=OLDEST)
+def sites(session: nox.Session) -> None:
+    """Add the package to sites that other people made, and use a token there."""
+    session.install("uv")
+    with TemporaryDirectory() as directory:
+        session.run("python", ".ci/sites.py", directory, env=HERE)
+
+
+@nox.session(python=OLDEST)
+def oldest(session: nox.Session) -> None:
+    """Try the lowest versions that pyproject.toml allows of REST framework and its like."""
+    session.install("-r", "pyproject.toml", "--all-extras", "--resolution=lowest-direct", silent=True)
+    session.install("-r", "pyproject.toml", "--all-extras", "--group=test", silent=True)  # which leaves what is there
+    # Old versions warn of what newer ones have put right.
+    ignored = [f"-Wignore::{warning}" for warning in ("DeprecationWarning", "PendingDeprecationWarning")]
+    pytest(session, *ignored, "-m", "package", "tests/contrib/rest_framework")
+
+
+@nox.session(python="3.12")
+def integrations(session: nox.Session) -> None:
+    """Test sites that have another package beside ours, each with its own settings."""
+    install(session, "test", "integrations", django="6.0")
+    for settings in sorted(Path("tests/integrations").glob("*/settings.py")):
+        site = settings.parent
+        pytest(session, str(site), f"--ds={'.'.join(site.parts)}.settings")
+
+
+@nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation, compare it with the code, and do what it says."""
+    install(session, "browser", "docs", django=NEWEST_DJANGO)
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", session.create_tmp())
+    pytest(session, "-m", "docs")
+
+
+@nox.session(python=NEWEST)
+def repository(session: nox.Session) -> None:
+    """Check translations, packaging and the tests themselves."""
+    install(session, "browser", django=NEWEST_DJANGO)
+    pytest(session, "-m", "repository")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Check types."""
+    install(session, "browser", "lint")
+    session.run("mypy")
+
+
+@nox.session(python=OLDEST)
+def wheel(session: nox.Session) -> None:
+    """Build wheel and sdist, and use the wheel where there is nothing else."""
+    session.install("build", "twine", "uv")
+    with TemporaryDirectory() as directory:
+        session.run(".ci/wheel", session.bin, directory, external=True)
+
+
+@nox.session(python=NEWEST)
+def benchmarks(session: nox.Session) -> None:
+    """Check that each candidate answers as it should; nothing is measured."""
+    install(session, "bench", django=NEWEST_DJANGO)
+    session.run("python", "-m", "benchmarks", "--check", env=HERE)
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Check style, format and the direction of imports."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--cache-dir", session.create_tmp(), env=HERE)

@@ -1,0 +1,61 @@
+"""An OAuth token is a restricted credential, so it cannot create a personal access token that does more."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from oauth2_provider.models import get_access_token_model
+from rest_framework.test import APIClient
+
+from pat_tokens.models import PersonalAccessToken, Scope
+
+BODY = {
+    "name": "wide",
+    "duration": "7d",
+    "scopes": [{"entity_type": "channels", "entity_id": "*", "operation": "delete"}],
+}
+
+
+@pytest.fixture
+def oauth_client(user):
+    """Give an API client that carries an OAuth token with these scopes."""
+
+    def make(scope):
+        expires = timezone.now() + timedelta(hours=1)
+        token = get_access_token_model().objects.create(
+            user=user, token=get_random_string(30), scope=scope, expires=expires
+        )
+        return APIClient(headers={"authorization": f"Bearer {token.token}"})
+
+    return make
+
+
+@pytest.mark.parametrize("scope", ["read", "read write"])
+def test_an_oauth_token_manages_no_tokens(oauth_client, make_token, scope):
+    token = make_token("channels:*:read")
+    before = PersonalAccessToken.objects.values().get()
+    client = oauth_client(scope)
+    for method, path, body in (
+        ("get", "/api/pats/", None),
+        ("post", "/api/pats/", BODY),
+        ("post", f"/api/pats/{token.pk}/regenerate/", {"duration": "7d"}),
+        ("post", f"/api/pats/{token.pk}/revoke/", {}),
+        ("post", f"/api/pats/{token.pk}/scopes/", {"scopes": BODY["scopes"]}),
+        ("delete", "/api/pats/", None),
+    ):
+        response = getattr(client, method)(path, body, format="json")
+        assert response.status_code in (401, 403), (method, path, response.content)
+    assert PersonalAccessToken.objects.values().get() == before
+    assert Scope.objects.count() == 1
+
+
+def test_the_owner_in_person_does(user):
+    client = APIClient()
+    client.force_login(user)
+    assert client.post("/api/pats/", BODY, format="json").status_code == 201
+
+
+def test_an_oauth_token_still_opens_views_of_the_site(oauth_client, channel):
+    assert oauth_client("read").get(f"/api/channels/{channel.pk}/").status_code == 200
+    assert oauth_client("write").get(f"/api/channels/{channel.pk}/").status_code == 403

@@ -1,0 +1,3 @@
+"""The site of the other tests; each test starts the SDK."""
+
+from tests.settings import *  # noqa: F403
