@@ -10,8 +10,9 @@ from django.http.response import HttpResponseBase
 
 from pat_tokens import guarding
 from pat_tokens.conf import conf
+from pat_tokens.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
 from pat_tokens.guarding import Visit
-from pat_tokens.plain_views import enforces_itself
+from pat_tokens.plain_views import enforces_itself, is_guarded
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -22,9 +23,10 @@ _VISIT = "_pat_tokens_visit"  # attribute of an HttpRequest: how this middleware
 class PersonalAccessTokenMiddleware:
     """Answers a token with 401 or 403 unless the view declares `pat_requirements` that its scopes cover.
 
-    With the token let in, `request.user` is its owner and `request.auth` the token. Requests without a token, and the
-    views of DRF and Django Ninja, which look at tokens themselves, pass untouched. Its place is before
-    `CsrfViewMiddleware` and `LoginRequiredMiddleware`.
+    With the token let in, `request.user` is its owner and `request.auth` the token. Requests without a token pass
+    untouched, except that a declared view is protected against CSRF where a session lets them in; so do the views of
+    DRF and Django Ninja, which look at tokens themselves. Its place is before `CsrfViewMiddleware` and
+    `LoginRequiredMiddleware`.
     """
 
     sync_capable = True
@@ -46,7 +48,10 @@ class PersonalAccessTokenMiddleware:
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
         error = self._find_refusal(request, response)
-        return self._finish(request, await sync_to_async(self._refuse)(request, error) if error else response)
+        response = await sync_to_async(self._refuse)(request, error) if error else response
+        if needs_csrf_cookie(request):  # which may lie in the session
+            return await sync_to_async(self._finish)(request, response)
+        return self._finish(request, response)
 
     @property
     def process_view(self) -> Callable[..., Any]:
@@ -67,14 +72,26 @@ class PersonalAccessTokenMiddleware:
             setattr(request, _VISIT, Visit(varies=conf.header_key in request.META))
             return None
         match = request.resolver_match
-        visit = guarding.enter(request, view, kwargs, url_name=match.view_name if match else None)
+        url_name = match.view_name if match else None
+        visit = guarding.enter(request, view, kwargs, url_name=url_name)
         setattr(request, _VISIT, visit)
+        if visit.answer is None and visit.token is None:
+            visit.answer = self._find_forgery(request, view, url_name)
         return visit.answer
+
+    def _find_forgery(
+        self, request: HttpRequest, view: Callable[..., Any], url_name: str | None
+    ) -> HttpResponseBase | None:
+        # Also on a site that leaves CSRF protection to decorators, a guarded view does not trust a session alone.
+        if request.method in SAFE_METHODS or getattr(view, "csrf_exempt", False) or not has_session(request):
+            return None
+        return find_forgery(request) if is_guarded(view, url_name=url_name) else None
 
     async def _aenter(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if conf.header_key not in request.META:  # then nothing is asked of the database, and no thread is needed
+        # Without a secret nothing is asked of the database, and no thread is needed, unless CSRF_USE_SESSIONS is on.
+        if conf.header_key not in request.META and request.method in SAFE_METHODS:
             return self._enter(request, view, args, kwargs)
         return await sync_to_async(self._enter)(request, view, args, kwargs)
 
@@ -85,6 +102,8 @@ class PersonalAccessTokenMiddleware:
         return guarding.refuse(request, _visit(request), error)
 
     def _finish(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if needs_csrf_cookie(request):
+            set_csrf_cookie(request, response)
         return guarding.finish(request, _visit(request), response)
 
 

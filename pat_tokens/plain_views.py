@@ -52,22 +52,13 @@ def own_requirements(view: View) -> Requirements | None:
 
 
 def has_door() -> bool:
-    """Tell whether the middleware is installed, which turns tokens away from every plain view that did not ask."""
+    """Return whether the middleware is installed, without which no token is looked at in a plain view."""
     return any(site_middleware(DOOR))
 
 
-def reads_tokens(view: View) -> bool:
-    """Tell whether a token sent to the plain `view` is looked at, before anybody sends it to a login page."""
-    if has_door():
-        return True
-    for layer in layers(view):
-        module = getattr(layer, "__globals__", {}).get("__name__")
-        dispatch = getattr(getattr(layer, "view_class", None), "dispatch", None)
-        if module == "pat_tokens.guarding" or hasattr(dispatch, "pat_requirements"):  # by @method_decorator
-            return True
-        if module == "django.contrib.auth.decorators":  # as login_required
-            return False
-    return False
+def is_guarded(view: View, *, url_name: str | None = None) -> bool:
+    """Return whether anything is declared for `view`, on it or from outside."""
+    return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name))
 
 
 def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -93,6 +84,15 @@ def checked(requirements: Any) -> Requirements:
         if requirement is not None and not isinstance(requirement, Requirement):
             raise ImproperlyConfigured(f"{method}: {requirement!r} is not a Requirement.")
     return dict(requirements)
+
+
+def refuse_foreign(view: View) -> None:
+    """Raise ImproperlyConfigured for a view of a framework that has an integration of its own."""
+    if enforces_itself(view):
+        raise ImproperlyConfigured(
+            f"{view!r} is a view of DRF or Django Ninja, which has its own integration. For DRF write "
+            "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
+        )
 
 
 def _identities(view: View) -> Iterator[Any]:

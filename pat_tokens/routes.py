@@ -11,13 +11,10 @@ from typing import Any
 
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 
-from pat_tokens.plain_views import METHODS, enforces_itself, find_requirement, has_door, own_requirements, reads_tokens
+from pat_tokens.plain_views import METHODS, enforces_itself, find_requirement, has_door, own_requirements
 from pat_tokens.requirements import Resolution
 
-_NOT_READ = (
-    "declared, but tokens are not looked at here: the middleware is not installed, and no decorator or mixin of ours "
-    "stands outside all that ask for a login"
-)
+_NOT_READ = "declared, but nothing enforces it: PersonalAccessTokenMiddleware is not installed"
 _ASKS_NOTHING = "a plain Django view that does not ask for tokens"
 _REFUSES = f"{_ASKS_NOTHING}, so the middleware refuses them"
 
@@ -193,7 +190,7 @@ def _inspect_plain(route: Route) -> RouteReport:
             reports.append(MethodReport(method, resolution))
     own = own_requirements(route.view)
     kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
-    reads = reads_tokens(route.view) if reports else has_door()
+    reads = has_door()
     note = "" if reports else _REFUSES if reads else _ASKS_NOTHING
     if reports and not reads:
         note = _NOT_READ

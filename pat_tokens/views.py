@@ -25,11 +25,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views import View
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from pat_tokens import asking, drafts, notices, repeats, reveal, services
 from pat_tokens.conf import conf
+from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.forms import (
@@ -106,7 +106,7 @@ class Page(LoginRequiredMixin, View):
         super().setup(request, *args, **kwargs)
         request.user = get_user(request)
 
-    @method_decorator([never_cache, csrf_protect, sensitive_post_parameters(asking.FIELD)])
+    @method_decorator([never_cache, always_csrf_protect, sensitive_post_parameters(asking.FIELD)])
     @method_decorator(_not_in_frames)
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer 404 also where a row goes away while it is being looked at."""
