@@ -1,9 +1,13 @@
-"""How long a token lives: text to a time span, and a span or a moment to an expiry."""
+"""Parse and format durations and expiration dates."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 _SHORT = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII | re.IGNORECASE)
@@ -24,13 +28,13 @@ _ISO_PARTS = (
     timedelta(seconds=1),
 )
 
-NEVER = "never"  # the duration of a token without an expiry, where the site allows one
+NEVER = "never"  # the duration of a token that does not expire, where the site allows one
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the positive span that `text` names: `24h`, `30d`, `2w`, `1y`, or an ISO 8601 duration.
+    """Return the duration that `text` names, longer than zero: `24h`, `30d`, `2w`, `1y`, or an ISO 8601 duration.
 
-    Raises ValueError for anything else, for zero, and for spans beyond what a clock can hold.
+    Raises ValueError for anything else.
     """
     text = text.strip()
     try:
@@ -50,8 +54,30 @@ def parse_duration(text: str) -> timedelta:
     return span
 
 
+def parse_moment(text: str) -> datetime:
+    """Return the datetime that an ISO 8601 `text` names; without an offset it is in the current time zone.
+
+    Raises ValueError for anything else, and for what is out of range in UTC.
+    """
+    moment = parse_datetime(text)
+    if moment is None:
+        raise ValueError("not a date and time")
+    try:
+        if timezone.is_naive(moment):
+            moment = timezone.make_aware(moment)
+        moment = moment.astimezone(UTC)
+        return moment if settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+def parse_expiry(text: str) -> datetime | date:
+    """Return the date, or date and time, that an ISO 8601 `text` names; raises ValueError for anything else."""
+    return parse_date(text) or parse_moment(text)
+
+
 def add_duration(start: datetime, span: timedelta) -> datetime:
-    """Return `start` plus `span`, or ValueError beyond the last year there is."""
+    """Return `start` plus `span`; raises ValueError where the result is out of range."""
     try:
         return start + span
     except OverflowError:
@@ -59,7 +85,7 @@ def add_duration(start: datetime, span: timedelta) -> datetime:
 
 
 def split_span(span: timedelta) -> list[tuple[int, str]]:
-    """Return `span` as its two largest parts of `d`, `h`, `min` and `s`, rounded down, as people say it."""
+    """Return `span` as its two largest parts of `d`, `h`, `min` and `s`, rounded down."""
     seconds = max(0, int(span.total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
     first = next((position for position, (number, _unit) in enumerate(parts) if number), len(parts) - 1)

@@ -1,14 +1,14 @@
-"""The only writers: create, import, regenerate, revoke, update, delete, and what follows from use.
+"""The only functions that write: create, import, regenerate, revoke, update, delete, and record use.
 
-Each checks the limits, writes in one transaction and sends its signal once that is committed. Locks are taken in one
-order, the owner's row before a token's, so that no two of these can wait for each other.
+Each checks the limits, writes in one transaction and sends its signal after the commit. Locks are always taken in the
+same order, the owner's row before a token's, to avoid deadlocks.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
@@ -17,6 +17,7 @@ from django.db.models import F, Q
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import events, signals
@@ -29,9 +30,10 @@ from pat_tokens.validation import (
     check_scope_count,
     clean_description,
     clean_expiry,
-    clean_legacy_end,
+    clean_legacy_expiry,
     clean_legacy_key,
     clean_name,
+    clean_renewal,
     clean_scopes,
     name_key,
 )
@@ -51,28 +53,26 @@ def create_token(
     name: str,
     description: str = "",
     duration: str | timedelta | None = None,
-    expires_at: datetime | None = None,
+    expires_at: datetime | date | str | None = None,
     scopes: Iterable[Any] = (),
+    errors: Mapping[str, Any] | None = None,
 ) -> tuple[PersonalAccessToken, str]:
-    """Return a new token of `user` and its secret, which nobody can ask for again.
+    """Create a token of `user`; return it and its secret, which can't be retrieved later.
 
-    Raises InvalidInput, with all mistakes at once, and then nothing is written.
+    Raises InvalidInput with all errors at once. `errors` are those that the caller has found already: they are raised
+    together with the others, and their fields are not validated again.
     """
     now = timezone.now()
-    errors: dict[str, Any] = {}
-    clean = _collect(
-        errors,
-        lambda: clean_name(name),
-        lambda: clean_description(description),
-        lambda: clean_expiry(duration, expires_at, now=now),
-        lambda: clean_scopes(user, scopes),
-    )
-    if errors:
-        raise InvalidInput(errors)
+    clean = _Input(errors)
+    clean.add("name", lambda: clean_name(name))
+    clean.add("description", lambda: clean_description(description))
+    clean.add("expires_at", lambda: clean_expiry(duration, expires_at, now=now), unless="duration")
+    clean.add("scopes", lambda: clean_scopes(user, scopes))
+    clean.check(lambda: _find_conflicts(user, clean.values))
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
-        _lock_user(user)
-        token = _insert_token(user, *clean, **_secret_fields(secret, now))
+        _lock_owner(user)
+        token = _insert_token(user, clean.values, **_secret_fields(secret, now))
         _announce("token_created", token)
     return token, secret
 
@@ -85,54 +85,56 @@ def import_token(
     name: str,
     description: str = "",
     duration: str | timedelta | None = None,
-    expires_at: datetime | None = None,
+    expires_at: datetime | date | str | None = None,
     scopes: Iterable[Any] = (),
 ) -> tuple[PersonalAccessToken, bool]:
-    """Return a token of `user` that a key of DRF's authtoken opens, and whether this made it.
+    """Import a key of DRF's authtoken; return the token that has it now, and whether it was created.
 
-    Where the user has a token with this key, that one is returned as it is. The key works as long as the token lives
-    and `PAT_TOKENS_ALLOW_LEGACY_KEYS` is on, so there is no such token without an end; `regenerate_token` ends it too.
-    Raises InvalidInput, with all mistakes at once, and then nothing is written.
+    If the user already has a token with this key, that one is returned unchanged. The key works until the token
+    expires or is regenerated, while `PAT_TOKENS_ALLOW_LEGACY_KEYS` is on. Raises InvalidInput with all errors at once.
     """
     now = timezone.now()
-    errors: dict[str, Any] = {}
-    clean = _collect(
-        errors,
-        lambda: clean_name(name),
-        lambda: clean_description(description),
-        lambda: clean_legacy_end(clean_expiry(duration, expires_at, now=now)),
-        lambda: clean_scopes(user, scopes),
-        lambda: clean_legacy_key(key),
-    )
-    if errors:
-        raise InvalidInput(errors)
-    known = digests(clean.pop(), conf.peppers)
+    clean = _Input()
+    clean.add("name", lambda: clean_name(name))
+    clean.add("description", lambda: clean_description(description))
+    clean.add("expires_at", lambda: clean_legacy_expiry(clean_expiry(duration, expires_at, now=now)))
+    clean.add("scopes", lambda: clean_scopes(user, scopes))
+    clean.add("key", lambda: clean_legacy_key(key))
+    clean.check(lambda: _find_conflicts(user, clean.values))
+    known = digests(clean.values.pop("key"), conf.peppers)
     with transaction.atomic(using=_alias()):
-        _lock_user(user)
+        _lock_owner(user)
         token = _tokens().with_digest(known).first()
         if token is not None:
             if token.user_id != user.pk:
                 raise InvalidInput({"key": [_("Another user has a token with this key.")]})
             return token, False
         fields: dict[str, Any] = {"digest": known[0], "hint": legacy_hint(key), "issued_at": now, "is_legacy": True}
-        token = _insert_token(user, *clean, **fields)
+        token = _insert_token(user, clean.values, **fields)
         _announce("token_imported", token)
     return token, True
 
 
 def regenerate_token(
-    token: PersonalAccessToken, *, duration: str | timedelta | None = None, expires_at: datetime | None = None
+    token: PersonalAccessToken,
+    *,
+    duration: str | timedelta | None = None,
+    expires_at: datetime | date | str | None = None,
+    errors: Mapping[str, Any] | None = None,
 ) -> tuple[PersonalAccessToken, str]:
-    """Give `token` a new secret and a new time; the old secret is dead in the same transaction.
+    """Give `token` a new secret and expiration date; the old secret stops working in the same transaction.
 
-    Name, description, scopes and id stay; a revocation ends. Raises InvalidInput for a bad duration.
+    Without a duration and an expiration date, the token lives as long as before. Name, description, scopes and id
+    stay; the token is no longer revoked. Raises InvalidInput.
     """
     now = timezone.now()
-    expiry = clean_expiry(duration, expires_at, now=now)
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
-        _write(locked, expires_at=expiry, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
+        clean = _Input(errors)
+        clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
+        clean.check()
+        _write(locked, **clean.values, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
         _announce("token_regenerated", locked)
     return locked, secret
 
@@ -148,27 +150,32 @@ def revoke_token(token: PersonalAccessToken) -> PersonalAccessToken:
 
 
 def update_token(
-    token: PersonalAccessToken, *, name: str | None = None, description: str | None = None
+    token: PersonalAccessToken,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    errors: Mapping[str, Any] | None = None,
 ) -> PersonalAccessToken:
-    """Change the name or the description; None leaves what is there. Raises InvalidInput."""
-    errors: dict[str, Any] = {}
-    fields: dict[str, str] = {}
+    """Change the name or the description; None leaves it as it is. Raises InvalidInput with all errors at once."""
+    clean = _Input(errors)
     if name is not None:
-        fields["name"] = next(iter(_collect(errors, lambda: clean_name(name))), "")
+        clean.add("name", lambda: clean_name(name))
     if description is not None:
-        fields["description"] = next(iter(_collect(errors, lambda: clean_description(description))), "")
-    if errors:
-        raise InvalidInput(errors)
+        clean.add("description", lambda: clean_description(description))
+    others = _tokens().filter(user=token.user_id).exclude(pk=token.pk)
+    clean.check(lambda: _find_duplicate(others, clean.values))
+    fields = clean.values
     with transaction.atomic(using=_alias()):
         if "name" in fields:
-            _lock_user_id(token.user_id)
-            _check_name_is_free(_tokens().filter(user=token.user_id).exclude(pk=token.pk), fields["name"])
+            _lock_user(token.user_id)
+            if duplicate := _find_duplicate(others, fields):
+                raise InvalidInput(duplicate)
             fields["name_key"] = name_key(fields["name"])
         locked = _lock_token(token)
         changed = {field: value for field, value in fields.items() if getattr(locked, field) != value}
         if changed:
             _write(locked, **changed)
-            # The folded name is no field to anybody else.
+            # The folded name is an internal column.
             _announce("token_updated", locked, fields=tuple(field for field in changed if field != "name_key"))
     return locked
 
@@ -176,24 +183,29 @@ def update_token(
 def delete_token(token: PersonalAccessToken) -> None:
     """Delete `token` with its scopes."""
     with transaction.atomic(using=_alias()):
-        _lock_user_id(token.user_id)
+        _lock_user(token.user_id)
         _delete(_tokens().filter(pk=token.pk))
 
 
 def delete_tokens(user: AbstractBaseUser) -> int:
     """Delete all tokens of `user` and return how many they were."""
     with transaction.atomic(using=_alias()):
-        _lock_user(user)
+        _lock_user(user.pk)
         return _delete(_tokens().for_user(user))
 
 
-def add_scopes(token: PersonalAccessToken, scopes: Iterable[Any]) -> list[ScopeKey]:
+def add_scopes(
+    token: PersonalAccessToken, scopes: Iterable[Any] = (), *, errors: Mapping[str, Any] | None = None
+) -> list[ScopeKey]:
     """Add all of `scopes` or none, and return those that were new.
 
-    A scope for `*` takes the place of the single ones of its operation; a scope that is covered changes nothing.
-    Raises InvalidInput where the owner may not grant one of them, or for more scopes than the site allows.
+    A scope for `*` replaces the single ones of its operation; a scope that is covered changes nothing. Raises
+    InvalidInput where the owner can't grant one of them, or for more scopes than the site allows.
     """
-    keys = clean_scopes(token.user, scopes)
+    clean = _Input(errors)
+    clean.add("scopes", lambda: clean_scopes(token.user, scopes))
+    clean.check()
+    keys = clean.values["scopes"]
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         held = locked.scope_set.keys()
@@ -305,14 +317,26 @@ def redigest_token(token: PersonalAccessToken, digest: str) -> None:
     _afterwards(token, lambda: _tokens().filter(pk=token.pk, digest=old).update(digest=digest))
 
 
-def _collect(errors: dict[str, Any], *steps: Callable[[], Any]) -> list[Any]:
-    values = []
-    for step in steps:
+class _Input:
+    """Clean values and errors by field, so that all errors are raised at once."""
+
+    def __init__(self, errors: Mapping[str, Any] | None = None) -> None:
+        self.values: dict[str, Any] = {}
+        self.errors: dict[str, Any] = dict(errors or {})
+
+    def add(self, field: str, clean: Callable[[], Any], *, unless: str = "") -> None:
+        """Keep what `clean` returns or raises, unless this field, or the one called `unless`, has an error already."""
+        if field in self.errors or unless in self.errors:
+            return
         try:
-            values.append(step())
+            self.values[field] = clean()
         except InvalidInput as error:
-            errors.update(error.errors)
-    return values
+            self.errors.update(error.errors)
+
+    def check(self, find_conflicts: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Raise InvalidInput if there are errors, together with those that `find_conflicts` looks up."""
+        if self.errors:
+            raise InvalidInput({**find_conflicts(), **self.errors})
 
 
 def _alias() -> str:
@@ -327,38 +351,46 @@ def _secret_fields(secret: str, now: datetime) -> dict[str, Any]:
     return {"digest": digest(secret, conf.peppers[0]), "hint": hint(secret, conf.prefix), "issued_at": now}
 
 
-def _insert_token(
-    user: AbstractBaseUser,
-    name: str,
-    description: str,
-    expires_at: datetime | None,
-    scopes: Sequence[ScopeKey],
-    **fields: Any,
-) -> PersonalAccessToken:
-    # The owner's row is locked: else two at once would both be the last that there can be, or have one name.
-    mine = _tokens().for_user(user)
-    if mine.count() >= conf.max_tokens_per_user:
-        message = _("You have %(limit)d tokens, which is the most there can be. Delete one first.")
-        raise InvalidInput({NON_FIELD: [message % {"limit": conf.max_tokens_per_user}]})
-    _check_name_is_free(mine, name)
+def _insert_token(user: AbstractBaseUser, values: Mapping[str, Any], **fields: Any) -> PersonalAccessToken:
+    # The owner's row is locked, so these can't change before the insert.
+    if conflicts := _find_conflicts(user, values):
+        raise InvalidInput(conflicts)
+    columns = {field: value for field, value in values.items() if field != "scopes"}
     token = PersonalAccessToken(
-        user=user,  # type: ignore[misc]  # whatever the site's user model is
-        name=name,
-        name_key=name_key(name),
-        description=description,
+        user=user,  # type: ignore[misc]  # the site's user model
+        name_key=name_key(values["name"]),
         created_at=fields["issued_at"],
-        expires_at=expires_at,
+        **columns,
         **fields,
     )
     token.save(force_insert=True, using=_alias())
-    _redundant, added = absorb((), scopes)
+    _redundant, added = absorb((), values["scopes"])
     _insert_scopes(token, added)
     return token
 
 
-def _check_name_is_free(tokens: TokenQuerySet, name: str) -> None:
-    if tokens.filter(name_key=name_key(name)).exists():
-        raise InvalidInput({"name": [_("You already have a token with this name. Choose another one.")]})
+def _find_conflicts(user: AbstractBaseUser, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    mine = _tokens().for_user(user)
+    errors = _find_duplicate(mine, values)
+    total = mine.count()
+    if total >= conf.max_tokens_per_user:
+        message = _("You have reached the maximum number of tokens (%(limit)d).") % {"limit": conf.max_tokens_per_user}
+        if inactive := total - mine.active().count():
+            hint = ngettext(
+                "%(count)d of them is inactive and can be deleted.",
+                "%(count)d of them are inactive and can be deleted.",
+                inactive,
+            )
+        else:
+            hint = _("All of them are active. Delete one that is no longer needed.")
+        errors[NON_FIELD] = [f"{message} {hint % {'count': inactive}}"]
+    return errors
+
+
+def _find_duplicate(tokens: TokenQuerySet, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    if "name" in values and tokens.filter(name_key=name_key(values["name"])).exists():
+        return {"name": [_("You already have a token with this name. Choose another one.")]}
+    return {}
 
 
 def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
@@ -375,13 +407,14 @@ def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
     )
 
 
-def _lock_user(user: AbstractBaseUser) -> None:
-    _lock_user_id(user.pk)
+def _lock_owner(user: AbstractBaseUser) -> None:
+    if not _lock_user(user.pk):
+        raise InvalidInput({NON_FIELD: [_("The user was deleted in the meantime.")]})
 
 
-def _lock_user_id(user_id: Any) -> None:
+def _lock_user(user_id: Any) -> bool:
     users = get_user_model()._base_manager.using(_alias()).filter(pk=user_id).order_by()
-    _lock(users).values_list("pk", flat=True).first()
+    return _lock(users).values_list("pk", flat=True).first() is not None
 
 
 def _lock_token(token: PersonalAccessToken) -> PersonalAccessToken:

@@ -1,10 +1,11 @@
-"""Input to clean values, or InvalidInput with every mistake named; reads, never writes."""
+"""Turn input into clean values or raise InvalidInput; reads the database but never writes."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.utils.translation import ngettext
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import LEGACY_KEY_LENGTH, fold, is_legacy_key
-from pat_tokens.durations import NEVER, add_duration, parse_duration
+from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_expiry
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
@@ -23,17 +24,35 @@ from pat_tokens.scopes import ALL, ScopeKey
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
+    from pat_tokens.models import PersonalAccessToken
+
+MAX_ERRORS = 20  # wrong rows or unknown fields that one answer names
+MAX_KEY_LENGTH = 100  # characters of an unknown field's name that an answer repeats
+
+# What JSON has besides strings and integers, and what nobody means as an id.
+_NOT_TEXT = (bool, float, bytes, Mapping, Sequence, set)
+
 
 def name_key(name: str) -> str:
-    """Return what two names have in common when they count as the same name of one user."""
+    """Return the same string for two names that count as one: case and Unicode composition don't matter."""
     return fold(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()))
+
+
+def find_unknown_fields(data: Iterable[object], known: Collection[str]) -> dict[str, list[str]]:
+    """Return an error for each key of `data` that is not among `known`, up to `MAX_ERRORS`."""
+    message = _("Unknown or read-only field. You can set: %(known)s.") % {"known": ", ".join(known)}
+    if not known:
+        message = _("This request takes no fields.")
+    unknown = islice((key for key in data if key not in known), MAX_ERRORS)
+    # JSON can carry lone surrogates, which can't be encoded in a response.
+    return {str(key)[:MAX_KEY_LENGTH].encode("utf-8", "backslashreplace").decode(): [message] for key in unknown}
 
 
 def clean_name(value: object) -> str:
     """Return the trimmed name."""
     name = _clean_text("name", value).strip()
     if not any(character.isprintable() and not character.isspace() for character in name):
-        raise InvalidInput({"name": [_("Give the token a name, so that you will recognise it.")]})
+        raise InvalidInput({"name": [_("Enter a name.")]})
     return _not_longer("name", name, MAX_NAME_LENGTH)
 
 
@@ -44,78 +63,124 @@ def clean_description(value: object) -> str:
 
 
 def clean_expiry(
-    duration: str | timedelta | None, expires_at: datetime | None, *, now: datetime | None = None
+    duration: str | timedelta | None, expires_at: datetime | date | str | None, *, now: datetime | None = None
 ) -> datetime | None:
-    """Return the moment a token made now expires, or None for never; both at once is an error, neither the default."""
+    """Return when a token that is issued now expires, or None for never.
+
+    Without a duration and an expiration date, the site's default duration applies. A date without a time means the
+    last second of that day in the site's time zone.
+    """
     now = now or timezone.now()
     if duration is not None and expires_at is not None:
-        raise InvalidInput({"duration": [_("Give a duration or an expiry date, not both.")]})
+        raise InvalidInput({"duration": [_("Set either a duration or an expiration date, not both.")]})
     if expires_at is not None:
-        field, moment = "expires_at", expires_at
-        if settings.USE_TZ and timezone.is_naive(moment):
-            raise InvalidInput({field: [_("The expiry date needs a time zone.")]})
-        if not settings.USE_TZ and timezone.is_aware(moment):
-            moment = timezone.make_naive(moment, timezone.get_default_timezone())
-    else:
-        field = "duration"
-        text = conf.default_duration if duration is None else duration
-        if isinstance(text, str) and text.strip().lower() == NEVER:
-            _check_no_expiry()
-            return None
-        moment = _after(now, text)
-    if moment <= now:
-        raise InvalidInput({field: [_("The expiry must be in the future.")]})
-    if moment > add_duration(now, parse_duration(conf.max_duration)):
-        raise InvalidInput(
-            {field: [_("That is too long: a token lives at most %(max)s here.") % {"max": conf.max_duration}]}
-        )
-    return moment
+        return _clean_date(expires_at, now)
+    return _clean_duration(conf.default_duration if duration is None else duration, now)
 
 
-def clean_legacy_end(expires_at: datetime | None) -> datetime:
-    """Return the moment an imported key ends, which has to be one even where tokens may live for ever."""
+def clean_renewal(
+    token: PersonalAccessToken,
+    duration: str | timedelta | None,
+    expires_at: datetime | date | str | None,
+    *,
+    now: datetime,
+) -> datetime | None:
+    """Return when `token` expires if it gets a new secret now, or None for never.
+
+    Without a duration and an expiration date, it lives as long as before, up to the site's maximum.
+    """
+    if duration is not None or expires_at is not None:
+        return clean_expiry(duration, expires_at, now=now)
+    if token.expires_at is not None:
+        return min(_latest(now), add_duration(now, token.expires_at - token.issued_at))
+    return None if conf.allow_no_expiry else _latest(now)
+
+
+def clean_legacy_expiry(expires_at: datetime | None) -> datetime:
+    """Return when an imported key expires: it always does, even where tokens don't have to."""
     if expires_at is None:
-        raise InvalidInput({"duration": [_("An imported key must end: choose a duration.")]})
+        raise InvalidInput({"duration": [_("Imported keys must expire. Choose a duration.")]})
     return expires_at
 
 
 def clean_legacy_key(value: object) -> str:
-    """Return a key as DRF's authtoken makes it; no other is imported, since no other is looked up."""
+    """Return a key in the format of DRF's authtoken, the only one that can be imported."""
     if not isinstance(value, str) or not is_legacy_key(value):
-        message = _("The key has not the shape of an authtoken key: %(count)d of the characters 0-9 and a-f.")
+        message = _("This is not an authtoken key: it must have %(count)d characters, each of 0-9 or a-f.")
         raise InvalidInput({"key": [message % {"count": LEGACY_KEY_LENGTH}]})
     return value
 
 
-def _check_no_expiry() -> None:
-    if not conf.allow_no_expiry:
-        raise InvalidInput({"duration": [_("Tokens must expire here: choose a duration.")]})
+def _latest(now: datetime) -> datetime:
+    return add_duration(now, parse_duration(conf.max_duration))
 
 
-def _after(now: datetime, duration: str | timedelta) -> datetime:
+def _clean_date(value: datetime | date | str, now: datetime) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = parse_expiry(value)
+        except ValueError:
+            value = ""
+    if isinstance(value, datetime):
+        if settings.USE_TZ and timezone.is_naive(value):
+            raise InvalidInput({"expires_at": [_("The expiration date needs a time zone.")]})
+        if not settings.USE_TZ and timezone.is_aware(value):
+            value = timezone.make_naive(value, timezone.get_default_timezone())
+    elif isinstance(value, date):
+        value = _last_second(value, now)
+    else:
+        raise InvalidInput({"expires_at": [_("Enter a date such as 2030-12-31 or 2030-12-31T12:00:00Z.")]})
+    return _in_range("expires_at", value, now)
+
+
+def _last_second(day: date, now: datetime) -> datetime:
+    first, last = datetime.combine(day, time.min), datetime.combine(day, time(23, 59, 59))
+    if settings.USE_TZ:
+        zone = timezone.get_default_timezone()
+        first, last = timezone.make_aware(first, zone), timezone.make_aware(last, zone)
+    # The maximum is somewhere within the last day that can be chosen.
+    return min(last, _latest(now)) if first <= _latest(now) else last
+
+
+def _clean_duration(value: str | timedelta, now: datetime) -> datetime | None:
+    if isinstance(value, str) and value.strip().lower() == NEVER:
+        if conf.allow_no_expiry:
+            return None
+        raise InvalidInput({"duration": [_("Tokens must expire on this site. Choose a duration.")]})
     try:
-        span = parse_duration(duration) if isinstance(duration, str) else duration
-        return add_duration(now, span)
+        expires_at = add_duration(now, parse_duration(value) if isinstance(value, str) else value)
     except (ValueError, TypeError, AttributeError):
-        message = _("Write a duration longer than zero with its unit, such as 24h, 30d, 2w, 1y or P30D.")
+        message = _("Enter a duration with a unit, such as 24h, 30d, 2w, 1y or P30D. It must be longer than zero.")
         raise InvalidInput({"duration": [message]}) from None
+    return _in_range("duration", expires_at, now)
+
+
+def _in_range(field: str, expires_at: datetime, now: datetime) -> datetime:
+    if expires_at <= now:
+        raise InvalidInput({field: [_("The expiration date must be in the future.")]})
+    if expires_at > _latest(now):
+        message = _("Too long: the maximum on this site is %(max)s.")
+        raise InvalidInput({field: [message % {"max": conf.max_duration}]})
+    return expires_at
 
 
 def clean_scopes(user: AbstractBaseUser, rows: Iterable[Any]) -> list[ScopeKey]:
-    """Return the scopes that `rows` name, with canonical ids, if `user` may grant every one of them.
+    """Return the scopes that `rows` name, with canonical ids, if `user` can grant every one of them.
 
-    A row is a ScopeKey, a triple (entity type, entity id, operation), or a mapping with these keys. One query for
-    each entity type that is named with ids. InvalidInput has one mapping of errors for each row, empty where fine.
+    A row is a ScopeKey, a triple (entity type, entity id, operation), or a mapping with these keys. One query for each
+    entity type that is named with ids. InvalidInput has a mapping of errors for each row, empty where the row is
+    valid; the list ends with the 20th invalid row.
     """
-    rows = list(rows)
+    # One row too many is enough to reject all of them, before looking at any.
+    rows = list(islice(rows, conf.max_scopes_per_token + 1))
     check_scope_count(len(rows))
     errors: list[dict[str, list[str]]] = [{} for _row in rows]
-    keys: list[ScopeKey | None] = []
-    for row, problems in zip(rows, errors, strict=True):
-        keys.append(_clean_row(row, problems))
+    keys = [_clean_row(row, problems) for row, problems in zip(rows, errors, strict=True)]
     _check_visible(user, keys, errors)
-    if any(errors):
-        raise InvalidInput({"scopes": errors})
+    wrong = [position for position, problems in enumerate(errors, start=1) if problems]
+    if wrong:
+        last = wrong[MAX_ERRORS - 1] if len(wrong) >= MAX_ERRORS else None
+        raise InvalidInput({"scopes": errors[:last]})
     return list(dict.fromkeys(key for key in keys if key is not None))
 
 
@@ -124,8 +189,8 @@ def check_scope_count(count: int) -> None:
     limit = conf.max_scopes_per_token
     if count > limit:
         message = ngettext(
-            "A token can have at most %(limit)d scope here.",
-            "A token can have at most %(limit)d scopes here. A scope for all entities takes the place of many.",
+            "A token can have at most %(limit)d scope.",
+            "A token can have at most %(limit)d scopes. A scope for all entities can replace many single ones.",
             limit,
         )
         raise InvalidInput({"scopes": [message % {"limit": limit}]})
@@ -133,32 +198,35 @@ def check_scope_count(count: int) -> None:
 
 def _clean_row(row: Any, problems: dict[str, list[str]]) -> ScopeKey | None:
     if isinstance(row, Mapping):
+        problems.update(find_unknown_fields(row, ScopeKey._fields))
         row = [row.get(field) for field in ScopeKey._fields]
     if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != len(ScopeKey._fields):
-        problems[NON_FIELD] = [_("A scope is an entity type, an entity id or *, and an operation.")]
+        problems[NON_FIELD] = [_("A scope has an entity_type, an entity_id and an operation.")]
         return None
     for field, value in zip(ScopeKey._fields, row, strict=True):
         if value is None or value == "":
             problems[field] = [_("This field is required.")]
+        elif isinstance(value, _NOT_TEXT) and not isinstance(value, str):
+            problems[field] = [_("This must be a string.")]
     if problems:
         return None
     type_name, entity_id, operation_name = (value if isinstance(value, str) else str(value) for value in row)
     entity_type = registry.get(type_name)
     if entity_type is None:
         known = ", ".join(known.name for known in registry)
-        problems["entity_type"] = [_("There is no such entity type. Choose one of: %(known)s.") % {"known": known}]
+        problems["entity_type"] = [_("Unknown entity type. Choose one of: %(known)s.") % {"known": known}]
         return None
     operation = entity_type.get_operation(operation_name)
     if operation is None:
         known = ", ".join(known.name for known in entity_type.operations)
-        problems["operation"] = [
-            _("%(type)s have no such operation. Choose one of: %(known)s.") % {"type": entity_type.name, "known": known}
-        ]
+        message = _("Unknown operation for %(type)s. Choose one of: %(known)s.")
+        problems["operation"] = [message % {"type": entity_type.name, "known": known}]
         return None
     if entity_id == ALL:
         return ScopeKey(entity_type.name, ALL, operation.name)
     if not operation.per_entity:
-        problems["entity_id"] = [_("This operation has no single entity: use * for its scope.")]
+        message = _("%(operation)s is not about a single entity. Use * instead of an id.")
+        problems["entity_id"] = [message % {"operation": operation.name}]
         return None
     canonical = entity_type.to_id(entity_id)
     if canonical is None:
@@ -185,17 +253,19 @@ def _check_visible(
 
 
 def no_such_entity() -> str:
-    """The one answer for an id that does not exist and for one that the user may not see."""
-    return _("You have no such entity. Its id must be one that you can see, or * for all.")
+    """Return the one message both for an id that doesn't exist and for one that the user can't see."""
+    return _("No such entity. Use the id of an entity that you can see, or * for all.")
 
 
 def _clean_text(field: str, value: object) -> str:
+    if value is None:
+        raise InvalidInput({field: [_("This field is required.")]})
     if not isinstance(value, str):
-        raise InvalidInput({field: [_("This must be text.")]})
+        raise InvalidInput({field: [_("This must be a string.")]})
     try:
         value.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and no database can hold
-        raise InvalidInput({field: [_("This text holds characters that cannot be stored.")]}) from None
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and no database can store
+        raise InvalidInput({field: [_("Surrogate characters are not allowed.")]}) from None
     if "\0" in value:
         raise InvalidInput({field: [_("Null characters are not allowed.")]})
     return value
@@ -203,6 +273,6 @@ def _clean_text(field: str, value: object) -> str:
 
 def _not_longer(field: str, text: str, limit: int) -> str:
     if len(text) > limit:
-        message = _("At most %(limit)d characters, and these are %(count)d.")
+        message = _("Use at most %(limit)d characters (currently %(count)d).")
         raise InvalidInput({field: [message % {"limit": limit, "count": len(text)}]})
     return text

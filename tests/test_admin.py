@@ -103,8 +103,8 @@ def test_nobody_can_ask_for_a_digest_bit_by_bit(boss, token):
         ({"duration": "2y"}, "duration", "not one of the available choices"),
         ({"description": "x" * 1001}, "description", "at most 1000"),
         ({"scopes": "channels"}, "scopes", "channels: write type:id:operation"),
-        ({"scopes": "pages:*:read\nboats:*:read"}, "scopes", "boats:*:read: There is no such entity type"),
-        ({"scopes": "channels:0:read"}, "scopes", "channels:0:read: You have no such entity"),
+        ({"scopes": "pages:*:read\nboats:*:read"}, "scopes", "boats:*:read: Unknown entity type"),
+        ({"scopes": "channels:0:read"}, "scopes", "channels:0:read: No such entity"),
         ({"scopes": "pages:*:read\n" * 501}, "scopes", "at most 500 scopes"),
         ({"user": 0}, "user", "not one of the available choices"),
     ],
@@ -121,13 +121,13 @@ def test_bad_input_stands_beside_its_field_and_writes_nothing(boss, make_token, 
 def test_the_limit_of_tokens_holds(boss, token, user, settings):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
     answer = boss.post(url("add"), form(user, name="more"))
-    assert "which is the most" in str(answer.context["adminform"].form.non_field_errors())
+    assert "reached the maximum number of tokens" in str(answer.context["adminform"].form.non_field_errors())
 
 
 def test_a_user_is_given_only_what_the_user_can_see(boss, user):
     foreign = ChannelFactory(owner=UserFactory())
     answer = boss.post(url("add"), form(user, scopes=f"channels:{foreign.pk}:read"))
-    assert "You have no such entity" in str(answer.context["adminform"].form.errors)
+    assert "No such entity" in str(answer.context["adminform"].form.errors)
     assert not PersonalAccessToken.objects.exists()
 
 

@@ -1,6 +1,7 @@
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -18,11 +19,11 @@ def keys(token):
     return {str(scope) for scope in token.scope_set.all()}
 
 
-def errors_of(call, *args, **kwargs):
-    before = (PersonalAccessToken.objects.count(), Scope.objects.count())
+def errors_of(call, *args, check=True, **kwargs):
+    before = check and (PersonalAccessToken.objects.count(), Scope.objects.count())
     with pytest.raises(InvalidInput) as caught:
         call(*args, **kwargs)
-    assert (PersonalAccessToken.objects.count(), Scope.objects.count()) == before
+    assert not check or (PersonalAccessToken.objects.count(), Scope.objects.count()) == before
     return caught.value.errors
 
 
@@ -128,6 +129,25 @@ class TestCreate:
         naive = timezone.now().replace(tzinfo=None) + timedelta(days=1)
         assert set(errors_of(services.create_token, user, name="deploy", expires_at=naive)) == {"expires_at"}
 
+    def test_a_date_means_the_end_of_that_day_where_the_site_is(self, user, settings):
+        settings.TIME_ZONE = "America/New_York"
+        day = timezone.localdate() + timedelta(days=40)
+        for number, value in enumerate([day, day.isoformat()]):
+            with timezone.override("Asia/Tokyo"):
+                token, _secret = services.create_token(user, name=str(number), expires_at=value)
+            local = token.expires_at.astimezone(timezone.get_default_timezone())
+            assert local.replace(tzinfo=None) == datetime.combine(day, time(23, 59, 59))
+
+    def test_the_last_day_is_cut_to_the_maximum(self, user, settings):
+        settings.PAT_TOKENS_MAX_DURATION = "10d"
+        last = timezone.localdate(timezone.now() + timedelta(days=10))
+        token, _secret = services.create_token(user, name="deploy", expires_at=last)
+        assert token.expires_at == token.issued_at + timedelta(days=10)
+        day = timedelta(days=1)
+        assert set(errors_of(services.create_token, user, name="late", expires_at=last + day)) == {"expires_at"}
+        yesterday = timezone.localdate() - day
+        assert set(errors_of(services.create_token, user, name="past", expires_at=yesterday)) == {"expires_at"}
+
     def test_refuses_both_at_once(self, user):
         moment = timezone.now() + timedelta(days=1)
         errors = errors_of(services.create_token, user, name="deploy", duration="1d", expires_at=moment)
@@ -149,6 +169,33 @@ class TestCreate:
         )
         assert set(errors) == {"name", "description", "duration", "scopes"}
 
+    def test_a_taken_name_and_the_limit_are_among_all_mistakes(self, user, settings):
+        settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
+        services.create_token(user, name="deploy")
+        assert set(errors_of(services.create_token, user, name="Deploy")) == {"name", "non_field_errors"}
+        bad = {"description": "\0", "expires_at": "soon", "scopes": [1]}
+        errors = errors_of(services.create_token, user, name="Deploy", **bad)
+        assert set(errors) == {"name", "non_field_errors", *bad}
+
+    def test_the_limit_says_how_many_can_be_deleted(self, make_token, user, settings):
+        settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 3
+        tokens = [make_token() for _ in range(3)]
+
+        def message():
+            return errors_of(services.create_token, user, name="fourth")["non_field_errors"]
+
+        start = "You have reached the maximum number of tokens (3). "
+        assert message() == [start + "All of them are active. Delete one that is no longer needed."]
+        services.revoke_token(tokens[0])
+        assert message() == [start + "1 of them is inactive and can be deleted."]
+        past = timezone.now() - timedelta(days=1)
+        PersonalAccessToken.objects.filter(pk=tokens[1].pk).update(issued_at=past, expires_at=timezone.now())
+        assert message() == [start + "2 of them are inactive and can be deleted."]
+
+    def test_a_user_that_was_deleted_is_an_error(self, user):
+        get_user_model().objects.filter(pk=user.pk).delete()
+        assert set(errors_of(services.create_token, user, name="deploy")) == {"non_field_errors"}
+
     def test_description_has_the_sites_limit(self, user, settings):
         settings.PAT_TOKENS_MAX_DESCRIPTION_LENGTH = 10
         services.create_token(user, name="deploy", description="x" * 10)
@@ -158,7 +205,7 @@ class TestCreate:
 class TestScopes:
     def test_create_takes_only_all_also_where_the_entity_exists(self, token, channel):
         assert errors_of(services.add_scopes, token, [("channels", str(channel.pk), "create")]) == {
-            "scopes": [{"entity_id": ["This operation has no single entity: use * for its scope."]}]
+            "scopes": [{"entity_id": ["create is not about a single entity. Use * instead of an id."]}]
         }
         assert not token.scope_set.exists()
         services.add_scopes(token, [("channels", "*", "create")])
@@ -223,9 +270,19 @@ class TestScopes:
         services.add_scopes(token, [("channels", "*", "read")])
         assert keys(token) == {"channels:*:read"}
 
-    def test_far_too_many_are_refused_before_any_query(self, token, django_assert_num_queries):
-        with django_assert_num_queries(0), pytest.raises(InvalidInput):
-            services.add_scopes(token, [("channels", str(n), "read") for n in range(10_000)])
+    def test_far_too_many_are_refused_before_any_row_is_read(self, token, settings, django_assert_num_queries):
+        settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 5
+        rows = (("channels", str(number), "read") for number in range(10_000))
+        with django_assert_num_queries(0):
+            assert errors_of(services.add_scopes, token, rows, check=False)["scopes"][0].startswith("A token can have")
+        assert len(list(rows)) == 10_000 - 6
+
+    def test_errors_end_with_the_twentieth_wrong_row(self, token):
+        fine, wrong = ("channels", "*", "read"), ("channels", "*", "fly")
+        errors = errors_of(services.add_scopes, token, [fine, *[wrong, fine] * 30])["scopes"]
+        assert [bool(problems) for problems in errors] == [False, *[True, False] * 19, True]
+        errors = errors_of(services.add_scopes, token, [*[wrong] * 19, fine])["scopes"]
+        assert [bool(problems) for problems in errors] == [*[True] * 19, False]
 
     def test_costs_as_many_queries_for_many_as_for_one(self, make_token, user):
         channels = [("channels", str(c.pk), "read") for c in ChannelFactory.create_batch(20, owner=user)]
@@ -277,6 +334,24 @@ class TestLifecycle:
         kept = ("pk", "name", "description", "user_id", "created_at")
         assert [getattr(after, field) for field in kept] == [getattr(token, field) for field in kept]
         assert keys(after) == {"channels:*:read"}
+
+    @pytest.mark.parametrize(
+        ("lifetime", "allowed", "renewed"),
+        [
+            (timedelta(days=1), False, timedelta(days=1)),
+            (timedelta(days=365), True, timedelta(days=365)),
+            (timedelta(days=900), False, timedelta(days=366)),
+            (None, True, None),
+            (None, False, timedelta(days=366)),
+        ],
+    )
+    def test_regenerate_keeps_the_lifetime_up_to_the_maximum(self, token, settings, lifetime, allowed, renewed):
+        settings.PAT_TOKENS_ALLOW_NO_EXPIRY = allowed
+        issued_at = timezone.now() - timedelta(days=40)
+        expires_at = lifetime and issued_at + lifetime
+        PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=issued_at, expires_at=expires_at)
+        after, _secret = services.regenerate_token(token)
+        assert (after.expires_at and after.expires_at - after.issued_at) == renewed
 
     def test_a_bad_duration_regenerates_nothing(self, token):
         digest = token.digest

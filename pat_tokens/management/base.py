@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.models import PersonalAccessToken
@@ -128,19 +127,6 @@ def parse_scope(text: str) -> ScopeKey:
         return ScopeKey.parse(text)
     except ValueError:
         raise CommandError(f"--scope {text}: write TYPE:ID:OPERATION, as channels:42:publish.") from None
-
-
-def parse_moment(text: str | None) -> datetime | None:
-    """Return the moment of `--expires-at`."""
-    if text is None:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:  # of the right form, as the 31st of February
-        found = None
-    if found is None:
-        raise CommandError(f"--expires-at {text}: write a date and a time, as 2030-12-31T18:00+01:00.")
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
 
 
 def input_lines(error: InvalidInput, scopes: Sequence[str]) -> list[str]:

@@ -82,20 +82,20 @@ def test_an_inactive_user_is_worth_a_warning(user):
     ("args", "message"),
     [
         (["nobody", "--name=x"], "no user with the username 'nobody'"),
-        (["owner", "--name= "], "--name: Give the token a name"),
+        (["owner", "--name= "], "--name: Enter a name"),
         (["owner", "--name=deploy"], "--name: You already have a token with this name"),
-        (["owner", "--name=x", "--description=" + "x" * 1001], "--description: At most 1000"),
-        (["owner", "--name=x", "--duration=0d"], "--duration: Write a duration"),
-        (["owner", "--name=x", "--duration=2y"], "--duration: That is too long"),
-        (["owner", "--name=x", "--expires-at=tomorrow"], "--expires-at tomorrow: write a date"),
-        (["owner", "--name=x", "--expires-at=2030-02-31T00:00"], "--expires-at 2030-02-31T00:00: write a date"),
-        (["owner", "--name=x", "--expires-at=2001-01-01T00:00Z"], "--expires-at: The expiry must be in the future"),
+        (["owner", "--name=x", "--description=" + "x" * 1001], "--description: Use at most 1000"),
+        (["owner", "--name=x", "--duration=0d"], "--duration: Enter a duration"),
+        (["owner", "--name=x", "--duration=2y"], "--duration: Too long"),
+        (["owner", "--name=x", "--expires-at=tomorrow"], "--expires-at: Enter a date"),
+        (["owner", "--name=x", "--expires-at=2030-02-31T00:00"], "--expires-at: Enter a date"),
+        (["owner", "--name=x", "--expires-at=2001-01-01T00:00Z"], "--expires-at: The expiration date must be in the future"),
         (["owner", "--name=x", "--duration=1d", "--expires-at=2030-01-01T00:00Z"], "not both"),
         (["owner", "--name=x", "--scope=channels"], "--scope channels: write TYPE:ID:OPERATION"),
         (["owner", "--name=x", "--scope=channels:read"], "write TYPE:ID:OPERATION"),
-        (["owner", "--name=x", "--scope=boats:*:read"], "--scope boats:*:read: There is no such entity type"),
-        (["owner", "--name=x", "--scope=pages:*:read", "--scope=pages:*:eat"], "--scope pages:*:eat: pages have no"),
-        (["owner", "--name=x", "--scope=channels:1:create"], "--scope channels:1:create: This operation has no"),
+        (["owner", "--name=x", "--scope=boats:*:read"], "--scope boats:*:read: Unknown entity type"),
+        (["owner", "--name=x", "--scope=pages:*:read", "--scope=pages:*:eat"], "--scope pages:*:eat: Unknown operation for pages"),
+        (["owner", "--name=x", "--scope=channels:1:create"], "--scope channels:1:create: create is not about"),
         (["owner", "--name=x", *["--scope=pages:*:read"] * 501], "at most 500 scopes"),
     ],
 )
@@ -109,14 +109,14 @@ def test_bad_input_is_named_and_writes_nothing(token, args, message):
 
 def test_nobody_is_given_what_they_cannot_see(user):
     foreign = ChannelFactory()
-    with pytest.raises(CommandError, match=f"--scope channels:{foreign.pk}:read: You have no such entity"):
+    with pytest.raises(CommandError, match=f"--scope channels:{foreign.pk}:read: No such entity"):
         create("owner", "--name=x", f"--scope=channels:{foreign.pk}:read")
     assert not PersonalAccessToken.objects.exists()
 
 
 def test_the_limit_of_tokens_holds(settings, token):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
-    with pytest.raises(CommandError, match="which is the most there can be"):
+    with pytest.raises(CommandError, match="reached the maximum number of tokens"):
         create("owner", "--name=x")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
@@ -50,8 +51,14 @@ class ReauthenticationAPIException(PermissionDenied):
 
 
 def as_validation_error(error: InvalidInput) -> ValidationError:
-    """Return `error` as DRF field errors, with the site's own word for those that belong to no field."""
-    errors = dict(error.errors)
-    if NON_FIELD in errors:
-        errors[api_settings.NON_FIELD_ERRORS_KEY] = errors.pop(NON_FIELD)
-    return ValidationError(errors)
+    """Return `error` as DRF field errors, with the site's own key for errors that belong to no field."""
+    return ValidationError(_with_site_key(error.errors))
+
+
+def _with_site_key(errors: Any) -> Any:
+    if isinstance(errors, Mapping):
+        keys = {NON_FIELD: api_settings.NON_FIELD_ERRORS_KEY}
+        return {keys.get(field, field): _with_site_key(messages) for field, messages in errors.items()}
+    if isinstance(errors, list):
+        return [_with_site_key(message) for message in errors]
+    return errors

@@ -18,7 +18,7 @@ from django_filters.rest_framework import (
     OrderingFilter,
 )
 
-from pat_tokens.contrib.rest_framework.fields import parse_moment
+from pat_tokens.durations import parse_moment
 from pat_tokens.querysets import SORTABLE, Status, TokenQuerySet
 
 MAX_TERM_LENGTH = 255  # characters; SQLite fails on a very long LIKE

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from pat_tokens.contrib.rest_framework.fields import MomentField, ScopesField, StatusField, TextField
+from pat_tokens.contrib.rest_framework.fields import ExpiryField, MomentField, ScopesField, StatusField, TextField
 from pat_tokens.explaining import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
+from pat_tokens.validation import find_unknown_fields
 
 MAX_PATH_LENGTH = 2000  # characters of a path that is to be explained
-
-_FIXED = (
-    *("id", "user", "secret", "digest", "hint", "is_legacy", "status"),
-    *("created_at", "issued_at", "last_used_at", "revoked_at"),
-)
 
 
 class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
@@ -71,46 +68,69 @@ class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):
         read_only_fields = fields
 
 
-class _Input(serializers.Serializer[Any]):
-    """What a client sends; its rules are those of the services, which every door shares."""
+class InputSerializer(serializers.Serializer[Any]):
+    """The body of a request: which fields it has. The services validate their values."""
+
+    hints: ClassVar[Mapping[str, Any]] = {}  # for fields that are set elsewhere
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values, and the errors by field for a service to report together with its own.
+
+        Raises ValidationError for a body that is not an object.
+        """
+        data = self.initial_data
+        if not isinstance(data, Mapping):
+            self.is_valid(raise_exception=True)
+        errors: dict[str, Any] = {**find_unknown_fields(data, self.fields.keys())}
+        errors.update((field, [hint]) for field, hint in self.hints.items() if field in data)
+        values = {}
+        for name, field in self.fields.items():
+            try:
+                values[name] = field.run_validation(data.get(name, serializers.empty))
+            except serializers.SkipField:
+                continue
+            except serializers.ValidationError as error:
+                errors[name] = error.detail
+        return values, errors
 
 
-class PersonalAccessTokenRegenerateSerializer(_Input):
-    """How long the token lives from now on: a duration, or an expiry date, or the site's default."""
+class PersonalAccessTokenRegenerateSerializer(InputSerializer):
+    """How long a token lives from now on."""
 
     duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
-    expires_at = MomentField(required=False, allow_null=True)
+    expires_at = ExpiryField(required=False, allow_null=True)
 
 
-class PersonalAccessTokenCreateSerializer(PersonalAccessTokenRegenerateSerializer):
+class PersonalAccessTokenCreateSerializer(InputSerializer):
     """A new token."""
 
     name = TextField(min_length=1, max_length=MAX_NAME_LENGTH)
-    description = TextField(required=False, allow_blank=True)
+    description = TextField(required=False)
+    duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
+    expires_at = ExpiryField(required=False, allow_null=True)
     scopes = ScopesField(required=False)
 
 
-class PersonalAccessTokenUpdateSerializer(_Input):
+class PersonalAccessTokenUpdateSerializer(InputSerializer):
     """What can be changed about a token."""
 
     name = TextField(required=False, min_length=1, max_length=MAX_NAME_LENGTH)
-    description = TextField(required=False, allow_blank=True)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse what would be ignored: who sends it believes to have changed something."""
-        errors: dict[str, Any] = {field: [_("This cannot be changed.")] for field in _FIXED}
-        errors |= {field: [_("Regenerate the token to give it a new time.")] for field in ("duration", "expires_at")}
-        errors["scopes"] = [_("Add and delete scopes at the token's own scopes/.")]
-        errors = {field: message for field, message in errors.items() if field in self.initial_data}
-        if errors:
-            raise serializers.ValidationError(errors)
-        return attrs
+    description = TextField(required=False)
+    hints = {
+        "duration": _("Regenerate the token to give it a new expiration date."),
+        "expires_at": _("Regenerate the token to give it a new expiration date."),
+        "scopes": _("Use the token's scopes/ to add and delete scopes."),
+    }
 
 
-class PersonalAccessTokenScopesAddSerializer(_Input):
+class PersonalAccessTokenScopesAddSerializer(InputSerializer):
     """Scopes to add, all of them or none."""
 
     scopes = ScopesField(allow_empty=False)
+
+
+class NoInputSerializer(InputSerializer):
+    """A body without fields."""
 
 
 class EntityOperationSerializer(serializers.Serializer[Any]):

@@ -7,7 +7,6 @@ views authenticate as the site's others do.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from django.core.exceptions import SuspiciousOperation
@@ -25,7 +24,6 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from pat_tokens import reauthentication, services
 from pat_tokens.auditing import log_outage
@@ -43,6 +41,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     EntitySerializer,
     EntityTypeSerializer,
     ExplainSerializer,
+    InputSerializer,
     PersonalAccessTokenCreateSerializer,
     PersonalAccessTokenRegenerateSerializer,
     PersonalAccessTokenScopesAddSerializer,
@@ -115,16 +114,14 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
             url = self.request.build_absolute_uri(path) if path else None
             raise ReauthenticationAPIException(error, url=url) from None
 
-    def read(self, serializer_class: type[BaseSerializer[Any]]) -> Mapping[str, Any]:
-        """Return the body of the request as `serializer_class` takes it."""
+    def read(self, serializer_class: type[InputSerializer]) -> dict[str, Any]:
+        """Return the body of the request as arguments for a service: the fields, and `errors` found so far."""
         body = self.request.data
         if isinstance(body, QueryDict) and self.request.META.get("CONTENT_LENGTH") not in ("", "0", None):
             # DRF takes a form for an empty body where the check of CSRF has read it already.
             raise exceptions.UnsupportedMediaType(str(self.request.content_type))
-        serializer = serializer_class(data=body)
-        serializer.is_valid(raise_exception=True)
-        data: Mapping[str, Any] = serializer.validated_data
-        return data
+        values, errors = serializer_class(data=body).read()
+        return {**values, "errors": errors}
 
 
 class OwnTokensViewSet(ManagementViewSet):
@@ -156,7 +153,8 @@ class TokenViewSet(OwnTokensViewSet):
     def create(self, request: Request) -> Response:
         """Create a token; this answer alone has its secret."""
         self.require_reauthentication()
-        token, secret = services.create_token(self.user, **self.read(PersonalAccessTokenCreateSerializer))
+        fields = {"name": "", **self.read(PersonalAccessTokenCreateSerializer)}
+        token, secret = services.create_token(self.user, **fields)
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:

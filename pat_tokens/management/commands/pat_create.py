@@ -17,7 +17,6 @@ from pat_tokens.management.base import (
     find_user,
     input_lines,
     moment,
-    parse_moment,
     parse_scope,
     printable,
 )
@@ -44,14 +43,13 @@ class Command(TokenCommand):
         user = find_user(options["user"])
         texts = options["scopes"]
         scopes = [parse_scope(text) for text in texts]
-        expires_at = parse_moment(options["expires_at"])
         try:
             token, secret = services.create_token(
                 user,
                 name=options["name"],
                 description=options["description"],
                 duration=options["duration"],
-                expires_at=expires_at,
+                expires_at=options["expires_at"],
                 scopes=scopes,
             )
         except InvalidInput as error:

@@ -21,7 +21,6 @@ from pat_tokens.management.base import (
     add_scope_argument,
     find_user,
     input_lines,
-    parse_moment,
     parse_scope,
     printable,
 )
@@ -93,7 +92,7 @@ class Command(TokenCommand):
             "name": options["name"],
             "description": options["description"],
             "duration": options["duration"],
-            "expires_at": parse_moment(options["expires_at"]),
+            "expires_at": options["expires_at"],
             "scopes": [parse_scope(text) for text in options["scopes"]],
         }
         move = _Move(fields, options["scopes"], keep=options["keep"], dry_run=options["dry_run"])

@@ -204,8 +204,8 @@ def test_a_missing_name(client):
 )
 def test_a_duration_that_cannot_be(client, target, value):
     before = snapshot()
-    for path in (PATS, f"{PATS}{target.pk}/regenerate/"):
-        answer = send(client, "post", path, json.dumps({"name": "new", "duration": value}))
+    for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
+        answer = send(client, "post", path, json.dumps({**body, "duration": value}))
         assert answer.status_code == 400
         assert list(answer.json()) == ["duration"]
     assert snapshot() == before
@@ -224,17 +224,67 @@ def test_a_duration_that_cannot_be(client, target, value):
 )
 def test_an_expiry_that_cannot_be(client, target, value):
     before = snapshot()
-    for path in (PATS, f"{PATS}{target.pk}/regenerate/"):
-        answer = send(client, "post", path, json.dumps({"name": "new", "expires_at": value}))
+    for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
+        answer = send(client, "post", path, json.dumps({**body, "expires_at": value}))
         assert answer.status_code == 400
         assert list(answer.json()) == ["expires_at"]
     assert snapshot() == before
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"expires_in": 3600},
+        {"expiry": "1h", "scope": []},
+        {"id": str(uuid.uuid4()), "user": 1, "owner": "x", "secret": "x"},
+        {"status": "revoked", "hint": None, "created_at": None, "last_used_at": None, "revoked_at": None},
+        {"": 2, "Name": "x", "name ": "x", "csrfmiddlewaretoken": "x", "non_field_errors": 1},
+    ],
+    ids=brief,
+)
+def test_unknown_and_read_only_fields_are_errors(client, paths, wrong):
+    before = snapshot()
+    known = ["name, description, duration, expires_at, scopes", "name, description", "duration, expires_at", "scopes"]
+    for (method, path), fields in zip(paths, known, strict=True):
+        answer = send(client, method, path, json.dumps(wrong))
+        assert answer.status_code == 400, path
+        message = f"Unknown or read-only field. You can set: {fields}."
+        assert {field: [message] for field in wrong}.items() <= answer.json().items()
+    assert snapshot() == before
+
+
+def test_a_field_name_that_cannot_be_encoded(client, paths):
+    for method, path in paths:
+        assert "\\ud800" in send(client, method, path, b'{"\\ud800": 1}').json()
+
+
+def test_all_errors_of_a_body_come_at_once(client, target):
+    bad = {"name": "Target", "description": 1, "duration": "soon", "scopes": [1], "expires_in": 5}
+    answer = client.post(PATS, bad)
+    assert set(answer.json()) == set(bad)
+    assert set(client.patch(f"{PATS}{target.pk}/", {"name": 1, "description": 1, "x": 1}).json()) == {
+        "name",
+        "description",
+        "x",
+    }
+    assert set(client.post(f"{PATS}{target.pk}/regenerate/", {"duration": "x", "y": 1}).json()) == {"duration", "y"}
+    row = {"entity_type": "channels", "entity_id": "*", "operation": "read", "expires_at": None}
+    answer = client.post(f"{PATS}{target.pk}/scopes/", {"scopes": [row], "x": 1})
+    assert set(answer.json()) == {"scopes", "x"}
+    assert list(answer.json()["scopes"][0]) == ["expires_at"]
+
+
+def test_errors_about_unknown_fields_are_bounded(client, paths):
+    for method, path in paths:
+        answer = send(client, method, path, json.dumps({f"field{number}" * 20: 1 for number in range(1000)}))
+        assert len(answer.json()) <= 22
+        assert len(answer.content) < 10_000
+
+
 def test_a_duration_and_an_expiry(client, target):
     before = snapshot()
-    for path in (PATS, f"{PATS}{target.pk}/regenerate/"):
-        answer = client.post(path, {"name": "new", "duration": "7d", "expires_at": FUTURE})
+    for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
+        answer = client.post(path, {**body, "duration": "7d", "expires_at": FUTURE})
         assert answer.status_code == 400
         assert list(answer.json()) == ["duration"]
     assert snapshot() == before
@@ -248,8 +298,8 @@ class TestScopes:
         def add(scopes):
             before = snapshot()
             answers = [
-                send(client, "post", path, json.dumps({"name": "new", "scopes": scopes}))
-                for path in (PATS, f"{PATS}{target.pk}/scopes/")
+                send(client, "post", path, json.dumps({**body, "scopes": scopes}))
+                for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/scopes/", {}))
             ]
             assert [answer.status_code for answer in answers] == [400, 400]
             assert answers[0].json() == answers[1].json()
@@ -341,11 +391,21 @@ class TestScopes:
         with django_assert_max_num_queries(20):
             add([row] * 10_000)
 
+    @pytest.mark.parametrize("row", [1, {}, {"a": 1}, {str(n): n for n in range(50)}, [], None], ids=brief)
+    def test_the_answer_stays_short_for_many_bad_rows(self, client, target, row, settings):
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
+        for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/scopes/", {})):
+            for count in (500, 20_000):
+                answer = send(client, "post", path, json.dumps({**body, "scopes": [row] * count}))
+                assert answer.status_code == 400
+                assert len(answer.json()["scopes"]) == (20 if count == 500 else 1)
+                assert len(answer.content) < 100_000
+
     def test_none_at_all_can_be_created_and_not_added(self, client, target):
         assert client.post(PATS, {"name": "new", "scopes": []}).status_code == 201
         answer = client.post(f"{PATS}{target.pk}/scopes/", {"scopes": []})
         assert answer.status_code == 400
-        assert answer.json() == {"scopes": ["Name at least one scope."]}
+        assert answer.json() == {"scopes": ["Add at least one scope."]}
         assert client.post(f"{PATS}{target.pk}/scopes/", {}).json() == {"scopes": ["This field is required."]}
 
 
