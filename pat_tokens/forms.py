@@ -15,18 +15,21 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration
 from pat_tokens.entities import EntityType, Operation, registry
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from pat_tokens.scopes import ALL, ScopeKey
+from pat_tokens.validation import clean_renewal
 from pat_tokens.wording import Power, all_label, duration_label, entity_names, type_label
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.http import QueryDict
+
+    from pat_tokens.models import PersonalAccessToken
 
 OWN_DATE = "date"  # the choice of a duration that is none: a date of one's own
 MAX_SUGGESTIONS = 20
@@ -42,11 +45,18 @@ class ServiceForm(forms.Form):
     required_css_class = "required"
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None}
 
+    @property
+    def service_errors(self) -> dict[str, list[str]]:
+        """The form's own errors, by the names that services use."""
+        names = {name: key for key, name in self.fields_of_errors.items()}
+        return {names.get(name, name): list(map(str, messages)) for name, messages in self.errors.items()}
+
     def add_service_errors(self, errors: ErrorMap) -> None:
-        """Show the `errors` of an InvalidInput."""
+        """Show the `errors` of an InvalidInput, next to those that the form has found itself."""
+        found = set(self.errors)
         for key, messages in errors.items():
             name = self.fields_of_errors.get(key, key)
-            if name is None or name in self.fields:
+            if name is None or (name in self.fields and name not in found):
                 self.add_error(name, [str(message) for message in messages])
 
 
@@ -82,12 +92,14 @@ class DescriptionForm(ServiceForm):
 
 
 class DurationSelect(forms.Select):
-    """A choice of durations, each with its length in seconds, from which a script tells the date it leads to."""
+    """A choice of durations, each with its seconds, from which the script computes the expiration date."""
+
+    same_seconds: int | None = None  # of the empty choice
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Add the seconds to the option."""
         option = super().create_option(name, value, *args, **kwargs)
-        seconds = _seconds(str(value))
+        seconds = _seconds(str(value)) if value else self.same_seconds
         if seconds is not None:
             option["attrs"]["data-pat-seconds"] = str(seconds)
         return option
@@ -135,10 +147,11 @@ class DurationForm(ServiceForm):
 
     @property
     def expiry(self) -> dict[str, Any]:
-        """The arguments for a service."""
-        if self.cleaned_data["duration"] == OWN_DATE:
-            return {"expires_at": self._end_of(self.cleaned_data["expires_on"])}
-        return {"duration": self.cleaned_data["duration"] or None}
+        """The arguments for a service, as far as they are valid."""
+        duration, day = (self.cleaned_data.get(name) for name in ("duration", "expires_on"))
+        if duration == OWN_DATE:
+            return {"expires_at": self._end_of(day)} if day else {}
+        return {"duration": duration or None}
 
     def _end_of(self, day: date) -> datetime:
         end = datetime.combine(day, time(23, 59, 59), tzinfo=_zone(self.cleaned_data.get("timezone")))
@@ -150,9 +163,28 @@ class TokenForm(NameForm, DurationForm, DescriptionForm):
 
     field_order = ("name", "duration", "expires_on", "timezone", "description")
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The arguments for a service besides the expiration, as far as they are valid."""
+        return {name: self.cleaned_data.get(name, "") for name in ("name", "description")}
+
 
 class RegenerateForm(DurationForm):
-    """A new time for a token."""
+    """A new expiration date for a token, which lives as long as before unless something else is chosen."""
+
+    def __init__(self, *args: Any, token: PersonalAccessToken, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        now = timezone.now()
+        expires_at = clean_renewal(token, None, None, now=now)
+        field = self.fields["duration"]
+        field.initial = ""
+        if expires_at is None:
+            same = duration_label(NEVER)
+        else:
+            field.widget.same_seconds = int((expires_at - now).total_seconds())
+            same = _date_text(timezone.localtime(expires_at) if settings.USE_TZ else expires_at)
+        label = pgettext("pat_tokens", "As long as before (%(date)s)") % {"date": same}
+        field.widget.choices = [("", label), *field.widget.choices]
 
 
 @dataclass
@@ -405,7 +437,7 @@ def _duration_choices(now: datetime) -> list[tuple[str, str]]:
     for duration in sorted(offered, key=lambda duration: seconds[duration] or 0):
         length = seconds[duration]
         if length is not None and length <= longest:
-            day = formats.date_format(now + timedelta(seconds=length), "DATE_FORMAT")
+            day = _date_text(now + timedelta(seconds=length))
             choices.append(
                 (duration, _("%(duration)s (%(date)s)") % {"duration": duration_label(duration), "date": day})
             )
@@ -413,6 +445,10 @@ def _duration_choices(now: datetime) -> list[tuple[str, str]]:
     if conf.allow_no_expiry:
         choices.append((NEVER, duration_label(NEVER)))
     return choices
+
+
+def _date_text(moment: datetime) -> str:
+    return formats.date_format(moment, "DATE_FORMAT")
 
 
 def _seconds(duration: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib.auth.middleware import get_user
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
-from django.db import router, transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Lower
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
@@ -27,7 +26,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from pat_tokens import asking, drafts, notices, repeats, reveal, services
+from pat_tokens import asking, notices, reveal, services
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.entities import registry
@@ -46,6 +45,7 @@ from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import Status
 from pat_tokens.reveal import Revealed, Secret
 from pat_tokens.tables import COOKIE_AGE, Column, Table, cookie_name
+from pat_tokens.validation import name_key
 from pat_tokens.wording import ScopeWords, describe_scopes
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 MAX_NAMED = 10  # tokens that the question before Delete All names
+OPENING = "pat_opening"  # sent by the password prompt that stands before a form
 CURRENT_ROUTE = "pat_tokens_api:current-token"
 
 TOKEN_COLUMNS = (
@@ -100,6 +101,7 @@ class Page(LoginRequiredMixin, View):
     """A page for whoever is logged in by a session; a token, whatever door it came through, opens none."""
 
     template_name = ""
+    is_sensitive = False  # reveals a secret or widens a token: identity is confirmed when it is opened, and at the act
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Take the user from the session alone: another middleware may have set one for a token."""
@@ -113,6 +115,8 @@ class Page(LoginRequiredMixin, View):
         if self.is_scripted and not request.user.is_authenticated:
             return _logged_out()
         try:
+            if self.is_sensitive and request.user.is_authenticated and (response := self.ask_on_opening()):
+                return response
             return super().dispatch(request, *args, **kwargs)
         except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
             return self.not_found()
@@ -120,18 +124,6 @@ class Page(LoginRequiredMixin, View):
     def not_found(self) -> HttpResponse:
         """Leave it to the site to say that there is nothing here."""
         raise Http404
-
-    def handle_no_permission(self) -> HttpResponseRedirect:
-        """Lead to the login, and keep what was typed for afterwards."""
-        drafts.keep(self.request)
-        return super().handle_no_permission()
-
-    def take_draft(self) -> QueryDict | None:
-        """Return what was typed here before a login, and say that it is back."""
-        draft = drafts.take(self.request)
-        if draft is not None:
-            notices.add(self.request, _("What you had filled in is back. Nothing has been saved yet."))
-        return draft
 
     @property
     def is_scripted(self) -> bool:
@@ -148,6 +140,12 @@ class Page(LoginRequiredMixin, View):
         """The tokens of this person, where every look-up begins."""
         return PersonalAccessToken.objects.for_user(self.user)
 
+    def find_same_name(self, form: ServiceForm | None) -> PersonalAccessToken | None:
+        """Return the token that already has the name in `form`, which may be the one that was just created."""
+        if form is None or "name" not in form.errors:
+            return None
+        return self.tokens.filter(name_key=name_key(form["name"].value() or "")).first()
+
     def show(self, **context: Any) -> HttpResponse:
         """Render the page."""
         return render(self.request, self.template_name, context | self._shared())
@@ -157,7 +155,6 @@ class Page(LoginRequiredMixin, View):
             "base_template": conf.base_template,
             "notices": notices.take(self.request),
             "request_path": self.request.get_full_path(),
-            "owner": functools.partial(drafts.mark, self.user),  # signed where a form asks for it
         }
 
     def done(self, url: str, notice: str = "") -> HttpResponse:
@@ -168,15 +165,24 @@ class Page(LoginRequiredMixin, View):
             notices.add(self.request, notice)
         return HttpResponseRedirect(url)
 
-    def ask_again(self) -> HttpResponse | None:
-        """Return the question for the password where this site asks for it once more, or None to go on."""
+    def ask_on_opening(self) -> HttpResponse | None:
+        """Return the password prompt for whoever opens the form, then a redirect to the form, or None to go on."""
+        if self.request.method in ("GET", "HEAD"):
+            return self.ask_again(kept=[(OPENING, "1")])
+        if OPENING in self.request.POST:
+            return self.ask_again() or HttpResponseRedirect(self.request.get_full_path())
+        return None
+
+    def ask_again(self, *, kept: Sequence[tuple[str, str]] = ()) -> HttpResponse | None:
+        """Return the password prompt if the site wants the user's identity confirmed, or None to go on.
+
+        The prompt sends the fields of the form along, and those in `kept`.
+        """
         question = asking.ask(self.request)
         if question is None:
             return None
         if question.is_over and self.is_scripted:
             return _logged_out()
-        if question.is_over or question.url:
-            drafts.keep(self.request)
         if question.is_over:
             return HttpResponseRedirect(self.request.get_full_path())
         if question.url:
@@ -184,6 +190,7 @@ class Page(LoginRequiredMixin, View):
             return JsonResponse({"location": response.url, "visit": True}) if self.is_scripted else response
         context = {
             "question": question,
+            "kept": [*question.kept, *kept],
             "username": self.user.get_username(),
             "token": getattr(self, "token", None),
             **self._shared(),
@@ -272,12 +279,12 @@ class TokenList(Page):
 class TokenCreate(Page):
     """A new token."""
 
+    is_sensitive = True
     template_name = "pat_tokens/token_create.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show an empty form, or what was typed before a login."""
-        draft = self.take_draft()
-        return self._show(_unjudged(TokenForm, draft), ScopeRows(self.user, draft))
+        """Show an empty form."""
+        return self._show(TokenForm(), ScopeRows(self.user))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -285,30 +292,23 @@ class TokenCreate(Page):
         rows = ScopeRows(self.user, request.POST)
         if step := request.POST.get("step"):
             rows.take_step(step)
-            return self._show(_unjudged(TokenForm, request.POST), rows)
+            return self._show(_unvalidated(TokenForm, request.POST), rows)
         form = TokenForm(request.POST)
-        if not form.is_valid():
-            return self._show(form, rows)
-        if question := self.ask_again():
+        if form.is_valid() and (question := self.ask_again()):
             return question
-        data = form.cleaned_data
         try:
-            with transaction.atomic(using=router.db_for_write(PersonalAccessToken)):
-                token, secret = services.create_token(
-                    self.user, name=data["name"], description=data["description"], scopes=rows.scopes, **form.expiry
-                )
-                response = self.reveal(token, secret)
-                repeats.remember(request, token)
+            # With errors of the form nothing is created; the service adds its own, so that all are shown at once.
+            token, secret = services.create_token(
+                self.user, scopes=rows.scopes, errors=form.service_errors, **form.texts, **form.expiry
+            )
         except InvalidInput as error:
-            if made := repeats.find(request, self.tokens):
-                return self.reveal(*services.regenerate_token(made, **form.expiry))
             rows.add_service_errors(error.errors.get("scopes", ()))
             form.add_service_errors(error.errors)
             return self._show(form, rows)
-        return response
+        return self.reveal(token, secret)
 
     def _show(self, form: TokenForm, rows: ScopeRows) -> HttpResponse:
-        return self.show(form=form, rows=rows, types=_type_templates(rows))
+        return self.show(form=form, rows=rows, types=_type_templates(rows), same_name=self.find_same_name(form))
 
 
 class TokenDetail(TokenPage):
@@ -334,6 +334,7 @@ class TokenDetail(TokenPage):
             table=table,
             form=form,
             field=field,
+            same_name=self.find_same_name(form),
             token_path=token_url(self.token),
         )
 
@@ -352,8 +353,7 @@ class TokenEdit(TokenDetail):
 
     def get(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:  # type: ignore[override]
         """Show the form."""
-        draft: Mapping[str, Any] = self.take_draft() or {}
-        form = self._form_class(field)(initial={field: draft.get(field, getattr(self.token, field))})
+        form = self._form_class(field)(initial={field: getattr(self.token, field)})
         return self._show(Revealed(), form, field)
 
     def post(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:
@@ -378,36 +378,36 @@ class TokenEdit(TokenDetail):
 class TokenRegenerate(TokenPage):
     """A new secret and a new time for a token."""
 
+    is_sensitive = True
     template_name = "pat_tokens/token_regenerate.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Ask for the duration."""
-        return self.show(token=self.token, form=_unjudged(RegenerateForm, self.take_draft()))
+        return self.show(token=self.token, form=RegenerateForm(token=self.token))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Regenerate the token and show its secret once."""
-        form = RegenerateForm(request.POST)
-        if form.is_valid():
-            if question := self.ask_again():
-                return question
-            try:
-                token, secret = services.regenerate_token(self.token, **form.expiry)
-            except InvalidInput as error:
-                form.add_service_errors(error.errors)
-            else:
-                return self.reveal(token, secret)
-        return self.show(token=self.token, form=form)
+        form = RegenerateForm(request.POST, token=self.token)
+        if form.is_valid() and (question := self.ask_again()):
+            return question
+        try:
+            token, secret = services.regenerate_token(self.token, errors=form.service_errors, **form.expiry)
+        except InvalidInput as error:
+            form.add_service_errors(error.errors)
+            return self.show(token=self.token, form=form)
+        return self.reveal(token, secret)
 
 
 class ScopesAdd(TokenPage):
     """More scopes for a token."""
 
+    is_sensitive = True
     template_name = "pat_tokens/scopes_add.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Show one empty row."""
-        return self._show(ScopeRows(self.user, self.take_draft()))
+        return self._show(ScopeRows(self.user))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Add all of them, or none; or add and remove rows."""
@@ -730,10 +730,10 @@ def _type_templates(rows: ScopeRows) -> list[dict[str, Any]]:
     return [{"name": known.name, "choices": operation_choices(known)} for known in rows.types]
 
 
-def _unjudged(form_class: type[FormT], typed: QueryDict | None) -> FormT:
-    # What was typed, without complaints: the person has not said yet that this is all.
+def _unvalidated(form_class: type[FormT], typed: QueryDict) -> FormT:
+    # The form as it was filled in, without error messages before it is submitted.
     fields = form_class().fields
-    return form_class(initial={name: typed[name] for name in fields if typed and name in typed})
+    return form_class(initial={name: typed[name] for name in fields if name in typed})
 
 
 @sensitive_variables()
