@@ -20,11 +20,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from pat_tokens import asking, reveal, services
+from pat_tokens import asking, reveal, sensitive_actions, services
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import NON_FIELD, InvalidInput
+from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequired
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.reveal import Revealed, Secret
@@ -58,6 +58,8 @@ class DurationField(forms.ChoiceField):
 
 class ServiceForm(_FormBase):
     """A form that a service judges and writes, in place of the model; its errors stand beside their fields."""
+
+    request: HttpRequest  # set by PersonalAccessTokenAdmin.get_form()
 
     def _post_clean(self) -> None:
         # Here, and not in save(): the admin can show an error only while the form is judged.
@@ -119,7 +121,12 @@ class TokenAddForm(ServiceForm):
     def write(self) -> None:
         """Create the token and keep its secret for the page that shows it."""
         fields = dict(self.cleaned_data)
-        self.instance, secret = services.create_token(fields.pop("user"), **fields)
+        user = fields.pop("user")
+        try:
+            sensitive_actions.require(self.request, user)
+        except PermissionDenied as error:
+            raise InvalidInput({"user": [str(error)]}) from None
+        self.instance, secret = services.create_token(user, **fields)
         self.secret = Secret(secret)
 
     def texts(self, field: str, problems: Any) -> list[str]:
@@ -231,8 +238,10 @@ class PersonalAccessTokenAdmin(_AdminBase):
         return () if obj is None else self.facts
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Use the form that calls the right service."""
-        return super().get_form(request, obj, change, form=TokenChangeForm if obj else TokenAddForm, **kwargs)
+        """Use the form that calls the right service, for the user of this request."""
+        form: Any = super().get_form(request, obj, change, form=TokenChangeForm if obj else TokenAddForm, **kwargs)
+        form.request = request
+        return form
 
     @admin.display(description=gettext_lazy("status"))
     def get_status(self, token: PersonalAccessToken) -> str:
@@ -258,7 +267,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write nothing: the form's service has done so."""
         if not change:
-            request.META["pat_tokens.secret"] = form.secret
+            obj.secret = form.secret  # for response_add()
 
     def delete_model(self, request: HttpRequest, obj: PersonalAccessToken) -> None:
         """Delete by the service."""
@@ -285,28 +294,43 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Lead to the page of the token, which shows its secret once."""
         self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
-        return self._reveal(request, obj, str(request.META.pop("pat_tokens.secret")))
+        return self._reveal(request, obj, str(obj.secret))
 
     @method_decorator(sensitive_post_parameters(asking.FIELD))
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Offer no button for another one: the secret of this one has to be seen first."""
-        if request.method == "POST" and self.has_add_permission(request) and (question := self._ask_again(request)):
+        """Ask for the password where a form of this admin, whichever view it came from, is about to create a token."""
+        if request.method == "POST" and asking.FIELD in request.POST and (question := self._ask_again(request)):
             return question
-        return super().add_view(request, form_url, {**(extra_context or {}), "show_save_and_add_another": False})
+        # The secret of a new token has to be seen before another one is created.
+        context = {**(extra_context or {}), "show_save_and_add_another": False}
+        try:
+            return super().changeform_view(request, object_id, form_url, context)
+        except ReauthenticationRequired:
+            return self._ask_again(request) or HttpResponseRedirect(request.get_full_path())
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show a token, and its secret where one has just been made."""
         revealed = Revealed()
-        token = self.get_object(request, unquote(object_id)) if reveal.SESSION_KEY in request.session else None
-        if token is not None and self.has_view_permission(request, token):
+        token = self.get_object(request, unquote(object_id))
+        if token is None or not self.has_view_permission(request, token):
+            return super().change_view(request, object_id, form_url, extra_context)
+        if reveal.SESSION_KEY in request.session:
             revealed = reveal.take(request, token)
-        context = {**(extra_context or {}), "revealed": revealed}
+        context = {
+            **(extra_context or {}),
+            "revealed": revealed,
+            "can_regenerate": sensitive_actions.find_obstacle(request.user, token.user) is None,
+        }
         response = super().change_view(request, object_id, form_url, context)
-        if token is not None:
+        if revealed != Revealed():
             reveal.close(response, revealed, path=self._url("change", token))
         return response
 
@@ -336,11 +360,14 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for how long, then give the token a new secret."""
         token = self._get_changeable(request, object_id)
+        if obstacle := sensitive_actions.find_obstacle(request.user, token.user):
+            raise PermissionDenied(obstacle)
         form = RegenerateForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             if question := self._ask_again(request, token):
                 return question
             try:
+                sensitive_actions.require(request, token.user)
                 token, secret = services.regenerate_token(token, duration=form.cleaned_data["duration"])
             except InvalidInput as error:
                 for field, problems in error.errors.items():

@@ -239,7 +239,7 @@ def _check_life(token: PersonalAccessToken, request: HttpRequest | None) -> None
         raise RevokedToken
     if token.is_expired_at(timezone.now()):
         raise LegacyKeyEnded if token.is_legacy else ExpiredToken
-    if not _rules().owner_is_active(token.user):
+    if token.owner_is_hidden or not _rules().owner_is_active(token.user):
         raise InactiveOwner
     if conf.refuse and (answer := conf.refuse(token, request)):
         raise RefusedToken(answer if isinstance(answer, str) else None)

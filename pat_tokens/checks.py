@@ -2,7 +2,7 @@
 
 Ids are never used twice nor given to something else: E001-E019 and W001-W009 are about settings, E020-E029 and
 W020-W029 about entity types, E030-E039 about doors, E050-E059 and W050-W059 about routes, W040-W049 about deployment,
-E060-E069 about reminders.
+E060-E069 about reminders, E070-E079 about the policy and who manages tokens.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pat_tokens.guarding import middleware_before_views
 from pat_tokens.health import SETTINGS_TAG
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.plain_views import DOOR
+from pat_tokens.policy import Policy
 from pat_tokens.route_checks import check_routes
 
 TAG = "pat_tokens"
@@ -57,7 +58,12 @@ _CALLABLES = {
     "PAT_TOKENS_LANGUAGE": "(user)",
 }
 _LIMITS = ("PAT_TOKENS_MAX_TOKENS_PER_USER", "PAT_TOKENS_MAX_SCOPES_PER_TOKEN")
-_SWITCHES = ("PAT_TOKENS_ALLOW_NO_EXPIRY", "PAT_TOKENS_ALLOW_LEGACY_KEYS", "PAT_TOKENS_REMINDER_MAIL")
+_SWITCHES = (
+    "PAT_TOKENS_ALLOW_NO_EXPIRY",
+    "PAT_TOKENS_ALLOW_LEGACY_KEYS",
+    "PAT_TOKENS_READ_FROM_REPLICAS",
+    "PAT_TOKENS_REMINDER_MAIL",
+)
 _SITE_URL = re.compile(r"https?://[^/?#\s]+(?:/[^?#\s]*)?", re.ASCII)
 
 
@@ -253,6 +259,43 @@ def check_callables(**kwargs: Any) -> Iterator[CheckMessage]:
                 hint=f"Give a function that takes {arguments}, or its dotted path, as 'shop.tokens.check'.",
                 id="pat_tokens.E016",
             )
+
+
+def check_policy(**kwargs: Any) -> Iterator[CheckMessage]:
+    """The class that answers the site's questions."""
+    value = getattr(settings, "PAT_TOKENS_POLICY", None)
+    if value is not None and not _is_class(value, Policy):
+        yield Error(
+            f"PAT_TOKENS_POLICY is {value!r}, not a policy class.",
+            hint="Name a subclass of pat_tokens.policy.Policy by its dotted path, such as 'shop.tokens.ShopPolicy'.",
+            id="pat_tokens.E070",
+        )
+
+
+def check_management(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Who can manage tokens by the API, and that somebody can."""
+    for name in ("PAT_TOKENS_MANAGEMENT_AUTHENTICATION", "PAT_TOKENS_MANAGEMENT_PERMISSIONS"):
+        value = getattr(settings, name, ())
+        if not isinstance(value, list | tuple) or not all(_is_class(one, object) for one in value):
+            yield Error(
+                f"{name} is {value!r}, not a list of classes.",
+                hint="List REST framework classes by their dotted paths.",
+                id="pat_tokens.E071",
+            )
+            return
+    drf = getattr(settings, "REST_FRAMEWORK", None)
+    classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES") if isinstance(drf, dict) else None
+    if not isinstance(classes, list | tuple) or not _has_url("pat_tokens_api:token-list"):
+        return
+    trusted = tuple(import_string(one) if isinstance(one, str) else one for one in conf.management_authentication)
+    if not any(_is_class(one, *trusted) for one in classes):
+        yield checks.Warning(
+            "None of REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] can manage tokens by the management API.",
+            hint="If users of this site log in by another class than SessionAuthentication, name it in "
+            "PAT_TOKENS_MANAGEMENT_AUTHENTICATION. Override can_manage_tokens() of the policy where that class also "
+            "accepts credentials that can do less than their user.",
+            id="pat_tokens.W007",
+        )
 
 
 def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
@@ -497,6 +540,8 @@ CHECKS: Sequence[Check] = (
     check_limits,
     check_reminders,
     check_callables,
+    check_policy,
+    check_management,
     check_reauthentication,
     check_base_template,
     check_rest_framework,
@@ -528,6 +573,14 @@ def _has_url(name: str) -> bool:
     except NoReverseMatch:
         return False
     return True
+
+
+def _is_class(value: object, *bases: type[Any]) -> bool:
+    try:
+        target = import_string(value) if isinstance(value, str) else value
+    except ImportError:
+        return False
+    return isinstance(target, type) and issubclass(target, bases)
 
 
 def _is_whole(value: object) -> bool:

@@ -102,6 +102,11 @@ class Conf:
         return _read("PAT_TOKENS_LAST_USED_INTERVAL", _MINUTE)
 
     @cached_property
+    def read_from_replicas(self) -> bool:
+        """Whether authentication may read from the database that the router names for reading. Default no."""
+        return _read("PAT_TOKENS_READ_FROM_REPLICAS", False)
+
+    @cached_property
     def base_template(self) -> str:
         """The template that the pages extend. Default our own, which needs nothing of the host."""
         return _read("PAT_TOKENS_BASE_TEMPLATE", "pat_tokens/base.html")
@@ -133,6 +138,21 @@ class Conf:
         A truthy answer refuses the token; a text answer is told to the client.
         """
         return _callable(_read("PAT_TOKENS_REFUSE", None))
+
+    @cached_property
+    def policy(self) -> Callable[[], Any]:
+        """The policy class, or its dotted path. Default `pat_tokens.policy.Policy`."""
+        return _callable(_read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy"))  # type: ignore[return-value]
+
+    @cached_property
+    def management_authentication(self) -> Sequence[str | type[Any]]:
+        """Authentication classes, or their dotted paths, that stand for a user in person. Default: sessions only."""
+        return _read("PAT_TOKENS_MANAGEMENT_AUTHENTICATION", ("rest_framework.authentication.SessionAuthentication",))
+
+    @cached_property
+    def management_permissions(self) -> Sequence[str | type[Any]]:
+        """Permission classes, or their dotted paths, that the management API asks besides its own. Default none."""
+        return _read("PAT_TOKENS_MANAGEMENT_PERMISSIONS", ())
 
     @cached_property
     def reauthenticate_after(self) -> float | None:

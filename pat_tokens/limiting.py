@@ -36,7 +36,9 @@ def limit(queryset: QuerySet[Any], token: PersonalAccessToken, requirement: Requ
     if not _can_be_limited(queryset, requirement):
         raise needs_all(decision)
     entity_type = requirement.get_entity_type()
-    ids = token.scope_set.matching(entity_type.name, requirement.operation).values_list("entity_id", flat=True)
+    from pat_tokens.lookup import find_entity_ids  # noqa: PLC0415 -- needs the models, which DRF's settings precede
+
+    ids = find_entity_ids(token, entity_type.name, requirement.operation)
     # An id spelled otherwise than this package writes it means nothing to `scopes.decide`, so neither here.
     keys = [key for key in ids if entity_type.to_id(key) == key and entity_type.is_storable(key)]
     path = requirement.filter_by

@@ -1,98 +1,274 @@
-"""Secret to token, owner and decision in one SELECT."""
+"""Secret to token, owner and decision in one SELECT.
+
+Building the SQL of a queryset costs several times what the database does with it, so it is built once for each form of
+query and executed through Django's cursor from then on. Only where Django's own code makes the SQL, though: a backend
+that quotes names or compiles queries its own way may do so differently for each request, and goes through the ORM.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import django
+from django.contrib.auth import get_user_model
 from django.core.signals import setting_changed
 from django.db import connections, router
+from django.db.models import Manager, Model, QuerySet
 
-from pat_tokens.compiled import Slot, Statement, compile_queryset
+from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.scopes import Decision, Need, judge
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
     from pat_tokens.querysets import TokenQuerySet
 
-_ENTITY_TYPE, _OPERATION, _ENTITY_ID = Slot("entity type"), Slot("operation"), Slot("entity id")
-# The forms of SQL that there are: which facts about a need are asked for decides the form.
-_NO_NEED = 0
-_ANY_OPERATION = 1
-_ONE_OPERATION = 2
-_FILTERED = 3
-_EXAMPLES: dict[int, tuple[Need | None, tuple[Slot, ...]]] = {
-    _NO_NEED: (None, ()),
-    _ANY_OPERATION: (Need(_ENTITY_TYPE, None), (_ENTITY_TYPE,)),
-    _ONE_OPERATION: (Need(_ENTITY_TYPE, _OPERATION, _ENTITY_ID), (_ENTITY_TYPE, _OPERATION, _ENTITY_ID)),
-    _FILTERED: (Need(_ENTITY_TYPE, _OPERATION, _ENTITY_ID, filtered=True), (_ENTITY_TYPE, _OPERATION, _ENTITY_ID)),
-}
+_DJANGO = str(Path(django.__file__).parent)
 
-_statements: dict[tuple[Any, ...], Statement | None] = {}
+Converter = tuple[int, Callable[..., Any], Any]  # position in the row, function of (ops, value, ...), expression
+
+
+class _Slot(str):
+    """A parameter of a queryset that gets another value each time its SQL is executed."""
+
+    __slots__ = ()
+
+
+class _Columns(NamedTuple):
+    model: type[Model]
+    names: Sequence[str]
+    positions: Sequence[int]
+
+    def make_instance(self, alias: str, row: Sequence[Any]) -> Any:
+        return self.model.from_db(alias, self.names, [row[position] for position in self.positions])
+
+
+class _Statement(NamedTuple):
+    """The SQL of a queryset, and how its rows become model instances."""
+
+    sql: str
+    params: Sequence[Any]  # a value, or a slot
+    slots: Sequence[_Slot]
+    converters: Sequence[Converter]
+    token: _Columns
+    user: _Columns | None
+    annotations: dict[str, int]
+
+    def fetch(self, connection: BaseDatabaseWrapper, values: Sequence[str]) -> PersonalAccessToken | None:
+        by_slot = dict(zip(self.slots, values, strict=True))
+        params = [by_slot[param] if type(param) is _Slot else param for param in self.params]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, params)
+            found = cursor.fetchone()
+        if found is None:
+            return None
+        row, ops = list(found), connection.ops
+        for position, convert, expression in self.converters:
+            row[position] = convert(ops, row[position], expression, connection)
+        token: PersonalAccessToken = self.token.make_instance(connection.alias, row)
+        if self.user is not None:
+            token.user = self.user.make_instance(connection.alias, row)
+        for name, position in self.annotations.items():
+            setattr(token, name, row[position])
+        return token
+
+
+_statements: dict[tuple[Any, ...], _Statement | None] = {}
+_ENTITY_TYPE, _OPERATION, _ENTITY_ID = _Slot("entity type"), _Slot("operation"), _Slot("entity id")
 
 
 def find_token(digests: Sequence[str], need: Need | None) -> PersonalAccessToken | None:
-    """Return the token with one of these digests, its `user` loaded and its `decision` about `need` set."""
-    alias = router.db_for_read(PersonalAccessToken)
-    connection = connections[alias]
-    values: tuple[str, ...]
-    if need is None:
-        form, values = _NO_NEED, tuple(digests)
-    elif need.operation is None:
-        form, values = _ANY_OPERATION, (*digests, need.entity_type)
-    else:
-        form = _FILTERED if need.filtered else _ONE_OPERATION
-        values = (*digests, need.entity_type, need.operation, need.entity_id)
-    key = (alias, type(connection), form, len(digests))
-    try:
-        statement = _statements[key]
-    except KeyError:
-        statement = _statements[key] = _compile(alias, form, len(digests))
+    """Return the token with one of these digests, with its `user` loaded and its `decision` about `need` set.
+
+    Where the site's user manager hides the owner, `owner_is_hidden` is set instead of `user`.
+    """
+    connection = connections[_alias()]
+    # The form of the SQL follows from which facts about the need are asked for.
+    form = None if need is None else (need.operation is None, need.operation is not None and need.filtered)
+    key = (connection.alias, type(connection), type(connection.ops), form, len(digests), conf.read_from_replicas)
+    if key not in _statements:
+        _statements[key] = _compile(connection, len(digests), need)
+    statement = _statements[key]
     if statement is None:
         return find_token_by_orm(digests, need)
-    return _with_decision(statement.fetch(connection, values), need)
+    values: list[str] = list(digests)
+    if need is not None:
+        values += [need.entity_type] if need.operation is None else [need.entity_type, need.operation, need.entity_id]
+    return _complete(statement.fetch(connection, values), digests, need)
 
 
 def find_token_by_orm(digests: Sequence[str], need: Need | None) -> PersonalAccessToken | None:
-    """Do what `find_token` does by the plain ORM: its definition, and its way out where SQL cannot be used again."""
-    alias = router.db_for_read(PersonalAccessToken)
-    return _with_decision(next(iter(_queryset(alias, digests, need)), None), need)
+    """Do what `find_token` does by the plain ORM: its definition, and what backends with SQL of their own use."""
+    return _complete(next(iter(_queryset(_alias(), digests, need)), None), digests, need)
 
 
 def decide_again(token: PersonalAccessToken, need: Need) -> Decision:
     """Decide about another `need` of a token that is already known, in one query."""
-    tokens = PersonalAccessToken.objects.using(token._state.db).filter(pk=token.pk)
-    row = tokens.with_facts(need).first()
-    return judge(need) if row is None else _judge(need, vars(row))
+    found = find_token(token.candidate_digests or (token.digest,), need)
+    return judge(need) if found is None or found.decision is None else found.decision
 
 
-def _compile(alias: str, form: int, count: int) -> Statement | None:
-    digests = [Slot(f"digest {number}") for number in range(count)]
-    need, slots = _EXAMPLES[form]
-    relation: Any = PersonalAccessToken._meta.get_field("user")
-    return compile_queryset(_queryset(alias, digests, need), relation=relation, slots=(*digests, *slots))
+def find_entity_ids(token: PersonalAccessToken, entity_type: str, operation: str) -> list[str]:
+    """Return the entity ids of the token's scopes for this operation.
+
+    Read past the compiler's `execute_sql()`, which query caches replace: a deleted scope must not count any longer.
+    """
+    alias = _alias()
+    scopes = token.scope_set.using(alias).matching(entity_type, operation).values_list("entity_id", flat=True)
+    sql, params = scopes.query.get_compiler(using=alias).as_sql()
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, params)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _alias() -> str:
+    # A replica that lags behind would keep a revoked token alive.
+    if conf.read_from_replicas:
+        return router.db_for_read(PersonalAccessToken)
+    return router.db_for_write(PersonalAccessToken)
 
 
 def _queryset(alias: str, digests: Sequence[str], need: Need | None) -> TokenQuerySet:
     # Neither ordered nor sliced: a digest is unique, and two of them under two peppers are of one secret.
-    tokens = PersonalAccessToken.objects.using(alias).with_digest(list(digests)).with_facts(need)
-    return tokens.select_related("user").order_by()
+    tokens = PersonalAccessToken.objects.using(alias).with_digest(list(digests)).with_facts(need).order_by()
+    return tokens if _has_manager_with_rules(get_user_model()) else tokens.select_related("user")
 
 
-def _with_decision(token: Any, need: Need | None) -> PersonalAccessToken | None:
+def _complete(
+    token: PersonalAccessToken | None, digests: Sequence[str], need: Need | None
+) -> PersonalAccessToken | None:
     if token is None:
         return None
-    token.decision = Decision() if need is None else _judge(need, vars(token))
-    found: PersonalAccessToken = token
-    return found
+    facts = vars(token)
+    covered, some = facts.pop("scope_covered", False), facts.pop("scope_some", False)
+    token.decision = Decision() if need is None else judge(need, covered=covered, some=some)
+    token.candidate_digests = tuple(digests)
+    if not PersonalAccessToken.user.is_cached(token):
+        _load_owner(token)
+    return token
 
 
-def _judge(need: Need, facts: dict[str, Any]) -> Decision:
-    return judge(need, covered=facts.pop("scope_covered", False), some=facts.pop("scope_some", False))
+def _load_owner(token: PersonalAccessToken) -> None:
+    users: Any = get_user_model()._default_manager.using(token._state.db)
+    owner: Any = users.filter(pk=token.user_id).first()
+    token.owner_is_hidden = owner is None
+    if owner is not None:
+        token.user = owner
+
+
+def _has_manager_with_rules(model: type[Any]) -> bool:
+    """Return whether the model's default manager may hide rows or columns."""
+    manager: Any = model._default_manager
+    if _has_replaced_methods(manager):
+        return True
+    return not _is_djangos(type(manager), like=Manager) or not _is_djangos(manager._queryset_class, like=QuerySet)
+
+
+def _compile(connection: BaseDatabaseWrapper, count: int, need: Need | None) -> _Statement | None:
+    """Return the statement of such a query, or None where it may not be used again."""
+    slots = [_Slot(f"digest {number}") for number in range(count)]
+    example = need
+    if need is not None:
+        example = Need(_ENTITY_TYPE, None if need.operation is None else _OPERATION, _ENTITY_ID, need.filtered)
+        slots += [_ENTITY_TYPE] if need.operation is None else [_ENTITY_TYPE, _OPERATION, _ENTITY_ID]
+    compiler: Any = _queryset(connection.alias, slots[:count], example).query.get_compiler(using=connection.alias)
+    if not _makes_djangos_sql(connection.ops, compiler):
+        return None
+    sql, params = compiler.as_sql()
+    if {param for param in params if type(param) is _Slot} != set(slots):
+        return None
+    columns = [expression for expression, _sql, _alias in compiler.select]
+    converters = list(_find_converters(compiler, columns))
+    if any(_may_hold(convert, connection) for _position, convert, _expression in converters):
+        return None
+    info = compiler.klass_info
+    related = [_find_columns(one, columns) for one in info.get("related_klass_infos", ())]
+    return _Statement(
+        sql,
+        tuple(params),
+        tuple(slots),
+        converters,
+        _find_columns(info, columns),
+        related[0] if related else None,
+        dict(compiler.annotation_col_map or {}),
+    )
+
+
+def _makes_djangos_sql(ops: Any, compiler: Any) -> bool:
+    if _has_replaced_methods(ops):
+        return False
+    # Profilers and query caches patch `execute_sql()`, which makes no SQL. A compiler that overrides it is not theirs.
+    if "execute_sql" in chain.from_iterable(vars(cls) for cls in type(compiler).__mro__ if not _is_in_django(cls)):
+        return False
+    return _is_djangos(type(ops), like=type(ops)) and _is_djangos(
+        type(compiler), like=type(compiler), besides={"execute_sql"}
+    )
+
+
+def _has_replaced_methods(thing: object) -> bool:
+    return any(isinstance(value, (FunctionType, MethodType)) for value in vars(thing).values())
+
+
+def _is_in_django(cls: type[Any]) -> bool:
+    return cls is object or cls.__module__.partition(".")[0] == "django"
+
+
+def _is_djangos(cls: type[Any], *, like: type[Any], besides: Collection[str] = ()) -> bool:
+    """Return whether Django's code has all methods that `cls` has in common with `like`: no override, no patch."""
+    methods = (inspect.getattr_static(cls, name) for name in dir(like) if name not in besides)
+    return all(_is_djangos_code(method) for method in methods)
+
+
+def _is_djangos_code(method: Any) -> bool:
+    function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
+    return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith(_DJANGO)
+
+
+def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converter]:
+    for position, (converters, expression) in compiler.get_converters(columns).items():
+        for converter in converters:
+            if isinstance(converter, MethodType) and converter.__self__ is compiler.connection.ops:
+                # Called with the operations of the connection at hand: each thread has one.
+                yield position, converter.__func__, expression
+            else:
+                yield position, _without_ops(converter), expression
+
+
+def _without_ops(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def convert_without_ops(_ops: Any, value: Any, expression: Any, connection: Any) -> Any:
+        return convert(value, expression, connection)
+
+    return convert_without_ops
+
+
+def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the function may remember a connection, which belongs to the thread that compiled."""
+    if not isinstance(convert, (FunctionType, MethodType)):
+        return True
+    held = [getattr(convert, "__self__", None), *(cell.cell_contents for cell in convert.__closure__ or ())]
+    return any(
+        thing is connection
+        or thing is connection.ops
+        or (callable(thing) and thing is not convert and _may_hold(thing, connection))
+        for thing in held
+        if thing is not None
+    )
+
+
+def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
+    positions = {columns[position].target.attname: position for position in info["select_fields"]}
+    fields = [field.attname for field in info["model"]._meta.concrete_fields if field.attname in positions]
+    return _Columns(info["model"], fields, [positions[name] for name in fields])
 
 
 def _forget_statements(**_kwargs: object) -> None:
-    # Settings change in tests alone; the databases and the use of time zones are among them.
+    # Settings change in tests only; the databases and the use of time zones are among them.
     _statements.clear()
 
 

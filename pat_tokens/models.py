@@ -61,10 +61,15 @@ class PersonalAccessToken(models.Model):
 
     # What authentication decided about the request at hand; None on a token that came from elsewhere.
     decision: Decision | None = None
+    # The digests of its secret under each pepper, where the token was found by its secret.
+    candidate_digests: tuple[str, ...] = ()
+    # The site's user manager does not return the owner: a deleted user, say. Then `user` is not loaded.
+    owner_is_hidden = False
 
     class Meta:
         verbose_name = _("personal access token")
         verbose_name_plural = _("personal access tokens")
+        permissions = [("create_for_others", "Can create and renew tokens for other users")]
         constraints = [
             models.UniqueConstraint(fields=["user", "name_key"], name="pat_tokens_name_unique"),
             models.CheckConstraint(condition=~Q(name=""), name="pat_tokens_name_not_empty"),

@@ -11,7 +11,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import HASH_SESSION_KEY, authenticate, logout
-from django.contrib.auth import SESSION_KEY as USER_SESSION_KEY
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.debug import sensitive_variables
@@ -19,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from pat_tokens import auditing
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import ReauthenticationRequired
+from pat_tokens.policy import has_own_session
 from pat_tokens.rates import Rate
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def _try(request: HttpRequest, password: str) -> Proof:
 def _has_password(request: HttpRequest) -> bool:
     # A stamp needs a session of this very user; one who came by another scheme has none.
     user: Any = request.user
-    session = getattr(request, "session", None)
-    if session is None or session.get(USER_SESSION_KEY) != user._meta.pk.value_to_string(user):
+    if not has_own_session(request):
         return False
     # A model without passwords has None there, which Django takes for usable.
     return bool(getattr(user, "password", None)) and user.has_usable_password()

@@ -1,7 +1,9 @@
+import uuid
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
@@ -49,7 +51,7 @@ def staff(db):
 
     def make(*verbs):
         user = UserFactory(is_staff=True)
-        codes = [f"{verb}_personalaccesstoken" for verb in verbs]
+        codes = [verb if verb == "create_for_others" else f"{verb}_personalaccesstoken" for verb in verbs]
         user.user_permissions.set(Permission.objects.filter(codename__in=codes))
         return login(user)
 
@@ -242,7 +244,99 @@ def test_permissions_hold(staff, token, user):
     found = PersonalAccessToken.objects.get()
     assert (found.digest, found.name, found.is_active) == (token.digest, "deploy", True)
     assert "Revoke</a>" not in viewer.get(url("change", token.pk)).content.decode()
+    assert adder.post(url("add"), form(user, name="new")).status_code == 200
+    assert PersonalAccessToken.objects.count() == 1
+    adder = staff("view", "add", "create_for_others")
     assert adder.post(url("add"), form(user, name="new")).status_code == 302
+
+
+def _superuser(owner):
+    owner.is_superuser = True
+
+
+def _permission(owner):
+    owner.user_permissions.add(Permission.objects.get(codename="delete_user"))
+
+
+def _permission_of_a_group(owner):
+    group = Group.objects.create(name="editors")
+    group.permissions.add(Permission.objects.get(codename="delete_user"))
+    owner.groups.add(group)
+
+
+def _permission_while_inactive(owner):
+    _permission(owner)
+    owner.is_active = False
+
+
+@pytest.fixture(params=["add", "save as new", "regenerate"])
+def take_over(request, user, token):
+    """Come by a secret of `user` by one of the ways that the admin has."""
+
+    def post(client):
+        match request.param:
+            case "add":
+                return client.post(url("add"), form(user, name="stolen"))
+            case "save as new":
+                page = url("change", token.pk)
+                return client.post(page, {**form(user, name="stolen"), "_saveasnew": "1"})
+        return client.post(url("regenerate", token.pk), {"duration": "7d"})
+
+    return post
+
+
+def tokens():
+    return list(PersonalAccessToken.objects.order_by("pk").values())
+
+
+@pytest.mark.parametrize("change", [_superuser, _permission, _permission_of_a_group, _permission_while_inactive])
+def test_nobody_acts_for_an_owner_with_more_rights(staff, user, take_over, change):
+    client = staff("view", "add", "change", "create_for_others")
+    change(user)
+    user.save()
+    before = tokens()
+    take_over(client)
+    assert tokens() == before
+
+
+@pytest.mark.parametrize("verbs", [("view", "add"), ("view", "change"), ("view", "add", "change", "delete")])
+def test_acting_for_others_needs_a_permission_of_its_own(staff, take_over, verbs):
+    before = tokens()
+    take_over(staff(*verbs))
+    assert tokens() == before
+
+
+def test_staff_member_with_the_permission_acts_for_others(staff, user, take_over):
+    before = tokens()
+    take_over(staff("view", "add", "change", "create_for_others"))
+    assert tokens() != before
+
+
+def test_regenerate_is_not_offered_where_it_is_refused(staff, token):
+    page = url("change", token.pk)
+    assert "Regenerate</a>" not in staff("view", "change").get(page).content.decode()
+    assert "Regenerate</a>" in staff("view", "change", "create_for_others").get(page).content.decode()
+
+
+def test_own_tokens_need_no_permission_to_act_for_others(user):
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(
+        Permission.objects.filter(codename__in=["add_personalaccesstoken", "view_personalaccesstoken"])
+    )
+    login(user).post(url("add"), form(user, name="mine"))
+    assert PersonalAccessToken.objects.get().name == "mine"
+
+
+@pytest.mark.parametrize(("page", "key"), [("add", ()), ("change", (uuid.uuid4(),)), ("change", ("1",))])
+def test_every_view_that_creates_asks_for_the_password(boss, user, settings, page, key):
+    settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
+    path = url(page, *key)
+    response = boss.post(path, {**form(user), "_saveasnew": "1"})
+    assert "pat_password" in response.content.decode()
+    assert not PersonalAccessToken.objects.exists()
+    response = boss.post(path, {**form(user), "_saveasnew": "1", "pat_password": "secret-password"})
+    assert PersonalAccessToken.objects.count() == 1
 
 
 def test_someone_elses_session_does_not_show_the_secret(boss, staff, user):

@@ -21,6 +21,7 @@ from tests.models import Channel, Device
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 SESSION = "rest_framework.authentication.SessionAuthentication"
+BASIC = "rest_framework.authentication.BasicAuthentication"
 STRONG = "kWcX0vRz7Qm2LtB9sYhJ4nGp6DfA1eUo"
 
 
@@ -134,6 +135,10 @@ CASES = [
     ("E012", {"PAT_TOKENS_REMINDER_MAIL": 0}),
     ("E016", {"PAT_TOKENS_LANGUAGE": "de"}),
     ("W004", {"PAT_TOKENS_ALLOW_LEGACY_KEYS": True, "PAT_TOKENS_HEADER": "X-Api-Token"}),
+    *(("E071", {"PAT_TOKENS_MANAGEMENT_AUTHENTICATION": value}) for value in (SESSION, ["nowhere.Class"], [found])),
+    ("E071", {"PAT_TOKENS_MANAGEMENT_PERMISSIONS": ["nowhere.Class"]}),
+    *(("E070", {"PAT_TOKENS_POLICY": value}) for value in ("nowhere.Policy", object, "pat_tokens.policy.get_policy")),
+    ("W007", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]}}),
     ("W003", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, checks.DRF_CLASS]}}),
 ]
 
@@ -161,6 +166,11 @@ def test_a_setting_that_cannot_work_is_named(code, settings):
         {"PAT_TOKENS_REAUTHENTICATE_AFTER": 600, "PAT_TOKENS_REAUTHENTICATE": "tests.test_checks.found"},
         {"PAT_TOKENS_BASE_TEMPLATE": "admin/base.html"},
         {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]}},
+        {
+            "REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]},
+            "PAT_TOKENS_MANAGEMENT_AUTHENTICATION": [BASIC],
+        },
+        {"PAT_TOKENS_POLICY": "pat_tokens.policy.Policy"},
         {"REST_FRAMEWORK": {}},
         {"REST_FRAMEWORK": None},
     ],

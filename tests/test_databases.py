@@ -14,10 +14,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from pat_tokens import authentication, crypto, services, signals
+from pat_tokens.limiting import limit
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
 from tests.factories import ChannelFactory, UserFactory
 from tests.faults.cases import SERVICES, Scene
+from tests.models import Channel
 
 # Not marked `django_db`: the databases of this file are its own, and Django's test case knows those of the settings.
 pytestmark = pytest.mark.urls("tests.test_databases")
@@ -223,3 +225,17 @@ def test_a_use_is_written_once_the_database_of_its_token_has_committed(owner):
         authentication.authenticate(secret, ANY_TOKEN)
         assert rows.get().last_used_at is None
     assert rows.get().last_used_at is not None
+
+
+@pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)
+@pytest.mark.parametrize("from_replicas", [False, True])
+def test_replica_is_asked_only_where_the_site_says_so(owner, channel, settings, from_replicas):
+    """A replica that lags behind would keep a revoked token alive."""
+    settings.PAT_TOKENS_READ_FROM_REPLICAS = from_replicas
+    _token, secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "list")])
+    statements = Statements()
+    with connections["replica"].execute_wrapper(statements):
+        found = authentication.authenticate(secret, Requirement("channels", "list"), {}, filtered=True)
+        assert found.decision.limited
+        limit(Channel.objects.using("primary"), found, Requirement("channels", "list"))
+    assert len(statements.inside + statements.outside) == (2 if from_replicas else 0)

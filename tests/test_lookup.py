@@ -1,7 +1,12 @@
 """Secret to token, owner and decision: the compiled way and the ORM's find the same, and decide as decide() does."""
 
+from contextvars import ContextVar
+from types import MethodType
+
 import pytest
-from django.db import connection
+from django.contrib.auth.models import User, UserManager
+from django.db import connection, connections
+from django.db.models import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +14,7 @@ from hypothesis import strategies as st
 
 from pat_tokens import crypto, lookup, services
 from pat_tokens.conf import conf
-from pat_tokens.models import Scope
+from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.scopes import ALL, Need, ScopeKey, decide
 from tests.factories import TokenFactory
 
@@ -139,12 +144,161 @@ def test_no_table_is_made_for_the_two_ids_that_would_do(make_token, need):
         assert query["sql"].count("EXISTS") == (2 if need.filtered else 1)
 
 
-def test_goes_back_to_the_orm_where_a_model_cannot_be_compiled(make_token, monkeypatch):
+TENANT = ContextVar("TENANT", default="")
+
+
+def quote_for_tenant(self, name):
+    if TENANT.get() and name == PersonalAccessToken._meta.db_table:
+        name = TENANT.get() + name
+    return QUOTE(self, name)
+
+
+QUOTE = type(connection.ops).quote_name
+
+
+def override_quoting(monkeypatch):
+    operations = type("TenantOperations", (type(connection.ops),), {"quote_name": quote_for_tenant})
+    monkeypatch.setattr(connection, "ops", operations(connection))
+
+
+def patch_quoting(monkeypatch):
+    monkeypatch.setattr(type(connection.ops), "quote_name", quote_for_tenant)
+
+
+def replace_quoting_on_the_instance(monkeypatch):
+    monkeypatch.setitem(vars(connection.ops), "quote_name", MethodType(quote_for_tenant, connection.ops))
+
+
+@pytest.mark.parametrize("change", [override_quoting, patch_quoting, replace_quoting_on_the_instance])
+def test_sql_of_other_backends_is_made_for_each_request(make_token, monkeypatch, change):
+    """A backend may name another tenant's tables from one request to the next."""
+    monkeypatch.setattr(lookup, "_statements", {})
+    change(monkeypatch)
+    token = make_token("channels:*:read")
+    need = Need("channels", "read", "1")
+    with connection.cursor() as cursor:
+        table = PersonalAccessToken._meta.db_table
+        cursor.execute(f"CREATE TEMPORARY TABLE other_{table} AS SELECT * FROM {table} WHERE 1 = 0")
+    assert lookup.find_token(digests_of(token), need).decision
+    tenant = TENANT.set("other_")
+    try:
+        assert lookup.find_token(digests_of(token), need) is None
+        assert not lookup.decide_again(token, need)
+    finally:
+        TENANT.reset(tenant)
+    assert lookup.decide_again(token, need)
+
+
+@pytest.mark.parametrize("name", ["cursor", "_cursor", "create_cursor"])
+def test_each_look_up_asks_the_connection_for_a_cursor(make_token, channel, monkeypatch, name):
+    """A backend may choose the tenant there."""
+    token = make_token(f"channels:{channel.pk}:list")
+    make_cursor, made = getattr(connection, name), []
+
+    def note(*args, **kwargs):
+        made.append(name)
+        return make_cursor(*args, **kwargs)
+
+    monkeypatch.setitem(vars(connections["default"]), name, note)
+    for _ in range(2):
+        lookup.find_token(digests_of(token), None)
+        lookup.decide_again(token, Need("channels", "read", "1"))
+        lookup.find_entity_ids(token, "channels", "list")
+    assert len(made) == 6
+
+
+def test_what_query_caches_patch_is_not_called(make_token, channel, monkeypatch):
+    key = str(channel.pk)
+    token = make_token(f"channels:{key}:list")
+    monkeypatch.setattr(SQLCompiler, "execute_sql", None)
+    monkeypatch.setattr(lookup, "_statements", {})
+    assert lookup.find_token(digests_of(token), Need("channels", "list", key)).decision
+    assert lookup.decide_again(token, Need("channels", "list", key))
+    assert lookup.find_entity_ids(token, "channels", "list") == [key]
+
+
+def test_compiler_that_runs_queries_its_own_way_is_asked(make_token, monkeypatch):
+    executed = []
+
+    class OwnCompiler(SQLCompiler):
+        def execute_sql(self, *args, **kwargs):
+            executed.append(self)
+            return super().execute_sql(*args, **kwargs)
+
     token = make_token("channels:*:read")
     monkeypatch.setattr(lookup, "_statements", {})
-    monkeypatch.setattr(lookup, "compile_queryset", lambda *args, **kwargs: None)
-    for _ in range(2):
-        assert lookup.find_token(digests_of(token), Need("channels", "read", "1")).decision
+    monkeypatch.setitem(vars(connection.ops), "compiler", lambda name: OwnCompiler)
+    assert lookup.find_token(digests_of(token), Need("channels", "read", "1")).decision
+    assert executed
+
+
+class HidingManager(UserManager):
+    use_in_migrations = True
+
+    def get_queryset(self):
+        return super().get_queryset().exclude(username__startswith="deleted")
+
+
+class HidingQuerySet(QuerySet):
+    def get(self, *args, **kwargs):
+        return super().get(*args, **kwargs)
+
+    def filter(self, *args, **kwargs):
+        return super().filter(*args, **kwargs).exclude(username__startswith="deleted")
+
+
+class HarmlessManager(UserManager):
+    use_in_migrations = True
+
+    def get_by_natural_key(self, username):
+        return self.get(username__iexact=username)
+
+    def robots(self):
+        return self.none()
+
+
+MANAGERS = {"manager": HidingManager(), "queryset": UserManager.from_queryset(HidingQuerySet)()}
+
+
+@pytest.fixture
+def with_manager(monkeypatch):
+    """Give the user model another default manager."""
+
+    def replace(manager):
+        manager.contribute_to_class(User, "objects")
+        monkeypatch.setattr(lookup, "_statements", {})
+
+    original = User.objects
+    cached = "default_manager", "managers", "managers_map", "base_manager"
+    local = list(User._meta.local_managers)
+    User._meta.local_managers.clear()
+    yield replace
+    User._meta.local_managers[:] = local
+    User.objects = original
+    for name in cached:
+        vars(User._meta).pop(name, None)
+    lookup._statements.clear()
+
+
+@pytest.mark.parametrize("kind", MANAGERS)
+def test_user_that_the_default_manager_hides_cannot_use_a_token(make_token, with_manager, kind, client_with):
+    with_manager(MANAGERS[kind])
+    token = make_token("channels:*:list")
+    with CaptureQueriesContext(connection) as queries:
+        assert lookup.find_token(digests_of(token), None).user == token.user
+    assert len(queries) == 2
+    assert client_with(token).get("/api/channels/").status_code == 200
+    User._base_manager.filter(pk=token.user_id).update(username="deleted_1")
+    response = client_with(token).get("/api/channels/")
+    assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
+
+
+def test_manager_that_hides_nothing_costs_no_query(make_token, with_manager):
+    with_manager(HarmlessManager())
+    token = make_token("channels:*:list")
+    with CaptureQueriesContext(connection) as queries:
+        assert lookup.find_token(digests_of(token), None).user == token.user
+    assert len(queries) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,19 @@
 """The one SELECT of a token check and nothing else, which no check that asks a database can go below."""
 
-from functools import cache
-
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connection
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 
-from pat_tokens.compiled import Slot, Statement, compile_queryset
-from pat_tokens.cursors import fetch_row
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens import lookup
 from pat_tokens.scopes import Need
-
-
-@cache
-def statement() -> Statement:
-    """Return the SELECT as the check itself executes it, for the scope to read one channel."""
-    slots = Slot("digest"), Slot("entity id")
-    tokens = PersonalAccessToken.objects.with_digest([slots[0]]).with_facts(Need("channels", "read", slots[1]))
-    found = compile_queryset(
-        tokens.select_related("user").order_by(), relation=PersonalAccessToken._meta.get_field("user"), slots=slots
-    )
-    assert found is not None
-    return found
 
 
 class SelectAlone(BaseAuthentication):
     """Looks up the digest that it is given, and makes nothing of the row: the user is always the same."""
 
     user = User(pk=1)
+    statement = None
 
     def authenticate(self, request):
         """Return the user where there is a row."""
@@ -45,13 +30,19 @@ class SelectAlone(BaseAuthentication):
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
-        return fetch_row(connections["default"], statement().query, (digest, entity_id)) and (self.user, None)
+        need = Need("channels", "read", entity_id)
+        statement = lookup._compile(connection, 1, need) if self.statement is None else self.statement
+        type(self).statement = statement
+        by_slot = dict(zip(statement.slots, (digest, "channels", "read", entity_id), strict=True))
+        with connection.cursor() as cursor:
+            cursor.execute(statement.sql, [by_slot.get(param, param) for param in statement.params])
+            return cursor.fetchone() and (self.user, None)
 
 
 class SelectAndInstances(SelectAlone):
-    """Makes the token and its user of the row, too, as whoever reads `request.user` expects; decides nothing."""
+    """Makes the token and its user of the row, too, as anybody who reads `request.user` expects."""
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
-        token = statement().fetch(connections["default"], (digest, entity_id))
+        token = lookup.find_token([digest], Need("channels", "read", entity_id))
         return token and (token.user, token)

@@ -10,8 +10,16 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from pat_tokens.policy import get_policy
+
 if TYPE_CHECKING:
     from rest_framework.views import APIView
+
+
+NOT_IN_PERSON = _(
+    "This request has no credential that can manage personal access tokens. Log in. Sites accept other credentials by "
+    "PAT_TOKENS_MANAGEMENT_AUTHENTICATION and their policy's can_manage_tokens()."
+)
 
 
 class IsUser(BasePermission):
@@ -22,6 +30,16 @@ class IsUser(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Tell whether the request comes from a user who can own tokens."""
         return bool(request.user) and request.user.is_authenticated and isinstance(request.user, get_user_model())
+
+
+class IsOwnerInPerson(BasePermission):
+    """Allows a user who is there in person: by a credential that the site trusts to manage tokens, and by no token."""
+
+    message = NOT_IN_PERSON
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return whether the site's policy takes the credential for the user in person."""
+        return get_policy().can_manage_tokens(request)
 
 
 class HasToken(BasePermission):
@@ -35,4 +53,4 @@ class HasToken(BasePermission):
         return isinstance(request.auth, apps.get_model("pat_tokens", "PersonalAccessToken"))
 
 
-__all__ = ["HasToken", "IsUser"]
+__all__ = ["HasToken", "IsOwnerInPerson", "IsUser"]

@@ -1,12 +1,13 @@
 """The management API: people manage their tokens; a token can only ask about itself and end itself.
 
-What the answers look like does not depend on the site's REST_FRAMEWORK settings, except for who its users are: the
-views authenticate as the site's others do.
+The responses do not depend on the site's REST_FRAMEWORK settings. Who can manage tokens is said by
+`PAT_TOKENS_MANAGEMENT_AUTHENTICATION` and the site's policy.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from django.core.exceptions import SuspiciousOperation
@@ -15,6 +16,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from django.http import QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions, status, views, viewsets
@@ -25,8 +27,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pat_tokens import reauthentication, services
+from pat_tokens import sensitive_actions, services
 from pat_tokens.auditing import log_outage
+from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.exceptions import (
     ReauthenticationAPIException,
@@ -36,7 +39,7 @@ from pat_tokens.contrib.rest_framework.exceptions import (
 from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, TokenFilterBackend, TokenFilterSet
 from pat_tokens.contrib.rest_framework.pagination import PagePagination
 from pat_tokens.contrib.rest_framework.parsers import StrictJSONParser
-from pat_tokens.contrib.rest_framework.permissions import HasToken, IsUser
+from pat_tokens.contrib.rest_framework.permissions import NOT_IN_PERSON, HasToken, IsOwnerInPerson, IsUser
 from pat_tokens.contrib.rest_framework.serializers import (
     EntitySerializer,
     EntityTypeSerializer,
@@ -67,7 +70,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
     known from it. Without one, the views refuse every token.
     """
 
-    permission_classes: Any = (IsAuthenticated, IsUser)
+    authentication_classes: Any = (PersonalAccessTokenAuthentication,)
     renderer_classes = (JSONRenderer,)
     parser_classes = (StrictJSONParser,)
     content_negotiation_class = DefaultContentNegotiation
@@ -108,7 +111,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
     def require_reauthentication(self) -> None:
         """Refuse, where this site asks for it, whoever has not proven lately who they are, and say where to."""
         try:
-            reauthentication.require(self.request._request)
+            sensitive_actions.require(self.request._request, self.user)
         except ReauthenticationRequired as error:
             path = _reauthentication_page() if error.by_password else error.url
             url = self.request.build_absolute_uri(path) if path else None
@@ -124,7 +127,31 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         return {**values, "errors": errors}
 
 
-class OwnTokensViewSet(ManagementViewSet):
+class PersonViewSet(ManagementViewSet):
+    """For users in person; refuses tokens.
+
+    The site's default classes do not apply: a restricted credential, such as an OAuth token with few scopes, could
+    create a token that does more than itself.
+    """
+
+    permission_classes: Any = (IsAuthenticated, IsUser, IsOwnerInPerson)
+
+    def get_authenticators(self) -> list[Any]:
+        """Return ours, which refuses tokens here, and those that the site trusts to stand for a user in person."""
+        return [*super().get_authenticators(), *(cls() for cls in _import_all(conf.management_authentication))]
+
+    def get_permissions(self) -> list[Any]:
+        """Return ours and those that the site adds."""
+        return [*super().get_permissions(), *(cls() for cls in _import_all(conf.management_permissions))]
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        """Say which setting decides who can come in."""
+        if not request.successful_authenticator:
+            raise exceptions.NotAuthenticated(NOT_IN_PERSON)
+        super().permission_denied(request, message, code)
+
+
+class OwnTokensViewSet(PersonViewSet):
     """Finds the user's own tokens alone; those of others do not exist here."""
 
     def get_queryset(self) -> TokenQuerySet:
@@ -222,7 +249,7 @@ class ScopeViewSet(OwnTokensViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class EntityTypeViewSet(ManagementViewSet):
+class EntityTypeViewSet(PersonViewSet):
     """What kinds of entity scopes can be for."""
 
     serializer_class = EntityTypeSerializer
@@ -233,7 +260,7 @@ class EntityTypeViewSet(ManagementViewSet):
         return Response(EntityTypeSerializer(list(registry), many=True).data)
 
 
-class EntityViewSet(ManagementViewSet):
+class EntityViewSet(PersonViewSet):
     """Which entities scopes can be for."""
 
     serializer_class = EntitySerializer
@@ -251,8 +278,7 @@ class EntityViewSet(ManagementViewSet):
 class CurrentTokenViewSet(ManagementViewSet):
     """The token that the request comes with, whatever its scopes: what it can do, and its own end."""
 
-    authentication_classes = (PersonalAccessTokenAuthentication,)
-    permission_classes = (HasToken,)
+    permission_classes: Any = (HasToken,)
     serializer_class = PersonalAccessTokenSerializer
     pat_requirements = {"retrieve": ANY_TOKEN, "revoke": ANY_TOKEN}
 
@@ -273,6 +299,10 @@ class CurrentTokenViewSet(ManagementViewSet):
         """Stop this token at once."""
         services.revoke_token(self.token)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _import_all(classes: Sequence[str | type[Any]]) -> list[Any]:
+    return [import_string(one) if isinstance(one, str) else one for one in classes]
 
 
 def _reauthentication_page() -> str | None:

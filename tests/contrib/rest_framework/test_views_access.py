@@ -4,15 +4,20 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
+from rest_framework.views import APIView
 
 from pat_tokens import services
 from pat_tokens.contrib.rest_framework import views
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.entities import EntityType, registry
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.policy import Policy
 from tests.contrib.rest_framework.management import PATS, row, snapshot, url
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +43,72 @@ NO_TOKEN_ROUTES = [
 ]
 TOKEN_ROUTES = [("get", PATS + "current/"), ("post", PATS + "current/revoke/")]
 ALL_ROUTES = NO_TOKEN_ROUTES + TOKEN_ROUTES
+
+
+class KeyAuthentication(BaseAuthentication):
+    """A restricted credential of another scheme: a key that can read only, or also write."""
+
+    def authenticate(self, request):
+        key = request.headers.get("x-key")
+        return key and (get_user_model().objects.get(username="owner"), key)
+
+
+class KeyMiddleware:
+    """Sets the user of a key before any view, as the middleware of OAuth packages does."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if "x-key" in request.headers:
+            request.user = get_user_model().objects.get(username="owner")
+        return self.get_response(request)
+
+
+class KeyPolicy(Policy):
+    def can_manage_tokens(self, request):
+        return request.auth == "write"
+
+
+class DenyAll(BasePermission):
+    def has_permission(self, request, view):
+        return False
+
+
+class TestOnlyThePersonManagesTokens:
+    def ask(self, scoped, method, path, key=None):
+        path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
+        before = snapshot()
+        body = {"name": "x", "scopes": [row("channels:*:delete")]}
+        answer = getattr(APIClient(), method)(path, body, headers={"x-key": key} if key else {}, format="json")
+        if answer.status_code >= 400:
+            assert snapshot() == before
+        return answer
+
+    @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
+    def test_not_a_credential_of_the_default_classes(self, scoped, monkeypatch, method, path):
+        monkeypatch.setattr(APIView, "authentication_classes", [KeyAuthentication])
+        answer = self.ask(scoped, method, path, key="read")
+        assert answer.status_code == 401
+        assert "PAT_TOKENS_MANAGEMENT_AUTHENTICATION" in answer.json()["detail"]
+
+    @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
+    def test_not_a_user_whom_a_middleware_set(self, scoped, settings, method, path):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.KeyMiddleware"]
+        answer = self.ask(scoped, method, path, key="read")
+        assert answer.status_code == 403
+        assert "can_manage_tokens()" in answer.json()["detail"]
+
+    @pytest.mark.parametrize(("key", "expected"), [("read", 403), ("write", 200), (None, 401)])
+    def test_policy_says_which_credentials_of_a_named_class(self, scoped, settings, key, expected):
+        settings.PAT_TOKENS_MANAGEMENT_AUTHENTICATION = [f"{__name__}.KeyAuthentication"]
+        settings.PAT_TOKENS_POLICY = f"{__name__}.KeyPolicy"
+        assert self.ask(scoped, "get", PATS, key=key).status_code == expected
+        assert self.ask(scoped, "post", PATS, key=key).status_code == (201 if expected == 200 else expected)
+
+    def test_permissions_of_the_site_are_added(self, client, scoped, settings):
+        settings.PAT_TOKENS_MANAGEMENT_PERMISSIONS = [f"{__name__}.DenyAll"]
+        assert client.get(PATS).status_code == 403
 
 
 class TestWhoMayComeIn:

@@ -1,0 +1,67 @@
+"""Who may reveal a secret or widen a token, checked where the service is called.
+
+Sensitive actions are create, regenerate and add scopes. Each needs a fresh proof of the actor's identity where the site
+asks for it. On somebody else's token it makes its actor that person, so it needs a permission that no other one
+implies, and never works for an owner who may do more than the actor (OWASP ASVS 4.0.3 section 4.1).
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+
+from pat_tokens import reauthentication
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+PERMISSION = "pat_tokens.create_for_others"
+_PERMISSION_CACHES = ("_perm_cache", "_user_perm_cache", "_group_perm_cache")
+
+
+def require(request: HttpRequest, owner: Any) -> None:
+    """Raise unless the user of `request` may create, widen or renew a token of `owner` right now.
+
+    Raises PermissionDenied, whose text says what is missing, and ReauthenticationRequired.
+    """
+    reason = find_obstacle(request.user, owner)
+    if reason is not None:
+        raise PermissionDenied(reason)
+    reauthentication.require(request)
+
+
+def find_obstacle(actor: Any, owner: Any) -> str | None:
+    """Return why `actor` may not act for `owner`, as text for people, or None where nothing stands in the way."""
+    if actor.pk == owner.pk:
+        return None
+    if not actor.has_perm(PERMISSION):
+        return _("You need the permission “Can create and renew tokens for other users” to do this.")
+    if getattr(actor, "is_superuser", False):
+        return None
+    if getattr(owner, "is_superuser", False):
+        return _("%(owner)s is a superuser, and you are not.") % {"owner": owner}
+    if getattr(owner, "is_staff", False) and not getattr(actor, "is_staff", False):
+        return _("%(owner)s is a staff member, and you are not.") % {"owner": owner}
+    lacking = sorted(_get_permissions(owner) - _get_permissions(actor))
+    if lacking:
+        return _("%(owner)s has a permission that you do not have: %(permission)s.") % {
+            "owner": owner,
+            "permission": lacking[0],
+        }
+    return None
+
+
+def _get_permissions(user: Any) -> set[str]:
+    # An inactive user has none now, and all of them again once somebody activates the account.
+    active = copy(user)
+    active.is_active = True
+    for name in _PERMISSION_CACHES:
+        vars(active).pop(name, None)
+    find = getattr(active, "get_all_permissions", None)
+    return set() if find is None else set(find())
+
+
+__all__ = ["PERMISSION", "find_obstacle", "require"]
