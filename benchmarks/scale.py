@@ -184,12 +184,12 @@ def measure(count: int) -> dict[str, float]:
     from django.contrib.auth.models import User
     from django.db import connection
 
-    from pat_tokens import lookup, services, watching
+    from pat_tokens import lookup, services, watcher
     from pat_tokens.crypto import fold
     from pat_tokens.models import PersonalAccessToken
-    from pat_tokens.scopes import Need
+    from pat_tokens.scopes import RequiredScope
 
-    need = Need("channels", "read", "1")
+    required_scope = RequiredScope("channels", "read", "1")
     users = list(User.objects.order_by("pk")[:60])
     # Tokens of all over the table, and not of its first pages alone.
     numbers = [number * (count // 60) + 1 for number in range(60)]
@@ -201,11 +201,11 @@ def measure(count: int) -> dict[str, float]:
         list(mine.active().sorted_by("-last_used_at")[:20])
 
     def watch(number: int) -> None:
-        watching.find_ended([watching.Watch(token.pk, token.digest, need) for token in tokens])
+        watcher.find_ended([watcher.Watch(token.pk, token.digest, required_scope) for token in tokens])
 
     results = {
-        "look-up": _time(lambda n: lookup.find_token([fold(f"secret {numbers[n]}")], need)),
-        "look-up of a secret of nobody": _time(lambda n: lookup.find_token([fold(f"nobody {n}")], need)),
+        "look-up": _time(lambda n: lookup.find_token([fold(f"secret {numbers[n]}")], required_scope)),
+        "look-up of a secret of nobody": _time(lambda n: lookup.find_token([fold(f"nobody {n}")], required_scope)),
         "page of a person's list, sorted by last use": _time(list_page),
         "watching 60 connections": _time(watch, 20),
         "record a use": _time(lambda n: services.record_use(tokens[n])),
@@ -213,7 +213,7 @@ def measure(count: int) -> dict[str, float]:
         "delete all 100 tokens of one person": _time(lambda n: services.delete_tokens(users[40 + n]), 10),
     }
     begin = time.perf_counter()
-    pruned = services.prune_tokens(dead_for=timedelta(days=30))
+    pruned = services.prune_tokens(inactive_for=timedelta(days=30))
     taken = time.perf_counter() - begin
     results["prune, for each 50 tokens"] = taken * 1000 / (pruned / 50)
     _say(f"{pruned:,} pruned in {taken:.1f} s")

@@ -23,11 +23,11 @@ WHOLE = "the whole request"
 STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "the header's secret": ((authentication, "read_secret"),),
     "`Vary`": ((door, "vary"),),
-    "what the view requires": ((door, "find_requirement"), (authentication, "direct_need")),
-    "shape and checksum of the secret": ((authentication, "has_our_shape"),),
+    "what the view requires": ((door, "find_requirement"), (authentication, "required_scope_from_url")),
+    "shape and checksum of the secret": ((authentication, "has_secret_format"),),
     "its digest": ((crypto, "digests"),),
     "the SELECT, token, owner and decision": ((lookup, "find_token"),),
-    "revoked, expired, owner inactive, the site's own no": ((authentication, "_check_life"),),
+    "revoked, expired, owner inactive, the site's own no": ((authentication, "_check_validity"),),
     "last use, and the log": ((services, "is_use_due"), (auditing, "log_use")),
     "keeping the view to it, `Cache-Control`": ((door, "guard"),),
 }

@@ -20,16 +20,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from pat_tokens import asking, reveal, sensitive_actions, services
+from pat_tokens import sensitive_actions, services
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequired
+from pat_tokens.labels import describe_scopes, duration_label, type_label
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.pages import one_time_secret, password_prompt
+from pat_tokens.pages.one_time_secret import Revealed, Secret
 from pat_tokens.querysets import Status, TokenQuerySet
-from pat_tokens.reveal import Revealed, Secret
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.wording import describe_scopes, duration_label, type_label
 
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
@@ -296,7 +297,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
         return self._reveal(request, obj, str(obj.secret))
 
-    @method_decorator(sensitive_post_parameters(asking.FIELD))
+    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     def changeform_view(
         self,
         request: HttpRequest,
@@ -305,14 +306,18 @@ class PersonalAccessTokenAdmin(_AdminBase):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Ask for the password where a form of this admin, whichever view it came from, is about to create a token."""
-        if request.method == "POST" and asking.FIELD in request.POST and (question := self._ask_again(request)):
+        if (
+            request.method == "POST"
+            and password_prompt.FIELD in request.POST
+            and (question := self._ask_for_password(request))
+        ):
             return question
         # The secret of a new token has to be seen before another one is created.
         context = {**(extra_context or {}), "show_save_and_add_another": False}
         try:
             return super().changeform_view(request, object_id, form_url, context)
         except ReauthenticationRequired:
-            return self._ask_again(request) or HttpResponseRedirect(request.get_full_path())
+            return self._ask_for_password(request) or HttpResponseRedirect(request.get_full_path())
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -322,8 +327,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
         token = self.get_object(request, unquote(object_id))
         if token is None or not self.has_view_permission(request, token):
             return super().change_view(request, object_id, form_url, extra_context)
-        if reveal.SESSION_KEY in request.session:
-            revealed = reveal.take(request, token)
+        if one_time_secret.SESSION_KEY in request.session:
+            revealed = one_time_secret.take(request, token)
         context = {
             **(extra_context or {}),
             "revealed": revealed,
@@ -331,7 +336,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         }
         response = super().change_view(request, object_id, form_url, context)
         if revealed != Revealed():
-            reveal.close(response, revealed, path=self._url("change", token))
+            one_time_secret.close(response, revealed, path=self._url("change", token))
         return response
 
     # Revoke and regenerate one
@@ -355,7 +360,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.message_user(request, _("The token %(name)s is revoked.") % {"name": token.name}, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", token))
 
-    @method_decorator(sensitive_post_parameters(asking.FIELD))
+    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     @sensitive_variables()
     def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for how long, then give the token a new secret."""
@@ -364,7 +369,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
             raise PermissionDenied(obstacle)
         form = RegenerateForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            if question := self._ask_again(request, token):
+            if question := self._ask_for_password(request, token):
                 return question
             try:
                 sensitive_actions.require(request, token.user)
@@ -407,8 +412,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/ask.html", context)
 
-    def _ask_again(self, request: HttpRequest, token: PersonalAccessToken | None = None) -> HttpResponse | None:
-        question = asking.ask(request)
+    def _ask_for_password(self, request: HttpRequest, token: PersonalAccessToken | None = None) -> HttpResponse | None:
+        question = password_prompt.ask(request)
         if question is None:
             return None
         here = request.get_full_path()
@@ -433,7 +438,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def _reveal(self, request: HttpRequest, token: PersonalAccessToken, secret: str) -> HttpResponse:
         url = self._url("change", token)
         response = HttpResponseRedirect(url)
-        reveal.hide(request, response, token, secret, path=url)
+        one_time_secret.hide(request, response, token, secret, path=url)
         return response
 
     def _url(self, page: str, token: PersonalAccessToken) -> str:

@@ -31,7 +31,7 @@ class PatTokensConfig(AppConfig):
 
 
 def _register_inspectors() -> None:
-    routes = import_module("pat_tokens.routes")
+    routes = import_module("pat_tokens.inspection.routes")
     routes.register_inspector(_inspect_drf)
 
 

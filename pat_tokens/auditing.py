@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pat_tokens import events
+from pat_tokens import log_events
 from pat_tokens.conf import conf
 from pat_tokens.http import client_ip
-from pat_tokens.rates import Rate
+from pat_tokens.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 WINDOW = 60  # seconds
 LINES = 30  # for each reason in a window; a process that gets junk alone writes 1,800 lines an hour
-_rate = Rate(LINES, WINDOW)
+_rate = RateLimiter(LINES, WINDOW)
 
 
 def log_use(token: PersonalAccessToken, request: HttpRequest | None) -> None:
     """Write down that `token` was let in, for a site that asks for lines of the level DEBUG."""
-    if events.is_logged("token_authenticated"):
+    if log_events.is_logged("token_authenticated"):
         ip, route = _origin(request)
-        events.log("token_authenticated", token_id=str(token.pk), user_id=str(token.user_id), ip=ip, route=route)
+        log_events.log("token_authenticated", token_id=str(token.pk), user_id=str(token.user_id), ip=ip, route=route)
 
 
 def log_refusal(
@@ -37,18 +37,18 @@ def log_refusal(
     """
     taken = _rate.take(error.reason)
     if taken.missed:
-        events.log("refusals_skipped", reason=error.reason, count=taken.missed)
+        log_events.log("refusals_skipped", reason=error.reason, count=taken.missed)
     if not taken.is_allowed:
         return
     ip, route = _origin(request)
     token_id = None if token is None else str(token.pk)
-    events.log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
+    log_events.log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
 
 
 def log_outage(error: Exception) -> None:
     """Write down that the database did not answer, so that somebody was turned away."""
     if _rate.take("outage").is_allowed:
-        events.log("database_failed", error=type(error).__name__)
+        log_events.log("database_failed", error=type(error).__name__)
 
 
 def log_reauthentication(outcome: str, request: HttpRequest) -> None:
@@ -56,14 +56,14 @@ def log_reauthentication(outcome: str, request: HttpRequest) -> None:
     user_id = str(request.user.pk)
     taken = _rate.take((outcome, user_id))
     if taken.missed:
-        events.log("refusals_skipped", reason=outcome, count=taken.missed)
+        log_events.log("refusals_skipped", reason=outcome, count=taken.missed)
     if not taken.is_allowed:
         return
     ip, _route = _origin(request)
     if outcome == "given":
-        events.log("reauthenticated", user_id=user_id, ip=ip)
+        log_events.log("reauthenticated", user_id=user_id, ip=ip)
     else:
-        events.log("reauthentication_failed", reason=outcome, user_id=user_id, ip=ip)
+        log_events.log("reauthentication_failed", reason=outcome, user_id=user_id, ip=ip)
 
 
 def _origin(request: HttpRequest | None) -> tuple[str | None, str | None]:

@@ -17,21 +17,21 @@ from pat_tokens import auditing, crypto, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
-    ForeignToken,
     InactiveOwner,
     InsufficientScope,
-    LegacyKeyEnded,
+    LegacyKeyExpired,
     MalformedToken,
     RefusedToken,
     RevokedToken,
     ScopeNotDeclared,
     TemporarilyUnavailable,
+    ThirdPartyToken,
     TokenError,
     UnknownToken,
 )
 from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement, direct_need
-from pat_tokens.scopes import Need
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, required_scope_from_url
+from pat_tokens.scopes import RequiredScope
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -64,7 +64,7 @@ def legacy_scheme(request: HttpRequest) -> str | None:
     return None if legacy is None else legacy[0]
 
 
-def has_our_shape(secret: str) -> bool:
+def has_secret_format(secret: str) -> bool:
     """Tell whether a token may have this secret: one of ours, or an imported key where the site allows them."""
     return crypto.is_well_formed(secret, conf.prefix) or (crypto.is_legacy_key(secret) and conf.allow_legacy_keys)
 
@@ -75,25 +75,25 @@ def authenticate(
     kwargs: Mapping[str, Any] | None = None,
     *,
     filtered: bool = False,
-    foreign: bool = False,
+    third_party: bool = False,
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
     """Return the token that has this secret and may do what `requirement` asks, its `user` and `decision` loaded.
 
     `kwargs` are the URL keywords that the requirement takes its entity id from; `filtered` says that the view limits
-    its list to the token's ids; `foreign` that what no token has may belong to another scheme. One SELECT; two more
+    its list to the token's ids; `third_party` that what no token has may belong to another scheme. One SELECT; two more
     where a URL names its entity by other fields than the key.
-    Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403); ForeignToken;
-    TemporarilyUnavailable (503), where the database does not answer.
+    Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403);
+    ThirdPartyToken; TemporarilyUnavailable (503), where the database does not answer.
     """
     secret = crypto.hide(secret)
     if requirement is None or requirement is ANY_TOKEN:
-        need = None
+        required_scope = None
     else:
-        need = direct_need(requirement, kwargs or {}, filtered=filtered)
-        if need is None:
-            return _authenticate_by_lookup(secret, requirement, kwargs or {}, foreign, request)
-    token = authenticate_need(secret, need, foreign=foreign, request=request)
+        required_scope = required_scope_from_url(requirement, kwargs or {}, filtered=filtered)
+        if required_scope is None:
+            return _authenticate_by_lookup(secret, requirement, kwargs or {}, third_party, request)
+    token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
     if requirement is None:
         raise refuse(ScopeNotDeclared(), token=token, request=request)
     return allow(token, request=request)
@@ -110,11 +110,11 @@ async def aauthenticate(
     """Do what `authenticate` does without blocking the event loop."""
     secret = crypto.hide(secret)
     # Django looks after the connections of its own requests; nobody else would do so for others.
-    ask = _authenticate_apart if request is None else authenticate
+    ask = _authenticate_in_thread if request is None else authenticate
     return await sync_to_async(ask)(secret, requirement, kwargs, filtered=filtered, request=request)
 
 
-def _authenticate_apart(*args: Any, **kwargs: Any) -> PersonalAccessToken:
+def _authenticate_in_thread(*args: Any, **kwargs: Any) -> PersonalAccessToken:
     _close_stale_connections()
     try:
         return authenticate(*args, **kwargs)
@@ -128,26 +128,27 @@ def _close_stale_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def authenticate_need(
-    secret: str, need: Need | None, *, foreign: bool = False, request: HttpRequest | None = None
+def authenticate_for_scope(
+    secret: str, required_scope: RequiredScope | None, *, third_party: bool = False, request: HttpRequest | None = None
 ) -> PersonalAccessToken:
-    """Return the live token that has this secret, with its decision about `need`, which the caller has to heed.
+    """Return the live token with this secret, and its decision about `required_scope`, which the caller has to heed.
 
-    Raises InvalidToken, TemporarilyUnavailable, and ForeignToken where `foreign` is true and no token has this secret.
+    Raises InvalidToken, TemporarilyUnavailable, and ThirdPartyToken where `third_party` is true and no token has this
+    secret.
     Within one request nothing is asked twice.
     """
     known = {} if request is None else vars(request).setdefault(_CACHE, {})
-    key = secret, need
+    key = secret, required_scope
     token = known.get(key)
     if token is None:
         try:
-            token, newest_digest = _find_token(secret, need)
-            _check_life(token, request)
+            token, newest_digest = _find_token(secret, required_scope)
+            _check_validity(token, request)
             if token.digest != newest_digest:
                 _rules().services.redigest_token(token, newest_digest)
         except TokenError as error:
-            if foreign and isinstance(error, UnknownToken):
-                raise ForeignToken from None
+            if third_party and isinstance(error, UnknownToken):
+                raise ThirdPartyToken from None
             refuse(error, token=token, request=request)
             raise
         except _OUTAGE as error:
@@ -175,11 +176,11 @@ def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> 
 
 def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpRequest | None = None) -> None:
     """Raise InsufficientScope unless `token` may do with this entity, too, what it was allowed to do."""
-    if token.decision is None or token.decision.need is None:
+    if token.decision is None or token.decision.required_scope is None:
         return
     with _database_answers(request, token):
-        decision = _rules().lookup.decide_again(
-            token, token.decision.need._replace(entity_id=entity_id, filtered=False)
+        decision = _rules().lookup.decide_for_token(
+            token, token.decision.required_scope._replace(entity_id=entity_id, filtered=False)
         )
     if not decision:
         raise refuse(InsufficientScope(decision.missing), token=token, request=request)
@@ -223,22 +224,22 @@ def _rules() -> _Rules:
     return _Rules(lookup, services, owner_is_active)
 
 
-def _find_token(secret: str, need: Need | None) -> tuple[PersonalAccessToken, str]:
+def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[PersonalAccessToken, str]:
     """Return the token, be it dead or alive, and the digest that it should have under the newest pepper."""
-    if not has_our_shape(secret):
+    if not has_secret_format(secret):
         raise MalformedToken
     digests = crypto.digests(secret, conf.peppers)
-    token: PersonalAccessToken | None = _rules().lookup.find_token(digests, need)
+    token: PersonalAccessToken | None = _rules().lookup.find_token(digests, required_scope)
     if token is None or not crypto.is_among(token.digest, digests):
         raise UnknownToken
     return token, digests[0]
 
 
-def _check_life(token: PersonalAccessToken, request: HttpRequest | None) -> None:
+def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> None:
     if token.revoked_at is not None:
         raise RevokedToken
     if token.is_expired_at(timezone.now()):
-        raise LegacyKeyEnded if token.is_legacy else ExpiredToken
+        raise LegacyKeyExpired if token.is_legacy else ExpiredToken
     if token.owner_is_hidden or not _rules().owner_is_active(token.user):
         raise InactiveOwner
     if conf.refuse and (answer := conf.refuse(token, request)):
@@ -246,10 +247,10 @@ def _check_life(token: PersonalAccessToken, request: HttpRequest | None) -> None
 
 
 def _authenticate_by_lookup(
-    secret: str, requirement: Requirement, kwargs: Mapping[str, Any], foreign: bool, request: HttpRequest | None
+    secret: str, requirement: Requirement, kwargs: Mapping[str, Any], third_party: bool, request: HttpRequest | None
 ) -> PersonalAccessToken:
-    need = Need(requirement.entity_type, requirement.operation)
-    token = authenticate_need(secret, need, foreign=foreign, request=request)
+    required_scope = RequiredScope(requirement.entity_type, requirement.operation)
+    token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
     if not token.decision:
         with _database_answers(request, token):
             entity_id = find_entity_id(requirement, kwargs, token.user)
@@ -257,12 +258,12 @@ def _authenticate_by_lookup(
             if entity_id is not None:
                 # A copy: the one that this request remembers stands for the scope for all.
                 token = copy(token)
-                token.decision = _rules().lookup.decide_again(token, need._replace(entity_id=entity_id))
+                token.decision = _rules().lookup.decide_for_token(token, required_scope._replace(entity_id=entity_id))
     return allow(token, request=request)
 
 
 def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> str | None:
-    if not isinstance(requirement.entity, Lookup):
+    if not isinstance(requirement.entity, EntityLookup):
         return None
     fields = {field: kwargs.get(keyword) for field, keyword in requirement.entity.fields}
     # PostgreSQL fails on a NUL, which no text of it can hold.

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
-from pat_tokens.plain_views import View, checked, refuse_foreign
+from pat_tokens.django_views.requirements import View, refuse_foreign, validated_requirements
 from pat_tokens.requirements import Requirements
 
 
@@ -20,7 +20,7 @@ def pat_requirements(requirements: Requirements) -> Callable[[View], View]:
     method. The decorator only declares: `PersonalAccessTokenMiddleware` enforces it, so its place among other
     decorators does not matter. Raises ImproperlyConfigured for another shape, and for views of DRF and Django Ninja.
     """
-    requirements = checked(requirements)
+    requirements = validated_requirements(requirements)
 
     def decorate(view: View) -> View:
         refuse_foreign(view)

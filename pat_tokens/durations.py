@@ -54,26 +54,26 @@ def parse_duration(text: str) -> timedelta:
     return span
 
 
-def parse_moment(text: str) -> datetime:
+def parse_iso_datetime(text: str) -> datetime:
     """Return the datetime that an ISO 8601 `text` names; without an offset it is in the current time zone.
 
     Raises ValueError for anything else, and for what is out of range in UTC.
     """
-    moment = parse_datetime(text)
-    if moment is None:
+    when = parse_datetime(text)
+    if when is None:
         raise ValueError("not a date and time")
     try:
-        if timezone.is_naive(moment):
-            moment = timezone.make_aware(moment)
-        moment = moment.astimezone(UTC)
-        return moment if settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())
+        if timezone.is_naive(when):
+            when = timezone.make_aware(when)
+        when = when.astimezone(UTC)
+        return when if settings.USE_TZ else timezone.make_naive(when, timezone.get_default_timezone())
     except OverflowError:
         raise ValueError("out of range") from None
 
 
 def parse_expiry(text: str) -> datetime | date:
     """Return the date, or date and time, that an ISO 8601 `text` names; raises ValueError for anything else."""
-    return parse_date(text) or parse_moment(text)
+    return parse_date(text) or parse_iso_datetime(text)
 
 
 def add_duration(start: datetime, span: timedelta) -> datetime:

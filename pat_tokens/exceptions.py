@@ -73,7 +73,7 @@ class ExpiredToken(InvalidToken):
     default_message = _("The token has expired. Its owner can regenerate it.")
 
 
-class LegacyKeyEnded(ExpiredToken):
+class LegacyKeyExpired(ExpiredToken):
     """The digest matched a key that was imported from another scheme, and its time is over."""
 
     reason = "legacy_ended"
@@ -95,7 +95,7 @@ class RefusedToken(InvalidToken):
     default_message = _("This site does not accept the token.")
 
 
-class ForeignToken(Exception):
+class ThirdPartyToken(Exception):
     """What a request carries may be ours by its shape, is not, and may belong to another scheme: not an answer.
 
     Doors treat the request as one without a token.

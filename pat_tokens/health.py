@@ -22,7 +22,7 @@ from pat_tokens.models import PersonalAccessToken, Reminder, Scope
 SETTINGS_TAG = "pat_tokens_settings"  # of the system checks that judge settings alone
 MAX_DRIFT = timedelta(seconds=30)  # between the clock of this process and that of the database
 SLOW = timedelta(hours=1)  # a reminder that was claimed so long ago is not being sent any more
-LONG_DEAD = timedelta(days=90)  # what `pat_prune` deletes unless told otherwise
+LONG_INACTIVE = timedelta(days=90)  # what `pat_prune` deletes unless told otherwise
 
 _CLOCKS = {
     "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')",
@@ -80,23 +80,23 @@ def check_health(*, counts: bool = True) -> Health:
 
     Eight queries, and three more for `counts`. Never raises for what it finds.
     """
-    looks: list[Callable[[], Iterator[Finding]]] = [_look_at_settings, _look_at_peppers, _look_at_tables]
-    findings = [finding for look in looks for finding in look()]
+    checks: list[Callable[[], Iterator[Finding]]] = [_check_settings, _check_peppers, _check_tables]
+    findings = [finding for look in checks for finding in look()]
     if not any(finding.level == Level.ERROR for finding in findings):
-        rest = [_look_up, _look_at_clock, _look_at_legacy_keys]
+        rest = [_check_look_up, _check_clock, _check_legacy_keys]
         if counts:
-            rest += [_look_at_reminders, _look_at_dead_tokens]
+            rest += [_check_reminders, _check_dead_tokens]
         for look in rest:
             try:
                 with transaction.atomic(using=_alias()):  # so that a failing query fails nothing around it
                     findings += look()
             except DatabaseError as error:
-                name = look.__name__.removeprefix("_look_").removeprefix("at_")
+                name = look.__name__.removeprefix("_check_")
                 findings.append(Finding(name, Level.ERROR, f"The database failed: {type(error).__name__}."))
     return Health(tuple(findings))
 
 
-def _look_at_settings() -> Iterator[Finding]:
+def _check_settings() -> Iterator[Finding]:
     messages = [message for message in checks.run_checks(tags=[SETTINGS_TAG]) if not message.is_silenced()]
     for message in messages:
         level = Level.ERROR if message.is_serious() else Level.WARNING
@@ -106,7 +106,7 @@ def _look_at_settings() -> Iterator[Finding]:
 
 
 @sensitive_variables()
-def _look_at_peppers() -> Iterator[Finding]:
+def _check_peppers() -> Iterator[Finding]:
     try:
         peppers: list[Any] = list(conf.peppers)
     except (ImproperlyConfigured, TypeError):
@@ -118,7 +118,7 @@ def _look_at_peppers() -> Iterator[Finding]:
         yield Finding("peppers", Level.ERROR, text)
 
 
-def _look_at_tables() -> Iterator[Finding]:
+def _check_tables() -> Iterator[Finding]:
     for model in (PersonalAccessToken, Scope, Reminder):
         try:
             with transaction.atomic(using=_alias()):
@@ -131,7 +131,7 @@ def _look_at_tables() -> Iterator[Finding]:
 
 
 @sensitive_variables()
-def _look_up() -> Iterator[Finding]:
+def _check_look_up() -> Iterator[Finding]:
     secret = crypto.make_secret(conf.prefix)
     found = lookup.find_token(crypto.digests(secret, conf.peppers), None)
     row = PersonalAccessToken.objects.using(_alias()).order_by("pk").values_list("pk", "digest").first()
@@ -144,7 +144,7 @@ def _look_up() -> Iterator[Finding]:
         yield Finding("look_up", Level.OK, "A secret nobody has finds nothing, and a digest finds its token.")
 
 
-def _look_at_clock() -> Iterator[Finding]:
+def _check_clock() -> Iterator[Finding]:
     connection = connections[_alias()]
     if connection.vendor not in _CLOCKS:
         yield Finding("clock", Level.INFO, "How to ask this database for the time is not known here.")
@@ -152,12 +152,12 @@ def _look_at_clock() -> Iterator[Finding]:
     with connection.cursor() as cursor:
         before = datetime.now(UTC)
         cursor.execute(_CLOCKS[connection.vendor])
-        (told,) = cursor.fetchone()
+        (database_time,) = cursor.fetchone()
         after = datetime.now(UTC)
-    moment = datetime.fromisoformat(told) if isinstance(told, str) else told
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    drift = moment - (before + (after - before) / 2)
+    when = datetime.fromisoformat(database_time) if isinstance(database_time, str) else database_time
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    drift = when - (before + (after - before) / 2)
     facts = {"drift_seconds": round(drift.total_seconds(), 3)}
     if abs(drift) > MAX_DRIFT:
         text = f"The clocks of this process and the database differ by {facts['drift_seconds']} s."
@@ -166,7 +166,7 @@ def _look_at_clock() -> Iterator[Finding]:
         yield Finding("clock", Level.OK, "The clocks of this process and the database agree.", facts)
 
 
-def _look_at_legacy_keys() -> Iterator[Finding]:
+def _check_legacy_keys() -> Iterator[Finding]:
     tokens = PersonalAccessToken.objects.using(_alias()).filter(is_legacy=True)
     alive = tokens.active().count()
     facts = {"alive": alive, "allowed": conf.allow_legacy_keys}
@@ -180,7 +180,7 @@ def _look_at_legacy_keys() -> Iterator[Finding]:
         yield Finding("legacy_keys", Level.OK, f"Imported keys that have not ended: {alive}.", facts)
 
 
-def _look_at_reminders() -> Iterator[Finding]:
+def _check_reminders() -> Iterator[Finding]:
     now = timezone.now()
     due = PersonalAccessToken.objects.using(_alias()).expiring(tuple(conf.reminder_days), now).count()
     stuck = Reminder.objects.using(_alias()).unfinished(now - SLOW).count()
@@ -192,15 +192,15 @@ def _look_at_reminders() -> Iterator[Finding]:
         yield Finding("reminders", Level.INFO, f"Reminders that are due: {due}.", facts)
 
 
-def _look_at_dead_tokens() -> Iterator[Finding]:
-    since = timezone.now() - LONG_DEAD
-    dead = PersonalAccessToken.objects.using(_alias()).dead_since(since)
-    found = dead.aggregate(
+def _check_dead_tokens() -> Iterator[Finding]:
+    since = timezone.now() - LONG_INACTIVE
+    inactive = PersonalAccessToken.objects.using(_alias()).inactive_since(since)
+    found = inactive.aggregate(
         count=Count("pk"), revoked=Min("revoked_at"), expired=Min("expires_at", filter=Q(expires_at__lte=since))
     )
-    moments = [moment for moment in (found["revoked"], found["expired"]) if moment is not None]
+    moments = [when for when in (found["revoked"], found["expired"]) if when is not None]
     oldest = min(moments).isoformat() if moments else None
-    text = f"Tokens dead for {LONG_DEAD.days} days: {found['count']}" + (
+    text = f"Tokens dead for {LONG_INACTIVE.days} days: {found['count']}" + (
         f", the first since {oldest}." if oldest else "."
     )
     yield Finding("dead_tokens", Level.INFO, text, {"count": found["count"], "oldest": oldest})

@@ -22,7 +22,7 @@ from django.db.models import Manager, Model, QuerySet
 
 from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.scopes import Decision, Need, judge
+from pat_tokens.scopes import Decision, RequiredScope, decide_from_facts
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -83,35 +83,43 @@ _statements: dict[tuple[Any, ...], _Statement | None] = {}
 _ENTITY_TYPE, _OPERATION, _ENTITY_ID = _Slot("entity type"), _Slot("operation"), _Slot("entity id")
 
 
-def find_token(digests: Sequence[str], need: Need | None) -> PersonalAccessToken | None:
-    """Return the token with one of these digests, with its `user` loaded and its `decision` about `need` set.
+def find_token(digests: Sequence[str], required_scope: RequiredScope | None) -> PersonalAccessToken | None:
+    """Return the token with one of these digests, with its `user` loaded and its `decision` about `required_scope` set.
 
     Where the site's user manager hides the owner, `owner_is_hidden` is set instead of `user`.
     """
     connection = connections[_alias()]
     # The form of the SQL follows from which facts about the need are asked for.
-    form = None if need is None else (need.operation is None, need.operation is not None and need.filtered)
+    form = (
+        None
+        if required_scope is None
+        else (required_scope.operation is None, required_scope.operation is not None and required_scope.filtered)
+    )
     key = (connection.alias, type(connection), type(connection.ops), form, len(digests), conf.read_from_replicas)
     if key not in _statements:
-        _statements[key] = _compile(connection, len(digests), need)
+        _statements[key] = _compile(connection, len(digests), required_scope)
     statement = _statements[key]
     if statement is None:
-        return find_token_by_orm(digests, need)
+        return find_token_by_orm(digests, required_scope)
     values: list[str] = list(digests)
-    if need is not None:
-        values += [need.entity_type] if need.operation is None else [need.entity_type, need.operation, need.entity_id]
-    return _complete(statement.fetch(connection, values), digests, need)
+    if required_scope is not None:
+        values += (
+            [required_scope.entity_type]
+            if required_scope.operation is None
+            else [required_scope.entity_type, required_scope.operation, required_scope.entity_id]
+        )
+    return _complete(statement.fetch(connection, values), digests, required_scope)
 
 
-def find_token_by_orm(digests: Sequence[str], need: Need | None) -> PersonalAccessToken | None:
+def find_token_by_orm(digests: Sequence[str], required_scope: RequiredScope | None) -> PersonalAccessToken | None:
     """Do what `find_token` does by the plain ORM: its definition, and what backends with SQL of their own use."""
-    return _complete(next(iter(_queryset(_alias(), digests, need)), None), digests, need)
+    return _complete(next(iter(_queryset(_alias(), digests, required_scope)), None), digests, required_scope)
 
 
-def decide_again(token: PersonalAccessToken, need: Need) -> Decision:
-    """Decide about another `need` of a token that is already known, in one query."""
-    found = find_token(token.candidate_digests or (token.digest,), need)
-    return judge(need) if found is None or found.decision is None else found.decision
+def decide_for_token(token: PersonalAccessToken, required_scope: RequiredScope) -> Decision:
+    """Decide about another `required_scope` of a token that is already known, in one query."""
+    found = find_token(token.candidate_digests or (token.digest,), required_scope)
+    return decide_from_facts(required_scope) if found is None or found.decision is None else found.decision
 
 
 def find_entity_ids(token: PersonalAccessToken, entity_type: str, operation: str) -> list[str]:
@@ -134,20 +142,22 @@ def _alias() -> str:
     return router.db_for_write(PersonalAccessToken)
 
 
-def _queryset(alias: str, digests: Sequence[str], need: Need | None) -> TokenQuerySet:
+def _queryset(alias: str, digests: Sequence[str], required_scope: RequiredScope | None) -> TokenQuerySet:
     # Neither ordered nor sliced: a digest is unique, and two of them under two peppers are of one secret.
-    tokens = PersonalAccessToken.objects.using(alias).with_digest(list(digests)).with_facts(need).order_by()
+    tokens = PersonalAccessToken.objects.using(alias).with_digest(list(digests)).with_facts(required_scope).order_by()
     return tokens if _has_manager_with_rules(get_user_model()) else tokens.select_related("user")
 
 
 def _complete(
-    token: PersonalAccessToken | None, digests: Sequence[str], need: Need | None
+    token: PersonalAccessToken | None, digests: Sequence[str], required_scope: RequiredScope | None
 ) -> PersonalAccessToken | None:
     if token is None:
         return None
     facts = vars(token)
     covered, some = facts.pop("scope_covered", False), facts.pop("scope_some", False)
-    token.decision = Decision() if need is None else judge(need, covered=covered, some=some)
+    token.decision = (
+        Decision() if required_scope is None else decide_from_facts(required_scope, covered=covered, some=some)
+    )
     token.candidate_digests = tuple(digests)
     if not PersonalAccessToken.user.is_cached(token):
         _load_owner(token)
@@ -170,13 +180,15 @@ def _has_manager_with_rules(model: type[Any]) -> bool:
     return not _is_djangos(type(manager), like=Manager) or not _is_djangos(manager._queryset_class, like=QuerySet)
 
 
-def _compile(connection: BaseDatabaseWrapper, count: int, need: Need | None) -> _Statement | None:
+def _compile(connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None) -> _Statement | None:
     """Return the statement of such a query, or None where it may not be used again."""
     slots = [_Slot(f"digest {number}") for number in range(count)]
-    example = need
-    if need is not None:
-        example = Need(_ENTITY_TYPE, None if need.operation is None else _OPERATION, _ENTITY_ID, need.filtered)
-        slots += [_ENTITY_TYPE] if need.operation is None else [_ENTITY_TYPE, _OPERATION, _ENTITY_ID]
+    example = required_scope
+    if required_scope is not None:
+        example = RequiredScope(
+            _ENTITY_TYPE, None if required_scope.operation is None else _OPERATION, _ENTITY_ID, required_scope.filtered
+        )
+        slots += [_ENTITY_TYPE] if required_scope.operation is None else [_ENTITY_TYPE, _OPERATION, _ENTITY_ID]
     compiler: Any = _queryset(connection.alias, slots[:count], example).query.get_compiler(using=connection.alias)
     if not _makes_djangos_sql(connection.ops, compiler):
         return None

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http.response import HttpResponseBase
 
-from pat_tokens import guarding
 from pat_tokens.conf import conf
-from pat_tokens.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
-from pat_tokens.guarding import Visit
-from pat_tokens.plain_views import enforces_itself, is_guarded
+from pat_tokens.django_views import guards
+from pat_tokens.django_views.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
+from pat_tokens.django_views.guards import GuardResult
+from pat_tokens.django_views.requirements import has_own_authentication, is_guarded
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-_VISIT = "_pat_tokens_visit"  # attribute of an HttpRequest: how this middleware let it in
+_GUARD_RESULT = "_pat_tokens_visit"  # attribute of an HttpRequest: how this middleware let it in
 
 
 class PersonalAccessTokenMiddleware:
@@ -43,41 +43,41 @@ class PersonalAccessTokenMiddleware:
             return self._acall(request)
         response = self.get_response(request)
         error = self._find_refusal(request, response)
-        return self._finish(request, self._refuse(request, error) if error else response)
+        return self._finalize_response(request, self._refuse(request, error) if error else response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
         error = self._find_refusal(request, response)
         response = await sync_to_async(self._refuse)(request, error) if error else response
         if needs_csrf_cookie(request):  # which may lie in the session
-            return await sync_to_async(self._finish)(request, response)
-        return self._finish(request, response)
+            return await sync_to_async(self._finalize_response)(request, response)
+        return self._finalize_response(request, response)
 
     @property
     def process_view(self) -> Callable[..., Any]:
         """What Django calls once it knows the view."""
-        return self._aenter if self.is_async else self._enter
+        return self._aauthenticate if self.is_async else self._authenticate
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a token with JSON where the view raised one of our refusals, or PermissionDenied."""
-        visit = _visit(request)
-        if visit.token is not None and isinstance(exception, guarding.REFUSALS):
+        guard_result = _guard_result(request)
+        if guard_result.token is not None and isinstance(exception, guards.REFUSALS):
             return self._refuse(request, exception)
         return None
 
-    def _enter(
+    def _authenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if enforces_itself(view):
-            setattr(request, _VISIT, Visit(varies=conf.header_key in request.META))
+        if has_own_authentication(view):
+            setattr(request, _GUARD_RESULT, GuardResult(varies=conf.header_key in request.META))
             return None
         match = request.resolver_match
         url_name = match.view_name if match else None
-        visit = guarding.enter(request, view, kwargs, url_name=url_name)
-        setattr(request, _VISIT, visit)
-        if visit.answer is None and visit.token is None:
-            visit.answer = self._find_forgery(request, view, url_name)
-        return visit.answer
+        guard_result = guards.authenticate_request(request, view, kwargs, url_name=url_name)
+        setattr(request, _GUARD_RESULT, guard_result)
+        if guard_result.response is None and guard_result.token is None:
+            guard_result.response = self._find_forgery(request, view, url_name)
+        return guard_result.response
 
     def _find_forgery(
         self, request: HttpRequest, view: Callable[..., Any], url_name: str | None
@@ -87,29 +87,29 @@ class PersonalAccessTokenMiddleware:
             return None
         return find_forgery(request) if is_guarded(view, url_name=url_name) else None
 
-    async def _aenter(
+    async def _aauthenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
         # Without a secret nothing is asked of the database, and no thread is needed, unless CSRF_USE_SESSIONS is on.
         if conf.header_key not in request.META and request.method in SAFE_METHODS:
-            return self._enter(request, view, args, kwargs)
-        return await sync_to_async(self._enter)(request, view, args, kwargs)
+            return self._authenticate(request, view, args, kwargs)
+        return await sync_to_async(self._authenticate)(request, view, args, kwargs)
 
     def _find_refusal(self, request: HttpRequest, response: HttpResponseBase) -> Exception | None:
-        return guarding.find_refusal(request, _visit(request), response)
+        return guards.find_refusal(request, _guard_result(request), response)
 
     def _refuse(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
-        return guarding.refuse(request, _visit(request), error)
+        return guards.refuse(request, _guard_result(request), error)
 
-    def _finish(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def _finalize_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if needs_csrf_cookie(request):
             set_csrf_cookie(request, response)
-        return guarding.finish(request, _visit(request), response)
+        return guards.finalize_response(request, _guard_result(request), response)
 
 
-def _visit(request: HttpRequest) -> Visit:
-    visit: Visit = getattr(request, _VISIT, None) or Visit()
-    return visit
+def _guard_result(request: HttpRequest) -> GuardResult:
+    guard_result: GuardResult = getattr(request, _GUARD_RESULT, None) or GuardResult()
+    return guard_result
 
 
 __all__ = ["PersonalAccessTokenMiddleware"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pat_tokens.plain_views import View, checked, refuse_foreign
+from pat_tokens.django_views.requirements import View, refuse_foreign, validated_requirements
 from pat_tokens.requirements import Requirements
 
 
@@ -20,7 +20,7 @@ class PersonalAccessTokenMixin:
     @classmethod
     def as_view(cls, **initkwargs: Any) -> View:
         """Return the view function. Raises ImproperlyConfigured for requirements of another shape."""
-        checked(initkwargs.get("pat_requirements", cls.pat_requirements))
+        validated_requirements(initkwargs.get("pat_requirements", cls.pat_requirements))
         parent: Any = super()
         view: View = parent.as_view(**initkwargs)
         refuse_foreign(view)

@@ -96,9 +96,9 @@ class PersonalAccessToken(models.Model):
         """Whether this token's time is over."""
         return self.is_expired_at(timezone.now())
 
-    def is_expired_at(self, moment: datetime) -> bool:
-        """Whether this token's time is over at `moment`."""
-        return self.expires_at is not None and moment >= self.expires_at
+    def is_expired_at(self, when: datetime) -> bool:
+        """Whether this token's time is over at `when`."""
+        return self.expires_at is not None and when >= self.expires_at
 
     @property
     def status(self) -> Status:

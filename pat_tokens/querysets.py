@@ -14,7 +14,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from pat_tokens.scopes import ALL, Need, ScopeKey
+from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -30,7 +30,7 @@ class Status(models.TextChoices):
     REVOKED = "revoked"
 
 
-TOLD_AFTER = timedelta(days=7)  # for so long after the end somebody may still be told of it
+REMINDER_GRACE = timedelta(days=7)  # for so long after the end somebody may still be told of it
 
 SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
 
@@ -79,9 +79,9 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
             by_field.setdefault(name.removeprefix("-"), name)
         return self.order_by(*map(_ordering, by_field.values()), "pk")
 
-    def dead_since(self, moment: datetime) -> Self:
-        """The tokens that were revoked or had expired at `moment`."""
-        return self.filter(Q(revoked_at__lte=moment) | Q(expires_at__lte=moment))
+    def inactive_since(self, when: datetime) -> Self:
+        """The tokens that were revoked or had expired at `when`."""
+        return self.filter(Q(revoked_at__lte=when) | Q(expires_at__lte=when))
 
     def expiring(self, days: Sequence[int], now: datetime) -> Self:
         """The tokens whose owner is to be told at `now`, `days` before the end, and has not been told so yet.
@@ -93,15 +93,15 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         due = []
         for number, shorter in zip(sorted(days), (None, *sorted(days)), strict=False):
             if number == 0:
-                window = Q(expires_at__gt=now - TOLD_AFTER, expires_at__lte=now)
+                window = Q(expires_at__gt=now - REMINDER_GRACE, expires_at__lte=now)
             else:
                 window = Q(
                     Q(expires_at__gt=F("issued_at") + timedelta(days=number)),
                     expires_at__gt=now + timedelta(days=shorter or 0),
                     expires_at__lte=now + timedelta(days=number),
                 )
-            told = reminders.filter(token=OuterRef("pk"), issued_at=OuterRef("issued_at"), days=number)
-            due.append(Q(window, ~Exists(told)))
+            reminded = reminders.filter(token=OuterRef("pk"), issued_at=OuterRef("issued_at"), days=number)
+            due.append(Q(window, ~Exists(reminded)))
         return self.filter(reduce(or_, due), revoked_at=None) if due else self.none()
 
     def with_scope(self, **fields: str) -> Self:
@@ -113,18 +113,18 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The token that was made with one secret, given its digest under each pepper."""
         return self.filter(digest__in=digests)
 
-    def with_facts(self, need: Need | None) -> Self:
-        """Annotate the facts that `scopes.judge` needs: `scope_covered`; `scope_some` where the need is filtered."""
-        if need is None:
+    def with_facts(self, required_scope: RequiredScope | None) -> Self:
+        """Annotate what `scopes.decide_from_facts` needs: `scope_covered`; `scope_some` where the need is filtered."""
+        if required_scope is None:
             return self
         scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(
-            token=OuterRef("pk"), entity_type=need.entity_type
+            token=OuterRef("pk"), entity_type=required_scope.entity_type
         )
-        if need.operation is None:
+        if required_scope.operation is None:
             return self.annotate(scope_covered=Exists(scopes))
-        scopes = scopes.filter(operation=need.operation)
-        tokens = self.annotate(scope_covered=self._any_covers(scopes, need.entity_id))
-        return tokens.annotate(scope_some=Exists(scopes)) if need.filtered else tokens
+        scopes = scopes.filter(operation=required_scope.operation)
+        tokens = self.annotate(scope_covered=self._any_covers(scopes, required_scope.entity_id))
+        return tokens.annotate(scope_some=Exists(scopes)) if required_scope.filtered else tokens
 
     def _any_covers(self, scopes: models.QuerySet[Any], entity_id: str) -> Exists | Q:
         if connections[self.db].vendor == "sqlite":

@@ -19,7 +19,7 @@ from pat_tokens import auditing
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import ReauthenticationRequired
 from pat_tokens.policy import has_own_session
-from pat_tokens.rates import Rate
+from pat_tokens.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -30,7 +30,7 @@ MAX_FAILURES = 5  # wrong passwords, after which a session ends
 WINDOW = 300  # seconds in which a user has as many tries in one process, however many requests come at once
 
 clock = time.time
-_tries = Rate(MAX_FAILURES, WINDOW)
+_attempts = RateLimiter(MAX_FAILURES, WINDOW)
 
 
 class Proof(Enum):
@@ -38,7 +38,7 @@ class Proof(Enum):
 
     GIVEN = "given"
     WRONG = "wrong"
-    TOO_OFTEN = "too_often"  # nothing was looked at
+    TOO_MANY_ATTEMPTS = "too_often"  # nothing was looked at
     ENDED = "session_ended"
 
 
@@ -74,14 +74,14 @@ def confirm(request: HttpRequest, password: str) -> Proof:
 def _try(request: HttpRequest, password: str) -> Proof:
     user: Any = request.user
     # Counted before it is looked at: requests that come all at once get no more tries than those in a row.
-    if not _tries.take(user.pk).is_allowed:
-        return Proof.TOO_OFTEN
+    if not _attempts.take(user.pk).is_allowed:
+        return Proof.TOO_MANY_ATTEMPTS
     found = authenticate(request, username=user.get_username(), password=password)
     if found is None or found.pk != user.pk:
         failures = request.session.get(FAILURES, 0) + 1
         request.session[FAILURES] = failures
         return Proof.WRONG if failures < MAX_FAILURES else Proof.ENDED
-    _tries.forget(user.pk)
+    _attempts.forget(user.pk)
     request.session.pop(FAILURES, None)
     # The session can do more now, so whoever knows its old key shall not have it (OWASP Session Management).
     request.session.cycle_key()
@@ -100,11 +100,11 @@ def _has_password(request: HttpRequest) -> bool:
 
 def _has_fresh_stamp(request: HttpRequest, after: float) -> bool:
     try:
-        moment, binding = request.session[STAMP]
+        when, binding = request.session[STAMP]
     except (KeyError, TypeError, ValueError):
         return False
     # A stamp from the future is of a clock that was put back, and nobody knows how old it is.
-    return constant_time_compare(binding, _binding(request)) and 0 <= clock() - moment < after
+    return constant_time_compare(binding, _binding(request)) and 0 <= clock() - when < after
 
 
 def _binding(request: HttpRequest) -> str:

@@ -22,10 +22,10 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone, translation
 
-from pat_tokens import events, services
+from pat_tokens import log_events, services
 from pat_tokens.conf import conf
+from pat_tokens.labels import span_text
 from pat_tokens.models import PersonalAccessToken, Reminder, owner_is_active
-from pat_tokens.wording import span_text
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -132,7 +132,7 @@ def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary:
                 raise smtplib.SMTPException("nothing was sent")
         except Exception as error:  # noqa: BLE001 -- a template or a mail backend of the site's may raise anything
             services.release_reminders(reminders)
-            events.log("reminder_failed", user_id=str(user.pk), count=len(reminders), error=type(error).__name__)
+            log_events.log("reminder_failed", user_id=str(user.pk), count=len(reminders), error=type(error).__name__)
             summary.failed += 1
             return error
         summary.mails += 1

@@ -10,20 +10,20 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from pat_tokens.entities import EntityType, registry
-from pat_tokens.scopes import ALL, Need
+from pat_tokens.scopes import ALL, RequiredScope
 
 
-class Lookup:
+class EntityLookup:
     """Where an entity id comes from when the URL does not hold it: field lookups to names of URL keywords.
 
-    `Lookup(slug="slug", project__slug="project_slug")` finds the one entity that all of them name.
+    `EntityLookup(slug="slug", project__slug="project_slug")` finds the one entity that all of them name.
     """
 
     __slots__ = ("fields",)
 
     def __init__(self, **fields: str) -> None:
         if not fields:
-            raise ImproperlyConfigured("Lookup() needs at least one field: Lookup(slug='slug').")
+            raise ImproperlyConfigured("EntityLookup() needs at least one field: EntityLookup(slug='slug').")
         self.fields = tuple(sorted(fields.items()))
 
     @property
@@ -32,27 +32,27 @@ class Lookup:
         return tuple(keyword for _, keyword in self.fields)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Lookup) and self.fields == other.fields
+        return isinstance(other, EntityLookup) and self.fields == other.fields
 
     def __hash__(self) -> int:
         return hash(self.fields)
 
     def __repr__(self) -> str:
-        return f"Lookup({', '.join(f'{field}={keyword!r}' for field, keyword in self.fields)})"
+        return f"EntityLookup({', '.join(f'{field}={keyword!r}' for field, keyword in self.fields)})"
 
 
 @dataclass(frozen=True)
 class Requirement:
     """(entity type, operation, where the entity id comes from).
 
-    `entity` names the URL keyword that holds the primary key, or is a Lookup; without it the request is about no
+    `entity` names the URL keyword that holds the primary key, or is an EntityLookup; without it the request is about no
     single entity and needs the scope for `*`, unless it is a list that limits itself to the token's ids.
     `filter_by`: for such a list, the field path from the listed model to the entity's key.
     """
 
     entity_type: str
     operation: str
-    entity: str | Lookup | None = None
+    entity: str | EntityLookup | None = None
     filter_by: str = "pk"
 
     @property
@@ -185,20 +185,22 @@ def _find_paths() -> None:
         _declared.by_path.pop(path, None)
 
 
-def direct_need(requirement: Requirement, kwargs: Mapping[str, Any], *, filtered: bool = False) -> Need | None:
-    """Return what a request with these URL keywords needs, or None where only a query can tell (a Lookup)."""
+def required_scope_from_url(
+    requirement: Requirement, kwargs: Mapping[str, Any], *, filtered: bool = False
+) -> RequiredScope | None:
+    """Return what a request with these URL keywords needs, or None where only a query can tell (an EntityLookup)."""
     if requirement.entity is None:
-        return Need(requirement.entity_type, requirement.operation, ALL, filtered)
+        return RequiredScope(requirement.entity_type, requirement.operation, ALL, filtered)
     entity_type = requirement.get_entity_type()
     keyword = _key_keyword(requirement.entity, entity_type)
     if keyword is None:
         return None
     entity_id = entity_type.to_id(kwargs.get(keyword))
     # What can be no id of this type names no entity, so only a scope for all of them reaches the view's own 404.
-    return Need(requirement.entity_type, requirement.operation, entity_id or ALL)
+    return RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
 
 
-def _key_keyword(entity: str | Lookup, entity_type: EntityType) -> str | None:
+def _key_keyword(entity: str | EntityLookup, entity_type: EntityType) -> str | None:
     if isinstance(entity, str):
         return entity
     fields = dict(entity.fields)
@@ -270,4 +272,4 @@ def find_problem(requirement: object) -> str | None:
     return None
 
 
-__all__ = ["ANY_TOKEN", "Lookup", "Requirement", "declare_url", "declare_view"]
+__all__ = ["ANY_TOKEN", "EntityLookup", "Requirement", "declare_url", "declare_view"]

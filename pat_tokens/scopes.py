@@ -36,7 +36,7 @@ class ScopeKey(NamedTuple):
         )
 
 
-class Need(NamedTuple):
+class RequiredScope(NamedTuple):
     """What one request asks for: a requirement with its entity id filled in.
 
     `entity_id` is `*` where the request is about no single entity. `filtered`: the view limits its result to the
@@ -63,36 +63,36 @@ class Decision(NamedTuple):
 
     missing: tuple[ScopeKey, ...] = ()
     limited: bool = False
-    need: Need | None = None
+    required_scope: RequiredScope | None = None
 
     def __bool__(self) -> bool:
         return not self.missing
 
 
-def decide(scopes: Iterable[ScopeKey], need: Need | None) -> Decision:
-    """Decide whether `scopes` meet `need`; None needs no scope at all. Never raises."""
-    if need is None:
+def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> Decision:
+    """Decide whether `scopes` meet `required_scope`; None needs no scope at all. Never raises."""
+    if required_scope is None:
         return Decision()
-    of_type = [scope for scope in scopes if scope.entity_type == need.entity_type]
-    if need.operation is None:
-        return judge(need, covered=bool(of_type), some=False)
-    return judge(
-        need,
-        covered=any(scope.covers(need.scope) for scope in of_type),
-        some=any(scope.operation == need.operation for scope in of_type),
+    of_type = [scope for scope in scopes if scope.entity_type == required_scope.entity_type]
+    if required_scope.operation is None:
+        return decide_from_facts(required_scope, covered=bool(of_type), some=False)
+    return decide_from_facts(
+        required_scope,
+        covered=any(scope.covers(required_scope.scope) for scope in of_type),
+        some=any(scope.operation == required_scope.operation for scope in of_type),
     )
 
 
-def judge(need: Need, *, covered: bool = False, some: bool = False) -> Decision:
-    """Turn the two facts that a database can tell about `need` into the decision.
+def decide_from_facts(required_scope: RequiredScope, *, covered: bool = False, some: bool = False) -> Decision:
+    """Turn the two facts that a database can tell about `required_scope` into the decision.
 
     `covered`: a scope covers the need; `some`: there is a scope of its type and operation, whatever its id.
     """
     if covered:
-        return Decision(need=need)
-    if need.filtered and some:
-        return Decision(limited=True, need=need)
-    return Decision(missing=(need.scope,), need=need)
+        return Decision(required_scope=required_scope)
+    if required_scope.filtered and some:
+        return Decision(limited=True, required_scope=required_scope)
+    return Decision(missing=(required_scope.scope,), required_scope=required_scope)
 
 
 def absorb(held: Iterable[ScopeKey], added: Iterable[ScopeKey]) -> tuple[set[ScopeKey], list[ScopeKey]]:
@@ -108,4 +108,4 @@ def absorb(held: Iterable[ScopeKey], added: Iterable[ScopeKey]) -> tuple[set[Sco
     return redundant, [scope for scope in added if scope not in held and not is_covered(scope)]
 
 
-__all__ = ["ALL", "Decision", "Need", "ScopeKey", "decide"]
+__all__ = ["ALL", "Decision", "RequiredScope", "ScopeKey", "decide"]

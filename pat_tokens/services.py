@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import events, signals
+from pat_tokens import log_events, signals
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
@@ -239,20 +239,20 @@ def delete_scopes(token: PersonalAccessToken) -> int:
     return len(keys)
 
 
-def prune_tokens(*, dead_for: timedelta, batch: int = PRUNE_BATCH) -> int:
-    """Delete the tokens that have been revoked or expired for at least `dead_for`; return how many.
+def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH) -> int:
+    """Delete the tokens that have been revoked or expired for at least `inactive_for`; return how many.
 
     In batches of one transaction each, so that no lock is long. Two at once share the work where the database can skip
     what another has locked; a token that somebody is just changing is left to the next time.
     """
-    moment = timezone.now() - dead_for
+    when = timezone.now() - inactive_for
     count = 0
     while True:
         with transaction.atomic(using=_alias()):
-            doomed = list(_lock(_tokens().dead_since(moment), skip_locked=True)[:batch])
-            _delete_locked(doomed, pruned=True)
-        count += len(doomed)
-        if len(doomed) < batch:
+            to_delete = list(_lock(_tokens().inactive_since(when), skip_locked=True)[:batch])
+            _delete_locked(to_delete, pruned=True)
+        count += len(to_delete)
+        if len(to_delete) < batch:
             return count
 
 
@@ -428,14 +428,14 @@ def _write(token: PersonalAccessToken, **fields: Any) -> None:
 
 
 def _delete(tokens: TokenQuerySet) -> int:
-    doomed: Sequence[PersonalAccessToken] = list(_lock(tokens.order_by("pk")))
-    _delete_locked(doomed)
-    return len(doomed)
+    to_delete: Sequence[PersonalAccessToken] = list(_lock(tokens.order_by("pk")))
+    _delete_locked(to_delete)
+    return len(to_delete)
 
 
-def _delete_locked(doomed: Sequence[PersonalAccessToken], *, pruned: bool = False) -> None:
-    _tokens().filter(pk__in=[token.pk for token in doomed]).delete()
-    for token in doomed:
+def _delete_locked(to_delete: Sequence[PersonalAccessToken], *, pruned: bool = False) -> None:
+    _tokens().filter(pk__in=[token.pk for token in to_delete]).delete()
+    for token in to_delete:
         _announce("token_deleted", token, pruned=pruned)
 
 
@@ -454,13 +454,13 @@ def _announce(name: str, token: PersonalAccessToken, **facts: Any) -> None:
     signal: Signal = getattr(signals, name)
     owner, lines = str(token.user_id), {fact: _loggable(value) for fact, value in facts.items()}
 
-    def tell() -> None:
-        if events.is_logged(name):
-            events.log(name, token_id=str(token.pk), user_id=owner, **lines)
+    def send() -> None:
+        if log_events.is_logged(name):
+            log_events.log(name, token_id=str(token.pk), user_id=owner, **lines)
         signal.send_robust(PersonalAccessToken, token=token, **facts)
 
-    if events.is_logged(name) or signal.has_listeners(PersonalAccessToken):
-        transaction.on_commit(tell, using=_alias(), robust=True)
+    if log_events.is_logged(name) or signal.has_listeners(PersonalAccessToken):
+        transaction.on_commit(send, using=_alias(), robust=True)
 
 
 def _loggable(value: Any) -> Any:
@@ -477,7 +477,7 @@ def _afterwards(token: PersonalAccessToken, write: Callable[[], object]) -> None
                 write()
         except Error as error:
             # A read-only replica, or a database that has just gone: what the request came for matters more.
-            events.log("last_use_failed", token_id=str(token.pk), error=type(error).__name__)
+            log_events.log("last_use_failed", token_id=str(token.pk), error=type(error).__name__)
             signals.last_use_failed.send_robust(PersonalAccessToken, token=token, error=error)
 
     if connection.in_atomic_block:

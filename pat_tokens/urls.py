@@ -11,7 +11,7 @@ if not apps.is_installed("django.contrib.auth"):
         "pat_tokens.urls out of your URLs: tokens, the API and the commands do without."
     )
 
-from pat_tokens import views
+from pat_tokens.pages import views
 
 app_name = "pat_tokens"
 

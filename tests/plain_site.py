@@ -24,9 +24,9 @@ from rest_framework.views import APIView
 
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.decorators import pat_requirements
-from pat_tokens.limiting import alimit_to_token, limit_to_token
+from pat_tokens.filtering import alimit_to_token, limit_to_token
 from pat_tokens.mixins import PersonalAccessTokenMixin
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.models import Channel, Device
 from tests.views import ChannelViewSet
 
@@ -164,7 +164,7 @@ def open_to_all(request):
     return answer(request, request.user)
 
 
-@pat_requirements({"GET": Requirement("channels", "read", Lookup(slug="slug"))})
+@pat_requirements({"GET": Requirement("channels", "read", EntityLookup(slug="slug"))})
 def by_slug(request, slug):
     return answer(request, request.user, slug=slug)
 

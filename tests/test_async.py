@@ -12,7 +12,7 @@ from django.urls import include, path
 
 from pat_tokens import lookup
 from pat_tokens.authentication import aauthenticate, authenticate
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests import plain_site
 from tests.contrib.channels import consumers
 from tests.contrib.channels.communicator import WebsocketCommunicator
@@ -73,7 +73,7 @@ async def by_hand(secret, pk):
 
 
 async def by_hand_and_name(secret, pk):
-    await aauthenticate(secret, Requirement("channels", "read", Lookup(name="name")), {"name": "here"})
+    await aauthenticate(secret, Requirement("channels", "read", EntityLookup(name="name")), {"name": "here"})
     return 200
 
 

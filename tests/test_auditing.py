@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from pat_tokens import auditing, rates, services
+from pat_tokens import auditing, rate_limits, services
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import MalformedToken, RevokedToken
 
@@ -26,7 +26,7 @@ def lines(caplog):
 def turn_clock(monkeypatch):
     """Move the clock on by some seconds."""
     now = [0.0]
-    monkeypatch.setattr(rates, "clock", lambda: now[0])
+    monkeypatch.setattr(rate_limits, "clock", lambda: now[0])
 
     def turn(seconds):
         now[0] += seconds

@@ -17,7 +17,7 @@ from pat_tokens.authentication import (
     aauthenticate,
     allow,
     authenticate,
-    authenticate_need,
+    authenticate_for_scope,
     find_entity_id,
     read_secret,
     require_entity,
@@ -34,12 +34,12 @@ from pat_tokens.exceptions import (
     UnknownToken,
 )
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.factories import ChannelFactory
 
 pytestmark = pytest.mark.django_db
 READ = Requirement("channels", "read", "pk")
-BY_SLUG = Requirement("channels", "read", Lookup(slug="slug"))
+BY_SLUG = Requirement("channels", "read", EntityLookup(slug="slug"))
 KEY_ROTATION = ["the key in use: long enough to be taken", "the key before it: long enough too"]
 
 
@@ -70,11 +70,11 @@ def test_a_wrong_shape_costs_no_query(token, change, django_assert_num_queries):
 
 def test_nobody_is_left_to_another_scheme_who_is_not_said_to_belong_to_it(db):
     with pytest.raises(UnknownToken):
-        authenticate_need(crypto.make_secret("pat"), None)
+        authenticate_for_scope(crypto.make_secret("pat"), None)
 
 
 def test_a_lookup_that_lacks_a_keyword_asks_nothing(user, django_assert_num_queries):
-    requirement = Requirement("channels", "read", Lookup(slug="slug", name="name"))
+    requirement = Requirement("channels", "read", EntityLookup(slug="slug", name="name"))
     for kwargs in ({}, {"slug": "x"}, {"slug": None, "name": "x"}, {"slug": "x", "name": "a\0b"}):
         with django_assert_num_queries(0):
             assert find_entity_id(requirement, kwargs, user) is None
@@ -145,7 +145,7 @@ def test_a_row_whose_digest_does_not_match_is_unknown_whatever_its_state(token, 
             expire(token, days=1)
     found = lookup.find_token([token.digest], None)
     assert found.status == state
-    monkeypatch.setattr(lookup, "find_token", lambda digests, need: found)
+    monkeypatch.setattr(lookup, "find_token", lambda digests, required_scope: found)
     with pytest.raises(UnknownToken):
         authenticate(crypto.make_secret("pat"), ANY_TOKEN)
 
@@ -203,7 +203,7 @@ def test_a_list_limited_to_ids_needs_a_view_that_filters(make_token, channel):
 def test_an_entity_found_by_other_fields_is_compared_by_its_key(make_token, user, stranger):
     mine = ChannelFactory(owner=user, slug="mine")
     ChannelFactory(owner=stranger, slug="theirs")
-    requirement = Requirement("channels", "read", Lookup(slug="slug", owner__username="name"))
+    requirement = Requirement("channels", "read", EntityLookup(slug="slug", owner__username="name"))
     secret = make_token(f"channels:{mine.pk}:read").secret
     assert authenticate(secret, requirement, {"slug": "mine", "name": user.username})
     for kwargs in (
@@ -222,7 +222,7 @@ def test_fields_that_name_two_entities_name_none(make_token, user):
     twins = ChannelFactory.create_batch(2, owner=user, name="twin")
     token = make_token(*[f"channels:{twin.pk}:read" for twin in twins])
     with pytest.raises(InsufficientScope):
-        authenticate(token.secret, Requirement("channels", "read", Lookup(name="name")), {"name": "twin"})
+        authenticate(token.secret, Requirement("channels", "read", EntityLookup(name="name")), {"name": "twin"})
 
 
 class TestPeppers:
@@ -270,7 +270,7 @@ class TestHooks:
 
     def test_a_site_may_refuse_by_the_request_and_without_a_word(self, token, settings, rf):
         settings.PAT_TOKENS_REFUSE = lambda token, request: request.META["REMOTE_ADDR"] == "10.0.0.9"
-        by_lookup = Requirement("channels", "read", Lookup(slug="slug"))
+        by_lookup = Requirement("channels", "read", EntityLookup(slug="slug"))
         for ask in (authenticate, async_to_sync(aauthenticate)):
             for requirement in (ANY_TOKEN, by_lookup):
                 with pytest.raises(RefusedToken) as caught:
@@ -382,7 +382,7 @@ def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, hea
 
     request, token = rf.get("/"), make_token(f"channels:{channel.pk}:read")
     allowed = authenticate(token.secret, READ, {"pk": channel.pk}, request=request)
-    monkeypatch.setattr(lookup, "decide_again", fail)
+    monkeypatch.setattr(lookup, "decide_for_token", fail)
     with pytest.raises(TemporarilyUnavailable):
         require_entity(allowed, str(channel.pk + 1), request=request)
     with pytest.raises(TemporarilyUnavailable):

@@ -14,9 +14,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from pat_tokens import authentication, crypto, services, signals
-from pat_tokens.limiting import limit
+from pat_tokens.filtering import limit
 from pat_tokens.models import PersonalAccessToken, Scope
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.factories import ChannelFactory, UserFactory
 from tests.faults.cases import SERVICES, Scene
 from tests.models import Channel
@@ -160,7 +160,7 @@ def test_the_pages_and_the_admin(owner, channel):
 
 def test_a_url_that_names_its_entity_by_another_field(owner, channel):
     _token, secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "read")])
-    by_name = Requirement("channels", "read", Lookup(name="name"))
+    by_name = Requirement("channels", "read", EntityLookup(name="name"))
     assert authentication.authenticate(secret, by_name, {"name": channel.name}).user == owner
 
 

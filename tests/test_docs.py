@@ -8,7 +8,7 @@ import pytest
 from django.core.management import get_commands
 from django.dispatch import Signal
 
-from pat_tokens import events, signals
+from pat_tokens import log_events, signals
 from pat_tokens.conf import setting_names
 from pat_tokens.contrib.rest_framework import urls
 from pat_tokens.crypto import is_well_formed, make_secret
@@ -71,17 +71,21 @@ def test_each_signal_is_documented():
 def test_each_log_event_is_documented():
     text = (DOCS / "reference/log-events.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \| ([A-Z]+) \| (.*) \|$", text, re.MULTILINE)
-    assert once([name for name, *_rest in rows]) == set(first_cells("reference/log-events.md")) == set(events.EVENTS)
+    assert (
+        once([name for name, *_rest in rows]) == set(first_cells("reference/log-events.md")) == set(log_events.EVENTS)
+    )
     for name, logger, level, facts in rows:
-        documented = events.Event(logger, logging.getLevelName(level), events.EVENTS[name].text, tuple(words(facts)))
-        assert documented == events.EVENTS[name]
+        documented = log_events.Event(
+            logger, logging.getLevelName(level), log_events.EVENTS[name].text, tuple(words(facts))
+        )
+        assert documented == log_events.EVENTS[name]
 
 
 def test_nothing_is_logged_but_by_its_event():
     sources = {path.name: path.read_text() for path in PACKAGE.rglob("*.py")}
     assert [name for name, source in sources.items() if "import logging" in source] == ["events.py"]
     said = set(re.findall(r'(?:events\.log|_announce)\(\s*"(\w+)"', "".join(sources.values())))
-    assert said == set(events.EVENTS)
+    assert said == set(log_events.EVENTS)
 
 
 def test_each_reason_of_a_refusal_is_documented():

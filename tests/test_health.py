@@ -87,7 +87,9 @@ def test_a_table_that_is_not_migrated_is_an_error(model, monkeypatch):
     assert UserFactory().pk, "the transaction around it goes on"
 
 
-@pytest.mark.parametrize("find", [lambda digests, need: None, lambda digests, need: PersonalAccessToken()])
+@pytest.mark.parametrize(
+    "find", [lambda digests, required_scope: None, lambda digests, required_scope: PersonalAccessToken()]
+)
 def test_a_look_up_that_fails_is_an_error(token, monkeypatch, find):
     monkeypatch.setattr(lookup, "find_token", find)
     assert level_of("look_up") == Level.ERROR
@@ -97,8 +99,8 @@ def test_a_database_that_fails_on_the_way_is_an_error(monkeypatch):
     def fail():
         raise DatabaseError("gone")
 
-    fail.__name__ = "_look_at_clock"
-    monkeypatch.setattr(health, "_look_at_clock", fail)
+    fail.__name__ = "_check_clock"
+    monkeypatch.setattr(health, "_check_clock", fail)
     assert finding("clock").text == "The database failed: DatabaseError."
 
 

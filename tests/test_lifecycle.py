@@ -236,7 +236,7 @@ class Lifecycle(RuleBasedStateMachine):
     def prune(self, days: int) -> None:
         moment = self.now - timedelta(days=days)
         dead = [m for m in self.models if (m.died_at and m.died_at <= moment) or m.expires_at <= moment]
-        assert services.prune_tokens(dead_for=timedelta(days=days)) == len(dead)
+        assert services.prune_tokens(inactive_for=timedelta(days=days)) == len(dead)
         for model in dead:
             self.models.remove(model)
 

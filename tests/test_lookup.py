@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pat_tokens import crypto, lookup, services
 from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken, Scope
-from pat_tokens.scopes import ALL, Need, ScopeKey, decide
+from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
 from tests.factories import TokenFactory
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ TWISTED = [
 IDS = st.sampled_from(TWISTED) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
 OPERATIONS = st.sampled_from(["read", "list", "List", "list ", ALL])
 KEYS = st.builds(ScopeKey, TYPES, IDS | st.just(ALL), OPERATIONS)
-NEEDS = st.none() | st.builds(Need, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
+NEEDS = st.none() | st.builds(RequiredScope, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
 
 
 def digests_of(token):
@@ -66,37 +66,42 @@ def found_by_sql(monkeypatch):
     def refuse(*args):
         raise AssertionError("the look-up was not compiled")
 
-    def find(digests, need):
+    def find(digests, required_scope):
         with monkeypatch.context() as patched:
             patched.setattr(lookup, "find_token_by_orm", refuse)
-            return lookup.find_token(digests, need)
+            return lookup.find_token(digests, required_scope)
 
     return find
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(held=st.sets(KEYS), need=NEEDS)
-def test_both_ways_find_the_same_and_decide_as_the_pure_function_does(db, held, need, found_by_sql):
+@given(held=st.sets(KEYS), required_scope=NEEDS)
+def test_both_ways_find_the_same_and_decide_as_the_pure_function_does(db, held, required_scope, found_by_sql):
     token = getattr(test_both_ways_find_the_same_and_decide_as_the_pure_function_does, "token", None)
     if token is None or not type(token).objects.filter(pk=token.pk).exists():
         token = TokenFactory()
         test_both_ways_find_the_same_and_decide_as_the_pure_function_does.token = token
     token.scope_set.all().delete()
     Scope.objects.bulk_create(Scope(token=token, **key._asdict()) for key in held)
-    by_sql, by_orm = found_by_sql(digests_of(token), need), lookup.find_token_by_orm(digests_of(token), need)
+    by_sql, by_orm = (
+        found_by_sql(digests_of(token), required_scope),
+        lookup.find_token_by_orm(digests_of(token), required_scope),
+    )
     assert all_of(by_sql) == all_of(by_orm)
     assert all_of(by_sql.user) == all_of(by_orm.user)
-    assert by_sql.decision == decide(held, need)
-    if need is not None:
-        assert lookup.decide_again(token, need) == decide(held, need)
+    assert by_sql.decision == decide(held, required_scope)
+    if required_scope is not None:
+        assert lookup.decide_for_token(token, required_scope) == decide(held, required_scope)
 
 
-@pytest.mark.parametrize("need", [Need("channels", "read", "1"), Need("channels", "list", filtered=True)])
-def test_a_token_that_is_gone_meanwhile_may_do_nothing(make_token, need):
+@pytest.mark.parametrize(
+    "required_scope", [RequiredScope("channels", "read", "1"), RequiredScope("channels", "list", filtered=True)]
+)
+def test_a_token_that_is_gone_meanwhile_may_do_nothing(make_token, required_scope):
     token = make_token("channels:*:read", "channels:*:list")
-    assert lookup.decide_again(token, need)
+    assert lookup.decide_for_token(token, required_scope)
     services.delete_token(token)
-    assert not lookup.decide_again(token, need)
+    assert not lookup.decide_for_token(token, required_scope)
 
 
 def test_finds_nothing_for_the_digest_of_nobody(token, found_by_sql):
@@ -104,35 +109,43 @@ def test_finds_nothing_for_the_digest_of_nobody(token, found_by_sql):
 
 
 @pytest.mark.parametrize(
-    "need", [None, Need("channels", None), Need("channels", "read"), Need("channels", "list", ALL, True)]
+    "required_scope",
+    [
+        None,
+        RequiredScope("channels", None),
+        RequiredScope("channels", "read"),
+        RequiredScope("channels", "list", ALL, True),
+    ],
 )
 @pytest.mark.parametrize("count", [1, 3])
-def test_one_select_brings_everything(make_token, need, count, found_by_sql):
+def test_one_select_brings_everything(make_token, required_scope, count, found_by_sql):
     token = make_token("channels:*:read")
     digests = [*digests_of(token), *("0" * 64, "1" * 64)][:count]
     with CaptureQueriesContext(connection) as queries:
-        found = found_by_sql(digests, need)
+        found = found_by_sql(digests, required_scope)
         assert (found.user.username, found.name, found.decision) == (
-            token.user.username, token.name, decide([ScopeKey("channels", "*", "read")], need),
+            token.user.username, token.name, decide([ScopeKey("channels", "*", "read")], required_scope),
         )  # fmt: skip
     assert [query["sql"][:6] for query in queries] == ["SELECT"]
 
 
 def test_the_sql_is_built_once(make_token, channel, monkeypatch):
     token = make_token(f"channels:{channel.pk}:read")
-    need = Need("channels", "read", str(channel.pk))
-    lookup.find_token(digests_of(token), need)
+    required_scope = RequiredScope("channels", "read", str(channel.pk))
+    lookup.find_token(digests_of(token), required_scope)
     monkeypatch.setattr(SQLCompiler, "as_sql", None)
-    assert lookup.find_token(digests_of(token), need).decision
-    assert not lookup.find_token(digests_of(token), need._replace(entity_id="0")).decision
+    assert lookup.find_token(digests_of(token), required_scope).decision
+    assert not lookup.find_token(digests_of(token), required_scope._replace(entity_id="0")).decision
 
 
-@pytest.mark.parametrize("need", [Need("channels", "read", "1"), Need("channels", "list", ALL, True)])
-def test_no_table_is_made_for_the_two_ids_that_would_do(make_token, need):
+@pytest.mark.parametrize(
+    "required_scope", [RequiredScope("channels", "read", "1"), RequiredScope("channels", "list", ALL, True)]
+)
+def test_no_table_is_made_for_the_two_ids_that_would_do(make_token, required_scope):
     """SQLite makes one for an IN of two, for each query anew; others would plan the two apart for longer."""
     token = make_token("channels:*:read")
     with CaptureQueriesContext(connection) as queries:
-        lookup.find_token(digests_of(token), need)
+        lookup.find_token(digests_of(token), required_scope)
     (query,) = queries
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
@@ -141,7 +154,7 @@ def test_no_table_is_made_for_the_two_ids_that_would_do(make_token, need):
         assert "SeekGE" in steps  # an index is asked
         assert "OpenEphemeral" not in steps
     else:
-        assert query["sql"].count("EXISTS") == (2 if need.filtered else 1)
+        assert query["sql"].count("EXISTS") == (2 if required_scope.filtered else 1)
 
 
 TENANT = ContextVar("TENANT", default="")
@@ -175,18 +188,18 @@ def test_sql_of_other_backends_is_made_for_each_request(make_token, monkeypatch,
     monkeypatch.setattr(lookup, "_statements", {})
     change(monkeypatch)
     token = make_token("channels:*:read")
-    need = Need("channels", "read", "1")
+    required_scope = RequiredScope("channels", "read", "1")
     with connection.cursor() as cursor:
         table = PersonalAccessToken._meta.db_table
         cursor.execute(f"CREATE TEMPORARY TABLE other_{table} AS SELECT * FROM {table} WHERE 1 = 0")
-    assert lookup.find_token(digests_of(token), need).decision
+    assert lookup.find_token(digests_of(token), required_scope).decision
     tenant = TENANT.set("other_")
     try:
-        assert lookup.find_token(digests_of(token), need) is None
-        assert not lookup.decide_again(token, need)
+        assert lookup.find_token(digests_of(token), required_scope) is None
+        assert not lookup.decide_for_token(token, required_scope)
     finally:
         TENANT.reset(tenant)
-    assert lookup.decide_again(token, need)
+    assert lookup.decide_for_token(token, required_scope)
 
 
 @pytest.mark.parametrize("name", ["cursor", "_cursor", "create_cursor"])
@@ -202,7 +215,7 @@ def test_each_look_up_asks_the_connection_for_a_cursor(make_token, channel, monk
     monkeypatch.setitem(vars(connections["default"]), name, note)
     for _ in range(2):
         lookup.find_token(digests_of(token), None)
-        lookup.decide_again(token, Need("channels", "read", "1"))
+        lookup.decide_for_token(token, RequiredScope("channels", "read", "1"))
         lookup.find_entity_ids(token, "channels", "list")
     assert len(made) == 6
 
@@ -212,8 +225,8 @@ def test_what_query_caches_patch_is_not_called(make_token, channel, monkeypatch)
     token = make_token(f"channels:{key}:list")
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)
     monkeypatch.setattr(lookup, "_statements", {})
-    assert lookup.find_token(digests_of(token), Need("channels", "list", key)).decision
-    assert lookup.decide_again(token, Need("channels", "list", key))
+    assert lookup.find_token(digests_of(token), RequiredScope("channels", "list", key)).decision
+    assert lookup.decide_for_token(token, RequiredScope("channels", "list", key))
     assert lookup.find_entity_ids(token, "channels", "list") == [key]
 
 
@@ -228,7 +241,7 @@ def test_compiler_that_runs_queries_its_own_way_is_asked(make_token, monkeypatch
     token = make_token("channels:*:read")
     monkeypatch.setattr(lookup, "_statements", {})
     monkeypatch.setitem(vars(connection.ops), "compiler", lambda name: OwnCompiler)
-    assert lookup.find_token(digests_of(token), Need("channels", "read", "1")).decision
+    assert lookup.find_token(digests_of(token), RequiredScope("channels", "read", "1")).decision
     assert executed
 
 
@@ -302,27 +315,27 @@ def test_manager_that_hides_nothing_costs_no_query(make_token, with_manager):
 
 
 @pytest.mark.parametrize(
-    ("written", "need"),
+    ("written", "required_scope"),
     [
-        (("channels", "1", "create"), Need("channels", "create")),
-        (("pages", "A", "read"), Need("pages", "read", "a")),
-        (("pages", "a ", "read"), Need("pages", "read", "a")),
-        (("pages", "a", "read"), Need("pages", "read", "a ")),
-        (("pages", "* ", "read"), Need("pages", "read", "a")),
-        (("pages ", "*", "read"), Need("pages", "read", "a")),
-        (("pages", "*", "read "), Need("pages", "read", "a")),
-        (("pages", "*", "list "), Need("pages", "list", "*", filtered=True)),
-        (("pages", "*", "READ"), Need("pages", "read", "a")),
-        (("Pages", "*", "read"), Need("pages", "read", "a")),
-        (("pages", "a%", "read"), Need("pages", "read", "ab")),
-        (("channels", "%", "read"), Need("channels", "read", "1")),
-        (("devices", "0" * 32, "read"), Need("devices", "read", "00000000-0000-0000-0000-000000000000")),
-        (("channels", "01", "read"), Need("channels", "read", "1")),
-        (("channels", "1", "*"), Need("channels", "read", "1")),
-        (("*", "*", "*"), Need("channels", "read", "1")),
+        (("channels", "1", "create"), RequiredScope("channels", "create")),
+        (("pages", "A", "read"), RequiredScope("pages", "read", "a")),
+        (("pages", "a ", "read"), RequiredScope("pages", "read", "a")),
+        (("pages", "a", "read"), RequiredScope("pages", "read", "a ")),
+        (("pages", "* ", "read"), RequiredScope("pages", "read", "a")),
+        (("pages ", "*", "read"), RequiredScope("pages", "read", "a")),
+        (("pages", "*", "read "), RequiredScope("pages", "read", "a")),
+        (("pages", "*", "list "), RequiredScope("pages", "list", "*", filtered=True)),
+        (("pages", "*", "READ"), RequiredScope("pages", "read", "a")),
+        (("Pages", "*", "read"), RequiredScope("pages", "read", "a")),
+        (("pages", "a%", "read"), RequiredScope("pages", "read", "ab")),
+        (("channels", "%", "read"), RequiredScope("channels", "read", "1")),
+        (("devices", "0" * 32, "read"), RequiredScope("devices", "read", "00000000-0000-0000-0000-000000000000")),
+        (("channels", "01", "read"), RequiredScope("channels", "read", "1")),
+        (("channels", "1", "*"), RequiredScope("channels", "read", "1")),
+        (("*", "*", "*"), RequiredScope("channels", "read", "1")),
     ],
 )
-def test_a_row_that_no_service_writes_widens_nothing(token, written, need, found_by_sql):
+def test_a_row_that_no_service_writes_widens_nothing(token, written, required_scope, found_by_sql):
     Scope.objects.create(token=token, **ScopeKey(*written)._asdict())
-    assert not found_by_sql(digests_of(token), need).decision
-    assert not lookup.find_token_by_orm(digests_of(token), need).decision
+    assert not found_by_sql(digests_of(token), required_scope).decision
+    assert not lookup.find_token_by_orm(digests_of(token), required_scope).decision

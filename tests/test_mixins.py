@@ -7,8 +7,8 @@ from django.http import HttpResponse
 from django.views import View
 from rest_framework.views import APIView
 
+from pat_tokens.django_views.requirements import own_requirements
 from pat_tokens.mixins import PersonalAccessTokenMixin
-from pat_tokens.plain_views import own_requirements
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 
 DECLARED = {"GET": ANY_TOKEN}

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from pat_tokens import services
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.scopes import Need, decide, judge
+from pat_tokens.scopes import RequiredScope, decide, decide_from_facts
 from tests.factories import TokenFactory
 
 pytestmark = pytest.mark.django_db
@@ -73,12 +73,12 @@ def test_the_facts_of_the_database_lead_to_the_pure_decision(make_token, channel
         [f"channels:{channel.pk}:read", f"channels:{channel.pk}:list"],
         ["devices:*:read"],
     ]
-    need = Need("channels", operation, entity_id if entity_id == "*" else str(channel.pk), filtered)
+    required_scope = RequiredScope("channels", operation, entity_id if entity_id == "*" else str(channel.pk), filtered)
     for granted in scopes:
         token = make_token(*granted)
-        row = PersonalAccessToken.objects.filter(pk=token.pk).with_facts(need).get()
-        judged = judge(need, covered=row.scope_covered, some=getattr(row, "scope_some", False))
-        assert judged == decide(token.scope_set.keys(), need)
+        row = PersonalAccessToken.objects.filter(pk=token.pk).with_facts(required_scope).get()
+        judged = decide_from_facts(required_scope, covered=row.scope_covered, some=getattr(row, "scope_some", False))
+        assert judged == decide(token.scope_set.keys(), required_scope)
 
 
 def test_what_was_never_used(make_token, django_capture_on_commit_callbacks):

@@ -39,10 +39,10 @@ ENGINES = ["db", "cache", "cached_db", "file", "signed_cookies"]
 def asked_after_ten_minutes(settings, tmp_path):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
     settings.SESSION_FILE_PATH = str(tmp_path)
-    reauthentication._tries.clear()
+    reauthentication._attempts.clear()
     auditing._rate.clear()
     yield
-    reauthentication._tries.clear()
+    reauthentication._attempts.clear()
 
 
 @pytest.fixture
@@ -307,7 +307,7 @@ class TestTries:
     def test_they_end_it_in_whatever_processes_they_came(self, person):
         for _ in range(4):
             confirm(person, "wrong")
-            reauthentication._tries.clear()
+            reauthentication._attempts.clear()
         confirm(person, "wrong")
         assert person.get(url("token_list")).status_code == 302
 
@@ -322,7 +322,7 @@ class TestTries:
         again = Client()
         again.force_login(user)
         assert "Too many attempts" in confirm(again).content.decode()
-        reauthentication._tries.clear()
+        reauthentication._attempts.clear()
         assert confirm(again).status_code == 302
 
     def test_a_right_one_begins_anew(self, person, user, turn_clock):
@@ -343,7 +343,7 @@ class TestTries:
 
         with ThreadPoolExecutor(8) as pool:
             proofs = list(pool.map(guess, range(100)))
-        assert (len(looked), proofs.count(Proof.TOO_OFTEN)) == (5, 95)
+        assert (len(looked), proofs.count(Proof.TOO_MANY_ATTEMPTS)) == (5, 95)
 
     def test_each_is_logged_without_the_password(self, person, user, caplog):
         caplog.set_level(logging.DEBUG)
@@ -351,7 +351,7 @@ class TestTries:
             confirm(person, "wrong-pass")
         person.force_login(user)
         confirm(person)
-        reauthentication._tries.clear()
+        reauthentication._attempts.clear()
         confirm(person)
         lines = [one.getMessage() for one in caplog.records if one.name == "pat_tokens.reauthentication"]
         failures = ["wrong"] * 4 + ["session_ended", "too_often"]

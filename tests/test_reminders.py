@@ -13,9 +13,9 @@ from pat_tokens import services, signals
 from pat_tokens.models import PersonalAccessToken, Reminder
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.reminders import Summary, send_reminders
-from tests.catalogues import LANGUAGES
 from tests.factories import TokenFactory, UserFactory
 from tests.test_translations import english_in
+from tests.translation_catalogs import LANGUAGES
 
 pytestmark = pytest.mark.django_db
 

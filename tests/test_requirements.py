@@ -6,18 +6,18 @@ from rest_framework.views import APIView
 from pat_tokens.entities import Registry
 from pat_tokens.requirements import (
     ANY_TOKEN,
-    Lookup,
+    EntityLookup,
     Requirement,
     broken_declarations,
     class_of,
     declare_url,
     declare_view,
     declared_for_view,
-    direct_need,
     find_problem,
     generation,
+    required_scope_from_url,
 )
-from pat_tokens.scopes import Need
+from pat_tokens.scopes import RequiredScope
 
 
 class Plain(View):
@@ -29,35 +29,39 @@ class Described(APIView):
 
 
 @pytest.mark.parametrize(
-    ("requirement", "kwargs", "need"),
+    ("requirement", "kwargs", "required_scope"),
     [
-        (Requirement("channels", "list"), {}, Need("channels", "list", "*")),
-        (Requirement("channels", "read", "pk"), {"pk": "007"}, Need("channels", "read", "7")),
-        (Requirement("channels", "read", "pk"), {"pk": "x"}, Need("channels", "read", "*")),
-        (Requirement("channels", "read", "pk"), {"other": "7"}, Need("channels", "read", "*")),
-        (Requirement("channels", "read", Lookup(pk="key")), {"key": 7}, Need("channels", "read", "7")),
-        (Requirement("channels", "read", Lookup(id="key")), {"key": 7}, Need("channels", "read", "7")),
-        (Requirement("channels", "read", Lookup(slug="slug")), {"slug": "x"}, None),
+        (Requirement("channels", "list"), {}, RequiredScope("channels", "list", "*")),
+        (Requirement("channels", "read", "pk"), {"pk": "007"}, RequiredScope("channels", "read", "7")),
+        (Requirement("channels", "read", "pk"), {"pk": "x"}, RequiredScope("channels", "read", "*")),
+        (Requirement("channels", "read", "pk"), {"other": "7"}, RequiredScope("channels", "read", "*")),
+        (Requirement("channels", "read", EntityLookup(pk="key")), {"key": 7}, RequiredScope("channels", "read", "7")),
+        (Requirement("channels", "read", EntityLookup(id="key")), {"key": 7}, RequiredScope("channels", "read", "7")),
+        (Requirement("channels", "read", EntityLookup(slug="slug")), {"slug": "x"}, None),
     ],
 )
-def test_what_a_request_needs_follows_from_its_keywords(requirement, kwargs, need):
-    assert direct_need(requirement, kwargs) == need
-    assert direct_need(requirement, kwargs, filtered=False) == need
+def test_what_a_request_needs_follows_from_its_keywords(requirement, kwargs, required_scope):
+    assert required_scope_from_url(requirement, kwargs) == required_scope
+    assert required_scope_from_url(requirement, kwargs, filtered=False) == required_scope
 
 
 def test_only_a_list_is_filtered():
-    assert direct_need(Requirement("channels", "list"), {}, filtered=True) == Need("channels", "list", filtered=True)
-    assert direct_need(Requirement("channels", "read", "pk"), {"pk": 7}, filtered=True) == Need("channels", "read", "7")
+    assert required_scope_from_url(Requirement("channels", "list"), {}, filtered=True) == RequiredScope(
+        "channels", "list", filtered=True
+    )
+    assert required_scope_from_url(Requirement("channels", "read", "pk"), {"pk": 7}, filtered=True) == RequiredScope(
+        "channels", "read", "7"
+    )
 
 
 def test_a_lookup_is_what_it_looks_up():
-    lookup = Lookup(slug="slug", project__slug="project")
-    assert lookup == Lookup(project__slug="project", slug="slug") != Lookup(slug="slug")
-    assert hash(lookup) == hash(Lookup(project__slug="project", slug="slug"))
+    lookup = EntityLookup(slug="slug", project__slug="project")
+    assert lookup == EntityLookup(project__slug="project", slug="slug") != EntityLookup(slug="slug")
+    assert hash(lookup) == hash(EntityLookup(project__slug="project", slug="slug"))
     assert set(lookup.keywords) == {"slug", "project"}
-    assert repr(lookup) == "Lookup(project__slug='project', slug='slug')"
+    assert repr(lookup) == "EntityLookup(project__slug='project', slug='slug')"
     with pytest.raises(ImproperlyConfigured, match="at least one field"):
-        Lookup()
+        EntityLookup()
 
 
 def test_a_requirement_reads_as_the_scope_that_it_needs():

@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pat_tokens.scopes import ALL, Decision, Need, ScopeKey, absorb, decide
+from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey, absorb, decide
 
 TYPES = st.sampled_from(["channels", "clients"])
 IDS = st.sampled_from(["1", "2", "3"])
 OPERATIONS = st.sampled_from(["read", "list", "delete"])
 KEYS = st.builds(ScopeKey, TYPES, IDS | st.just(ALL), OPERATIONS)
-NEEDS = st.builds(Need, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
+NEEDS = st.builds(RequiredScope, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
 WORLD = [
     ScopeKey(entity_type, entity_id, operation)
     for entity_type in ("channels", "clients")
@@ -26,32 +26,37 @@ def may(scopes, what):
 
 
 @given(st.sets(KEYS), NEEDS)
-def test_decides_as_brute_force_does(scopes, need):
-    decision = decide(scopes, need)
-    things = [t for t in WORLD if t.entity_type == need.entity_type and t.operation == need.operation]
-    if need.operation is None:
-        expected, limited = any(may(scopes, t) for t in WORLD if t.entity_type == need.entity_type), False
-    elif need.entity_id == ALL:
+def test_decides_as_brute_force_does(scopes, required_scope):
+    decision = decide(scopes, required_scope)
+    things = [
+        t for t in WORLD if t.entity_type == required_scope.entity_type and t.operation == required_scope.operation
+    ]
+    if required_scope.operation is None:
+        expected, limited = any(may(scopes, t) for t in WORLD if t.entity_type == required_scope.entity_type), False
+    elif required_scope.entity_id == ALL:
         everything, something = all(may(scopes, t) for t in things), any(may(scopes, t) for t in things)
-        expected, limited = everything or (need.filtered and something), need.filtered and something and not everything
+        expected, limited = (
+            everything or (required_scope.filtered and something),
+            required_scope.filtered and something and not everything,
+        )
     else:
-        one = may(scopes, ScopeKey(need.entity_type, need.entity_id, need.operation))
+        one = may(scopes, ScopeKey(required_scope.entity_type, required_scope.entity_id, required_scope.operation))
         some = any(may(scopes, t) for t in things)
-        expected, limited = one or (need.filtered and some), need.filtered and some and not one
+        expected, limited = one or (required_scope.filtered and some), required_scope.filtered and some and not one
     assert bool(decision) == expected
     assert decision.limited == limited
-    assert decision.missing == (() if expected else (need.scope,))
+    assert decision.missing == (() if expected else (required_scope.scope,))
 
 
 @given(st.sets(KEYS), KEYS, NEEDS)
-def test_granting_more_takes_no_allowed_decision_away(scopes, more, need):
-    if decide(scopes, need):
-        assert decide(scopes | {more}, need)
+def test_granting_more_takes_no_allowed_decision_away(scopes, more, required_scope):
+    if decide(scopes, required_scope):
+        assert decide(scopes | {more}, required_scope)
 
 
 @given(NEEDS)
-def test_an_empty_grant_allows_nothing(need):
-    assert not decide(set(), need)
+def test_an_empty_grant_allows_nothing(required_scope):
+    assert not decide(set(), required_scope)
 
 
 @given(st.sets(KEYS))
@@ -60,14 +65,14 @@ def test_no_need_is_always_met(scopes):
 
 
 def test_what_is_missing_is_named():
-    decision = decide([ScopeKey("channels", "7", "publish")], Need("channels", "publish", "42"))
+    decision = decide([ScopeKey("channels", "7", "publish")], RequiredScope("channels", "publish", "42"))
     assert [str(scope) for scope in decision.missing] == ["channels:42:publish"]
 
 
 @given(st.sets(KEYS), st.lists(KEYS), NEEDS)
-def test_absorbing_changes_no_decision(held, added, need):
+def test_absorbing_changes_no_decision(held, added, required_scope):
     redundant, new = absorb(held, added)
-    assert decide((held - redundant) | set(new), need) == decide(held | set(added), need)
+    assert decide((held - redundant) | set(new), required_scope) == decide(held | set(added), required_scope)
 
 
 @given(st.sets(KEYS), st.lists(KEYS))
@@ -99,9 +104,13 @@ def test_half_a_scope_is_none(text):
 
 
 def test_a_filtered_list_is_allowed_for_the_ids_that_there_are():
-    need = Need("channels", "list", filtered=True)
-    assert decide([ScopeKey("channels", "1", "list")], need) == Decision(limited=True, need=need)
-    assert decide([ScopeKey("channels", "*", "list")], need) == Decision(need=need)
+    required_scope = RequiredScope("channels", "list", filtered=True)
+    assert decide([ScopeKey("channels", "1", "list")], required_scope) == Decision(
+        limited=True, required_scope=required_scope
+    )
+    assert decide([ScopeKey("channels", "*", "list")], required_scope) == Decision(required_scope=required_scope)
     for other in (("channels", "1", "read"), ("devices", "1", "list")):
-        assert decide([ScopeKey(*other)], need) == Decision(missing=(need.scope,), need=need)
-    assert not decide([ScopeKey("channels", "1", "list")], need._replace(filtered=False))
+        assert decide([ScopeKey(*other)], required_scope) == Decision(
+            missing=(required_scope.scope,), required_scope=required_scope
+        )
+    assert not decide([ScopeKey("channels", "1", "list")], required_scope._replace(filtered=False))

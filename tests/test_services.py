@@ -413,7 +413,7 @@ class TestLifecycle:
         make(expires_at=now - timedelta(days=11))
         make(revoked_at=now - timedelta(days=11), expires_at=now + timedelta(days=1))
         make(revoked_at=now - timedelta(days=11), expires_at=None)
-        assert services.prune_tokens(dead_for=timedelta(days=10), batch=2) == 3
+        assert services.prune_tokens(inactive_for=timedelta(days=10), batch=2) == 3
         left = set(PersonalAccessToken.objects.values_list("pk", flat=True))
         assert left == {alive, forever, just_expired, just_revoked}
 

@@ -17,11 +17,11 @@ from django.utils import timezone, translation
 from rest_framework.test import APIClient
 
 from pat_tokens import services
+from pat_tokens.labels import duration_label
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.wording import duration_label
-from tests import catalogues
-from tests.catalogues import LANGUAGES
+from tests import translation_catalogs
 from tests.factories import TokenFactory, UserFactory
+from tests.translation_catalogs import LANGUAGES
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 
@@ -29,11 +29,11 @@ every_language = pytest.mark.parametrize("language", LANGUAGES)
 
 
 def messages_of(language):
-    return catalogues.read_po(catalogues.path(language, "po"))[1:]
+    return translation_catalogs.read_po(translation_catalogs.path(language, "po"))[1:]
 
 
 def test_these_are_all_languages():
-    assert sorted(folder.name for folder in (catalogues.PACKAGE / "locale").iterdir()) == sorted(LANGUAGES)
+    assert sorted(folder.name for folder in (translation_catalogs.PACKAGE / "locale").iterdir()) == sorted(LANGUAGES)
 
 
 @every_language
@@ -51,12 +51,16 @@ def test_all_languages_translate_the_same_texts():
 
 @every_language
 def test_the_compiled_catalogue_is_up_to_date(language):
-    assert catalogues.read_mo(catalogues.path(language, "mo")) == catalogues.compiled(messages_of(language))
+    assert translation_catalogs.read_mo(translation_catalogs.path(language, "mo")) == translation_catalogs.compiled(
+        messages_of(language)
+    )
 
 
 @every_language
 def test_plurals_have_every_form_of_the_language(language):
-    count, _ = catalogues.plural_rule(catalogues.read_po(catalogues.path(language, "po"))[0])
+    count, _ = translation_catalogs.plural_rule(
+        translation_catalogs.read_po(translation_catalogs.path(language, "po"))[0]
+    )
     assert count == {"ar": 6, "de": 2, "fr": 2}[language]
     for message in messages_of(language):
         assert len(message.translations) == (1 if message.plural is None else count), message.text
@@ -64,12 +68,14 @@ def test_plurals_have_every_form_of_the_language(language):
 
 @every_language
 def test_placeholders_stay(language):
-    count, rule = catalogues.plural_rule(catalogues.read_po(catalogues.path(language, "po"))[0])
+    count, rule = translation_catalogs.plural_rule(
+        translation_catalogs.read_po(translation_catalogs.path(language, "po"))[0]
+    )
     numbers = [sum(rule(n) == form for n in range(200)) for form in range(count)]
     for message in messages_of(language):
-        wanted = catalogues.fixed_parts(message.plural or message.text)
+        wanted = translation_catalogs.fixed_parts(message.plural or message.text)
         for form, text in enumerate(message.translations):
-            parts = catalogues.fixed_parts(text)
+            parts = translation_catalogs.fixed_parts(text)
             if message.plural and numbers[form] <= 2:  # "one" and "two" can do without the digit
                 parts, wanted_here = ([p for p in some if not p.endswith("d")] for some in (parts, wanted))
             else:
@@ -90,12 +96,12 @@ def test_translations_are_plain_text(language):
 def test_every_text_of_the_package_is_in_the_catalogues(tmp_path):
     """What this names is new or gone: `make messages`, then translate it."""
     package = tmp_path / "pat_tokens"
-    shutil.copytree(catalogues.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "locale"))
+    shutil.copytree(translation_catalogs.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "locale"))
     (package / "locale").mkdir()
     environment = {name: text for name, text in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     collect = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location"]
     subprocess.run(collect, cwd=package, env=environment, check=True, capture_output=True, timeout=120)
-    found = catalogues.read_po(package / "locale/de/LC_MESSAGES/django.po")[1:]
+    found = translation_catalogs.read_po(package / "locale/de/LC_MESSAGES/django.po")[1:]
     assert {message.text for message in found} == {message.text for message in messages_of("de")}
 
 
@@ -166,7 +172,7 @@ def test_errors_and_notices_speak_the_language(client, user, token, in_every_lan
         assert english_in(answer, language) == []
     target = reverse("pat_tokens:token_revoke", args=[token.pk])
     answer = client.post(target, headers=headers | {"accept": "application/json"})
-    catalogue = catalogues.compiled(messages_of(language))
+    catalogue = translation_catalogs.compiled(messages_of(language))
     text = catalogue["“%(name)s” was revoked. It is refused from now on. Regenerate it to use it again."]
     assert answer.json()["notice"] == text % {"name": token.name}
 
@@ -197,7 +203,7 @@ def test_the_admin_speaks_the_language(client, make_token, in_every_language, la
 def test_an_answer_to_a_token_is_translated_but_for_its_header(user, make_token, in_every_language, language):
     revoked = make_token("channels:*:list")
     services.revoke_token(revoked)
-    catalogue = catalogues.compiled(messages_of(language))
+    catalogue = translation_catalogs.compiled(messages_of(language))
     text = "The token was revoked. Its owner can regenerate it."
     headers = {"authorization": f"Bearer {revoked.secret}", "accept-language": language}
     answer = APIClient(headers=headers).get("/api/channels/")
@@ -210,7 +216,7 @@ def test_an_answer_to_a_token_is_translated_but_for_its_header(user, make_token,
 @every_language
 def test_a_missing_scope_is_told_in_the_language(user, make_token, in_every_language, language):
     token = make_token("devices:*:read")
-    catalogue = catalogues.compiled(messages_of(language))
+    catalogue = translation_catalogs.compiled(messages_of(language))
     headers = {"authorization": f"Bearer {token.secret}", "accept-language": language}
     answer = APIClient(headers=headers).get("/api/channels/")
     assert answer.status_code == 403

@@ -16,7 +16,7 @@ from pat_tokens.health import Level, check_health
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.reminders import Summary, send_reminders
 from pat_tokens.requirements import Requirement
-from pat_tokens.scopes import Decision, Need, ScopeKey, decide
+from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide
 from pat_tokens.signals import token_created
 from pat_tokens.testing import client_with, make_token
 
@@ -32,7 +32,7 @@ def make(user: User) -> str:
     assert_type(services.revoke_token(token), PersonalAccessToken)
     assert_type(services.regenerate_token(token, duration=timedelta(days=3)), tuple[PersonalAccessToken, str])
     assert_type(services.import_token(user, "0" * 40, name="old"), tuple[PersonalAccessToken, bool])
-    assert_type(services.prune_tokens(dead_for=timedelta(days=90)), int)
+    assert_type(services.prune_tokens(inactive_for=timedelta(days=90)), int)
     return secret
 
 
@@ -49,10 +49,10 @@ def ask(secret: str) -> str | None:
 
 
 def look(user: User) -> None:
-    tokens = PersonalAccessToken.objects.for_user(user).active().never_used().dead_since(timezone.now())
+    tokens = PersonalAccessToken.objects.for_user(user).active().never_used().inactive_since(timezone.now())
     for token in tokens.select_related("user"):
         assert_type(token, PersonalAccessToken)
-    assert_type(decide([ScopeKey("groups", "*", "read")], Need("groups", "read")), Decision)
+    assert_type(decide([ScopeKey("groups", "*", "read")], RequiredScope("groups", "read")), Decision)
     assert_type(check_health(counts=False).ok, bool)
     assert_type(check_health().findings[0].level, Level)
     assert_type(send_reminders(dry_run=True), Summary)

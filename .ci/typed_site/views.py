@@ -14,10 +14,10 @@ from pat_tokens.contrib.rest_framework.authentication import PersonalAccessToken
 from pat_tokens.contrib.rest_framework.filters import ScopeFilterBackend
 from pat_tokens.decorators import pat_requirements
 from pat_tokens.entities import EntityType, Operation, register
-from pat_tokens.limiting import limit_to_token
+from pat_tokens.filtering import limit_to_token
 from pat_tokens.mixins import PersonalAccessTokenMixin
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement, declare_url
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, declare_url
 
 
 @register
@@ -33,7 +33,7 @@ class Groups(EntityType):
 
 
 declare_url("admin:index", {"GET": None})
-declare_url("groups", {"GET": Requirement("groups", "read", Lookup(name="name"))})
+declare_url("groups", {"GET": Requirement("groups", "read", EntityLookup(name="name"))})
 
 
 @pat_requirements({"GET": Requirement("groups", "read", "pk"), "POST": None})

@@ -6,7 +6,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 
 from pat_tokens import lookup
-from pat_tokens.scopes import Need
+from pat_tokens.scopes import RequiredScope
 
 
 class SelectAlone(BaseAuthentication):
@@ -30,8 +30,8 @@ class SelectAlone(BaseAuthentication):
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
-        need = Need("channels", "read", entity_id)
-        statement = lookup._compile(connection, 1, need) if self.statement is None else self.statement
+        required_scope = RequiredScope("channels", "read", entity_id)
+        statement = lookup._compile(connection, 1, required_scope) if self.statement is None else self.statement
         type(self).statement = statement
         by_slot = dict(zip(statement.slots, (digest, "channels", "read", entity_id), strict=True))
         with connection.cursor() as cursor:
@@ -44,5 +44,5 @@ class SelectAndInstances(SelectAlone):
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
-        token = lookup.find_token([digest], Need("channels", "read", entity_id))
+        token = lookup.find_token([digest], RequiredScope("channels", "read", entity_id))
         return token and (token.user, token)

@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.requirements import Requirement
-from pat_tokens.watching import watch
+from pat_tokens.watcher import watch
 
 
 class EventStream(BaseRenderer):

@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 
 from demo_project.devices.broker import BrokerUnavailableError, SubscriberTooSlowError, Subscription
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.watching import watch
+from pat_tokens.watcher import watch
 
 CONTENT_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15  # of silence; a comment then shows proxies, and us, whether the client is still there

@@ -37,12 +37,12 @@ class TokenCommand(BaseCommand):
         """Add what every command takes."""
         parser.add_argument("--json", action="store_true", help="Answer in JSON, for a script.")
 
-    def say_json(self, value: object) -> None:
+    def write_json(self, value: object) -> None:
         """Write `value` as one line of JSON."""
         self.stdout.write(as_json(value))
 
 
-def add_life_arguments(parser: ArgumentParser) -> None:
+def add_expiration_arguments(parser: ArgumentParser) -> None:
     """Add how long a token lives."""
     parser.add_argument("--duration", help="How long it lives: 24h, 30d, 2w, 1y or an ISO 8601 duration.")
     parser.add_argument("--expires-at", help="Until when it lives: 2030-12-31T18:00+01:00.")
@@ -109,7 +109,7 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
     }
 
 
-def moment(value: datetime | None, *, none: str) -> str:
+def format_datetime(value: datetime | None, *, none: str) -> str:
     """Return `value` to the minute, or `none`."""
     if value is None:
         return none

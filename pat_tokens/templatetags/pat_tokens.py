@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pat_tokens.wording import UNITS, span_text
+from pat_tokens.labels import UNITS, span_text
 
 register = Library()
 

@@ -15,9 +15,9 @@ SIZES = pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 
 @pytest.fixture(autouse=True)
 def asked(settings):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
-    reauthentication._tries.clear()
+    reauthentication._attempts.clear()
     yield
-    reauthentication._tries.clear()
+    reauthentication._attempts.clear()
 
 
 @SIZES

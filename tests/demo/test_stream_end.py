@@ -13,7 +13,7 @@ from django.utils import timezone
 from demo_project.devices import views
 from demo_project.devices.broker import LocalBroker
 from demo_project.devices.models import Channel
-from pat_tokens import watching
+from pat_tokens import watcher
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.services import (
     add_scopes,
@@ -41,7 +41,7 @@ def channel(alice: User) -> Channel:
 def broker(monkeypatch: pytest.MonkeyPatch) -> LocalBroker:
     broker = LocalBroker()
     monkeypatch.setattr(views, "broker", broker)
-    monkeypatch.setattr(watching, "INTERVAL", 0.02)
+    monkeypatch.setattr(watcher, "INTERVAL", 0.02)
     return broker
 
 
@@ -69,16 +69,16 @@ def add_another_scope(token: PersonalAccessToken) -> None:
 
 async def looks_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait until the open streams have been looked at from beginning to end, after now."""
-    find_ended, seen = watching.find_ended, asyncio.Semaphore(0)
+    find_ended, seen = watcher.find_ended, asyncio.Semaphore(0)
     loop = asyncio.get_running_loop()
 
-    def counted(watches: Iterable[watching.Watch]) -> list[watching.Watch]:
+    def counted(watches: Iterable[watcher.Watch]) -> list[watcher.Watch]:
         ended = find_ended(watches)
         loop.call_soon_threadsafe(seen.release)
         return ended
 
     with monkeypatch.context() as patched:
-        patched.setattr(watching, "find_ended", counted)
+        patched.setattr(watcher, "find_ended", counted)
         # What the first of them found is known to its streams when the second has begun.
         await seen.acquire()
         await seen.acquire()

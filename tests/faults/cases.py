@@ -73,7 +73,7 @@ SERVICES: dict[str, Callable[[Scene], Any]] = {
     "add a scope that absorbs": lambda scene: services.add_scopes(scene.token, [("channels", "*", "read")]),
     "delete a scope": lambda scene: services.delete_scope(scene.token.scope_set.first()),
     "delete all scopes": lambda scene: services.delete_scopes(scene.token),
-    "prune": lambda scene: services.prune_tokens(dead_for=timedelta(days=10)),
+    "prune": lambda scene: services.prune_tokens(inactive_for=timedelta(days=10)),
     "record use": lambda scene: services.record_use(scene.token),
     "redigest": _redigest,
 }

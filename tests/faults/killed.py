@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.races.arena import set_up
+from tests.races.runner import set_up
 
 
 def main(database: str) -> None:

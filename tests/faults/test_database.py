@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 import tests.urls
-from pat_tokens import auditing, authentication, services, signals, watching
+from pat_tokens import auditing, authentication, services, signals, watcher
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
 from tests import plain_site
@@ -318,17 +318,17 @@ def test_a_read_only_database_lets_tokens_in_and_refuses_dead_ones(token, channe
 
 def test_open_connections_end_where_the_database_stays_gone_or_anything_else_fails(token, monkeypatch):
     opened = authentication.authenticate(token.secret, ANY_TOKEN)
-    monkeypatch.setattr(watching, "INTERVAL", 0.01)
+    monkeypatch.setattr(watcher, "INTERVAL", 0.01)
     for error in (OperationalError, InterfaceError, RuntimeError):
 
         def fail(watches, error=error):
             raise error
 
         async def run():
-            async with watching.watch(opened) as ended:
+            async with watcher.watch(opened) as ended:
                 await asyncio.wait_for(ended.wait(), 10)
 
-        monkeypatch.setattr(watching, "find_ended", fail)
+        monkeypatch.setattr(watcher, "find_ended", fail)
         asyncio.run(run())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.races.arena import PROCESSES, Arena, processes, threads
+from tests.races.runner import PROCESSES, Arena, processes, threads
 from tests.races.site import Site
 
 SERVERS = [

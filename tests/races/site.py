@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from pat_tokens import services
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.factories import ChannelFactory, UserFactory
-from tests.races.arena import Ask
+from tests.races.runner import Ask
 
 PATS = "/api/pats/"
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from pat_tokens import crypto
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.services import prune_tokens
-from tests.races.arena import CROWD, Ask
+from tests.races.runner import CROWD, Ask
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -202,7 +202,7 @@ USED_AGAINST = {
         "POST", token, "scopes", body={"scopes": [row("devices:*:read")]}
     ),
     "delete all scopes": lambda site, token, secret: site.manage("DELETE", token, "scopes"),
-    "prune": lambda site, token, secret: Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=1)}),
+    "prune": lambda site, token, secret: Ask(service="prune_tokens", kwargs={"inactive_for": timedelta(days=1)}),
 }
 
 
@@ -236,7 +236,7 @@ def test_prune_against_regenerate(arena, site, each_round):
     for _ in each_round():
         token, old = site.token()
         end_all_long_ago()
-        prune = Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=10)})
+        prune = Ask(service="prune_tokens", kwargs={"inactive_for": timedelta(days=10)})
         pruned, made = arena.ask(prune, site.manage("POST", token, "regenerate", body={}))
         assert (pruned.body, made.status) in [(1, 404), (0, 200)]
         assert site.works(old, *secret_of(made)) == secret_of(made)
@@ -266,18 +266,18 @@ def test_prune_leaves_to_the_next_time_what_somebody_is_changing(site):
         changed = threads.submit(change)
         try:
             assert locked.wait(60)
-            assert prune_tokens(dead_for=timedelta(days=10)) == 1
+            assert prune_tokens(inactive_for=timedelta(days=10)) == 1
             assert site.ids() == {changing.pk}
         finally:
             pruned.set()
             connection.close()
         changed.result()
-    assert prune_tokens(dead_for=timedelta(days=10)) == 1
+    assert prune_tokens(inactive_for=timedelta(days=10)) == 1
 
 
 def test_deletions_of_the_same_many(arena, site, each_round):
     """All of them lock several rows, and must not do so in different orders."""
-    prune = Ask(service="prune_tokens", kwargs={"dead_for": timedelta(days=10)})
+    prune = Ask(service="prune_tokens", kwargs={"inactive_for": timedelta(days=10)})
     for number, _ in enumerate(each_round()):
         for _token in range(6):
             site.token()

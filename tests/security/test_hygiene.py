@@ -16,12 +16,13 @@ from django.urls import include, path, reverse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
-from pat_tokens import reveal, services, signals, views
+from pat_tokens import services, signals
 from pat_tokens.authentication import aauthenticate, authenticate
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.pages import one_time_secret, views
 from pat_tokens.requirements import ANY_TOKEN
 from tests.factories import TokenFactory, UserFactory
-from tests.security import places
+from tests.security import secret_locations
 
 pytestmark = [
     pytest.mark.django_db,
@@ -84,7 +85,7 @@ REDIRECTING = [door for door in DOORS if door.startswith(("page", "script", "adm
 @pytest.fixture
 def memory():
     """All loggers at DEBUG, into one place; what admins get by mail, too."""
-    memory, mailing = places.Memory(), AdminEmailHandler(include_html=True)
+    memory, mailing = secret_locations.Memory(), AdminEmailHandler(include_html=True)
     mailing.setLevel(logging.ERROR)
     root = logging.getLogger()
     names = [name for name, logger in root.manager.loggerDict.items() if isinstance(logger, logging.Logger)]
@@ -133,13 +134,13 @@ def django_is_old() -> bool:
     return django.VERSION < (6, 0)
 
 
-def everywhere(scene: Scene, memory: places.Memory, folder: Any) -> dict[str, str]:
+def everywhere(scene: Scene, memory: secret_locations.Memory, folder: Any) -> dict[str, str]:
     """Each place on the server by its name."""
     return {
-        **places.database(),
-        **places.sessions(scene.client.session, folder),
-        **places.cache(),
-        **places.outbox(),
+        **secret_locations.database(),
+        **secret_locations.sessions(scene.client.session, folder),
+        **secret_locations.cache(),
+        **secret_locations.outbox(),
         "log": "\n".join(memory.lines),
     }
 
@@ -174,12 +175,12 @@ def test_a_secret_is_in_one_answer_and_nowhere_else(scene, memory, made, setting
     (secret,) = made
     if door in REDIRECTING:
         told = f"{answer.content!r} {answer.headers} {answer.cookies}"
-        assert places.found(secret, {"redirect": told, **everywhere(scene, memory, tmp_path)}) == []
+        assert secret_locations.found(secret, {"redirect": told, **everywhere(scene, memory, tmp_path)}) == []
         page = answer.json()["location"] if door.startswith("script") else answer.url
         assert secret in scene.client.get(page).content.decode()
     assert authenticate(secret, ANY_TOKEN).user == scene.user
     shown = later_pages(scene)
-    assert places.found(secret, {**shown, **everywhere(scene, memory, tmp_path)}) == []
+    assert secret_locations.found(secret, {**shown, **everywhere(scene, memory, tmp_path)}) == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -190,12 +191,12 @@ def test_between_the_redirect_and_its_page_a_secret_rests_nowhere(
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     scene.client.force_login(scene.user)
     answer = DOORS[door](scene)
-    assert reveal.SESSION_KEY in scene.client.session, "one share is in the session"
-    assert answer.cookies[reveal.COOKIE_NAME].value, "the other is with the browser alone"
-    assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+    assert one_time_secret.SESSION_KEY in scene.client.session, "one share is in the session"
+    assert answer.cookies[one_time_secret.COOKIE_NAME].value, "the other is with the browser alone"
+    assert secret_locations.found(made[0], everywhere(scene, memory, tmp_path)) == []
     scene.client.get(answer.json()["location"] if door.startswith("script") else answer.url)
-    assert reveal.SESSION_KEY not in scene.client.session
-    assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+    assert one_time_secret.SESSION_KEY not in scene.client.session
+    assert secret_locations.found(made[0], everywhere(scene, memory, tmp_path)) == []
 
 
 class Forced(Exception):
@@ -216,8 +217,8 @@ FAILURES: dict[str, tuple[tuple[Any, str], list[str]]] = {
     "writing a row": ((PersonalAccessToken, "save"), ALL),
     "writing scopes": ((services, "_insert_scopes"), CREATING),
     "announcing": ((services, "_announce"), ALL),
-    "hiding": ((reveal, "hide"), HIDING),
-    "splitting": ((reveal, "split"), HIDING),
+    "hiding": ((one_time_secret, "hide"), HIDING),
+    "splitting": ((one_time_secret, "split"), HIDING),
     "leading on": ((views, "token_url"), ["page create"]),
     "describing": (
         ("pat_tokens.contrib.rest_framework.serializers.PersonalAccessTokenSerializer", "to_representation"),
@@ -248,11 +249,11 @@ def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_pat
         answer = DOORS[door](scene)
         assert answer.status_code == 500
         # In development the report is the answer; the same that goes to the admins by mail in production.
-        reports = {"answer": places.without_lines_of_code(answer.content.decode())}
+        reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
         assert ("Forced" in reports["answer"]) == debug
-        assert any("Forced" in text and "<html" in text for text in places.outbox().values())
+        assert any("Forced" in text and "<html" in text for text in secret_locations.outbox().values())
     assert len(made) == 1
-    assert places.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
+    assert secret_locations.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
@@ -264,11 +265,11 @@ def test_nor_has_the_report_of_the_page_that_would_have_shown_it(
     settings.DEBUG = debug
     answer = DOORS[door](scene)
     page = answer.json()["location"] if door.startswith("script") else answer.url
-    monkeypatch.setattr(reveal, where, fail)
+    monkeypatch.setattr(one_time_secret, where, fail)
     answer = scene.client.get(page)
     assert answer.status_code == 500
-    reports = {"answer": places.without_lines_of_code(answer.content.decode())}
-    assert places.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
+    reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
+    assert secret_locations.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
 
 
 @pytest.mark.parametrize("door", ["page create", "api create", "command"])
@@ -282,7 +283,7 @@ def test_a_receiver_that_fails_is_logged_without_it(
     finally:
         signals.token_created.disconnect(fail)
     assert "Forced" in "".join(memory.lines)
-    assert places.found(made[0], everywhere(scene, memory, tmp_path)) == []
+    assert secret_locations.found(made[0], everywhere(scene, memory, tmp_path)) == []
 
 
 @pytest.mark.parametrize("where", ["pat_tokens.lookup.find_token", "pat_tokens.crypto.digest"])
@@ -297,7 +298,7 @@ def test_nor_has_the_report_of_a_site_that_asks_by_itself(scene, monkeypatch, wh
     except Forced as error:
         report = ExceptionReporter(None, type(error), error, error.__traceback__).get_traceback_html()
     assert "Forced" in report
-    assert places.found(secret, {"report": places.without_lines_of_code(report)}) == []
+    assert secret_locations.found(secret, {"report": secret_locations.without_lines_of_code(report)}) == []
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
@@ -310,8 +311,8 @@ def test_a_report_of_a_request_that_carries_a_secret_has_it_not(scene, memory, s
             patch.setattr(where, fail)
             answer = client.get("/api/channels/")
         assert answer.status_code == 500
-        reports = {"answer": places.without_lines_of_code(answer.content.decode())}
-        assert places.found(token.secret, {**reports, **everywhere(scene, memory, tmp_path)}) == [], where
+        reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
+        assert secret_locations.found(token.secret, {**reports, **everywhere(scene, memory, tmp_path)}) == [], where
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
@@ -327,8 +328,8 @@ def test_nor_has_one_of_a_request_that_carries_a_key_of_authtoken(
     monkeypatch.setattr(f"{modules[where] or 'tests.views.ChannelViewSet'}.{where}", fail)
     answer = Client(raise_request_exception=False, headers={"authorization": f"Token {key}"}).get("/api/channels/")
     assert answer.status_code == 500
-    reports = {"answer": places.without_lines_of_code(answer.content.decode())}
-    assert places.found(f"_{key}", {**reports, **everywhere(scene, memory, tmp_path)}) == []
+    reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
+    assert secret_locations.found(f"_{key}", {**reports, **everywhere(scene, memory, tmp_path)}) == []
 
 
 def test_the_search_finds_what_is_there(scene, memory, settings, tmp_path, made):
@@ -354,4 +355,4 @@ def test_the_search_finds_what_is_there(scene, memory, settings, tmp_path, made)
         "log",
         "mail 1",
     }
-    assert expected <= set(places.found(secret, everywhere(scene, memory, tmp_path)))
+    assert expected <= set(secret_locations.found(secret, everywhere(scene, memory, tmp_path)))

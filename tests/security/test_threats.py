@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from pat_tokens import crypto, reveal, services, urls
+from pat_tokens import crypto, services, urls
 from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import digest, hint, make_secret
 from pat_tokens.exceptions import InsufficientScope, InvalidInput
 from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.pages import one_time_secret
 from pat_tokens.requirements import Requirement
 from tests.contrib.rest_framework.management import snapshot
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
@@ -233,8 +234,8 @@ def test_the_page_with_the_secret_is_kept_out_of_caches_and_referrers(person):
     answer = person.post("/pats/create/", {"name": "new", "duration": "7d"}, follow=True)
     assert "no-store" in answer["Cache-Control"]
     assert answer["Referrer-Policy"] == "no-referrer"
-    assert reveal.COOKIE_NAME in answer.client.cookies
-    assert answer.client.cookies[reveal.COOKIE_NAME].value == ""
+    assert one_time_secret.COOKIE_NAME in answer.client.cookies
+    assert answer.client.cookies[one_time_secret.COOKIE_NAME].value == ""
 
 
 def test_no_page_writes_by_get(person, scoped):

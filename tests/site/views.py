@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from pat_tokens.contrib.rest_framework.filters import ScopeFilterMixin
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.models import Channel, Device, Page
 from tests.site import serializers
 from tests.site.models import ArchivedChannel, Badge, Cover, Memo, Probe, Project, Task, Thermometer
@@ -187,7 +187,7 @@ class TaskByProjectAndSlug(Owned, generics.RetrieveAPIView):
     queryset = Task.objects.all()
     serializer_class = serializers.TaskSerializer
     owner_field = "project__owner"
-    pat_requirements = {"GET": Requirement("tasks", "read", Lookup(slug="slug", project="project"))}
+    pat_requirements = {"GET": Requirement("tasks", "read", EntityLookup(slug="slug", project="project"))}
 
     def get_object(self):
         return get_object_or_404(self.get_queryset(), slug=self.kwargs["slug"], project__pk=self.kwargs["project"])
@@ -325,7 +325,7 @@ class TaskBySlugs(Owned, generics.RetrieveAPIView):
     queryset = Task.objects.all()
     serializer_class = serializers.TaskSerializer
     owner_field = "project__owner"
-    pat_requirements = {"GET": Requirement("tasks", "read", Lookup(slug="task", project__slug="project"))}
+    pat_requirements = {"GET": Requirement("tasks", "read", EntityLookup(slug="task", project__slug="project"))}
 
     def get_object(self):
         return get_object_or_404(self.get_queryset(), slug=self.kwargs["task"], project__slug=self.kwargs["project"])
@@ -627,7 +627,7 @@ class SlugOfAnybody(viewsets.ReadOnlyModelViewSet):
     serializer_class = serializers.ChannelSerializer
     lookup_field = "name"
     lookup_value_regex = "[^/]+"
-    pat_requirements = {"retrieve": Requirement("channels", "read", Lookup(name="name"))}
+    pat_requirements = {"retrieve": Requirement("channels", "read", EntityLookup(name="name"))}
 
     def get_queryset(self):
         return Channel.objects.exclude(owner=self.request.user)

@@ -16,11 +16,11 @@ from django.core.handlers.asgi import ASGIRequest
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.exceptions import ForeignToken, InvalidToken, TokenError
-from pat_tokens.guarding import refusal
+from pat_tokens.django_views.guards import refusal
+from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.http import error_status
 from pat_tokens.requirements import Requirement, find_declared
-from pat_tokens.watching import watch
+from pat_tokens.watcher import watch
 
 if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
@@ -64,14 +64,14 @@ class ConsumerGuard:
         if scope["type"] != "websocket" or all(key.lower() != name for key, _value in scope["headers"]):
             return await self.app(scope, receive, send)
         try:
-            token = await database_sync_to_async(self.admit)(scope)
+            token = await database_sync_to_async(self.authenticate)(scope)
         except TokenError as error:
             return await _deny(error, scope, receive, send)
         if token is None:
             return await self.app(scope, receive, send)
-        return await _run_while_it_lives(token, self.app, {**scope, "user": token.user, "token": token}, receive, send)
+        return await _run_until_inactive(token, self.app, {**scope, "user": token.user, "token": token}, receive, send)
 
-    def admit(self, scope: Scope) -> PersonalAccessToken | None:
+    def authenticate(self, scope: Scope) -> PersonalAccessToken | None:
         """Return the token that the handshake carries, if it may connect, or None; raises TokenError."""
         # The same handshake as a request, for the site's own hooks and for what is recorded of a token's use.
         request = ASGIRequest({**scope, "type": "http", "method": "GET"}, BytesIO())
@@ -80,10 +80,12 @@ class ConsumerGuard:
             return None
         kwargs = scope.get("url_route", {}).get("kwargs", {})
         requirement = self.find_requirement()
-        foreign = requirement is None and is_legacy_key(secret)  # a consumer that says nothing may have its own keys
+        third_party = requirement is None and is_legacy_key(
+            secret
+        )  # a consumer that says nothing may have its own keys
         try:
-            return authentication.authenticate(secret, requirement, kwargs, foreign=foreign, request=request)
-        except ForeignToken:
+            return authentication.authenticate(secret, requirement, kwargs, third_party=third_party, request=request)
+        except ThirdPartyToken:
             return None
 
     def find_requirement(self) -> Requirement | None:
@@ -127,12 +129,12 @@ async def _deny(error: TokenError, scope: Scope, receive: Receive, send: Send) -
     await send({"type": "websocket.http.response.body", "body": response.content})
 
 
-async def _run_while_it_lives(
+async def _run_until_inactive(
     token: PersonalAccessToken, app: Application, scope: Scope, receive: Receive, send: Send
 ) -> None:
     async with watch(token) as ended:
         socket = _Socket(receive, send, ended)
-        closing = asyncio.ensure_future(socket.close_at_the_end())
+        closing = asyncio.ensure_future(socket.close_when_inactive())
         try:
             await app(scope, socket.receive, socket.send)
         finally:
@@ -161,7 +163,7 @@ class _Socket:
             for task in (message, end):
                 task.cancel()
         await self.close()
-        return {"type": "websocket.disconnect", "code": _code_of_an_end()}
+        return {"type": "websocket.disconnect", "code": _close_code()}
 
     async def send(self, message: Message) -> None:
         if self.closed:
@@ -169,7 +171,7 @@ class _Socket:
         self.closed = message["type"] == "websocket.close"
         await self._send(message)
 
-    async def close_at_the_end(self) -> None:
+    async def close_when_inactive(self) -> None:
         await self.ended.wait()
         await self.close()
 
@@ -177,10 +179,10 @@ class _Socket:
         if not self.closed:
             self.closed = True
             with contextlib.suppress(OSError):  # the client has just gone by itself
-                await self._send({"type": "websocket.close", "code": _code_of_an_end(), "reason": InvalidToken.code})
+                await self._send({"type": "websocket.close", "code": _close_code(), "reason": InvalidToken.code})
 
 
-def _code_of_an_end() -> int:
+def _close_code() -> int:
     return _CLOSE_CODES + error_status(InvalidToken())
 
 

@@ -13,9 +13,9 @@ from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.ninja.exceptions import TokenRefused, answer_for
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.exceptions import ForeignToken, TokenError
-from pat_tokens.guarding import let_in
-from pat_tokens.limiting import is_list
+from pat_tokens.django_views.guards import set_token_user
+from pat_tokens.exceptions import ThirdPartyToken, TokenError
+from pat_tokens.filtering import is_list
 from pat_tokens.requirements import Requirement, Resolution, find_declared
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         except TokenError as error:
             raise TokenRefused(error) from error
         if token is not None:
-            let_in(request, token)
+            set_token_user(request, token)
         return token
 
     @sensitive_variables("secret")
@@ -69,10 +69,10 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
                 requirement,
                 match.kwargs if match else {},
                 filtered=self.is_filtered(requirement),
-                foreign=requirement is None and is_legacy_key(secret),
+                third_party=requirement is None and is_legacy_key(secret),
                 request=request,
             )
-        except ForeignToken:
+        except ThirdPartyToken:
             return None
 
     def resolve(self, method: str, url_name: str | None) -> Resolution:

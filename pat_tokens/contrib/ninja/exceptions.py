@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ninja.errors import HttpError
 from ninja.operation import PathView
 
+from pat_tokens.django_views.guards import GuardResult, refusal, refuse
 from pat_tokens.exceptions import InsufficientScope, TokenError
-from pat_tokens.guarding import Visit, refusal, refuse
 from pat_tokens.http import error_status
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
 
 def _answer_list(request: HttpRequest, error: Any) -> HttpResponse:
     # A list that `limit_to_token` could not limit.
-    return refuse(request, Visit(getattr(request, "auth", None)), error)
+    return refuse(request, GuardResult(getattr(request, "auth", None)), error)
 
 
 def find_path_view(view: Any) -> PathView | None:

@@ -6,8 +6,8 @@ from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import find_path_view
+from pat_tokens.inspection.routes import MethodReport, Route, RouteReport
 from pat_tokens.requirements import Resolution
-from pat_tokens.routes import MethodReport, Route, RouteReport
 
 _NOT_READ = "tokens are not looked at here: the operation's auth has no class that reads them"
 
@@ -18,7 +18,7 @@ def inspect(route: Route) -> RouteReport | None:
     if path_view is None:
         return None
     reports = [_report(operation, method, route) for operation in path_view.operations for method in operation.methods]
-    reads = any(_door_of(operation) for operation in path_view.operations)
+    reads = any(_authenticator_of(operation) for operation in path_view.operations)
     return RouteReport(
         route,
         "Ninja operation",
@@ -34,12 +34,12 @@ def inspect(route: Route) -> RouteReport | None:
 
 
 def _report(operation: Operation, method: str, route: Route) -> MethodReport:
-    door = _door_of(operation)
-    if door is None:
+    authenticator = _authenticator_of(operation)
+    if authenticator is None:
         return MethodReport(method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
-    resolution = door.resolve(method, route.url_name)
-    return MethodReport(method, resolution, limits=door.is_filtered(resolution.requirement))
+    resolution = authenticator.resolve(method, route.url_name)
+    return MethodReport(method, resolution, limits=authenticator.is_filtered(resolution.requirement))
 
 
-def _door_of(operation: Operation) -> PersonalAccessTokenAuthentication | None:
+def _authenticator_of(operation: Operation) -> PersonalAccessTokenAuthentication | None:
     return next((one for one in operation.auth_callbacks if isinstance(one, PersonalAccessTokenAuthentication)), None)

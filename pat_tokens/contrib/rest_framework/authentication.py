@@ -10,14 +10,14 @@ from rest_framework.request import Request
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
 from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.guards import guard, guard_options, vary
-from pat_tokens.contrib.rest_framework.requirements import find_requirement, option_needs
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
+from pat_tokens.contrib.rest_framework.requirements import find_requirement, required_scopes_for_options
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.exceptions import ForeignToken, InsufficientScope, ScopeNotDeclared, TokenError
+from pat_tokens.exceptions import InsufficientScope, ScopeNotDeclared, ThirdPartyToken, TokenError
+from pat_tokens.filtering import is_list
 from pat_tokens.http import challenge
-from pat_tokens.limiting import is_list
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -43,7 +43,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             if secret is None:
                 return None
             token = self.get_token(request, secret, view)
-        except ForeignToken:
+        except ThirdPartyToken:
             return None
         except TokenError as error:
             raise TokenAPIException(error) from error
@@ -54,40 +54,44 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         return challenge(None, keyword=conf.keyword, realm=conf.realm)
 
     def get_token(self, request: Request, secret: str, view: APIView | None) -> PersonalAccessToken:
-        """Return the token, if it may do what the view requires; raises TokenError, and ForeignToken."""
-        foreign = is_legacy_key(secret) and self._is_for_another(request)
+        """Return the token, if it may do what the view requires; raises TokenError, and ThirdPartyToken."""
+        third_party = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
-            return authentication.authenticate(secret, None, foreign=foreign, request=request._request)
+            return authentication.authenticate(secret, None, third_party=third_party, request=request._request)
         method = str(request.method)  # asked for once: it is a way round to Django's request each time
-        if method == "OPTIONS" and not ViewFacts.of(view).has_own_options:
-            return self._get_token_for_options(request, secret, view, foreign)
+        if method == "OPTIONS" and not ViewInfo.of(view).has_own_options:
+            return self._get_token_for_options(request, secret, view, third_party)
         resolution = find_requirement(view, request, method)
         requirement = resolution.requirement
         token = authentication.authenticate(
             secret,
             requirement,
             view.kwargs,
-            filtered=requirement is not None and is_list(requirement) and is_filtered(ViewFacts.of(view), requirement),
-            foreign=foreign,
+            filtered=requirement is not None and is_list(requirement) and is_filtered(ViewInfo.of(view), requirement),
+            third_party=third_party,
             request=request._request,
         )
         guard(view, request, method, token, resolution)
         return token
 
     def _get_token_for_options(
-        self, request: Request, secret: str, view: APIView, foreign: bool
+        self, request: Request, secret: str, view: APIView, third_party: bool
     ) -> PersonalAccessToken:
         refusal: TokenError = ScopeNotDeclared()
         token = None
-        for need in option_needs(view, request):
-            token = authentication.authenticate_need(secret, need, foreign=foreign, request=request._request)
+        for required_scope in required_scopes_for_options(view, request):
+            token = authentication.authenticate_for_scope(
+                secret, required_scope, third_party=third_party, request=request._request
+            )
             if token.decision is not None and not token.decision:
                 refusal = InsufficientScope(token.decision.missing)
                 continue
             authentication.allow(token, request=request._request)
             guard_options(view, request, token)
             return token
-        token = token or authentication.authenticate_need(secret, None, foreign=foreign, request=request._request)
+        token = token or authentication.authenticate_for_scope(
+            secret, None, third_party=third_party, request=request._request
+        )
         raise authentication.refuse(refusal, token=token, request=request._request)
 
     def _is_for_another(self, request: Request) -> bool:

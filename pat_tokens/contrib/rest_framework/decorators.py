@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.requirements import Requirements
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -29,7 +29,7 @@ def pat_requirements(requirements: Requirements) -> Callable[[_View], _View]:
                 f"{where}: @pat_requirements belongs above @api_view, as the first of its decorators; "
                 "below it there is no view yet."
             )
-        if view_class is not view and not ViewFacts.of_callback(view).is_function:
+        if view_class is not view and not ViewInfo.of_callback(view).is_function:
             raise ImproperlyConfigured(
                 f"{where}: @pat_requirements would declare for every route of {view_class.__qualname__}. Set "
                 "pat_requirements on the class, or use declare_url() for one route."

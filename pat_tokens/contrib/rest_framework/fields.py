@@ -55,7 +55,7 @@ class ScopesField(InputField):
         return (row if isinstance(row, Mapping) else None for row in data)
 
 
-class MomentField(serializers.DateTimeField):
+class StrictDateTimeField(serializers.DateTimeField):
     """A datetime in UTC."""
 
     def to_representation(self, value: datetime) -> str:

@@ -9,10 +9,10 @@ from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
 from pat_tokens.contrib.rest_framework.guards import limited_requirement, mark_limited
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.exceptions import InsufficientScope
-from pat_tokens.limiting import is_list, limit, needs_all
+from pat_tokens.filtering import is_list, limit, needs_all
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
 
@@ -53,7 +53,7 @@ class ScopeFilterMixin:
         return filtered
 
 
-def is_filtered(facts: ViewFacts, requirement: Requirement) -> bool:
+def is_filtered(facts: ViewInfo, requirement: Requirement) -> bool:
     """Tell whether a view can limit its list to ids, so that a scope for some of them is enough."""
     if not is_list(requirement) or not hasattr(facts.cls, "filter_queryset"):
         return False

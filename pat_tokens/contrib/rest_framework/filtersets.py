@@ -18,13 +18,13 @@ from django_filters.rest_framework import (
     OrderingFilter,
 )
 
-from pat_tokens.durations import parse_moment
+from pat_tokens.durations import parse_iso_datetime
 from pat_tokens.querysets import SORTABLE, Status, TokenQuerySet
 
 MAX_TERM_LENGTH = 255  # characters; SQLite fails on a very long LIKE
 
 
-class MomentFormField(forms.CharField):
+class StrictDateTimeFormField(forms.CharField):
     """A moment in a query string."""
 
     default_error_messages = {"invalid": _("Write a date and time as 2030-12-31T12:00:00Z.")}
@@ -34,7 +34,7 @@ class MomentFormField(forms.CharField):
         if value in self.empty_values:
             return None
         try:
-            return parse_moment(str(value))  # with its spaces: nothing but spaces is no moment, and not nothing
+            return parse_iso_datetime(str(value))  # with its spaces: nothing but spaces is no moment, and not nothing
         except ValueError:
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
@@ -42,10 +42,10 @@ class MomentFormField(forms.CharField):
         """Do nothing: there is no rule for a moment, and those of text would fail on it."""
 
 
-class MomentFilter(IsoDateTimeFilter):
+class StrictDateTimeFilter(IsoDateTimeFilter):
     """Compares with a moment."""
 
-    field_class = MomentFormField
+    field_class = StrictDateTimeFormField
 
 
 class YesNoFormField(forms.Field):
@@ -111,13 +111,13 @@ class TokenFilterSet(FilterSet):
         max_length=MAX_TERM_LENGTH,
         label=_("Tokens with a scope for this operation; with `entity_type`, one scope for both."),
     )
-    expires_before = MomentFilter(
+    expires_before = StrictDateTimeFilter(
         field_name="expires_at", lookup_expr="lt", label=_("Tokens that expire, or expired, before this moment.")
     )
-    expires_after = MomentFilter(
+    expires_after = StrictDateTimeFilter(
         field_name="expires_at", lookup_expr="gt", label=_("Tokens that expire, or expired, after this moment.")
     )
-    last_used_before = MomentFilter(
+    last_used_before = StrictDateTimeFilter(
         field_name="last_used_at", lookup_expr="lt", label=_("Tokens that were used, and not since this moment.")
     )
     never_used = YesNoFilter(

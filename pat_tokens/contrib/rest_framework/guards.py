@@ -15,10 +15,10 @@ from rest_framework.request import Request
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.exceptions import ScopeNotDeclared, TokenError
-from pat_tokens.limiting import needs_all
+from pat_tokens.filtering import needs_all
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 from pat_tokens.scopes import ALL, Decision
 
@@ -94,7 +94,7 @@ def _guard_entity(
     if get_object is None and get_queryset is None:
         return
     model: Any = requirement.get_entity_type().model._meta.concrete_model
-    is_its_object = known or requirement.keywords == (ViewFacts.of(view).lookup_keyword,)
+    is_its_object = known or requirement.keywords == (ViewInfo.of(view).lookup_keyword,)
 
     def checked_object(*args: Any, **kwargs: Any) -> Any:
         found = get_object(*args, **kwargs)  # type: ignore[misc]
@@ -120,9 +120,9 @@ def _guard_entity(
 def _check_entity(found: Model, model: type[Model], request: Request, token: PersonalAccessToken) -> None:
     decision = token.decision
     entity_id = str(getattr(found, model._meta.pk.attname))
-    if decision is None or decision.need is None or entity_id == decision.need.entity_id:
+    if decision is None or decision.required_scope is None or entity_id == decision.required_scope.entity_id:
         return
-    if decision.need.entity_id == ALL and not decision.limited:
+    if decision.required_scope.entity_id == ALL and not decision.limited:
         return
     try:
         authentication.require_entity(token, entity_id, request=request._request)

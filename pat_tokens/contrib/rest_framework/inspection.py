@@ -6,12 +6,12 @@ from rest_framework import generics, viewsets
 from rest_framework.views import APIView
 
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
 from pat_tokens.contrib.rest_framework.filters import is_filtered
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
-from pat_tokens.contrib.rest_framework.requirements import RouteFacts, resolve
+from pat_tokens.contrib.rest_framework.requirements import RouteInfo, resolve
+from pat_tokens.inspection.routes import MethodReport, Route, RouteReport
 from pat_tokens.requirements import Resolution
-from pat_tokens.routes import MethodReport, Route, RouteReport
 
 _NOT_READ = "tokens are not looked at here: authentication_classes has none that reads them"
 _OUR_OWN = "refused: tokens are managed by people, not by tokens"
@@ -25,9 +25,9 @@ def inspect(route: Route) -> RouteReport | None:
     """Return what a DRF view requires, method by method; None for other views."""
     if not _is_drf(route.view):
         return None
-    facts = ViewFacts.of_callback(route.view)
+    facts = ViewInfo.of_callback(route.view)
     reads = _reads_tokens(facts)
-    where = RouteFacts(route.pattern, route.url_name, route.keywords, route.positional)
+    where = RouteInfo(route.pattern, route.url_name, route.keywords, route.positional)
     methods = tuple(_report(facts, method, where, reads=reads) for method in facts.methods())
     return RouteReport(
         route,
@@ -47,7 +47,7 @@ def _is_drf(view: object) -> bool:
     return isinstance(view_class, type) and issubclass(view_class, APIView)
 
 
-def _report(facts: ViewFacts, method: str, where: RouteFacts, *, reads: bool) -> MethodReport:
+def _report(facts: ViewInfo, method: str, where: RouteInfo, *, reads: bool) -> MethodReport:
     action = facts.action_of(method.lower())
     resolution = resolve(facts, method, where)
     if not reads:
@@ -61,7 +61,7 @@ def _report(facts: ViewFacts, method: str, where: RouteFacts, *, reads: bool) ->
     return MethodReport(method, resolution, action, limits, reads)
 
 
-def _reads_tokens(facts: ViewFacts) -> bool:
+def _reads_tokens(facts: ViewInfo) -> bool:
     if issubclass(facts.cls, PersonalAccessTokenMixin):
         return True
     if getattr(facts.cls.get_authenticators, "__module__", "") != APIView.__module__:
@@ -70,7 +70,7 @@ def _reads_tokens(facts: ViewFacts) -> bool:
     return any(isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
 
 
-def _kind(facts: ViewFacts) -> str:
+def _kind(facts: ViewInfo) -> str:
     if facts.is_function:
         return "api_view function"
     if facts.is_viewset:
@@ -78,13 +78,13 @@ def _kind(facts: ViewFacts) -> str:
     return "generic view" if issubclass(facts.cls, generics.GenericAPIView) else "APIView"
 
 
-def _permissions(facts: ViewFacts) -> list[type]:
+def _permissions(facts: ViewInfo) -> list[type]:
     if getattr(facts.cls.get_permissions, "__module__", "") != APIView.__module__:
         return []
     return [one for one in facts.get("permission_classes", ()) if isinstance(one, type)]
 
 
-def _keys(facts: ViewFacts) -> frozenset[str]:
+def _keys(facts: ViewInfo) -> frozenset[str]:
     keys: set[str] = set()
     for method in (*facts.methods(), "HEAD"):
         action = facts.action_of(method.lower())

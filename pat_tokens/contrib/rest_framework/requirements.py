@@ -11,19 +11,19 @@ from django.db.models import Model
 from django.urls import ResolverMatch
 from rest_framework.request import Request
 
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
-from pat_tokens.contrib.rest_framework.routes import is_plain
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
+from pat_tokens.contrib.rest_framework.route_patterns import is_plain
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
 from pat_tokens.requirements import (
     ANY_TOKEN,
-    Lookup,
+    EntityLookup,
     Requirement,
     Resolution,
     find_declared,
     find_problem,
     generation,
 )
-from pat_tokens.scopes import Need
+from pat_tokens.scopes import RequiredScope
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -59,7 +59,7 @@ _memo: dict[Any, Resolution] = {}
 
 
 @dataclass(frozen=True)
-class RouteFacts:
+class RouteInfo:
     """The route that a view is asked by: its pattern as `ResolverMatch.route` has it, None where that is not known."""
 
     pattern: str | None = None
@@ -84,32 +84,32 @@ def find_requirement(view: APIView, request: Request, method: str) -> Resolution
 def _find(view: APIView, request: Request, method: str) -> Resolution:
     match = _match_of(view, request)
     if match is None or not _is_routed(view, match):
-        return resolve(ViewFacts.of(view), method, _route_of(view, match))
+        return resolve(ViewInfo.of(view), method, _route_of(view, match))
     key = (match.func, match.route, match.view_name, method, tuple(view.kwargs), bool(view.args), generation())
     found = _memo.get(key)
     if found is None:
         if len(_memo) >= _MEMO_SIZE:
             _memo.clear()
-        found = _memo[key] = resolve(ViewFacts.of_callback(match.func), method, _route_of(view, match, match.route))
+        found = _memo[key] = resolve(ViewInfo.of_callback(match.func), method, _route_of(view, match, match.route))
     return found
 
 
-def option_needs(view: APIView, request: Request) -> Iterator[Need | None]:
+def required_scopes_for_options(view: APIView, request: Request) -> Iterator[RequiredScope | None]:
     """Return what would allow OPTIONS: any scope on an entity type that one of the view's methods requires."""
     match = _match_of(view, request)
     route = _route_of(view, match, match.route if match is not None and _is_routed(view, match) else None)
-    facts = ViewFacts.of(view)
+    facts = ViewInfo.of(view)
     seen = set()
     for method in facts.methods():
         requirement = resolve(facts, method, route).requirement
         if requirement is not None:
-            need = None if requirement is ANY_TOKEN else Need(requirement.entity_type, None)
-            if need not in seen:
-                seen.add(need)
-                yield need
+            required_scope = None if requirement is ANY_TOKEN else RequiredScope(requirement.entity_type, None)
+            if required_scope not in seen:
+                seen.add(required_scope)
+                yield required_scope
 
 
-def resolve(facts: ViewFacts, method: str, route: RouteFacts) -> Resolution:
+def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
     """Return what a view requires for `method` (in capitals) on `route`."""
     name = method.lower()
     if not facts.serves(name):
@@ -135,7 +135,7 @@ def resolve(facts: ViewFacts, method: str, route: RouteFacts) -> Resolution:
     return _infer(facts, action, route)
 
 
-def _why_unknown(facts: ViewFacts) -> str:
+def _why_unknown(facts: ViewInfo) -> str:
     if facts.is_viewset:
         return "not declared: the ViewSet handles this method by itself, and no action is mapped to it"
     return "not declared: only what a ViewSet requires is known without a declaration"
@@ -160,12 +160,12 @@ def _is_routed(view: APIView, match: ResolverMatch) -> bool:
     return all(name in given and own[name] is given[name] for name in _DECISIVE.intersection(own))
 
 
-def _route_of(view: APIView, match: ResolverMatch | None, pattern: str | None = None) -> RouteFacts:
+def _route_of(view: APIView, match: ResolverMatch | None, pattern: str | None = None) -> RouteInfo:
     url_name = match.view_name if match and match.url_name else None
-    return RouteFacts(pattern, url_name, frozenset(view.kwargs), bool(view.args))
+    return RouteInfo(pattern, url_name, frozenset(view.kwargs), bool(view.args))
 
 
-def _infer(facts: ViewFacts, action: str, route: RouteFacts) -> Resolution:
+def _infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
     model = getattr(facts.get("queryset"), "model", None)
     entity_type = registry.for_model(model)
     if entity_type is None:
@@ -204,7 +204,7 @@ def _infer(facts: ViewFacts, action: str, route: RouteFacts) -> Resolution:
         return _known(Requirement(entity_type.name, operation, lookup))
     if not _is_unique(entity_type.model, field):
         return Resolution(None, f"not declared: {field!r} is not a unique field of {entity_type.name}")
-    return _known(Requirement(entity_type.name, operation, Lookup(**{field: lookup})))
+    return _known(Requirement(entity_type.name, operation, EntityLookup(**{field: lookup})))
 
 
 def _known(requirement: Requirement) -> Resolution:
@@ -214,7 +214,7 @@ def _known(requirement: Requirement) -> Resolution:
     return Resolution(requirement, "known: a plain route of a ViewSet of a registered model", known=True)
 
 
-def _why_no_type(facts: ViewFacts, model: Any) -> str:
+def _why_no_type(facts: ViewInfo, model: Any) -> str:
     if facts.is_computed("queryset"):
         return "the view computes its queryset"
     if model is None:
@@ -224,9 +224,9 @@ def _why_no_type(facts: ViewFacts, model: Any) -> str:
     return f"{model.__name__} is of no registered entity type"
 
 
-def _is_of_model(facts: ViewFacts, model: type[Model]) -> bool:
+def _is_of_model(facts: ViewInfo, model: type[Model]) -> bool:
     # `@action(queryset=...)` puts another model on a route that still has the key of the ViewSet's own.
-    own = ViewFacts(facts.cls, {}, None).get("queryset")
+    own = ViewInfo(facts.cls, {}, None).get("queryset")
     return own is None or getattr(own, "model", None) is model
 
 

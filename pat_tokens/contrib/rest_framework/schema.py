@@ -20,9 +20,9 @@ from drf_spectacular.settings import spectacular_settings
 
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
-from pat_tokens.contrib.rest_framework.facts import ViewFacts
 from pat_tokens.contrib.rest_framework.filters import is_filtered
-from pat_tokens.contrib.rest_framework.requirements import RouteFacts, resolve
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
+from pat_tokens.contrib.rest_framework.requirements import RouteInfo, resolve
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 
 SCHEME = "personalAccessToken"
@@ -88,8 +88,8 @@ def find_requirement(auto_schema: AutoSchema) -> Requirement | None:
     names = _url_names.setdefault(auto_schema.registry, {})
     if not names:
         names.update(_find_url_names(get_resolver().url_patterns))
-    facts = RouteFacts(route, names.get(route), frozenset(_KEYWORD.findall(route)))
-    return resolve(ViewFacts.of(auto_schema.view), auto_schema.method, facts).requirement
+    facts = RouteInfo(route, names.get(route), frozenset(_KEYWORD.findall(route)))
+    return resolve(ViewInfo.of(auto_schema.view), auto_schema.method, facts).requirement
 
 
 _url_names: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()  # for each run: from route to URL name
@@ -128,7 +128,7 @@ def _explain(requirement: Requirement | None, auto_schema: AutoSchema) -> str:
         return _("Personal access tokens are refused here.")
     if requirement is ANY_TOKEN:
         return _("Any personal access token can be used here.")
-    if is_filtered(ViewFacts.of(auto_schema.view), requirement):
+    if is_filtered(ViewInfo.of(auto_schema.view), requirement):
         text = _("A personal access token needs the scope `%(scope)s`, or scopes for single ids, which limit the list.")
     else:
         text = _("A personal access token needs the scope `%(scope)s`.")

@@ -8,8 +8,14 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from pat_tokens.contrib.rest_framework.fields import ExpiryField, MomentField, ScopesField, StatusField, TextField
-from pat_tokens.explaining import METHODS
+from pat_tokens.contrib.rest_framework.fields import (
+    ExpiryField,
+    ScopesField,
+    StatusField,
+    StrictDateTimeField,
+    TextField,
+)
+from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
 from pat_tokens.validation import find_unknown_fields
 
@@ -33,11 +39,11 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
     """A token."""
 
     status = StatusField()
-    created_at = MomentField(read_only=True)
-    issued_at = MomentField(read_only=True)
-    expires_at = MomentField(read_only=True, allow_null=True)
-    last_used_at = MomentField(read_only=True, allow_null=True)
-    revoked_at = MomentField(read_only=True, allow_null=True)
+    created_at = StrictDateTimeField(read_only=True)
+    issued_at = StrictDateTimeField(read_only=True)
+    expires_at = StrictDateTimeField(read_only=True, allow_null=True)
+    last_used_at = StrictDateTimeField(read_only=True, allow_null=True)
+    revoked_at = StrictDateTimeField(read_only=True, allow_null=True)
     scopes = PersonalAccessTokenScopeSerializer(source="scope_set", many=True, read_only=True)
 
     class Meta:

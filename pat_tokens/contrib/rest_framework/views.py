@@ -54,7 +54,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
 )
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
-from pat_tokens.explaining import explain
+from pat_tokens.inspection.explain import explain
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN

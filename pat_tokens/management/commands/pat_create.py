@@ -11,12 +11,12 @@ from pat_tokens import services
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
     TokenCommand,
-    add_life_arguments,
+    add_expiration_arguments,
     add_scope_argument,
     as_dict,
     find_user,
+    format_datetime,
     input_lines,
-    moment,
     parse_scope,
     printable,
 )
@@ -34,7 +34,7 @@ class Command(TokenCommand):
         parser.add_argument("user", help="What the user logs in with.")
         parser.add_argument("--name", required=True, help="What the token is called, unique for its user.")
         parser.add_argument("--description", default="", help="What the token is for.")
-        add_life_arguments(parser)
+        add_expiration_arguments(parser)
         add_scope_argument(parser)
 
     @no_translations
@@ -55,10 +55,10 @@ class Command(TokenCommand):
         except InvalidInput as error:
             raise CommandError("\n".join(input_lines(error, texts))) from None
         if options["json"]:
-            self.say_json({**as_dict(token), "secret": secret})
+            self.write_json({**as_dict(token), "secret": secret})
         else:
             self.stdout.write(secret)
-        expiry = moment(token.expires_at, none="never")
+        expiry = format_datetime(token.expires_at, none="never")
         self.stderr.write(f"Token {printable(token.name)} ({token.pk}) of {user.get_username()}, expires: {expiry}.")
         if not texts:
             self.stderr.write(self.style.WARNING("It has no scopes, so it may do nothing yet."))

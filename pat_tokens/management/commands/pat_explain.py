@@ -10,9 +10,9 @@ from django.core.management.base import CommandError, no_translations
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import crypto
-from pat_tokens.authentication import has_our_shape
+from pat_tokens.authentication import has_secret_format
 from pat_tokens.conf import conf
-from pat_tokens.explaining import METHODS, Explanation, explain
+from pat_tokens.inspection.explain import METHODS, Explanation, explain
 from pat_tokens.management.base import TokenCommand, find_token, printable
 from pat_tokens.models import PersonalAccessToken
 
@@ -40,7 +40,7 @@ class Command(TokenCommand):
         token = _read_token() if options["token"] == _STDIN else find_token(options["token"])
         explanation = explain(token, options["method"], options["path"])
         if options["json"]:
-            self.say_json(explanation.as_dict())
+            self.write_json(explanation.as_dict())
         else:
             self._print(explanation)
 
@@ -58,7 +58,7 @@ class Command(TokenCommand):
 @sensitive_variables()
 def _read_token() -> PersonalAccessToken:
     secret = sys.stdin.readline(_MAX_LINE).strip()
-    if not has_our_shape(secret):
+    if not has_secret_format(secret):
         raise CommandError("What came on standard input is no secret of this site.")
     digests = crypto.digests(secret, conf.peppers)
     token = PersonalAccessToken.objects.select_related("user").with_digest(digests).first()

@@ -33,7 +33,7 @@ class Command(TokenCommand):
         """Print each finding; fail where one is bad enough."""
         health = check_health()
         if options["json"]:
-            self.say_json(health.as_dict())
+            self.write_json(health.as_dict())
         else:
             for finding in health.findings:
                 self.stdout.write(f"{finding.level:8} {finding.name:12} {finding.text}")

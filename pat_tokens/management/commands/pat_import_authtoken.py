@@ -17,7 +17,7 @@ from pat_tokens.conf import conf
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
     TokenCommand,
-    add_life_arguments,
+    add_expiration_arguments,
     add_scope_argument,
     find_user,
     input_lines,
@@ -71,7 +71,7 @@ class Command(TokenCommand):
         add_scope_argument(parser, required=True)
         parser.add_argument("--name", default=DEFAULT_NAME, help=f"What each token is called ({DEFAULT_NAME}).")
         parser.add_argument("--description", default="", help="What each token is for.")
-        add_life_arguments(parser)
+        add_expiration_arguments(parser)
         parser.add_argument(
             "--keep",
             action="store_true",
@@ -106,7 +106,7 @@ class Command(TokenCommand):
         }
         if options["json"]:
             rows = [outcome.as_dict() for outcome in outcomes]
-            self.say_json({"dry_run": options["dry_run"], "deleted": move.deleted, **counts, "users": rows})
+            self.write_json({"dry_run": options["dry_run"], "deleted": move.deleted, **counts, "users": rows})
         else:
             self._print_counts(counts, move)
         if counts["refused"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, no_translations
 
-from pat_tokens.management.base import TokenCommand, as_dict, as_json, find_user, moment, printable
+from pat_tokens.management.base import TokenCommand, as_dict, as_json, find_user, format_datetime, printable
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import Status, TokenQuerySet
 
@@ -59,8 +59,8 @@ class Command(TokenCommand):
                     str(token.pk),
                     token.status,
                     token.hint,
-                    moment(token.expires_at, none="never"),
-                    moment(token.last_used_at, none="not used yet"),
+                    format_datetime(token.expires_at, none="never"),
+                    format_datetime(token.last_used_at, none="not used yet"),
                     printable(token.user.get_username()),
                     printable(token.name),
                 )

@@ -39,19 +39,19 @@ class Command(TokenCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete them in batches of one short transaction each."""
-        dead_for = _parse_days(options["days"])
+        inactive_for = _parse_days(options["days"])
         batch = _parse_batch(options["batch"])
         try:
             if options["dry_run"]:
-                count = PersonalAccessToken.objects.dead_since(timezone.now() - dead_for).count()
+                count = PersonalAccessToken.objects.inactive_since(timezone.now() - inactive_for).count()
             else:
-                count = services.prune_tokens(dead_for=dead_for, batch=batch)
+                count = services.prune_tokens(inactive_for=inactive_for, batch=batch)
         except DatabaseError as error:
             raise CommandError(
                 f"The database failed ({type(error).__name__}). What was deleted before stays deleted; run this again."
             ) from error
         if options["json"]:
-            self.say_json({"would_delete" if options["dry_run"] else "deleted": count})
+            self.write_json({"would_delete" if options["dry_run"] else "deleted": count})
         elif options["dry_run"]:
             self.stdout.write(f"Would delete: {count}")
         elif options["verbosity"] > 1:

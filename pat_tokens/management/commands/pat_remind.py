@@ -33,7 +33,7 @@ class Command(TokenCommand):
                 f"The database failed ({type(error).__name__}). What was sent before is not sent again; run this again."
             ) from error
         if options["json"]:
-            self.say_json({"dry_run": options["dry_run"], **summary.as_dict()})
+            self.write_json({"dry_run": options["dry_run"], **summary.as_dict()})
         elif options["dry_run"] or options["verbosity"] > 1:
             self.stdout.write(
                 f"{'Would remind' if options['dry_run'] else 'Reminded'} of {summary.tokens} tokens in {summary.mails} "

@@ -32,7 +32,7 @@ class Command(TokenCommand):
         except PersonalAccessToken.DoesNotExist:
             raise CommandError("A token was deleted meanwhile; those before it in the list are revoked.") from None
         if options["json"]:
-            self.say_json([as_dict(token) for token in revoked])
+            self.write_json([as_dict(token) for token in revoked])
             return
         for token in revoked:
             owner = printable(token.user.get_username())

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, no_translations
 
+from pat_tokens.inspection.routes import MethodReport, RouteReport, inspect_all
 from pat_tokens.management.base import TokenCommand
-from pat_tokens.routes import MethodReport, RouteReport, inspect_all
 
 _HEAD = ("METHOD", "ROUTE", "KIND", "TOKENS", "REQUIRES, OR WHY NOT")
 
@@ -41,7 +41,7 @@ class Command(TokenCommand):
             raise CommandError(f"The URLconf cannot be read: {error}") from error
         rows = [row for report in reports for row in _rows(report)]
         if options["json"]:
-            self.say_json(rows)
+            self.write_json(rows)
         else:
             self._print_table(rows)
         failed = [row for row in rows if row["tokens"] in ("undeclared", "broken")]

@@ -9,7 +9,7 @@ from channels.security.websocket import OriginValidator
 from django.urls import path, re_path
 
 from pat_tokens.contrib.channels.middleware import PersonalAccessTokenMiddleware
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 
 SUBSCRIBE = {"GET": Requirement("channels", "subscribe", "pk")}
 connected = []  # consumers that were asked
@@ -63,7 +63,7 @@ class Refusing(Consumer):
 
 
 class BySlug(Consumer):
-    pat_requirements = {"GET": Requirement("channels", "subscribe", Lookup(slug="slug"))}
+    pat_requirements = {"GET": Requirement("channels", "subscribe", EntityLookup(slug="slug"))}
 
 
 class Anything(Consumer):

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
-from pat_tokens import crypto, services, signals, watching
+from pat_tokens import crypto, services, signals, watcher
 from pat_tokens.contrib.channels.middleware import ConsumerGuard, PersonalAccessTokenMiddleware
 from pat_tokens.requirements import declare_view
 from tests.contrib.channels import consumers
@@ -33,7 +33,7 @@ def quiet(monkeypatch):
 
     monkeypatch.setattr(_declared, "by_view", {})
     declare_view("tests.contrib.channels.consumers.Foreign", consumers.SUBSCRIBE)
-    monkeypatch.setattr(watching, "INTERVAL", 0.05)
+    monkeypatch.setattr(watcher, "INTERVAL", 0.05)
     consumers.connected.clear()
     consumers.gone.clear()
 
@@ -244,7 +244,7 @@ class TestTheEnd:
                 await communicator.send_json("bye")
                 assert (await communicator.receive())["code"] == 4000
                 await sync_to_async(services.revoke_token)(token)
-                await asyncio.sleep(watching.INTERVAL * 4)
+                await asyncio.sleep(watcher.INTERVAL * 4)
                 assert await communicator.receive_nothing()
 
         run()
@@ -253,9 +253,9 @@ class TestTheEnd:
         @async_to_sync
         async def run():
             async with socket("/ws/anything/", token.secret):
-                watcher = watching._watchers[asyncio.get_running_loop()]
-                assert len(watcher.watches) == 1
-            assert (watcher.watches, watcher.task) == (set(), None)
+                running = watcher._watchers[asyncio.get_running_loop()]
+                assert len(running.watches) == 1
+            assert (running.watches, running.task) == (set(), None)
 
         run()
 
@@ -263,13 +263,13 @@ class TestTheEnd:
         @async_to_sync
         async def run():
             async with socket("/ws/anything/"):
-                assert asyncio.get_running_loop() not in watching._watchers
+                assert asyncio.get_running_loop() not in watcher._watchers
 
         run()
 
 
 def test_reads_once(make_token, channel, monkeypatch):
-    monkeypatch.setattr(watching, "INTERVAL", 1000)
+    monkeypatch.setattr(watcher, "INTERVAL", 1000)
     token = make_token("channels:*:subscribe")
     shake(path_of("channels", channel.pk), token.secret)
     for path, answer in [(path_of("channels", channel.pk), True), ("/ws/undeclared/1/", 4403)]:

@@ -8,8 +8,8 @@ from pat_tokens.contrib.ninja.authentication import (
     AsyncPersonalAccessTokenAuthentication,
     PersonalAccessTokenAuthentication,
 )
-from pat_tokens.limiting import alimit_to_token, limit_to_token
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.filtering import alimit_to_token, limit_to_token
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.models import Channel
 
 READ = Requirement("channels", "read", "pk")
@@ -89,7 +89,7 @@ async def async_undeclared(request, pk: int):
     return answer(request, await request.auser())
 
 
-@api.get("/by-slug/{slug}", auth=needs(Requirement("channels", "read", Lookup(slug="slug"))))
+@api.get("/by-slug/{slug}", auth=needs(Requirement("channels", "read", EntityLookup(slug="slug"))))
 def by_slug(request, slug: str):
     return answer(request, request.user)
 

@@ -2,10 +2,10 @@ import pytest
 from django.urls import path
 from ninja import NinjaAPI
 
+from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.ninja.inspection import inspect
+from pat_tokens.inspection.routes import Route, inspect_all
 from pat_tokens.requirements import declare_url
-from pat_tokens.route_checks import check_routes
-from pat_tokens.routes import Route, inspect_all
 from tests.contrib.ninja import api as site
 
 

@@ -14,22 +14,23 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from pat_tokens import guarding, services, signals
+from pat_tokens import services, signals
 from pat_tokens.authentication import aauthenticate, authenticate, read_secret
 from pat_tokens.contrib.channels.middleware import ConsumerGuard
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication as NinjaAuthentication
 from pat_tokens.contrib.ninja.exceptions import TokenRefused
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.django_views import guards
 from pat_tokens.exceptions import (
-    ForeignToken,
     InsufficientScope,
-    LegacyKeyEnded,
+    LegacyKeyExpired,
     MalformedToken,
     RevokedToken,
+    ThirdPartyToken,
     UnknownToken,
 )
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.requirements import ANY_TOKEN, Lookup, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 
 pytestmark = pytest.mark.django_db
 LIST = Requirement("channels", "list")
@@ -120,7 +121,7 @@ def test_its_end_is_an_end_whoever_comes_next(token, user, stop):
     answer = ask(f"Token {KEY}", TokenAuthentication)
     assert (answer.status_code, answer.data["code"]) == (401, "invalid_token")
     assert ("old key is over" if stop == "end" else "was revoked") in str(answer.data["detail"])
-    with pytest.raises(LegacyKeyEnded if stop == "end" else RevokedToken):
+    with pytest.raises(LegacyKeyExpired if stop == "end" else RevokedToken):
         authenticate(KEY, LIST)
 
 
@@ -184,17 +185,17 @@ class TestOtherDoors:
         if requirements:
             view.pat_requirements = requirements
         request = RequestFactory().get("/", headers={"authorization": f"Token {key}"})
-        return guarding.enter(request, view, {})
+        return guards.authenticate_request(request, view, {})
 
     def test_a_plain_view_that_declares(self, token):
         assert self.enter(KEY, {"GET": LIST}).token == token
-        assert self.enter(OTHER, {"GET": LIST}).answer.status_code == 401
+        assert self.enter(OTHER, {"GET": LIST}).response.status_code == 401
 
     def test_a_plain_view_that_says_nothing_keeps_keys_of_its_own(self, token, refusals):
-        visit = self.enter(OTHER, None)
-        assert (visit.token, visit.answer) == (None, None)
+        guard_result = self.enter(OTHER, None)
+        assert (guard_result.token, guard_result.response) == (None, None)
         assert refusals == []
-        assert self.enter(KEY, None).answer.status_code == 403
+        assert self.enter(KEY, None).response.status_code == 403
 
     def test_an_operation_of_ninja(self, token):
         def get(key, requirement):
@@ -213,7 +214,7 @@ class TestOtherDoors:
         def admit(key, consumer):
             headers = [(b"authorization", f"Token {key}".encode())]
             scope = {"type": "websocket", "path": "/", "query_string": b"", "headers": headers}
-            return ConsumerGuard(consumer).admit(scope)
+            return ConsumerGuard(consumer).authenticate(scope)
 
         assert admit(KEY, Consumer) == token
         assert admit(OTHER, object) is None
@@ -234,9 +235,11 @@ def test_async_code_authenticates_alike(token):
     assert async_to_sync(aauthenticate)(KEY, ANY_TOKEN) == token
 
 
-@pytest.mark.parametrize("requirement", [LIST, Requirement("channels", "read", Lookup(slug="slug")), ANY_TOKEN, None])
+@pytest.mark.parametrize(
+    "requirement", [LIST, Requirement("channels", "read", EntityLookup(slug="slug")), ANY_TOKEN, None]
+)
 def test_an_unknown_key_is_foreign_only_where_it_may_be(db, requirement):
-    with pytest.raises(ForeignToken):
-        authenticate(OTHER, requirement, {"slug": "x"}, foreign=True)
+    with pytest.raises(ThirdPartyToken):
+        authenticate(OTHER, requirement, {"slug": "x"}, third_party=True)
     with pytest.raises(UnknownToken):
         authenticate(OTHER, requirement, {"slug": "x"})

@@ -1,0 +1,185 @@
+"""Judges what is declared for the site's routes, and how much is: E050-E059 and W050-W059."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error
+
+from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, has_own_authentication, layers
+from pat_tokens.inspection.routes import RouteReport, inspect_all
+from pat_tokens.requirements import (
+    ANY_TOKEN,
+    Declaration,
+    Requirements,
+    broken_declarations,
+    class_of,
+    declarations_for_urls,
+    declarations_for_views,
+)
+
+_SHOWN = 5  # routes that a warning names
+
+
+def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Each route is looked at once, since a site may have thousands."""
+    reports = inspect_all() if getattr(settings, "ROOT_URLCONF", None) else []
+    yield from _check_methods(reports)
+    yield from _check_keys(reports)
+    yield from _check_outside(reports)
+    yield from _check_coverage(reports)
+    yield from _check_plain_views(reports)
+
+
+def _check_coverage(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    undeclared = [
+        f"{method.method} /{report.route.pattern}"
+        for report in reports
+        for method in report.methods
+        if method.status == "undeclared"
+    ]
+    if undeclared:
+        yield checks.Warning(
+            f"{len(undeclared)} operations refuse every token, since nobody has declared what they require: "
+            f"{_some(undeclared)}",
+            hint="manage.py pat_routes lists them. Give the view pat_requirements, or None there to refuse on purpose; "
+            "for a view that you cannot edit use declare_view() or declare_url().",
+            id="pat_tokens.W050",
+        )
+
+
+def _check_plain_views(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    unread = [
+        f"/{report.route.pattern}"
+        for report in reports
+        if report.methods and not report.reads_tokens and not has_own_authentication(report.route.view)
+    ]
+    if unread:
+        yield Error(
+            f"{len(unread)} plain Django views declare what they require of a token, and nothing enforces it: "
+            f"{_some(unread)}",
+            hint=f"Add {MIDDLEWARE_PATH!r} to MIDDLEWARE, before CsrfViewMiddleware and LoginRequiredMiddleware. "
+            "Without it, requests with a token are anonymous there.",
+            id="pat_tokens.E055",
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _check_methods(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    seen = set()
+    for report in reports:
+        for method in report.methods:
+            resolution = method.resolution
+            where = f"{report.route.view_name}, {method.method} /{report.route.pattern}"
+            if resolution.problem:
+                key = (report.route.view_name, method.method, method.action, resolution.problem)
+                if key not in seen:
+                    seen.add(key)
+                    yield Error(
+                        f"{where}: {resolution.origin}.",
+                        hint="Until it is mended, every token is refused there.",
+                        id="pat_tokens.E050",
+                    )
+                continue
+            requirement = resolution.requirement
+            if requirement is None or requirement is ANY_TOKEN:
+                continue
+            lacking = set(requirement.keywords) - report.route.keywords
+            key = (report.route.view_name, method.method, method.action, str(sorted(lacking)))
+            if lacking and key not in seen:
+                seen.add(key)
+                has = ", ".join(sorted(report.route.keywords)) or "none"
+                yield Error(
+                    f"{where}: {requirement} takes its entity id from {', '.join(sorted(lacking))}, which is no "
+                    f"keyword of the route (it has: {has}).",
+                    hint="Name the URL keyword that holds the id. Until then only a scope for * is enough there.",
+                    id="pat_tokens.E051",
+                )
+
+
+def _check_keys(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    by_name: dict[str, list[RouteReport]] = {}
+    by_url: dict[str | None, list[RouteReport]] = {}
+    for report in reports:
+        by_name.setdefault(report.route.view_name, []).append(report)
+        by_url.setdefault(report.route.url_name, []).append(report)
+    for name, routes in by_name.items():
+        view = class_of(routes[0].route.view)
+        own = vars(view).get("pat_requirements") if hasattr(view, "__dict__") else None
+        if isinstance(own, Mapping):
+            yield from _check_used(f"{name}: pat_requirements", own, routes)
+    by_identity = _by_identity(reports)
+    for view, declaration in declarations_for_views():
+        named = f"declare_view({_name_of(view, declaration)})"
+        yield from _check_used(named, declaration.requirements, by_identity.get(id(view), []))
+    for declaration in declarations_for_urls():
+        named, routes = f"declare_url({declaration.target!r})", by_url.get(declaration.target, [])
+        # A URL name and a method say exactly what is meant, of a ViewSet too.
+        methods = {"HEAD", "OPTIONS", *(method.method for route in routes for method in route.methods)}
+        yield from _check_used(named, declaration.requirements, routes, methods)
+
+
+def _check_used(
+    where: str, requirements: Requirements, routes: list[RouteReport], more: Collection[str] = ()
+) -> Iterator[CheckMessage]:
+    used = {key for route in routes for key in route.keys}
+    unused = [str(key) for key in requirements if key not in used and key not in more]
+    if used and unused:
+        yield checks.Warning(
+            f"{where} has {', '.join(map(repr, unused))}, which no route of the view asks for (they ask for: "
+            f"{', '.join(sorted(used))}).",
+            hint="ViewSets are declared by action, or by method and action ('POST lock'); all others by HTTP method in "
+            "capitals.",
+            id="pat_tokens.W051",
+        )
+
+
+def _by_identity(reports: list[RouteReport]) -> dict[int, list[RouteReport]]:
+    found: dict[int, list[RouteReport]] = {}
+    for report in reports:
+        for layer in layers(report.route.view):
+            found.setdefault(id(class_of(layer)), []).append(report)
+    return found
+
+
+def _name_of(view: Any, declaration: Declaration) -> str:
+    target = declaration.target
+    return target if isinstance(target, str) else f"{view.__module__}.{getattr(view, '__qualname__', view)}"
+
+
+def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    for path, reason in broken_declarations().items():
+        yield Error(
+            f"declare_view({path!r}): there is no such view: {reason}.",
+            hint="Give the dotted path of the view's class or function.",
+            id="pat_tokens.E052",
+        )
+    routed = _by_identity(reports)
+    for view, declaration in declarations_for_views():
+        if id(view) not in routed and not hasattr(view, "as_asgi"):  # the consumers of Channels have routes elsewhere
+            yield Error(
+                f"declare_view({_name_of(view, declaration)}): no route of the site leads to this view.",
+                hint="A subclass is another view. Declare for the one that the URLconf names.",
+                id="pat_tokens.E053",
+            )
+    names = {report.route.url_name for report in reports}
+    asked_by = {name: report.route.url_name for report in reports for name in report.other_names}
+    for declaration in declarations_for_urls():
+        if declaration.target not in names:
+            yield Error(
+                f"declare_url({declaration.target!r}): {_why_no_route(declaration.target, asked_by)}.",
+                hint="Write the name as reverse() takes it, with its namespaces: 'shop:order-detail'.",
+                id="pat_tokens.E054",
+            )
+
+
+def _why_no_route(name: Any, asked_by: Mapping[str | None, str | None]) -> str:
+    if name in asked_by:
+        return f"every request to its path comes by the name {asked_by[name]!r}, which the path's first operation has"
+    return "no route of the site has this name"

@@ -1,0 +1,202 @@
+"""How a request with a token is let into a plain Django view, or answered instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import authentication
+from pat_tokens.conf import conf
+from pat_tokens.crypto import is_legacy_key
+from pat_tokens.django_views.csrf import has_session
+from pat_tokens.django_views.requirements import View, declared_methods, find_requirement, site_middleware
+from pat_tokens.exceptions import (
+    InsufficientScope,
+    InvalidToken,
+    NotAllowed,
+    OwnerNotAllowed,
+    ScopeNotDeclared,
+    ThirdPartyToken,
+    TokenError,
+)
+from pat_tokens.filtering import is_limited, is_list, needs_all
+from pat_tokens.http import error_body, error_headers, error_status
+from pat_tokens.requirements import ANY_TOKEN, Requirement
+from pat_tokens.scopes import RequiredScope
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+
+_AUTHENTICATED = "_pat_tokens_admitted"  # attribute of an HttpRequest: what its token was let in for so far
+_REDIRECTS = {301, 302, 303, 307, 308}
+_BEFORE_VIEWS = {  # by name: the second imports the models of django.contrib.auth, which a site may not have
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+}
+
+# What a view may raise that is for the token to hear, in place of the site's own page for people.
+REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
+
+
+@dataclass
+class GuardResult:
+    """One request to one view: the token that was let in, and the answer where the view is not to be asked."""
+
+    token: PersonalAccessToken | None = None
+    response: HttpResponseBase | None = None
+    varies: bool = False  # the answer depends on the header
+
+
+@sensitive_variables()
+def authenticate_request(
+    request: HttpRequest, view: View, kwargs: Mapping[str, Any], *, url_name: str | None = None
+) -> GuardResult:
+    """Let the token of `request` into `view`, as `request.user` and `request.auth`, or say what to answer instead."""
+    requirement = find_requirement(view, str(request.method), url_name=url_name).requirement
+    describes = request.method == "OPTIONS" and requirement is None
+    methods = declared_methods(view, url_name=url_name) if describes else []
+    try:
+        secret = authentication.read_secret(request)
+        if secret is None:
+            return GuardResult(varies=requirement is not None or bool(methods))
+        if describes:
+            token = _authenticate_for_options(request, secret, view, url_name)
+        else:
+            token = _authenticate(request, secret, requirement, kwargs)
+    except ThirdPartyToken:
+        return GuardResult(varies=True)
+    except TokenError as error:
+        return GuardResult(response=refusal(error), varies=True)
+    set_token_user(request, token)
+    # A function would do for OPTIONS what it does for one of its other methods, which the token may not use.
+    return GuardResult(token, _describe(methods) if describes else None, varies=True)
+
+
+def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
+    """Make the token's owner the user of `request`, and the token its `auth`."""
+    user = token.user
+
+    async def auser() -> Any:
+        return user
+
+    if not has_session(request):
+        # Nothing that a browser adds by itself has opened this door, so there is nothing to forge.
+        request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+    request.user = user
+    request.auser = auser
+    request.auth = token  # type: ignore[attr-defined]
+
+
+def find_refusal(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> TokenError | None:
+    """Return why the view's answer may not reach the token, or None: a list of all, or the way to a login page."""
+    decision = guard_result.token.decision if guard_result.token is not None else None
+    if decision is None or getattr(response, "status_code", 500) >= 400:
+        return None
+    if decision.limited and not is_limited(request):
+        return needs_all(decision)
+    return OwnerNotAllowed() if _is_to_login(request, response) else None
+
+
+def refuse(request: HttpRequest, guard_result: GuardResult, error: Exception) -> HttpResponse:
+    """Answer a token for `error`, one of REFUSALS, which the view gave or deserves."""
+    refused = error if isinstance(error, TokenError) else OwnerNotAllowed()
+    return refusal(authentication.refuse(refused, token=guard_result.token, request=request))
+
+
+def refusal(error: TokenError) -> HttpResponse:
+    """Return the answer to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
+    response = JsonResponse(error_body(error), status=error_status(error))
+    for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
+        response[name] = value
+    patch_vary_headers(response, (conf.header,))
+    return response
+
+
+def finalize_response(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> HttpResponseBase:
+    """Return `response`, which says whether it depends on the header, and that caches are not to keep it for a token.
+
+    Else a cache would go on answering a token that was revoked.
+    """
+    if guard_result.varies and isinstance(response, HttpResponseBase):  # a view may have forgotten to return one
+        patch_vary_headers(response, (conf.header,))
+        if conf.header_key in request.META:
+            patch_cache_control(response, private=True)
+    return response
+
+
+@sensitive_variables()
+def _authenticate(
+    request: HttpRequest, secret: str, requirement: Requirement | None, kwargs: Mapping[str, Any]
+) -> PersonalAccessToken:
+    known: dict[Any, PersonalAccessToken] = request.__dict__.setdefault(_AUTHENTICATED, {})
+    asked = None if requirement is None else (requirement, *(str(kwargs.get(word)) for word in requirement.keywords))
+    if asked not in known:
+        known[asked] = authentication.authenticate(
+            secret,
+            requirement,
+            kwargs,
+            # That a view limits its list is seen when it has done so. What it wrote by then would stay, so this is for
+            # requests that write nothing.
+            filtered=requirement is not None and is_list(requirement) and request.method in ("GET", "HEAD"),
+            # A view that says nothing about tokens may have keys of its own that look like those of authtoken.
+            third_party=requirement is None and is_legacy_key(secret),
+            request=request,
+        )
+    return known[asked]
+
+
+@sensitive_variables()
+def _authenticate_for_options(
+    request: HttpRequest, secret: str, view: View, url_name: str | None
+) -> PersonalAccessToken:
+    required_scopes: dict[RequiredScope | None, None] = {}
+    for method in declared_methods(view, url_name=url_name):
+        requirement = find_requirement(view, method, url_name=url_name).requirement
+        if requirement is not None:
+            required_scopes[None if requirement is ANY_TOKEN else RequiredScope(requirement.entity_type, None)] = None
+    refused: TokenError = ScopeNotDeclared()
+    token = None
+    for required_scope in required_scopes:
+        token = authentication.authenticate_for_scope(secret, required_scope, request=request)
+        if token.decision:
+            return authentication.allow(token, request=request)
+        refused = InsufficientScope(() if token.decision is None else token.decision.missing)
+    token = token or authentication.authenticate_for_scope(secret, None, request=request)
+    raise authentication.refuse(refused, token=token, request=request)
+
+
+def _describe(methods: Sequence[str]) -> HttpResponseBase:
+    allowed = [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
+    return HttpResponse(headers={"Allow": ", ".join(allowed)})
+
+
+def _is_to_login(request: HttpRequest, response: HttpResponseBase) -> bool:
+    if response.status_code not in _REDIRECTS:
+        return False
+    target = urlsplit(response.get("Location", ""))
+    for back in parse_qs(target.query).get(REDIRECT_FIELD_NAME, ()):
+        if urlsplit(back)._replace(scheme="", netloc="").geturl() == request.get_full_path():
+            return True
+    try:
+        return target.path == urlsplit(resolve_url(settings.LOGIN_URL)).path
+    except NoReverseMatch:
+        return False
+
+
+def middleware_before_views() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Return the middleware of this site, by dotted path, that turns people away before their view is asked."""
+    return site_middleware(*_BEFORE_VIEWS)

@@ -1,0 +1,112 @@
+"""What a plain Django view requires of a token: declared on it, or for it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from pat_tokens.requirements import Requirement, Requirements, Resolution, class_of, declared_for_view, find_declared
+
+View = Callable[..., Any]
+
+MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what a view is declared for; HEAD counts as GET
+
+
+def has_own_authentication(view: View) -> bool:
+    """Tell whether `view` is one of a framework whose own door looks at tokens: DRF or Django Ninja."""
+    if hasattr(getattr(view, "cls", None), "authentication_classes"):
+        return True
+    # Of Ninja's views nothing can be told but where they were made: a function, or in older versions a method.
+    return getattr(view, "__module__", None) == "ninja.operation"
+
+
+def find_requirement(view: View, method: str, *, url_name: str | None = None) -> Resolution:
+    """Return what the plain `view` requires for `method`; a decorator around a declared view changes nothing."""
+    own: object = own_requirements(view)
+    if not (own is None or isinstance(own, Mapping)):  # what a site wrote may be anything
+        return Resolution(None, "declared on the view: pat_requirements is no mapping from HTTP method to Requirement")
+    method = "GET" if method == "HEAD" else method
+    outside = next((one for one in _identities(view) if declared_for_view(one) is not None), None)
+    declared = find_declared((method,), view=outside, url_name=url_name, own=own)
+    return declared or Resolution(None, f"not declared: no requirement for {method}")
+
+
+def declared_methods(view: View, *, url_name: str | None = None) -> list[str]:
+    """Return the methods that `view` has a requirement for, HEAD and OPTIONS aside."""
+    return [method for method in METHODS if find_requirement(view, method, url_name=url_name).requirement is not None]
+
+
+def own_requirements(view: View) -> Requirements | None:
+    """Return what is declared on `view` itself: as an argument of `as_view()`, on the function, or on its class."""
+    declared = (
+        getattr(view, "view_initkwargs", {}).get("pat_requirements"),
+        getattr(view, "pat_requirements", None),
+        getattr(getattr(view, "view_class", None), "pat_requirements", None),
+    )
+    return next((requirements for requirements in declared if requirements is not None), None)
+
+
+def has_middleware() -> bool:
+    """Return whether the middleware is installed, without which no token is looked at in a plain view."""
+    return any(site_middleware(MIDDLEWARE_PATH))
+
+
+def is_guarded(view: View, *, url_name: str | None = None) -> bool:
+    """Return whether anything is declared for `view`, on it or from outside."""
+    return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name))
+
+
+def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Return the middleware of this site, by dotted path, that is one of the classes called `names`, or inherits."""
+    for path in settings.MIDDLEWARE:
+        middleware = import_string(path)
+        bases = getattr(middleware, "__mro__", ())
+        if any(f"{base.__module__}.{base.__qualname__}" in names for base in bases):
+            yield path, middleware
+
+
+def validated_requirements(requirements: Any) -> Requirements:
+    """Return a copy of a declaration; raises ImproperlyConfigured where it has not the one shape."""
+    if not isinstance(requirements, Mapping):
+        raise ImproperlyConfigured(
+            f"{requirements!r} is no mapping from HTTP method to Requirement: write {{'GET': Requirement(...)}}."
+        )
+    for method, requirement in requirements.items():
+        if not isinstance(method, str) or method != method.upper() or method == "HEAD":
+            raise ImproperlyConfigured(
+                f"{method!r} is no HTTP method that can be declared: write it in capitals, and GET for HEAD."
+            )
+        if requirement is not None and not isinstance(requirement, Requirement):
+            raise ImproperlyConfigured(f"{method}: {requirement!r} is not a Requirement.")
+    return dict(requirements)
+
+
+def refuse_foreign(view: View) -> None:
+    """Raise ImproperlyConfigured for a view of a framework that has an integration of its own."""
+    if has_own_authentication(view):
+        raise ImproperlyConfigured(
+            f"{view!r} is a view of DRF or Django Ninja, which has its own integration. For DRF write "
+            "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
+        )
+
+
+def _identities(view: View) -> Iterator[Any]:
+    for layer in layers(view):
+        identity = class_of(layer)
+        if isinstance(identity, Hashable):
+            yield identity
+
+
+def layers(view: View) -> Iterator[Any]:
+    """Return `view` and what its decorators stand around: `functools.wraps` leaves a trail."""
+    layer: Any = view
+    seen = set()
+    while layer is not None and id(layer) not in seen:
+        seen.add(id(layer))
+        yield layer
+        layer = getattr(layer, "__wrapped__", None)

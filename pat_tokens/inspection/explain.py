@@ -1,0 +1,291 @@
+"""Why a token may or may not do something, in steps; nothing is run and nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from django.urls import Resolver404, get_script_prefix, resolve
+from django.utils.translation import gettext as _
+
+from pat_tokens import lookup
+from pat_tokens.authentication import find_entity_id
+from pat_tokens.conf import conf
+from pat_tokens.entities import LIST
+from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
+from pat_tokens.filtering import is_list
+from pat_tokens.inspection.routes import MethodReport, Route, RouteReport, inspect
+from pat_tokens.models import owner_is_active
+from pat_tokens.querysets import Status
+from pat_tokens.requirements import ANY_TOKEN, Requirement, required_scope_from_url
+from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
+
+if TYPE_CHECKING:
+    from pat_tokens.models import PersonalAccessToken
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+MAX_NEAREST = 5  # scopes that nearly matched
+
+_DRF = "rest_framework.permissions."
+_MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was looked at; `ok` is None where only the request itself can tell."""
+
+    name: str  # token, route, requirement, scope, owner
+    ok: bool | None
+    text: str
+
+
+@dataclass
+class Explanation:
+    """The steps, and the answer that they lead to: `status` is None where the view itself would answer."""
+
+    allowed: bool = True
+    status: int | None = None
+    code: str | None = None
+    requirement: str | None = None
+    missing: tuple[ScopeKey, ...] = ()
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, name: str, ok: bool | None, text: str) -> None:
+        """Add a step."""
+        self.steps.append(Step(name, ok, text))
+
+    def refuse(self, status: int, code: str) -> None:
+        """Say what is answered, unless something before has answered already."""
+        self.allowed = False
+        if self.status is None:
+            self.status, self.code = status, code
+
+    def leave_to_view(self) -> None:
+        """Say that the view answers as it does without a token: whatever it is, the token has no part in it."""
+        self.allowed = False
+        self.status = self.code = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "allowed": self.allowed,
+            "status": self.status,
+            "code": self.code,
+            "requirement": self.requirement,
+            "missing": [scope._asdict() for scope in self.missing],
+            "steps": [{"step": step.name, "ok": step.ok, "text": step.text} for step in self.steps],
+        }
+
+
+def explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
+    """Return why `token` may or may not send `method` to `path`, a path or URL of this site."""
+    explanation = Explanation()
+    _explain_token(explanation, token)
+    method = method.upper()
+    found = _explain_route(explanation, path)
+    if found is None:
+        return explanation
+    report, kwargs = found
+    asked = report.find(method)
+    if not report.reads_tokens or not (asked is None or asked.reads_tokens):
+        why = report.note or (asked.resolution.origin if asked else "")
+        explanation.add("requirement", None, _("No token is looked at here: %(why)s.") % {"why": why})
+        explanation.leave_to_view()
+        return explanation
+    if method == "OPTIONS" and asked is None and report.has_options:
+        _explain_options(explanation, token, report)
+        return explanation
+    if asked is None and not report.has_all_methods:
+        why = report.note or f"not declared: no requirement for {method}"
+        explanation.add("requirement", False, _refused_text(why))
+        explanation.refuse(403, ScopeNotDeclared.code)
+        return explanation
+    if asked is None:
+        explanation.add("requirement", False, _("The view has no method %(method)s.") % {"method": method})
+        explanation.refuse(405, "method_not_allowed")
+        return explanation
+    requirement = asked.resolution.requirement
+    if requirement is None:
+        explanation.add("requirement", False, _refused_text(asked.resolution.origin))
+        explanation.refuse(403, ScopeNotDeclared.code)
+        return explanation
+    explanation.requirement = str(requirement)
+    texts = {"requirement": requirement, "origin": asked.resolution.origin}
+    explanation.add("requirement", True, _("It requires %(requirement)s (%(origin)s).") % texts)
+    required_scope = _explain_scope(
+        explanation, token, requirement, kwargs, asked, has_all_methods=report.has_all_methods
+    )
+    _explain_owner(explanation, token, method, requirement, required_scope, report)
+    return explanation
+
+
+def _explain_token(explanation: Explanation, token: PersonalAccessToken) -> None:
+    texts = {"name": token.name, "revoked": token.revoked_at, "expires": token.expires_at}
+    if token.status == Status.REVOKED:
+        explanation.add("token", False, _("The token “%(name)s” was revoked on %(revoked)s.") % texts)
+    elif token.status == Status.EXPIRED:
+        explanation.add("token", False, _("The token “%(name)s” expired on %(expires)s.") % texts)
+    else:
+        explanation.add("token", True, _("The token “%(name)s” is active.") % texts)
+    if not owner_is_active(token.user):
+        explanation.add("token", False, _("Its owner may not log in."))
+    if conf.refuse is not None:
+        explanation.add("token", None, _("This site may refuse a token for reasons of its own, at each request."))
+    if any(step.ok is False for step in explanation.steps):
+        explanation.refuse(401, InvalidToken.code)
+
+
+def _explain_route(explanation: Explanation, path: str) -> tuple[RouteReport, dict[str, Any]] | None:
+    try:
+        path = unquote(urlsplit(path).path)
+    except ValueError:
+        path = ""
+    script = get_script_prefix()
+    if script != "/" and path.startswith(script):
+        path = f"/{path.removeprefix(script)}"
+    try:
+        match = resolve(path)
+    except Resolver404:
+        text = _("The site has no URL %(path)s.") % {"path": path}
+        if _exists(f"{path}/"):
+            text = _("The site has no URL %(path)s; with a slash at its end it has.") % {"path": path}
+        explanation.add("route", False, text)
+        explanation.refuse(404, "not_found")
+        return None
+    route = Route.of(match)
+    report = inspect(route)
+    texts = {"view": route.view_name, "kind": report.kind, "route": f"/{route.pattern}"}
+    explanation.add("route", True, _("%(route)s leads to %(view)s (%(kind)s).") % texts)
+    return report, match.kwargs
+
+
+def _exists(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
+def _refused_text(why: str) -> str:
+    return _("Every token is refused here: %(why)s.") % {"why": why}
+
+
+def _explain_options(explanation: Explanation, token: PersonalAccessToken, report: RouteReport) -> None:
+    asked = [method.resolution.requirement for method in report.methods if method.resolution.requirement is not None]
+    types = {requirement.entity_type for requirement in asked}
+    held = {key.entity_type for key in token.scope_set.keys()}  # noqa: SIM118 -- not those of a mapping
+    if not asked:
+        explanation.add("requirement", False, _("None of the view's methods is declared for tokens."))
+        explanation.refuse(403, ScopeNotDeclared.code)
+    elif ANY_TOKEN in asked or types & held:
+        explanation.add("scope", True, _("OPTIONS needs any scope on %(types)s.") % {"types": ", ".join(sorted(types))})
+    else:
+        explanation.missing = tuple(ScopeKey(name, ALL, ALL) for name in sorted(types))
+        explanation.add(
+            "scope", False, _("OPTIONS needs any scope on %(types)s.") % {"types": ", ".join(sorted(types))}
+        )
+        explanation.refuse(403, InsufficientScope.code)
+
+
+def _explain_scope(
+    explanation: Explanation,
+    token: PersonalAccessToken,
+    requirement: Requirement,
+    kwargs: dict[str, Any],
+    asked: MethodReport,
+    *,
+    has_all_methods: bool,
+) -> RequiredScope | None:
+    if requirement is ANY_TOKEN:
+        explanation.add("scope", True, _("Any valid token will do."))
+        return None
+    # Whether a plain view limits its list, only a request can tell.
+    may_limit = not asked.limits and not has_all_methods and asked.method == "GET" and is_list(requirement)
+    required_scope = required_scope_from_url(requirement, kwargs, filtered=asked.limits or may_limit)
+    if required_scope is None:
+        entity_id = find_entity_id(requirement, kwargs, token.user)
+        required_scope = RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
+        if entity_id is None:
+            explanation.add("scope", None, _("The URL names no entity that the token's owner can see."))
+    decision = lookup.decide_for_token(token, required_scope)
+    keys = token.scope_set.keys()
+    if decision:
+        matched = next((key for key in keys if key.covers(required_scope.scope)), None)
+        if matched is None and may_limit:
+            text = _("The token has the operation for single entities, which is enough if the view limits its list.")
+            explanation.add("scope", None, text)
+            return required_scope
+        if matched is None:
+            text = _("The token has the operation for single entities, and the list is limited to them.")
+        else:
+            text = _("The scope %(scope)s allows it.") % {"scope": matched}
+        explanation.add("scope", True, text)
+        return required_scope
+    explanation.missing = decision.missing
+    text = _("The scope %(scope)s is missing.") % {"scope": required_scope.scope}
+    nearest = _nearest(keys, required_scope)
+    if nearest:
+        text += " " + _("The nearest that the token has: %(nearest)s.") % {"nearest": ", ".join(map(str, nearest))}
+    elif keys:
+        text += " " + _("The token has no scope on %(type)s.") % {"type": required_scope.entity_type}
+    else:
+        text += " " + _("The token has no scope at all.")
+    explanation.add("scope", False, text)
+    explanation.refuse(403, InsufficientScope.code)
+    return required_scope
+
+
+def _nearest(keys: list[ScopeKey], required_scope: RequiredScope) -> list[ScopeKey]:
+    def distance(key: ScopeKey) -> tuple[bool, bool, ScopeKey]:
+        return key.entity_id not in (ALL, required_scope.entity_id), key.operation != required_scope.operation, key
+
+    return sorted((key for key in keys if key.entity_type == required_scope.entity_type), key=distance)[:MAX_NEAREST]
+
+
+def _explain_owner(
+    explanation: Explanation,
+    token: PersonalAccessToken,
+    method: str,
+    requirement: Requirement,
+    required_scope: RequiredScope | None,
+    report: RouteReport,
+) -> None:
+    if required_scope is not None and required_scope.entity_id != ALL:
+        texts = {"type": required_scope.entity_type, "id": required_scope.entity_id}
+        if requirement.get_entity_type().get_visible(token.user, [required_scope.entity_id]):
+            explanation.add("owner", True, _("The owner can see %(type)s %(id)s.") % texts)
+        else:
+            text = _("%(type)s %(id)s is not what the owner can see, so the view may find nothing.") % texts
+            explanation.add("owner", None, text)
+    elif required_scope is not None and required_scope.operation == LIST.name:
+        explanation.add("owner", None, _("The list holds what its owner may see."))
+    for name in report.permissions:
+        ok = _ask_permission(name, token.user, method, requirement)
+        if ok is False:
+            explanation.refuse(403, "permission_denied")
+        texts = {"name": name}
+        text = {
+            True: _("The view's permission %(name)s allows the owner.") % texts,
+            False: _("The view's permission %(name)s refuses the owner.") % texts,
+            None: _("What the view's permission %(name)s says, only a request can tell.") % texts,
+        }[ok]
+        explanation.add("owner", ok, text)
+
+
+def _ask_permission(name: str, user: Any, method: str, requirement: Requirement) -> bool | None:
+    # By name and only DRF's own: a site's class may do anything when it is asked.
+    if name in (f"{_DRF}AllowAny", f"{_DRF}IsAuthenticated", f"{_DRF}IsAuthenticatedOrReadOnly"):
+        return True
+    if name == f"{_DRF}IsAdminUser":
+        return bool(getattr(user, "is_staff", False))
+    if name in (f"{_DRF}DjangoModelPermissions", f"{_DRF}DjangoModelPermissionsOrAnonReadOnly"):
+        word = _MODEL_WORDS.get(method)
+        if word is None:
+            return True
+        if requirement is ANY_TOKEN or not hasattr(user, "has_perm"):
+            return None
+        meta = requirement.get_entity_type().model._meta
+        return bool(user.has_perm(f"{meta.app_label}.{word}_{meta.model_name}"))
+    return None

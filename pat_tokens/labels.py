@@ -1,0 +1,138 @@
+"""Tokens and scopes in the words of people: spans, durations, and what a scope is about by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pat_tokens.durations import NEVER, split_span
+from pat_tokens.entities import EntityType, Operation, registry
+from pat_tokens.scopes import ALL
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+    from django.utils.functional import _StrOrPromise
+
+UNITS = {
+    # Translators: short units behind a number, as in "23 h 54 min".
+    "d": gettext_lazy("%(number)s d"),
+    "h": gettext_lazy("%(number)s h"),
+    "min": gettext_lazy("%(number)s min"),
+    "s": gettext_lazy("%(number)s s"),
+}
+_SHORT_DURATION = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII)
+
+
+def span_text(span: timedelta) -> str:
+    """Return `span` as `23 h 54 min`."""
+    return " ".join(str(UNITS[unit]) % {"number": number} for number, unit in split_span(span))
+
+
+def duration_label(duration: str) -> str:
+    """Return `24h` as `24 hours`; a duration in another shape stays as it is."""
+    if duration == NEVER:
+        return _("No expiry")
+    short = _SHORT_DURATION.fullmatch(duration)
+    if short is None:
+        return duration
+    number = int(short[1])
+    texts = {
+        "h": ngettext("%(number)d hour", "%(number)d hours", number),
+        "d": ngettext("%(number)d day", "%(number)d days", number),
+        "w": ngettext("%(number)d week", "%(number)d weeks", number),
+        "y": ngettext("%(number)d year", "%(number)d years", number),
+    }
+    return texts[short[2]] % {"number": number}
+
+
+def type_label(entity_type: EntityType) -> str:
+    """Return what people call the entities of this type."""
+    return str(entity_type.label or entity_type.name)
+
+
+def all_label(entity_type: EntityType) -> str:
+    """Return the words for a scope that is for all entities of this type."""
+    return _("All %(type)s, now and in future") % {"type": type_label(entity_type)}
+
+
+class AnyScope(Protocol):
+    """A Scope row, or a ScopeKey."""
+
+    @property
+    def entity_type(self) -> str: ...
+    @property
+    def entity_id(self) -> str: ...
+    @property
+    def operation(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class ScopeLabel:
+    """A scope by the names that people know; `problem` says why it gives nothing, and is empty where it does."""
+
+    scope: AnyScope
+    entity_type: str
+    entity: str
+    operation: str
+    is_dangerous: bool = False
+    problem: _StrOrPromise = ""
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether this is for all entities of the type, now and in future."""
+        return self.scope.entity_id == ALL
+
+
+@dataclass
+class Capability:
+    """What a token can do with one entity, or with all of a type."""
+
+    entity_type: str
+    entity: str
+    is_for_all: bool
+    operations: list[Operation] = field(default_factory=list)
+
+
+def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[ScopeLabel]:
+    """Return each of `scopes` in words, as `user` may see it; one query for each entity type that has ids."""
+    scopes = list(scopes)
+    names = entity_names(user, scopes)
+    return [_describe(scope, names) for scope in scopes]
+
+
+def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
+    """Return what the entities of `scopes` that `user` may see are called, by entity type and id."""
+    wanted: dict[str, list[str]] = {}
+    for scope in scopes:
+        if scope.entity_id != ALL:
+            wanted.setdefault(scope.entity_type, []).append(scope.entity_id)
+    return {
+        (entity_type.name, entity_id): entity_type.get_label(entity)
+        for entity_type in registry
+        if entity_type.name in wanted
+        for entity_id, entity in entity_type.get_visible(user, wanted[entity_type.name]).items()
+    }
+
+
+def _describe(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
+    entity_type = registry.get(scope.entity_type)
+    if entity_type is None:
+        problem = _("Gives nothing: this site no longer has this entity type.")
+        return ScopeLabel(scope, scope.entity_type, scope.entity_id, scope.operation, problem=problem)
+    label = type_label(entity_type)
+    is_all = scope.entity_id == ALL
+    entity = all_label(entity_type) if is_all else names.get((scope.entity_type, scope.entity_id))
+    operation = entity_type.get_operation(scope.operation)
+    if operation is None:
+        problem = _("Gives nothing: this site no longer has this operation.")
+        return ScopeLabel(scope, label, entity or scope.entity_id, scope.operation, problem=problem)
+    if entity is None:
+        problem = _("Gives nothing: the entity is gone, or you can no longer see it.")
+        return ScopeLabel(scope, label, scope.entity_id, str(operation.label), operation.dangerous, problem)
+    return ScopeLabel(scope, label, entity, str(operation.label), operation.dangerous)

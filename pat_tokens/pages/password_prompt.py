@@ -1,0 +1,72 @@
+"""The password prompt of sensitive actions. It sends the fields of the form along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import reauthentication
+from pat_tokens.exceptions import ReauthenticationRequired
+from pat_tokens.reauthentication import Proof
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+FIELD = "pat_password"  # beside the fields of any form
+NOT_KEPT = (FIELD, "csrfmiddlewaretoken")
+
+
+class PasswordForm(forms.Form):
+    """The password of whoever is logged in."""
+
+    pat_password = forms.CharField(
+        label=gettext_lazy("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "required": True, "autofocus": True}),
+    )
+
+
+@dataclass(frozen=True)
+class PasswordPrompt:
+    """How users confirm their identity: by their password in `form`, at `url`, or, without either, not at all.
+
+    `kept` are the fields of the submitted form, which the prompt sends along; none of them is secret.
+    """
+
+    form: PasswordForm | None = None
+    url: str | None = None
+    is_over: bool = False  # too many wrong passwords have ended the session
+    kept: list[tuple[str, str]] = field(default_factory=list)
+
+
+@sensitive_variables()
+def ask(request: HttpRequest) -> PasswordPrompt | None:
+    """Return what to ask before `request` can go on, or None if identity was confirmed lately or is by this request.
+
+    The password comes in the same form as the other fields, so that the server does not have to store them.
+    """
+    try:
+        reauthentication.require(request)
+    except ReauthenticationRequired as error:
+        if not error.by_password:
+            return PasswordPrompt(url=error.url)
+    else:
+        return None
+    form = PasswordForm(request.POST if FIELD in request.POST else None)
+    if form.is_valid():
+        proof = reauthentication.confirm(request, form.cleaned_data[FIELD])
+        if proof is Proof.GIVEN:
+            return None
+        if proof is Proof.ENDED:
+            return PasswordPrompt(is_over=True)
+        if proof is Proof.WRONG:
+            form.add_error(FIELD, _("Incorrect password."))
+        else:
+            form.add_error(FIELD, _("Too many attempts. Wait five minutes, then try again."))
+    kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]
+    return PasswordPrompt(form=form, kept=kept)

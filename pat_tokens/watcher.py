@@ -1,0 +1,149 @@
+"""Tell a long-lived connection when its token no longer allows what it was allowed for.
+
+All connections of a process share one look at the database each interval, however many they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections, connections, router
+
+from pat_tokens import log_events
+from pat_tokens.models import PersonalAccessToken, Scope, owner_is_active
+from pat_tokens.scopes import RequiredScope, ScopeKey, decide
+
+if TYPE_CHECKING:
+    from pat_tokens.scopes import Decision
+
+INTERVAL = 1.0  # seconds between two looks
+PATIENCE = 5  # looks that may fail in a row; then the connections end, since nobody can say that they may go on
+BATCH = 5000  # tokens in one query
+
+
+@dataclass(eq=False)
+class Watch:
+    """One connection: which secret it came with, and what it needs for as long as it is open."""
+
+    token_id: UUID
+    digest: str
+    required_scope: RequiredScope | None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Watcher:
+    """The watches of one event loop, and the task that looks after them while there are any."""
+
+    def __init__(self) -> None:
+        self.watches: set[Watch] = set()
+        self.task: asyncio.Task[None] | None = None
+
+    def add(self, watch: Watch) -> None:
+        """Begin to look after `watch`."""
+        self.watches.add(watch)
+        if self.task is None or self.task.done():
+            self.task = asyncio.get_running_loop().create_task(self.run())
+
+    def remove(self, watch: Watch) -> None:
+        """Stop looking after `watch`; the last one takes the task with it."""
+        self.watches.discard(watch)
+        if not self.watches and self.task is not None:
+            self.task.cancel()
+            self.task = None
+
+    async def run(self) -> None:
+        """Look at all tokens once each interval and end what may not go on."""
+        failures = 0
+        while self.watches:
+            watches = list(self.watches)
+            try:
+                ended = await sync_to_async(find_ended, thread_sensitive=False)(watches)
+                failures = 0
+            except Exception as error:  # noqa: BLE001 -- whatever failed: else all would stay open for ever
+                failures += 1
+                log_events.log("watch_failed", error=type(error).__name__)
+                ended = watches if failures >= PATIENCE else []
+            for watch in ended:
+                watch.ended.set()
+                self.watches.discard(watch)
+            await asyncio.sleep(INTERVAL)
+
+
+_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
+    """Give an event that is set once `token`, as authentication returned it, no longer allows what it did.
+
+    That is when it is revoked, regenerated, expired or deleted, when its scope is gone or its owner inactive.
+    """
+    watcher = _watchers.setdefault(asyncio.get_running_loop(), Watcher())
+    decision: Decision | None = token.decision
+    one = Watch(token.pk, token.digest, None if decision is None else decision.required_scope)
+    watcher.add(one)
+    try:
+        yield one.ended
+    finally:
+        watcher.remove(one)
+
+
+def find_ended(watches: Iterable[Watch]) -> list[Watch]:
+    """Return those of `watches` whose token may not do what they need any more; two queries a batch of tokens."""
+    by_token: dict[UUID, list[Watch]] = {}
+    for one in watches:
+        by_token.setdefault(one.token_id, []).append(one)
+    ids = list(by_token)
+    alias = router.db_for_read(PersonalAccessToken)
+    ended: list[Watch] = []
+    close_old_connections()
+    try:
+        for start in range(0, len(ids), BATCH):
+            batch = ids[start : start + BATCH]
+            tokens = PersonalAccessToken.objects.using(alias).active().select_related("user").in_bulk(batch)
+            held = _scopes_of(batch, [one for token_id in batch for one in by_token[token_id]], alias)
+            for token_id in batch:
+                token = tokens.get(token_id)
+                for one in by_token[token_id]:
+                    if not _is_still_allowed(one, token, held.get(token_id, ())):
+                        ended.append(one)
+    finally:
+        # A worker thread's own connection would stay open for as long as the thread lives.
+        connections[alias].close()
+    return ended
+
+
+def _scopes_of(token_ids: list[UUID], watches: list[Watch], alias: str) -> dict[UUID, list[ScopeKey]]:
+    required_scopes = {one.required_scope for one in watches if one.required_scope is not None}
+    if not required_scopes:
+        return {}
+    rows = Scope.objects.using(alias).filter(
+        token__in=token_ids, entity_type__in={required_scope.entity_type for required_scope in required_scopes}
+    )
+    if all(required_scope.operation for required_scope in required_scopes):
+        rows = rows.filter(operation__in={required_scope.operation for required_scope in required_scopes})
+    held: dict[UUID, list[ScopeKey]] = {}
+    for token_id, *key in rows.values_list("token", "entity_type", "entity_id", "operation"):
+        held.setdefault(token_id, []).append(ScopeKey(*key))
+    return held
+
+
+def _is_still_allowed(one: Watch, token: PersonalAccessToken | None, scopes: Iterable[ScopeKey]) -> bool:
+    # Another digest is another secret: the token was regenerated. (Or re-digested under a new pepper: then the
+    # client connects again with the same secret.)
+    return (
+        token is not None
+        and token.digest == one.digest
+        and owner_is_active(token.user)
+        and bool(decide(scopes, one.required_scope))
+    )
+
+
+__all__ = ["watch"]

@@ -1,0 +1,337 @@
+import inspect
+import re
+from datetime import timedelta
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.checks import run_checks
+from django.core.checks.registry import registry as check_registry
+from django.db import models
+from django.middleware.csrf import CsrfViewMiddleware
+from django.test import override_settings
+from django.views.debug import SafeExceptionReporterFilter
+
+from pat_tokens.checks import settings as checks
+from pat_tokens.conf import conf, setting_names
+from pat_tokens.crypto import hint, make_secret
+from pat_tokens.entities import EntityType, Registry
+from pat_tokens.models import PersonalAccessToken
+from tests.models import Channel, Device
+
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+SESSION = "rest_framework.authentication.SessionAuthentication"
+BASIC = "rest_framework.authentication.BasicAuthentication"
+STRONG = "kWcX0vRz7Qm2LtB9sYhJ4nGp6DfA1eUo"
+
+
+class OwnCsrfMiddleware(CsrfViewMiddleware):
+    pass
+
+
+def found(*, deploy=False):
+    """Return the ids of what our checks say now."""
+    return {message.id for check in (checks.DEPLOY_CHECKS if deploy else checks.CHECKS) for message in check()}
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Register entity types alone, in a registry of their own."""
+    registry = Registry()
+    monkeypatch.setattr(checks, "registry", registry)
+    return registry.register
+
+
+def test_the_defaults_and_this_site_pass():
+    assert found() == set()
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        assert found(deploy=True) == set()
+
+
+def test_the_middleware_in_its_place_passes():
+    with override_settings(MIDDLEWARE=[checks.MIDDLEWARE_PATH, CSRF, LOGIN_REQUIRED]):
+        assert found() == set()
+
+
+def test_every_check_is_bound():
+    for check in checks.CHECKS:
+        assert check in check_registry.registered_checks
+        assert check not in check_registry.deployment_checks
+    for check in checks.DEPLOY_CHECKS:
+        assert check in check_registry.deployment_checks
+    with override_settings(PAT_TOKENS_PREFIX=""):
+        assert "pat_tokens.E001" in {message.id for message in run_checks(tags=["pat_tokens"])}
+
+
+def test_no_id_is_used_twice_and_each_has_a_test():
+    ids = [*re.findall(r'id="(pat_tokens\.\w+)"', inspect.getsource(checks))]
+    ids += [f"pat_tokens.{code}" for code in ("E007", "E008", "E010", "E011")]
+    assert len(set(ids)) == len(ids)
+    with open(__file__) as file:
+        tested = set(re.findall(r"\b[EW]\d{3}\b", file.read().partition("CASES")[2]))
+    assert {i.removeprefix("pat_tokens.") for i in ids} <= tested
+
+
+CASES = [
+    ("W001", {"PAT_TOKENS_PREFX": "x"}),
+    ("E001", {"PAT_TOKENS_PREFIX": ""}),
+    ("E001", {"PAT_TOKENS_PREFIX": "my_site"}),
+    ("E001", {"PAT_TOKENS_PREFIX": "é"}),
+    ("E001", {"PAT_TOKENS_PREFIX": "x" * 21}),
+    ("E001", {"PAT_TOKENS_PREFIX": "pat\n"}),
+    ("E001", {"PAT_TOKENS_PREFIX": None}),
+    ("E002", {"PAT_TOKENS_PEPPERS": STRONG}),
+    ("E002", {"PAT_TOKENS_PEPPERS": []}),
+    ("E002", {"PAT_TOKENS_PEPPERS": [STRONG, ""]}),
+    ("E002", {"PAT_TOKENS_PEPPERS": [STRONG.encode()]}),
+    ("E002", {"PAT_TOKENS_PEPPERS": {STRONG}}),
+    ("W002", {"PAT_TOKENS_PEPPERS": [STRONG, STRONG[:31]]}),
+    ("W002", {"PAT_TOKENS_PEPPERS": ["abcd" * 20]}),
+    ("E003", {"PAT_TOKENS_HEADER": "X_Token"}),
+    ("E003", {"PAT_TOKENS_HEADER": ""}),
+    ("E003", {"PAT_TOKENS_HEADER": "Cookie"}),
+    ("E004", {"PAT_TOKENS_KEYWORD": ""}),
+    ("E004", {"PAT_TOKENS_KEYWORD": "Bearer "}),
+    ("E005", {"PAT_TOKENS_REALM": 'my "api"'}),
+    ("E005", {"PAT_TOKENS_REALM": None}),
+    ("E006", {"PAT_TOKENS_MAX_DURATION": "1"}),
+    ("E006", {"PAT_TOKENS_MAX_DURATION": "9000y"}),
+    ("E006", {"PAT_TOKENS_MAX_DURATION": timedelta(days=1)}),
+    ("E007", {"PAT_TOKENS_DEFAULT_DURATION": "0d"}),
+    ("E008", {"PAT_TOKENS_DEFAULT_DURATION": "367d"}),
+    ("E008", {"PAT_TOKENS_DEFAULT_DURATION": "never"}),
+    ("E009", {"PAT_TOKENS_DURATIONS": "7d"}),
+    ("E009", {"PAT_TOKENS_DURATIONS": []}),
+    ("E010", {"PAT_TOKENS_DURATIONS": ["7d", "a week"]}),
+    ("E011", {"PAT_TOKENS_DURATIONS": ["7d", "2y"]}),
+    ("E011", {"PAT_TOKENS_DURATIONS": ["7d", "never"]}),
+    ("E012", {"PAT_TOKENS_ALLOW_NO_EXPIRY": "False"}),
+    ("E013", {"PAT_TOKENS_MAX_TOKENS_PER_USER": 0}),
+    ("E013", {"PAT_TOKENS_MAX_TOKENS_PER_USER": "100"}),
+    ("E013", {"PAT_TOKENS_MAX_SCOPES_PER_TOKEN": True}),
+    ("E014", {"PAT_TOKENS_MAX_DESCRIPTION_LENGTH": 1001}),
+    ("E014", {"PAT_TOKENS_MAX_DESCRIPTION_LENGTH": 0}),
+    ("E015", {"PAT_TOKENS_LAST_USED_INTERVAL": 60}),
+    ("E015", {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta(seconds=-1)}),
+    ("E016", {"PAT_TOKENS_REFUSE": "nowhere.refuse"}),
+    ("E016", {"PAT_TOKENS_REFUSE": "tests.models.nothing"}),
+    ("E016", {"PAT_TOKENS_CLIENT_IP": "tests.checks.test_checks.STRONG"}),
+    ("E017", {"PAT_TOKENS_BASE_TEMPLATE": "nowhere.html"}),
+    ("E017", {"PAT_TOKENS_BASE_TEMPLATE": None.__class__}),
+    ("E030", {"MIDDLEWARE": [CSRF, checks.MIDDLEWARE_PATH]}),
+    ("E030", {"MIDDLEWARE": [LOGIN_REQUIRED, checks.MIDDLEWARE_PATH, CSRF]}),
+    ("E030", {"MIDDLEWARE": ["tests.checks.test_checks.OwnCsrfMiddleware", checks.MIDDLEWARE_PATH]}),
+    ("E016", {"PAT_TOKENS_REAUTHENTICATE": "nowhere.ask", "PAT_TOKENS_REAUTHENTICATE_AFTER": 600}),
+    ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": 0}),
+    ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": "600"}),
+    ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": timedelta(minutes=10)}),
+    ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": float("nan")}),
+    ("E018", {"PAT_TOKENS_REAUTHENTICATE_AFTER": True}),
+    ("W005", {"PAT_TOKENS_REAUTHENTICATE": print}),
+    ("W006", {"PAT_TOKENS_REAUTHENTICATE_AFTER": 600, "ROOT_URLCONF": "pat_tokens.contrib.rest_framework.urls"}),
+    ("E012", {"PAT_TOKENS_ALLOW_LEGACY_KEYS": "yes"}),
+    *(("E060", {"PAT_TOKENS_REMINDER_DAYS": days}) for days in (14, "14", [14, 14], [-1], [1.5], [True], [9999])),
+    *(("E061", {"PAT_TOKENS_SITE_URL": url}) for url in ("example.org", "https://", "https://a b", "ftp://a", 5)),
+    ("E012", {"PAT_TOKENS_REMINDER_MAIL": 0}),
+    ("E016", {"PAT_TOKENS_LANGUAGE": "de"}),
+    ("W004", {"PAT_TOKENS_ALLOW_LEGACY_KEYS": True, "PAT_TOKENS_HEADER": "X-Api-Token"}),
+    *(("E071", {"PAT_TOKENS_MANAGEMENT_AUTHENTICATION": value}) for value in (SESSION, ["nowhere.Class"], [found])),
+    ("E071", {"PAT_TOKENS_MANAGEMENT_PERMISSIONS": ["nowhere.Class"]}),
+    *(("E070", {"PAT_TOKENS_POLICY": value}) for value in ("nowhere.Policy", object, "pat_tokens.policy.get_policy")),
+    ("W007", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]}}),
+    ("W003", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, checks.DRF_CLASS]}}),
+]
+
+
+@pytest.mark.parametrize(("code", "settings"), CASES)
+def test_a_setting_that_cannot_work_is_named(code, settings):
+    with override_settings(**settings):
+        assert found() == {f"pat_tokens.{code}"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"PAT_TOKENS_PREFIX": "x" * 20},
+        {"PAT_TOKENS_PEPPERS": (STRONG,)},
+        {"PAT_TOKENS_PEPPERS": None},
+        {"PAT_TOKENS_HEADER": "X-Access-Token", "PAT_TOKENS_KEYWORD": "Token", "PAT_TOKENS_REALM": "my api"},
+        {"PAT_TOKENS_DEFAULT_DURATION": "never", "PAT_TOKENS_ALLOW_NO_EXPIRY": True},
+        {"PAT_TOKENS_DURATIONS": ("never", "P1W"), "PAT_TOKENS_ALLOW_NO_EXPIRY": True},
+        {"PAT_TOKENS_DURATIONS": ["366d"]},
+        {"PAT_TOKENS_MAX_DURATION": "24h", "PAT_TOKENS_DEFAULT_DURATION": "24h", "PAT_TOKENS_DURATIONS": ["24h"]},
+        {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta()},
+        {"PAT_TOKENS_REFUSE": "tests.checks.test_checks.found", "PAT_TOKENS_CLIENT_IP": print},
+        {"PAT_TOKENS_REAUTHENTICATE_AFTER": 0.5},
+        {"PAT_TOKENS_REAUTHENTICATE_AFTER": 600, "PAT_TOKENS_REAUTHENTICATE": "tests.checks.test_checks.found"},
+        {"PAT_TOKENS_BASE_TEMPLATE": "admin/base.html"},
+        {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]}},
+        {
+            "REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]},
+            "PAT_TOKENS_MANAGEMENT_AUTHENTICATION": [BASIC],
+        },
+        {"PAT_TOKENS_POLICY": "pat_tokens.policy.Policy"},
+        {"REST_FRAMEWORK": {}},
+        {"REST_FRAMEWORK": None},
+    ],
+)
+def test_a_setting_that_works_passes(settings):
+    with override_settings(**settings):
+        assert found() == set()
+
+
+@pytest.mark.parametrize("name", setting_names())
+@pytest.mark.parametrize(
+    "value", [object(), b"x", {}, -1, ["", None], lambda: None], ids=["object", "bytes", "dict", "-1", "list", "lambda"]
+)
+def test_every_setting_is_judged_whatever_it_is(name, value):
+    """A new setting needs a check, and no value makes a check fail."""
+    if callable(value) and name in checks._CALLABLES:
+        return
+    with override_settings(**{name: value}):
+        messages = [message for check in (*checks.CHECKS, *checks.DEPLOY_CHECKS) for message in check()]
+    assert name in "".join(message.msg for message in messages)
+    assert all(message.hint for message in messages)
+
+
+def test_a_typing_error_is_answered_with_the_name_that_was_meant():
+    with override_settings(PAT_TOKENS_DEFAULT_DURATIONS="7d", PAT_TOKENS_ZZZ=1):
+        hints = [message.hint for message in checks.check_names()]
+    assert hints[0] == "Did you mean PAT_TOKENS_DEFAULT_DURATION?"
+    assert "PREFIX" in hints[1]
+
+
+def test_the_longest_prefix_fits_the_column_of_hints():
+    secret = make_secret("x" * 20)
+    assert len(hint(secret, "x" * 20)) <= PersonalAccessToken._meta.get_field("hint").max_length
+
+
+def test_no_message_shows_a_pepper():
+    weak = "weak-pepper-x"
+    with override_settings(PAT_TOKENS_PEPPERS=[weak, 7]):
+        assert weak not in str([*checks.check_peppers()])
+    with override_settings(PAT_TOKENS_PEPPERS=[weak]):
+        assert weak not in str([*checks.check_peppers()])
+
+
+def test_a_template_that_cannot_be_compiled(settings, tmp_path):
+    (tmp_path / "broken.html").write_text("{% nothing %}")
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    settings.PAT_TOKENS_BASE_TEMPLATE = "broken.html"
+    assert found() == {"pat_tokens.E017"}
+
+
+def test_a_site_without_templates_may_use_the_api(settings):
+    settings.TEMPLATES = []
+    assert found() == set()
+
+
+def test_classes_in_the_settings_are_known_by_their_path(settings):
+    class First:
+        pass
+
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": (First, checks.DRF_CLASS)}
+    (message,) = checks.check_rest_framework()
+    assert "First before" in message.msg
+
+
+def test_a_site_without_entity_types(register):
+    assert found() == {"pat_tokens.W020"}
+
+
+def declare(**attributes):
+    """Return an entity type that works, but for these attributes."""
+
+    def get_queryset(self, user):
+        return self.model.objects.all()
+
+    return type(
+        "Things", (EntityType,), {"name": "things", "model": Channel, "get_queryset": get_queryset} | attributes
+    )
+
+
+class Abstract(models.Model):
+    class Meta:
+        abstract = True
+        app_label = "tests"
+
+
+def test_an_entity_type_that_works(register):
+    register(declare(search_fields=["name", "owner__username"]))
+    assert found() == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "attributes"),
+    [
+        ("E020", {"get_queryset": EntityType.get_queryset}),
+        ("E021", {"model": Abstract}),
+        ("E021", {"model": "tests.Channel"}),
+        ("E023", {"search_fields": "name"}),
+        ("E024", {"search_fields": ["title"]}),
+        ("E024", {"search_fields": ["owner"]}),
+        ("E024", {"search_fields": ["owner__shoe_size"]}),
+    ],
+)
+def test_an_entity_type_that_cannot_work(register, code, attributes):
+    register(declare(**attributes))
+    assert found() == {f"pat_tokens.{code}"}
+
+
+def test_a_key_of_several_fields(register, monkeypatch):
+    """E022: a scope names one key."""
+    key = models.CompositePrimaryKey("owner_id", "name")
+    monkeypatch.setattr(Device._meta, "pk", key)
+    register(declare(model=Device))
+    assert found() == {"pat_tokens.E022"}
+
+
+def test_a_key_that_is_longer_than_a_scope_can_hold(register, monkeypatch):
+    """W022: such entities can only be reached through a scope for all."""
+    monkeypatch.setattr(Device._meta, "pk", models.CharField(max_length=256))
+    register(declare(model=Device))
+    assert found() == {"pat_tokens.W022"}
+
+
+def test_two_entity_types_of_one_model(register):
+    """W021: nobody can tell which of the two a ViewSet is about."""
+    register(declare())
+    register(declare(name="others"))
+    assert found() == {"pat_tokens.W021"}
+
+
+@pytest.mark.parametrize(
+    ("code", "settings"),
+    [
+        ("W040", {"SECRET_KEY": "django-insecure-" + STRONG}),
+        ("W040", {"SECRET_KEY_FALLBACKS": ["django-insecure-" + STRONG]}),
+        ("W040", {"PAT_TOKENS_PEPPERS": ["django-insecure-" + STRONG]}),
+        ("W041", {"SECURE_SSL_REDIRECT": False}),
+        ("W042", {"PAT_TOKENS_HEADER": "X-Pat"}),
+    ],
+)
+def test_what_would_be_wrong_in_production(code, settings):
+    with override_settings(**({"SECURE_SSL_REDIRECT": True} | settings)):
+        assert found(deploy=True) == {f"pat_tokens.{code}"}
+
+
+@pytest.mark.parametrize("text", ["%(message)s %({Authorization}i)s", "{request.META[HTTP_AUTHORIZATION]}"])
+def test_a_log_that_would_have_the_secrets(monkeypatch, text):
+    """W043: by the settings, or by the arguments of gunicorn."""
+    with monkeypatch.context() as patch:  # not as a setting that is overridden: nothing is to be configured
+        patch.setattr(django_settings, "LOGGING", {"formatters": {"access": {"format": text}}})
+        assert "pat_tokens.W043" in found(deploy=True)
+    assert "pat_tokens.W043" not in found(deploy=True)
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--access-logformat '{text}'")
+    assert "pat_tokens.W043" in found(deploy=True)
+
+
+def test_a_proxy_may_do_tls(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert found(deploy=True) == set()
+
+
+def test_django_hides_our_header_in_reports(settings):
+    """What W042 relies on: the report hides a header by the name that the check asks about."""
+    reporter_filter = SafeExceptionReporterFilter()
+    assert reporter_filter.cleanse_setting(conf.header_key, "secret") != "secret"

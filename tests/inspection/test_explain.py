@@ -1,0 +1,220 @@
+"""Why a token may or may not do something: the steps, at each door, and that they are true."""
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from pat_tokens import services
+from pat_tokens.inspection.explain import explain
+from tests.contrib.rest_framework.test_enforcement import ALLOWED, everything_but
+from tests.factories import TokenFactory
+from tests.models import Channel
+
+pytestmark = pytest.mark.django_db
+
+
+def steps(explanation, name):
+    return [step for step in explanation.steps if step.name == name]
+
+
+@pytest.mark.parametrize("row", ALLOWED, ids=lambda row: f"{row.method} {row.path}")
+def test_agrees_with_what_is_enforced(site, make_token, row):
+    def fill(text):
+        return text.format(**vars(site), device_upper=str(site.device.pk).upper())
+
+    path = fill(row.path)
+    allowed = explain(make_token(fill(row.scope)), row.method, path)
+    assert allowed.allowed, allowed.as_dict()
+    assert steps(allowed, "scope")[-1].ok
+    refused = explain(make_token(*everything_but(row.scope)), row.method, path)
+    assert (refused.allowed, refused.status, refused.code) == (False, 403, "insufficient_scope")
+    assert refused.missing[0].operation == row.scope.split(":")[2]
+
+
+def test_names_the_nearest_misses(site, make_token):
+    token = make_token(f"channels:{site.other_channel.pk}:read", f"channels:{site.channel.pk}:update", "devices:*:read")
+    explanation = explain(token, "GET", f"/channels/{site.channel.pk}/")
+    (step,) = steps(explanation, "scope")
+    assert f"The nearest that the token has: channels:{site.channel.pk}:update" in step.text
+    assert "devices" not in step.text
+    assert explanation.missing == ((("channels", str(site.channel.pk), "read")),)
+    (requirement,) = steps(explanation, "requirement")
+    assert "known" in requirement.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "words"),
+    [
+        ("GET", "/no-such/", 404, "not_found", "no URL /no-such/"),
+        ("GET", "/undeclared", 404, "not_found", "with a slash"),
+        ("GET", "http://[", 404, "not_found", "no URL"),
+        ("GET", "/undeclared/", 403, "scope_not_declared", "not declared"),
+        ("GET", "/refused/", 403, "scope_not_declared", "declared on the view: refused"),
+        ("GET", "/broken/1/", 403, "scope_not_declared", "chanels"),
+        ("GET", "/pinned-away/", None, None, "authentication_classes"),
+        ("GET", "/functions/plain/", None, None, "does not ask for tokens"),
+        ("HEAD", "/functions/ping/", 405, "method_not_allowed", "no method HEAD"),
+        ("HEAD", "/generic/narrowed/1/", 405, "method_not_allowed", "no method HEAD"),
+        ("DELETE", "/status/", 405, "method_not_allowed", "no method DELETE"),
+        ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "None of the view's methods"),
+        ("OPTIONS", "/channels/", 403, "insufficient_scope", "any scope on channels"),
+        ("GET", "/generic/tasks/no/such/", 403, "insufficient_scope", "names no entity"),
+    ],
+)
+def test_says_why_not(site, make_token, method, path, status, code, words):
+    explanation = explain(make_token(), method, path)
+    assert (explanation.allowed, explanation.status, explanation.code) == (False, status, code)
+    assert any(words in step.text for step in explanation.steps), explanation.as_dict()
+
+
+def test_a_view_that_reads_no_token_answers_a_dead_one_as_any(site, make_token):
+    explanation = explain(services.revoke_token(make_token()), "GET", "/functions/without-authentication/")
+    assert (explanation.allowed, explanation.status, explanation.code) == (False, None, None)
+
+
+class TestOtherViews:
+    """Plain views and operations of Ninja: what is said is what a request is answered."""
+
+    @pytest.fixture
+    def say_and_ask(self, settings, make_token, client_with, channel):
+        def say_and_ask(urlconf, method, path, *scopes):
+            settings.ROOT_URLCONF = urlconf
+            token = make_token(*scopes)
+            path = path.format(pk=channel.pk)
+            answer = client_with(token).generic(method, path)
+            explanation = explain(token, method, path)
+            return explanation, answer
+
+        return say_and_ask
+
+    @pytest.mark.parametrize(
+        ("method", "path", "scopes", "status"),
+        [
+            ("GET", "/function/{pk}/", ["channels:*:read"], 200),
+            ("HEAD", "/function/{pk}/", ["channels:*:read"], 200),
+            ("PATCH", "/function/{pk}/", ["channels:*:read"], 403),
+            ("GET", "/undeclared/{pk}/", ["channels:*:read"], 403),
+            ("OPTIONS", "/undeclared/{pk}/", ["channels:*:read"], 403),
+            ("GET", "/limited/", ["channels:{pk}:list"], 200),
+            ("GET", "/limited/", [], 403),
+        ],
+    )
+    def test_of_plain_django(self, say_and_ask, settings, channel, method, path, scopes, status):
+        settings.MIDDLEWARE = ["pat_tokens.middleware.PersonalAccessTokenMiddleware", *settings.MIDDLEWARE]
+        scopes = [scope.format(pk=channel.pk) for scope in scopes]
+        explanation, answer = say_and_ask("tests.plain_site", method, path, *scopes)
+        assert answer.status_code == status
+        assert (explanation.allowed, explanation.status) == (status == 200, None if status == 200 else status)
+        if status == 403 and method not in ("HEAD", "OPTIONS"):
+            assert explanation.code == answer.json()["code"]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "/sync/{pk}", 200),
+            ("HEAD", "/sync/{pk}", 405),
+            ("OPTIONS", "/sync/{pk}", 405),
+            ("PUT", "/sync/{pk}", 405),
+        ],
+    )
+    def test_of_ninja(self, say_and_ask, method, path, status):
+        explanation, answer = say_and_ask("tests.contrib.ninja.api", method, path, "channels:*:read")
+        assert answer.status_code == status
+        assert (explanation.allowed, explanation.status) == (status == 200, None if status == 200 else status)
+
+
+def test_a_dead_token(site, make_token, user):
+    token = services.revoke_token(make_token("channels:*:read"))
+    explanation = explain(token, "GET", f"/channels/{site.channel.pk}/")
+    assert (explanation.status, explanation.code) == (401, "invalid_token")
+    assert "revoked" in explanation.steps[0].text
+    assert steps(explanation, "scope")[0].ok  # all the rest is told, too
+
+
+def test_what_the_owner_may(site, make_token, stranger):
+    theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
+    explanation = explain(theirs, "GET", f"/channels/{site.channel.pk}/")
+    assert any("may find nothing" in step.text for step in steps(explanation, "owner"))
+    mine = explain(make_token("channels:*:read"), "GET", f"/channels/{site.channel.pk}/")
+    assert [step.ok for step in steps(mine, "owner")] == [True, True]
+
+
+def test_nothing_happens(site, make_token, django_assert_max_num_queries):
+    token = make_token(f"channels:{site.channel.pk}:delete")
+    with django_assert_max_num_queries(4) as queries:
+        assert explain(token, "DELETE", f"/channels/{site.channel.pk}/").allowed
+    assert all(query["sql"].startswith("SELECT") for query in queries.captured_queries)
+    assert Channel.objects.filter(pk=site.channel.pk).exists()
+    token.refresh_from_db()
+    assert token.last_used_at is None
+
+
+class TestCommand:
+    def test_by_id(self, site, make_token, capsys):
+        token = make_token("channels:*:read")
+        call_command("pat_explain", str(token.pk), "GET", f"/channels/{site.channel.pk}/")
+        assert "Allowed" in capsys.readouterr().out
+        call_command("pat_explain", str(token.pk), "delete", f"/channels/{site.channel.pk}/")
+        assert "Refused: 403 insufficient_scope" in capsys.readouterr().out
+
+    def test_a_view_that_reads_no_token(self, site, make_token, capsys):
+        call_command("pat_explain", str(make_token().pk), "GET", "/pinned-away/")
+        assert "Not looked at" in capsys.readouterr().out
+
+    def test_by_secret(self, site, make_token, capsys, monkeypatch):
+        token = make_token("channels:*:read")
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{token.secret}\n"))
+        call_command("pat_explain", "-", "GET", f"/channels/{site.channel.pk}/", "--json")
+        out = capsys.readouterr().out
+        assert json.loads(out)["allowed"]
+        assert token.secret not in out
+
+    @pytest.mark.parametrize("text", ["", "nonsense\n", "pat_x\n"])
+    def test_no_secret(self, site, text, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        with pytest.raises(CommandError, match="no secret"):
+            call_command("pat_explain", "-", "GET", "/")
+
+    def test_an_unknown_secret(self, site, make_token, monkeypatch):
+        token = make_token()
+        services.delete_token(token)
+        monkeypatch.setattr("sys.stdin", io.StringIO(token.secret))
+        with pytest.raises(CommandError, match="No token"):
+            call_command("pat_explain", "-", "GET", "/")
+
+
+class TestAPI:
+    @pytest.fixture
+    def client(self, client, user):
+        client.force_login(user)
+        return client
+
+    def test_own_tokens(self, client, make_token, channel):
+        token = make_token("channels:*:read")
+        answer = client.get(f"/api/pats/{token.pk}/explain/", {"path": f"/api/channels/{channel.pk}/"})
+        assert answer.status_code == 200
+        assert answer.json()["allowed"]
+        assert answer.json()["requirement"] == "channels:{pk}:read"
+        answer = client.get(
+            f"/api/pats/{token.pk}/explain/", {"method": "DELETE", "path": f"/api/channels/{channel.pk}/"}
+        )
+        assert answer.json()["missing"] == [
+            {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "delete"}
+        ]
+
+    @pytest.mark.parametrize(
+        "query", [{}, {"path": ""}, {"path": "/", "method": "BREW"}, {"path": "/\0"}, {"path": "/" * 2001}]
+    )
+    def test_bad_input(self, client, make_token, query):
+        assert client.get(f"/api/pats/{make_token().pk}/explain/", query).status_code == 400
+
+    def test_nobody_elses(self, client, stranger):
+        token = TokenFactory(user=stranger)
+        assert client.get(f"/api/pats/{token.pk}/explain/", {"path": "/"}).status_code == 404
+
+    def test_not_with_a_token(self, make_token, client_with):
+        token = make_token()
+        answer = client_with(token).get(f"/api/pats/{token.pk}/explain/", {"path": "/"})
+        assert answer.json()["code"] == "scope_not_declared"

@@ -1,0 +1,401 @@
+"""Every route, what is found out about it, and what the checks make of that."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import include, path, resolve
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+from rest_framework.routers import APIRootView, DefaultRouter
+from rest_framework.schemas import get_schema_view
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+
+from pat_tokens.checks.routes import check_routes
+from pat_tokens.contrib.rest_framework.decorators import pat_requirements
+from pat_tokens.inspection.routes import Route, inspect, inspect_all, walk
+from pat_tokens.middleware import PersonalAccessTokenMiddleware
+from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_url, declare_view
+from tests import plain_site
+from tests.contrib.rest_framework.test_enforcement import ALLOWED, REFUSED
+
+
+class OwnMiddleware(PersonalAccessTokenMiddleware):
+    """A site's own, made of ours."""
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class View(APIView):
+    def get(self, request, **kwargs):
+        pass
+
+
+@pytest.fixture
+def urls(settings, declarations):
+    """Make a site of these patterns."""
+
+    def make(*patterns):
+        settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
+        settings.ROOT_URLCONF.urlpatterns = list(patterns)
+
+    return make
+
+
+@pytest.fixture
+def listed(capsys):
+    def listed(*args):
+        call_command("pat_routes", "--json", *args)
+        return json.loads(capsys.readouterr().out)
+
+    return listed
+
+
+@pytest.fixture
+def ids():
+    return lambda: [message.id for message in check_routes()]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("row", ALLOWED, ids=lambda row: f"{row.method} {row.path}")
+def test_says_what_is_enforced(site, row):
+    path = row.path.format(**vars(site), device_upper=str(site.device.pk).upper()).replace("%7B", "{")
+    report = inspect(Route.of(resolve(path.replace("%7D", "}")))).find(row.method)
+    requirement = report.resolution.requirement
+    kind, _entity, operation = row.scope.split(":")
+    assert (requirement.entity_type, requirement.operation) == (kind, operation)
+    if row.is_filtered_list:
+        assert report.limits
+
+
+# What these do shows when they do it.
+SHOWN_LATE = {"keywords-changed", "object-of-other", "queryset-of-other", "changes-its-model", "either"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("row", REFUSED, ids=" ".join)
+def test_says_what_is_refused(site, row):
+    method, path = row
+    path = path.format(**vars(site)).partition("?")[0]
+    if path.split("/")[1] in SHOWN_LATE:
+        return
+    report = inspect(Route.of(resolve(path)))
+    found = report.find(method)
+    assert found is None or found.resolution.requirement is None
+
+
+COMPUTED = "the view computes what it looks its object up by"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    {
+        "GET /undeclared/": "only what a ViewSet requires is known without a declaration",
+        "PUT /own-handlers/{channel.pk}/": "the ViewSet handles this method by itself, and no action is mapped to it",
+        "GET /projects/{project.pk}/undeclared/": "the route has other keywords than 'pk': project_pk",
+        "GET /memos/": "Memo is registered under more than one entity type",
+        "GET /people/": "User is of no registered entity type",
+        "GET /configured/nothing/": "the view has no queryset to tell its model by",
+        "GET /computed/": "the view computes its queryset",
+        "GET /computed-keyword/": COMPUTED,
+        "GET /computed-field/{channel.pk}/": COMPUTED,
+        "GET /by-owner/owner/": "'owner__username' is not a unique field of channels",
+        "GET /by-name/one/": "'name' is not a unique field of projects",
+        "POST /action-on-other/{channel.pk}/share/": "the action 'share' has a queryset of its own",
+        "POST /own-publish/{channel.pk}/": "the action 'publish' is neither standard nor made by @action",
+        "GET /optional/": "the route is not plain",
+        "DELETE /wild/5/channels/": "the route is not plain",
+        "GET /fixed/": "'pk' is not the last part of the route, so it may be another's",
+        "DELETE /positional/{channel.pk}/": "the view does not get the keywords of its URL as they are",
+        "GET /list-of-one/{channel.pk}/": "the action 'list' is about no single entity, and the route is",
+        "GET /one-without-a-key/": "the action 'retrieve' is about an entity, and the route names none",
+    }.items(),
+)
+def test_says_why_nothing_is_known(site, row, reason):
+    assert origin_of(site, row) == f"not declared: {reason}"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("row", "origin"),
+    {
+        "GET /channels/{channel.pk}/": "known: a plain route of a ViewSet of a registered model",
+        "GET /functions/{channel.pk}/legacy/": "declared for the view from outside",
+        "GET /refused/": "declared on the view: refused",
+        "PUT /sealed/{channel.pk}/": "declared for the URL name 'sealed': refused",
+        "GET /listed-requirements/": "declared on the view: ('list',) is not a mapping to Requirement",
+        "GET /computed-requirements/": (
+            "declared on the view: 'a computed pat_requirements' is not a mapping to Requirement"
+        ),
+    }.items(),
+)
+def test_says_where_it_was_said(site, row, origin):
+    assert origin_of(site, row) == origin
+
+
+def origin_of(site, row):
+    method, path = row.format(**vars(site)).split()
+    return inspect(Route.of(resolve(path))).find(method).resolution.origin
+
+
+def test_routes_are_those_of_the_resolver(routes):
+    found = {(route.pattern, route.url_name) for route in walk()}
+    for url in ("/v1/channels/5/", "/vendor/5/tasks/", "/suffixed/5.json", "/projects/1/tasks/2/", "/positional/5/"):
+        match = resolve(url)
+        assert (match.route, match.view_name if match.url_name else None) in found
+        route = next(route for route in walk() if route.pattern == match.route)
+        assert route.keywords == set(match.kwargs)
+        assert route.positional == bool(match.args)
+
+
+def test_no_query(routes, django_assert_num_queries, db):
+    with django_assert_num_queries(0):
+        inspect_all()
+        list(check_routes())
+
+
+def test_functions_are_told_apart(routes):
+    names = {report.route.view_name for report in inspect_all()}
+    assert {"tests.site.functions.ping", "tests.site.functions.summary"} <= names
+
+
+class TestCommand:
+    def test_json(self, routes, listed):
+        rows = {(row["method"], row["route"]): row for row in listed()}
+        assert rows["POST", "functions/<int:channel_id>/summary/"] == {
+            "method": "POST",
+            "route": "functions/<int:channel_id>/summary/",
+            "name": None,
+            "view": "tests.site.functions.summary",
+            "kind": "api_view function",
+            "action": None,
+            "tokens": "declared",
+            "requirement": "channels:{channel_id}:publish",
+            "limits": False,
+            "reason": "declared on the view",
+        }
+        words = {
+            "bulk/": "known",
+            "undeclared/": "undeclared",
+            "refused/": "refused",
+            "broken/<int:channel_id>/": "broken",
+            "pinned-away/": "not read",
+        }
+        assert {route: rows["GET", route]["tokens"] for route in words} == words
+        assert rows[None, "functions/plain/"]["tokens"] == "not read"
+        # Said, and not only unsaid: an answer to a token is the same.
+        assert [rows[method, "vendor/<int:pk>/tasks/"]["tokens"] for method in ("DELETE", "PUT")] == [
+            "refused",
+            "undeclared",
+        ]
+        assert rows["GET", "bulk/"]["limits"]
+
+    def test_table(self, routes, capsys):
+        call_command("pat_routes")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split()[:4] == ["METHOD", "ROUTE", "KIND", "TOKENS"]
+        line = next(line for line in lines if "/refused/" in line and line.startswith("GET"))
+        assert line.split() == ["GET", "/refused/", "APIView", "refused", "declared", "on", "the", "view:", "refused"]
+
+    def test_fails_where_asked_to(self, urls, listed, capsys):
+        urls(path("a/", View.as_view(), name="a"))
+        listed()
+        with pytest.raises(CommandError, match="1 of 1"):
+            call_command("pat_routes", "--fail-undeclared")
+        capsys.readouterr()
+        declare_url("a", {"GET": None})
+        listed("--fail-undeclared")
+
+    def test_our_own_management_is_no_failure(self, urls, listed):
+        urls(path("pats/", include("pat_tokens.contrib.rest_framework.urls")))
+        words = {row["tokens"] for row in listed("--fail-undeclared")}
+        assert words == {"refused", "declared"}
+
+    def test_nor_is_what_only_describes_the_api(self, urls, listed, ids):
+        class Root(APIRootView):
+            """Somebody's own list of links, which shows no more than DRF's."""
+
+        class Telling(APIRootView):
+            def get(self, request, *args, **kwargs):
+                return Response({"secret": 42})
+
+        urls(
+            path("", include(DefaultRouter().urls)),
+            path("root/", Root.as_view()),
+            path("schema/", SpectacularAPIView.as_view()),
+            path("docs/", SpectacularSwaggerView.as_view()),
+            path("old-schema/", get_schema_view()),
+            path("declared/", Root.as_view(), name="declared"),
+        )
+        declare_url("declared", {"GET": ANY_TOKEN})
+        found = {row["route"]: row["tokens"] for row in listed("--fail-undeclared")}
+        assert found.pop("declared/") == "declared"
+        assert set(found.values()) == {"refused"}
+        assert ids() == []
+        urls(path("", Telling.as_view()))
+        declare_view(Root, {"GET": "broken"})
+        assert [row["tokens"] for row in listed()] == ["undeclared"]
+        urls(path("", Root.as_view()))
+        assert [row["tokens"] for row in listed()] == ["broken"]
+
+    def test_a_site_without_drf_among_its_apps(self):
+        """Its views are known all the same; a site without any does not load DRF for this."""
+        code = """
+import sys
+import types
+from django.conf import settings
+
+urls = sys.modules["urls"] = types.ModuleType("urls")
+urls.urlpatterns = []
+apps = ["django.contrib.auth", "django.contrib.contenttypes", "pat_tokens"]
+settings.configure(
+    SECRET_KEY="x" * 50,
+    INSTALLED_APPS=apps,
+    ROOT_URLCONF="urls",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    REST_FRAMEWORK={
+        "DEFAULT_AUTHENTICATION_CLASSES": [
+            "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication"
+        ]
+    },
+)
+import django
+from django.core.management import call_command
+from django.urls import path
+
+django.setup()
+call_command("pat_routes")
+call_command("check", "--tag", "urls")
+assert not any(name.partition(".")[0] == "rest_framework" for name in sys.modules)
+
+from rest_framework.views import APIView
+
+class View(APIView):
+    def get(self, request):
+        raise NotImplementedError
+
+urls.urlpatterns.append(path("here/", View.as_view()))
+call_command("pat_routes", "--json")
+call_command("check")
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True, cwd=ROOT
+        )
+        rows = json.loads(done.stdout[done.stdout.index("[") : done.stdout.rindex("]") + 1])
+        assert [(row["method"], row["kind"], row["tokens"]) for row in rows] == [("GET", "APIView", "undeclared")]
+        assert "W050" in done.stdout + done.stderr
+
+    def test_another_urlconf(self, routes, listed):
+        assert len(listed("--urlconf", "tests.site.confusing")) == 2
+        with pytest.raises(CommandError, match="no_such"):
+            listed("--urlconf", "no_such.urls")
+
+
+class TestChecks:
+    def test_all_is_well(self, urls, ids):
+        urls(path("a/", View.as_view(), name="a"))
+        declare_url("a", {"GET": ANY_TOKEN})
+        assert ids() == []
+
+    def test_what_cannot_work(self, urls):
+        urls(path("a/<int:key>/", View.as_view()))
+        declare_view(View, {"GET": Requirement("channels", "dance", "key")})
+        (message,) = check_routes()
+        assert message.id == "pat_tokens.E050"
+        assert "tests.inspection.test_routes.View, GET /a/<int:key>/" in message.msg
+        assert "dance" in message.msg
+
+    def test_a_keyword_that_is_not_there(self, urls):
+        urls(path("a/<int:key>/", View.as_view()))
+        declare_view(View, {"GET": Requirement("channels", "read", "pk")})
+        (message,) = check_routes()
+        assert message.id == "pat_tokens.E051"
+        assert "pk" in message.msg
+        assert "key" in message.msg
+
+    @pytest.mark.parametrize("dotted", ["tests.inspection.test_routes.NoView", "no_such.views.View", "nothing"])
+    def test_a_path_that_names_nothing(self, urls, ids, dotted):
+        urls()
+        declare_view(dotted, {"GET": ANY_TOKEN})
+        assert ids() == ["pat_tokens.E052"]
+
+    def test_a_view_without_a_route(self, urls, ids):
+        urls()
+        declare_view("tests.inspection.test_routes.View", {"GET": ANY_TOKEN})
+        assert ids() == ["pat_tokens.E053"]
+
+    def test_a_consumer_has_its_route_elsewhere(self, urls, ids):
+        urls()
+        declare_view("tests.contrib.channels.consumers.Foreign", {"GET": ANY_TOKEN})
+        assert ids() == []
+
+    def test_a_url_name_that_is_not_there(self, urls, ids):
+        urls()
+        declare_url("shop:order", {"GET": ANY_TOKEN})
+        assert ids() == ["pat_tokens.E054"]
+
+    def test_one_warning_for_a_site(self, urls):
+        urls(*[path(f"{n}/", View.as_view()) for n in range(9)])
+        (message,) = check_routes()
+        assert message.id == "pat_tokens.W050"
+        assert message.msg.startswith("9 operations")
+
+    def test_plain_views_where_nobody_looks(self, settings, declarations, listed):
+        settings.ROOT_URLCONF = "tests.plain_site"
+        declare_view("tests.plain_site.foreign", plain_site.REQUIREMENTS)
+        told = {message.id: message.msg for message in check_routes()}
+        assert "/function/<int:pk>/, /async-function/<int:pk>/" in told["pat_tokens.E055"]
+        rows = {row["route"]: row for row in listed()}
+        kinds = (*plain_site.GUARDED, *plain_site.INSIDE_OUT, "foreign", "wrapped", "attribute")
+        for kind in kinds:
+            assert rows[f"{kind}/<int:pk>/"]["tokens"] == "not read", kind
+            assert "Middleware" in rows[f"{kind}/<int:pk>/"]["reason"]
+        settings.MIDDLEWARE = ["tests.inspection.test_routes.OwnMiddleware", *settings.MIDDLEWARE]
+        assert "pat_tokens.E055" not in {message.id for message in check_routes()}
+        rows = {(row["method"], row["route"]): row["tokens"] for row in listed()}
+        for kind in kinds:
+            assert rows["GET", f"{kind}/<int:pk>/"] == "declared", kind
+        # What did not ask for tokens, the middleware keeps them out of.
+        assert rows[None, "undeclared/<int:pk>/"] == "refused"
+
+    def test_keys_that_nothing_asks_for(self, urls, ids):
+        @pat_requirements({"GET": ANY_TOKEN, "POST": ANY_TOKEN, "get": ANY_TOKEN})
+        @api_view(["GET"])
+        def view(request):
+            pass
+
+        urls(path("a/", view))
+        assert ids() == ["pat_tokens.W051"]
+
+    def test_keys_from_outside_that_nothing_asks_for(self, urls, ids):
+        class Set(ViewSet):
+            def retrieve(self, request, pk=None):
+                pass
+
+        urls(
+            path("a/", View.as_view(), name="a"),
+            path("b/<int:pk>/", Set.as_view({"get": "retrieve"}), name="b"),
+        )
+        declare_view(View, {"GET": ANY_TOKEN})
+        declare_view(Set, {"retrieve": ANY_TOKEN})
+        declare_url("b", {"GET": ANY_TOKEN, "retrieve": ANY_TOKEN, "GET retrieve": ANY_TOKEN, "HEAD": ANY_TOKEN})
+        assert ids() == []
+        declare_view(View, {"GET": ANY_TOKEN, "get": ANY_TOKEN})
+        declare_view(Set, {"retreive": ANY_TOKEN})
+        declare_url("b", {"GET": ANY_TOKEN, "POST": ANY_TOKEN})
+        told = [message.msg for message in check_routes() if message.id == "pat_tokens.W051"]
+        assert len(told) == 3
+        for text, words in zip(told, ("View) has 'get'", "Set) has 'retreive'", "'b') has 'POST'"), strict=True):
+            assert words in text
+
+    def test_without_a_urlconf(self, settings, ids):
+        del settings.ROOT_URLCONF
+        assert ids() == []

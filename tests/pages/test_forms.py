@@ -1,0 +1,158 @@
+"""Forms of the pages keep what was typed and pass it on."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.http import QueryDict
+from django.utils import timezone
+
+from pat_tokens.entities import registry
+from pat_tokens.pages.forms import OWN_DATE, DurationForm, RegenerateForm, ScopeRows, suggest
+from pat_tokens.scopes import ScopeKey
+from tests.factories import ChannelFactory
+
+
+def rows(user, **fields):
+    data = QueryDict(mutable=True)
+    for key, value in fields.items():
+        data.setlist(f"scopes-{key}", value if isinstance(value, list) else [value])
+    return ScopeRows(user, data)
+
+
+def test_a_row_gives_a_scope_for_each_operation(user):
+    found = rows(user, **{"3-entity_type": "channels", "3-entity_id": "7", "3-operations": ["read", "list"]})
+    assert found.scopes == [ScopeKey("channels", "7", "read"), ScopeKey("channels", "7", "list")]
+
+
+def test_empty_rows_do_not_count_and_odd_names_are_ignored(user):
+    found = rows(user, **{"0-entity_type": "", "x-entity_type": "channels", "99999999-entity_id": "1"})
+    assert found.scopes == []
+
+
+def test_rows_are_added_removed_and_found_by_steps(user):
+    found = rows(user, **{"0-entity_type": "channels", "4-entity_type": "devices"})
+    found.take_step("add")
+    assert [row.index for row in found.rows] == ["0", "4", "5"]
+    found.take_step("remove-4")
+    assert [row.index for row in found.rows] == ["0", "5"]
+    found.take_step("nonsense")
+    assert [row.index for row in found.rows] == ["0", "5"]
+
+
+def test_no_more_rows_are_read_than_it_takes_to_refuse_them(user, settings):
+    settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 3
+    many = {f"{number}-entity_type": "channels" for number in range(50)}
+    assert len(rows(user, **many).rows) == 4
+
+
+def test_errors_of_scopes_go_to_the_row_they_came_from(user):
+    found = rows(
+        user,
+        **{
+            "0-entity_type": "channels",
+            "0-entity_id": "*",
+            "0-operations": ["read", "list"],
+            "2-entity_type": "channels",
+            "2-entity_id": "999",
+            "2-operations": ["read", "list"],
+        },
+    )
+    found.add_service_errors([{}, {}, {"entity_id": ["gone"]}, {"entity_id": ["gone"], "operation": ["no"]}])
+    assert [row.errors for row in found.rows] == [{}, {"entity_id": ["gone"], "operations": ["no"]}]
+
+
+def test_what_the_rows_allow_is_told_by_names(user, channel):
+    found = rows(
+        user,
+        **{
+            "0-entity_type": "channels",
+            "0-entity_id": str(channel.pk),
+            "0-operations": ["delete"],
+            "1-entity_type": "devices",
+            "1-entity_id": "*",
+            "1-operations": ["list"],
+        },
+    )
+    told = [
+        (capability.entity, [str(operation.label) for operation in capability.operations])
+        for capability in found.capabilities
+    ]
+    assert told == [(channel.name, ["Delete"]), ("All Devices, now and in future", ["List"])]
+    assert found.capabilities[0].operations[0].dangerous
+
+
+def test_suggestions_are_few_and_say_that_there_are_more(user, stranger):
+    for _number in range(25):
+        ChannelFactory(owner=user)
+    ChannelFactory(owner=stranger, name="Secret one")
+    pairs, has_more = suggest(registry.get("channels"), user)
+    assert (len(pairs), has_more) == (20, True)
+    assert suggest(registry.get("channels"), user, "Secret") == ([], False)
+
+
+def expiry(**data):
+    form = DurationForm(data)
+    assert form.is_valid(), form.errors
+    return form.expiry
+
+
+def test_a_duration_is_passed_on():
+    assert expiry(duration="7d") == {"duration": "7d"}
+    assert expiry() == {"duration": None}
+
+
+def test_a_date_of_ones_own_ends_with_that_day_where_the_reader_is():
+    moment = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone="Europe/Berlin")["expires_at"]
+    assert moment == datetime(2031, 7, 1, 21, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["", "\0", "../../etc/passwd", "Nowhere/Land", "x" * 5000])
+def test_a_nonsense_zone_means_that_of_the_site(zone):
+    moment = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone=zone)["expires_at"]
+    assert moment == datetime(2031, 7, 1, 23, 59, 59, tzinfo=timezone.get_current_timezone())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"duration": OWN_DATE},
+        {"duration": OWN_DATE, "expires_on": "nonsense"},
+        {"duration": "7d", "expires_on": "2031-07-01"},
+    ],
+)
+def test_half_a_date_is_an_error_of_the_date(data):
+    assert list(DurationForm(data).errors) == ["expires_on"]
+
+
+def test_six_durations_and_a_date_of_ones_own_are_offered():
+    values = [value for value, _label in DurationForm().fields["duration"].widget.choices]
+    assert values == ["24h", "7d", "30d", "60d", "90d", "1y", OWN_DATE]
+
+
+def test_durations_over_the_maximum_are_not_offered(settings):
+    settings.PAT_TOKENS_MAX_DURATION = "30d"
+    values = [value for value, _label in DurationForm().fields["duration"].widget.choices]
+    assert values == ["24h", "7d", "30d", OWN_DATE]
+
+
+def test_never_is_offered_only_where_it_is_allowed(settings):
+    settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+    assert DurationForm().fields["duration"].widget.choices[-1] == ("never", "No expiry")
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("90d", 90 * 86400), ("1y", 366 * 86400)])
+def test_regenerating_offers_the_lifetime_that_the_token_had(make_token, settings, duration, seconds):
+    settings.PAT_TOKENS_MAX_DURATION = "366d"
+    form = RegenerateForm(token=make_token(duration=duration))
+    assert form["duration"].initial == ""
+    first = form.fields["duration"].widget.choices[0]
+    assert first[0] == ""
+    assert first[1].startswith("As long as before (")
+    (shown,) = [option for option in form["duration"].subwidgets if option.data["selected"]]
+    assert abs(int(shown.data["attrs"]["data-pat-seconds"]) - seconds) <= 86400
+
+
+def test_regenerating_a_token_that_never_expires(make_token, settings):
+    settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+    token = make_token(duration="never")
+    assert "No expir" in RegenerateForm(token=token).fields["duration"].widget.choices[0][1]

@@ -1,0 +1,129 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from pat_tokens import services, watcher
+from pat_tokens.authentication import authenticate
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.requirements import ANY_TOKEN, Requirement
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SUBSCRIBE = Requirement("channels", "subscribe", "pk")
+
+
+@pytest.fixture
+def opened(make_token, channel):
+    """A token as authentication returned it for a connection that stays open."""
+    return authenticate(make_token(f"channels:{channel.pk}:subscribe").secret, SUBSCRIBE, {"pk": channel.pk})
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(watcher, "INTERVAL", 0.01)
+
+
+def expire(token):
+    now = timezone.now()
+    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=now - timedelta(days=1), expires_at=now)
+
+
+def lock_out(token):
+    token.user.is_active = False
+    token.user.save()
+
+
+def ends(token, act):
+    """Whether a watch of `token` ends after `act`, having not ended before."""
+
+    def act_and_close():
+        try:
+            act()
+        finally:
+            connections.close_all()  # those of this thread
+
+    async def run():
+        async with watcher.watch(token) as ended:
+            await asyncio.sleep(0.1)
+            assert not ended.is_set()
+            await sync_to_async(act_and_close, thread_sensitive=False)()
+            try:
+                await asyncio.wait_for(ended.wait(), 60)
+            except TimeoutError:
+                return False
+            return True
+
+    try:
+        return asyncio.run(run())
+    finally:
+        connections.close_all()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        services.revoke_token,
+        services.regenerate_token,
+        services.delete_token,
+        services.delete_scopes,
+        expire,
+        lock_out,
+    ],
+)
+def test_a_connection_ends_with_what_allowed_it(opened, act):
+    assert ends(opened, lambda: act(opened))
+
+
+def test_a_connection_of_any_token_does_not_end_with_a_scope(make_token, monkeypatch):
+    token = authenticate(make_token("channels:*:read").secret, ANY_TOKEN)
+    assert watcher.find_ended([watcher.Watch(token.pk, token.digest, None)]) == []
+    services.delete_scopes(token)
+    assert watcher.find_ended([watcher.Watch(token.pk, token.digest, None)]) == []
+
+
+def test_a_use_and_a_new_name_end_nothing(opened):
+    watch = watcher.Watch(opened.pk, opened.digest, opened.decision.required_scope)
+    services.update_token(opened, name="other")
+    services.record_use(opened)
+    assert watcher.find_ended([watch]) == []
+
+
+def test_one_look_is_two_queries_however_many_connections(make_token, channel, django_assert_num_queries):
+    tokens = [make_token(f"channels:{channel.pk}:subscribe") for _ in range(20)]
+    opened = [authenticate(token.secret, SUBSCRIBE, {"pk": channel.pk}) for token in tokens]
+    watches = [watcher.Watch(token.pk, token.digest, token.decision.required_scope) for token in opened * 5]
+    with CaptureQueriesContext(connections["default"]) as queries:
+        assert watcher.find_ended(watches) == []
+    assert len([query for query in queries if query["sql"].startswith("SELECT") and "pat_tokens" in query["sql"]]) == 2
+
+
+def test_connections_end_when_nobody_can_say_that_they_may_go_on(opened, monkeypatch):
+    looks = []
+
+    def fail(watches):
+        looks.append(watches)
+        raise DatabaseError
+
+    def act():
+        monkeypatch.setattr(watcher, "find_ended", fail)
+
+    assert ends(opened, act)
+    assert len(looks) == watcher.PATIENCE
+
+
+def test_the_last_connection_takes_the_task_with_it(opened):
+    async def run():
+        async with watcher.watch(opened):
+            (running,) = [running for running in watcher._watchers.values() if running.watches]
+            task = running.task
+        await asyncio.sleep(0.05)
+        return task.done(), running.watches
+
+    try:
+        assert asyncio.run(run()) == (True, set())
+    finally:
+        connections.close_all()
