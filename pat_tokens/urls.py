@@ -17,6 +17,7 @@ app_name = "pat_tokens"
 
 urlpatterns = [
     path("", views.TokenList.as_view(), name="token_list"),
+    path("search/", views.TokenSearch.as_view(), name="token_search"),
     path("create/", views.TokenCreate.as_view(), name="token_create"),
     path("delete/", views.TokensDelete.as_view(), name="tokens_delete"),
     path("reauthenticate/", views.Reauthenticate.as_view(), name="reauthenticate"),

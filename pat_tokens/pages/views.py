@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.middleware import get_user
@@ -21,13 +22,14 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from pat_tokens import services
 from pat_tokens.conf import conf
+from pat_tokens.crypto import hide
 from pat_tokens.django_views.csrf import always_csrf_protect
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput
@@ -45,6 +47,7 @@ from pat_tokens.pages.forms import (
     suggest,
 )
 from pat_tokens.pages.one_time_secret import Revealed, Secret
+from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete, query_holds_secret
 from pat_tokens.pages.tables import COOKIE_AGE, Column, Table, cookie_name
 from pat_tokens.querysets import Status
 from pat_tokens.validation import name_key
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 10  # tokens that the question before Delete All names
 OPENING = "pat_opening"  # sent by the password prompt that stands before a form
+LIST_QUERY = ("q", "in", "status")  # parameters that choose the tokens of the list
 CURRENT_ROUTE = "pat_tokens_api:current-token"
 
 TOKEN_COLUMNS = (
@@ -109,18 +113,24 @@ class Page(LoginRequiredMixin, View):
         super().setup(request, *args, **kwargs)
         request.user = get_user(request)
 
-    @method_decorator([never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD)])
+    @method_decorator([never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD, "q")])
     @method_decorator(_not_in_frames)
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer 404 also where a row goes away while it is being looked at."""
         if self.is_scripted and not request.user.is_authenticated:
             return _logged_out()
+        if query_holds_secret(request.GET):
+            return self.drop_query()
         try:
             if self.is_sensitive and request.user.is_authenticated and (response := self.ask_on_opening()):
                 return response
             return super().dispatch(request, *args, **kwargs)
         except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
             return self.not_found()
+
+    def drop_query(self) -> HttpResponse:
+        """Redirect away from a URL that has a secret in it, which no page reads, shows or links to."""
+        return HttpResponseRedirect(self.request.path)
 
     def not_found(self) -> HttpResponse:
         """Leave it to the site to say that there is nothing here."""
@@ -239,8 +249,8 @@ class TokenList(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show those that were asked for, the active ones unless something else was."""
-        table = Table(request, "tokens", TOKEN_COLUMNS, sort="-issued_at", size=10, keep=("q", "in", "status"))
-        term = request.GET.get("q", "").replace("\0", "").strip()[:255]
+        table = Table(request, "tokens", TOKEN_COLUMNS, sort="-issued_at", size=10, keep=LIST_QUERY)
+        term = _read_term(request.GET)
         status = request.GET.get("status", Status.ACTIVE)
         if status not in (*Status, "all"):
             status = Status.ACTIVE
@@ -265,6 +275,19 @@ class TokenList(Page):
             all=counts["all"],
         )
 
+    def drop_query(self) -> HttpResponse:
+        """Look the secret up all the same: somebody has bookmarked it, or searched with another page's form."""
+        if not self.request.user.is_authenticated:
+            return super().drop_query()
+        values = [hide(value) for _name, values in self.request.GET.lists() for value in values]
+        url, notice = _look_up_secret(" ".join(values), self.tokens)
+        warning = pgettext(
+            "pat_tokens",
+            "It was part of the URL, which browsers and servers store. Regenerate the token if others can read that.",
+        )
+        notices.add(self.request, f"{notice} {warning}")
+        return HttpResponseRedirect(url)
+
     def _count(self, matches: Q) -> dict[str, int]:
         now = timezone.now()
         expired = Q(expires_at__isnull=False, expires_at__lte=now)
@@ -275,6 +298,19 @@ class TokenList(Page):
             expired=Count("pk", filter=matches & expired & Q(revoked_at=None)),
             active=Count("pk", filter=matches & Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))),
         )
+
+
+class TokenSearch(Page):
+    """The search box of the list, which is sent by POST: what is pasted there may be a secret."""
+
+    @sensitive_variables("term")
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Tell which token a secret belongs to; go on to the list with anything else."""
+        term = hide(_read_term(request.POST))
+        if holds_secret(term):
+            return self.done(*_look_up_secret(term, self.tokens))
+        query = {key: request.POST[key] for key in (*LIST_QUERY, "sort", "rows") if request.POST.get(key)}
+        return self.done(_list_url(**query))
 
 
 class TokenCreate(Page):
@@ -679,15 +715,38 @@ def token_url(token: PersonalAccessToken) -> str:
     return reverse("pat_tokens:token_detail", args=[token.pk])
 
 
+def _list_url(**query: str) -> str:
+    return reverse("pat_tokens:token_list") + (f"?{urlencode(query)}" if query else "")
+
+
+def _read_term(query: QueryDict) -> str:
+    return query.get("q", "").replace("\0", "").strip()[:255]
+
+
+@sensitive_variables()
+def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
+    # Where the list shows the token with this secret, and what to say about it. Somebody else's is none of `tokens`.
+    token = find_token(text, tokens)
+    if token is not None:
+        label = STATUS_LABELS[token.status]
+        notice = pgettext("pat_tokens", "This is the secret of “%(name)s”. Status: %(status)s.")
+        return _list_url(q=str(token.pk), **{"in": "id"}, status="all"), notice % {"name": token.name, "status": label}
+    if is_complete(text):
+        return _list_url(), pgettext("pat_tokens", "None of your tokens has this secret.")
+    return _list_url(), pgettext("pat_tokens", "This is not a complete secret. Copy all of it and search again.")
+
+
 def _matches(field: str, term: str) -> Q:
     if not term:
         return ~Q(pk=None)
-    if field != "id":
-        return Q(**{f"{field}__icontains": term})
+    matches = Q(pk=None) if field == "id" else Q(**{f"{field}__icontains": term})
+    hint = term.replace("...", "…")
+    if "…" in hint:
+        matches |= Q(hint__endswith=hint) if hint.startswith("…") else Q(hint=hint)
     try:
-        return Q(pk=uuid.UUID(term))
+        return matches | Q(pk=uuid.UUID(term))
     except ValueError:
-        return Q(pk=None)
+        return matches
 
 
 def _safe_url(request: HttpRequest, url: str) -> str:

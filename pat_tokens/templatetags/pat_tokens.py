@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pat_tokens.labels import UNITS, span_text
+from pat_tokens.pages.secret_search import secret_pattern
 
 register = Library()
 
@@ -52,6 +53,9 @@ def moment(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
     if value is not None and timezone.is_naive(value):
         value = timezone.make_aware(value, timezone.get_default_timezone())
     return {"moment": value, "kind": kind, "text": _moment_text(value, kind)}
+
+
+register.simple_tag(secret_pattern, name="secret_pattern")
 
 
 @register.simple_tag
