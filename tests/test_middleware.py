@@ -270,6 +270,8 @@ class TestLoginPages:
             ("/sso/?next=http%3A%2F%2Ftestserver%2Fredirects%2F", 302),
             ("/elsewhere/", 302),
             ("/elsewhere/?next=/other/", 302),
+            ("/sso/?next=http://[", 302),
+            ("/sso/?next=//%5B::1/&next=/redirects/?to=x", 302),
         ],
     )
     def test_a_redirect_to_one_is_told_from_others(self, ask, token, target, status):

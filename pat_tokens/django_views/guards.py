@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -187,14 +187,21 @@ def _describe(methods: Sequence[str]) -> HttpResponseBase:
 def _is_to_login(request: HttpRequest, response: HttpResponseBase) -> bool:
     if response.status_code not in _REDIRECTS:
         return False
-    target = urlsplit(response.get("Location", ""))
+    target = _split(response.get("Location", ""))
     for back in parse_qs(target.query).get(REDIRECT_FIELD_NAME, ()):
-        if urlsplit(back)._replace(scheme="", netloc="").geturl() == request.get_full_path():
+        if _split(back)._replace(scheme="", netloc="").geturl() == request.get_full_path():
             return True
     try:
-        return target.path == urlsplit(resolve_url(settings.LOGIN_URL)).path
+        return target.path == _split(resolve_url(settings.LOGIN_URL)).path
     except NoReverseMatch:
         return False
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # as for http://[
+        return SplitResult("", "", "", "", "")
 
 
 def middleware_before_views() -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
@@ -46,6 +45,7 @@ from pat_tokens.pages.forms import (
     operation_choices,
     suggest,
 )
+from pat_tokens.pages.framing import never_framed
 from pat_tokens.pages.one_time_secret import Revealed, Secret
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete, query_holds_secret
 from pat_tokens.pages.tables import COOKIE_AGE, Column, Table, cookie_name
@@ -91,17 +91,6 @@ STATUS_LABELS = {
 }
 
 
-def _not_in_frames(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    # As Django's middleware does, which a site may not have; a frame would let a stranger's page borrow the clicks.
-    @functools.wraps(view)
-    def call(*args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = view(*args, **kwargs)
-        response.headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS.upper())
-        return response
-
-    return call
-
-
 class Page(LoginRequiredMixin, View):
     """A page for whoever is logged in by a session; a token, whatever door it came through, opens none."""
 
@@ -113,8 +102,9 @@ class Page(LoginRequiredMixin, View):
         super().setup(request, *args, **kwargs)
         request.user = get_user(request)
 
-    @method_decorator([never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD, "q")])
-    @method_decorator(_not_in_frames)
+    @method_decorator(
+        [never_framed, never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD, "q")]
+    )
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer 404 also where a row goes away while it is being looked at."""
         if self.is_scripted and not request.user.is_authenticated:
@@ -703,7 +693,7 @@ class Columns(Page):
             ".".join(hidden),
             max_age=COOKIE_AGE,
             path=reverse("pat_tokens:token_list"),
-            secure=request.is_secure(),
+            secure=request.is_secure() or settings.SESSION_COOKIE_SECURE,
             httponly=True,
             samesite="Lax",
         )
