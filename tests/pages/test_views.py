@@ -343,8 +343,11 @@ def many_tokens(user: Any, count: int) -> list[PersonalAccessToken]:
 @pytest.mark.parametrize("count", [1, 2000])
 def test_the_list_takes_as_many_queries_for_many_tokens(person, user, count, django_assert_num_queries):
     many_tokens(user, count)
-    for query in ("?rows=100&status=all", "?q=t&sort=last_used_at&page=2", "?q=t&in=description", "?q=nonsense&in=id"):
+    for query in ("?rows=100&status=all", "?q=t&sort=last_used_at&page=2"):
         with django_assert_num_queries(4):  # session, user, counts, rows
+            person.get("/pats/" + query)
+    for query in ("?q=t&in=description", "?q=nonsense&in=id"):
+        with django_assert_num_queries(3):  # no rows, as the counts have said
             person.get("/pats/" + query)
     with django_assert_num_queries(4):  # session, user, counts, names
         assert person.get("/pats/delete/").status_code == 200
