@@ -7,7 +7,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from pat_tokens.entities import registry
-from pat_tokens.pages.forms import OWN_DATE, DurationForm, RegenerateForm, ScopeRows, suggest
+from pat_tokens.pages.forms import OWN_DATE, DurationForm, RegenerateForm
+from pat_tokens.pages.scope_formset import ScopeRows, suggest
 from pat_tokens.scopes import ScopeKey
 from tests.factories import ChannelFactory
 
