@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
 from pat_tokens import services
 from pat_tokens.labels import ScopeLabel, describe_scopes
@@ -32,7 +32,7 @@ class Confirmation(Page):
     """A page that asks before something is done that cannot be undone; a script shows it as a dialog."""
 
     template_name = "pat_tokens/confirm.html"
-    submit_label = gettext_lazy("Delete")
+    submit_label = pgettext_lazy("pat_tokens", "Delete")
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """Ask."""
@@ -68,12 +68,12 @@ class TokenConfirmation(TokenPage, Confirmation):
 class TokenRevoke(TokenConfirmation):
     """Stop a token."""
 
-    submit_label = gettext_lazy("Revoke")
+    submit_label = pgettext_lazy("pat_tokens", "Revoke")
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Revoke it."""
         services.revoke_token(self.token)
-        notice = _("“%(name)s” was revoked. It is refused from now on. Regenerate it to use it again.")
+        notice = _("“%(name)s” was revoked. To use it again, regenerate it.")
         return self.done(token_url(self.token), notice % {"name": self.token.name})
 
     def get_title(self) -> str:
@@ -83,8 +83,8 @@ class TokenRevoke(TokenConfirmation):
     def get_consequences(self) -> Sequence[str]:
         """Say what stops and what stays."""
         return [
-            _("Every program that uses this token stops working at once: its next request is refused."),
-            _("Name, description and scopes stay. You can regenerate the token later, with a new secret."),
+            _("Programs that use this token stop working immediately."),
+            _("The name, description and scopes are kept. You can regenerate the token later, with a new secret."),
         ]
 
 
@@ -94,7 +94,7 @@ class TokenDelete(TokenConfirmation):
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Delete it."""
         services.delete_token(self.token)
-        notice = _("“%(name)s” was deleted. Programs that still use it are refused.") % {"name": self.token.name}
+        notice = _("“%(name)s” was deleted.") % {"name": self.token.name}
         return self.done(reverse("pat_tokens:token_list"), notice)
 
     def get_title(self) -> str:
@@ -103,21 +103,21 @@ class TokenDelete(TokenConfirmation):
 
     def get_consequences(self) -> Sequence[str]:
         """Say what stops and what is lost."""
-        stops = _("Every program that uses this token stops working at once: its next request is refused.")
-        lost = _("The token and its scopes are gone for good. To stop it and keep its scopes, revoke it instead.")
-        return [stops, lost] if self.token.is_active else [_("The token and its scopes are gone for good.")]
+        stops = _("Programs that use this token stop working immediately.")
+        lost = _("The token and its scopes are deleted permanently. To keep them, revoke the token instead.")
+        return [stops, lost] if self.token.is_active else [_("The token and its scopes are deleted permanently.")]
 
 
 class TokensDelete(Confirmation):
     """Delete all tokens of a person."""
 
-    submit_label = gettext_lazy("Delete All")
+    submit_label = pgettext_lazy("pat_tokens", "Delete All")
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Delete them."""
         count = services.delete_tokens(self.user)
         text = ngettext("%(count)d token was deleted.", "All %(count)d tokens were deleted.", count)
-        notice = text % {"count": count} if count else _("There was no token left to delete.")
+        notice = text % {"count": count} if count else _("There were no tokens to delete.")
         return self.done(reverse("pat_tokens:token_list"), notice)
 
     @cached_property
@@ -135,19 +135,22 @@ class TokensDelete(Confirmation):
         """Name the tokens that work."""
         active = self.counts["active"]
         if not active:
-            return [_("None of them is active. They and their scopes are gone for good.")]
+            return [_("None of them is active. They are deleted permanently, with their scopes.")]
         names = list(self.tokens.active().order_by(Lower("name")).values_list("name", flat=True)[:MAX_NAMED])
-        quoted = ", ".join(_("“%(name)s”") % {"name": name} for name in names)
+        quoted = ", ".join(pgettext("pat_tokens", "“%(name)s”") % {"name": name} for name in names)
         if active > len(names):
-            quoted = _("%(names)s and %(count)d more") % {"names": quoted, "count": active - len(names)}
+            quoted = pgettext("pat_tokens", "%(names)s and %(count)d more") % {
+                "names": quoted,
+                "count": active - len(names),
+            }
         text = ngettext(
-            "Every program that uses the active one stops working at once: %(names)s.",
-            "Every program that uses one of the %(count)d active ones stops working at once: %(names)s.",
+            "Programs that use the active one stop working immediately: %(names)s.",
+            "Programs that use the %(count)d active ones stop working immediately: %(names)s.",
             active,
         )
         return [
             text % {"count": active, "names": quoted},
-            _("All tokens, the expired and revoked ones too, and their scopes are gone for good."),
+            _("All tokens are deleted permanently, including expired and revoked ones, with their scopes."),
         ]
 
 
@@ -164,7 +167,7 @@ class ScopeDelete(TokenConfirmation):
         """Delete it."""
         scope = get_object_or_404(self.token.scope_set.select_related("token"), pk=scope_pk)
         services.delete_scope(scope)
-        return self.done(token_url(self.token), _("The scope was deleted. The token can no longer do this."))
+        return self.done(token_url(self.token), _("The scope was deleted."))
 
     def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
         """Say that the token has no such scope."""
@@ -181,22 +184,22 @@ class ScopeDelete(TokenConfirmation):
     def get_consequences(self) -> Sequence[str]:
         """Name the token that loses it."""
         if self.scope.problem:
-            return [_("It gives nothing any more, so nothing stops working.")]
-        text = _("Programs that use “%(name)s” can no longer do this; their requests for it are refused at once.")
+            return [_("It no longer has any effect, so nothing stops working.")]
+        text = _("Programs that use “%(name)s” can no longer do this. It takes effect immediately.")
         return [text % {"name": self.token.name}]
 
 
 class ScopesDelete(TokenConfirmation):
     """Delete all scopes of a token."""
 
-    submit_label = gettext_lazy("Delete All")
+    submit_label = pgettext_lazy("pat_tokens", "Delete All")
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Delete them."""
         count = services.delete_scopes(self.token)
         text = ngettext("%(count)d scope was deleted.", "All %(count)d scopes were deleted.", count)
-        done = text % {"count": count} if count else _("There was no scope left to delete.")
-        notice = done + " " + _("The token may do nothing until you add a scope.")
+        done = text % {"count": count} if count else _("There were no scopes to delete.")
+        notice = done + " " + _("The token can't do anything until you add a scope.")
         return self.done(token_url(self.token), notice)
 
     def get_title(self) -> str:
@@ -207,8 +210,8 @@ class ScopesDelete(TokenConfirmation):
         """Say how many they are."""
         count = self.token.scope_set.count()
         text = ngettext(
-            "It has %(count)d scope. Without it the token may do nothing: programs that use it are refused at once.",
-            "It has %(count)d scopes. Without them the token may do nothing: programs that use it are refused at once.",
+            "It has %(count)d scope. Without it, programs that use the token stop working immediately.",
+            "It has %(count)d scopes. Without them, programs that use the token stop working immediately.",
             count,
         )
-        return [text % {"count": count}, _("The token itself stays, and you can add scopes again.")]
+        return [text % {"count": count}, _("The token itself is kept, and you can add scopes later.")]

@@ -11,7 +11,7 @@ from django import forms
 from django.conf import settings
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration
@@ -52,10 +52,10 @@ class NameForm(ServiceForm):
     """The name of a token."""
 
     name = forms.CharField(
-        label=gettext_lazy("Name"),
+        label=pgettext_lazy("pat_tokens", "Name"),
         required=False,
         strip=False,
-        help_text=gettext_lazy("A unique name by which you will recognise this token."),
+        help_text=gettext_lazy("A unique name that helps you recognize this token."),
         widget=forms.TextInput(
             attrs={"maxlength": MAX_NAME_LENGTH, "autocomplete": "off", "required": True, "spellcheck": "false"}
         ),
@@ -66,7 +66,7 @@ class DescriptionForm(ServiceForm):
     """The description of a token."""
 
     description = forms.CharField(
-        label=gettext_lazy("Description"),
+        label=pgettext_lazy("pat_tokens", "Description"),
         required=False,
         strip=False,
         help_text=gettext_lazy("What is this token for, and where is it used?"),
@@ -99,10 +99,12 @@ class DurationForm(ServiceForm):
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None, "expires_at": "expires_on"}
 
     duration = forms.CharField(
-        label=gettext_lazy("Duration"), required=False, widget=DurationSelect(attrs={"data-pat-duration": True})
+        label=pgettext_lazy("pat_tokens", "Duration"),
+        required=False,
+        widget=DurationSelect(attrs={"data-pat-duration": True}),
     )
     expires_on = forms.DateField(
-        label=gettext_lazy("Last day"),
+        label=pgettext_lazy("pat_tokens", "Last day"),
         required=False,
         help_text=gettext_lazy("The token works until the end of this day."),
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "data-pat-own-date": True}),
@@ -127,9 +129,11 @@ class DurationForm(ServiceForm):
         if "expires_on" in data and "duration" in data:
             is_own = data["duration"] == OWN_DATE
             if is_own and data["expires_on"] is None:
-                self.add_error("expires_on", _("Choose the last day on which the token shall work."))
+                self.add_error("expires_on", _("Choose the last day on which the token works."))
             elif not is_own and data["expires_on"] is not None:
-                message = _("This is used only with the duration “Until a date”. Choose that one, or empty this field.")
+                message = _(
+                    "This is only for the duration “Until a date”. Choose that duration, or leave this field empty."
+                )
                 self.add_error("expires_on", message)
         return data
 
@@ -185,9 +189,13 @@ def _duration_choices(now: datetime) -> list[tuple[str, str]]:
         if length is not None and length <= longest:
             day = _date_text(now + timedelta(seconds=length))
             choices.append(
-                (duration, _("%(duration)s (%(date)s)") % {"duration": duration_label(duration), "date": day})
+                (
+                    duration,
+                    pgettext("pat_tokens", "%(duration)s (%(date)s)")
+                    % {"duration": duration_label(duration), "date": day},
+                )
             )
-    choices.append((OWN_DATE, _("Until a date…")))
+    choices.append((OWN_DATE, pgettext("pat_tokens", "Until a date…")))
     if conf.allow_no_expiry:
         choices.append((NEVER, duration_label(NEVER)))
     return choices

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import reauthentication
@@ -25,7 +25,7 @@ class PasswordForm(forms.Form):
     """The password of whoever is logged in."""
 
     pat_password = forms.CharField(
-        label=gettext_lazy("Password"),
+        label=pgettext_lazy("pat_tokens", "Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "required": True, "autofocus": True}),
     )
@@ -65,7 +65,7 @@ def ask(request: HttpRequest) -> PasswordPrompt | None:
         if proof is Proof.ENDED:
             return PasswordPrompt(is_over=True)
         if proof is Proof.WRONG:
-            form.add_error(FIELD, _("Incorrect password."))
+            form.add_error(FIELD, pgettext("pat_tokens", "Incorrect password."))
         else:
             form.add_error(FIELD, _("Too many attempts. Wait five minutes, then try again."))
     kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]

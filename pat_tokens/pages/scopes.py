@@ -36,7 +36,7 @@ class ScopesAdd(TokenPage):
             rows.take_step(step)
             return self._show(rows)
         if not rows.scopes:
-            rows.errors.append(_("Choose an entity type, an entity and at least one operation."))
+            rows.errors.append(_("Select an entity type, an entity and at least one operation."))
             return self._show(rows)
         if question := self.ask_for_password():
             return question
@@ -46,10 +46,10 @@ class ScopesAdd(TokenPage):
             rows.add_service_errors(error.errors.get("scopes", ()))
             return self._show(rows)
         text = ngettext("%(count)d scope was added.", "%(count)d scopes were added.", len(added))
-        effect = _("The secret stays the same; its next request can use them.")
+        effect = _("They take effect immediately. The secret stays the same.")
         notice = f"{text % {'count': len(added)}} {effect}"
         if not added:
-            notice = _("The token had all of these scopes already.")
+            notice = _("The token already had all of these scopes.")
         return self.done(token_url(self.token), notice)
 
     def _show(self, rows: ScopeRows) -> HttpResponse:

@@ -12,7 +12,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import services
@@ -39,26 +39,26 @@ FormT = TypeVar("FormT", bound=ServiceForm)
 LIST_QUERY = ("q", "in", "status")  # parameters that choose the tokens of the list
 CURRENT_ROUTE = "pat_tokens_api:current-token"
 TOKEN_COLUMNS = (
-    Column("name", gettext_lazy("Name"), can_hide=False),
-    Column("description", gettext_lazy("Description")),
-    Column("issued_at", gettext_lazy("Issued At")),
-    Column("expires_at", gettext_lazy("Expires At")),
-    Column("last_used_at", gettext_lazy("Last Used At")),
+    Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
+    Column("description", pgettext_lazy("pat_tokens", "Description")),
+    Column("issued_at", pgettext_lazy("pat_tokens", "Issued At")),
+    Column("expires_at", pgettext_lazy("pat_tokens", "Expires At")),
+    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used At")),
 )
 SCOPE_COLUMNS = (
-    Column("entity_type", gettext_lazy("Entity Type")),
-    Column("entity", gettext_lazy("Entity"), can_hide=False),
-    Column("operation", gettext_lazy("Operation")),
+    Column("entity_type", pgettext_lazy("pat_tokens", "Entity Type")),
+    Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
+    Column("operation", pgettext_lazy("pat_tokens", "Operation")),
 )
 SEARCH_FIELDS = {
-    "name": gettext_lazy("Name"),
-    "description": gettext_lazy("Description"),
-    "id": gettext_lazy("ID"),
+    "name": pgettext_lazy("pat_tokens", "Name"),
+    "description": pgettext_lazy("pat_tokens", "Description"),
+    "id": pgettext_lazy("pat_tokens", "ID"),
 }
 STATUS_LABELS = {
-    Status.ACTIVE: gettext_lazy("Active"),
-    Status.EXPIRED: gettext_lazy("Expired"),
-    Status.REVOKED: gettext_lazy("Revoked"),
+    Status.ACTIVE: pgettext_lazy("pat_tokens", "Active"),
+    Status.EXPIRED: pgettext_lazy("pat_tokens", "Expired"),
+    Status.REVOKED: pgettext_lazy("pat_tokens", "Revoked"),
 }
 
 
@@ -303,7 +303,9 @@ def _token_order(table: Table) -> list[Any]:
 
 
 def _tabs(table: Table, counts: dict[str, int], chosen: str) -> list[dict[str, Any]]:
-    labels: dict[str, Any] = {str(status): label for status, label in STATUS_LABELS.items()} | {"all": _("All")}
+    labels: dict[str, Any] = {str(status): label for status, label in STATUS_LABELS.items()} | {
+        "all": pgettext("pat_tokens", "All")
+    }
     return [
         {
             "name": name,

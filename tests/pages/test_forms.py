@@ -138,7 +138,7 @@ def test_durations_over_the_maximum_are_not_offered(settings):
 
 def test_never_is_offered_only_where_it_is_allowed(settings):
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
-    assert DurationForm().fields["duration"].widget.choices[-1] == ("never", "No expiry")
+    assert DurationForm().fields["duration"].widget.choices[-1] == ("never", "No expiration")
 
 
 @pytest.mark.parametrize(("duration", "seconds"), [("90d", 90 * 86400), ("1y", 366 * 86400)])

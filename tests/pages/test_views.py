@@ -213,9 +213,9 @@ def test_the_secret_is_seen_whatever_keeps_the_session(user, settings, engine):
 
 def test_what_is_deleted_twice_says_that_nothing_was_left(person, make_token):
     token = make_token("channels:*:read")
-    for text in ("1 scope was deleted.", "There was no scope left to delete."):
+    for text in ("1 scope was deleted.", "There were no scopes to delete."):
         assert text in person.get(person.post(url("scopes_delete", token)).url).content.decode()
-    for text in ("1 token was deleted.", "There was no token left to delete."):
+    for text in ("1 token was deleted.", "There were no tokens to delete."):
         assert text in person.get(person.post("/pats/delete/").url).content.decode()
 
 
@@ -399,14 +399,14 @@ def test_a_scope_whose_entity_is_gone_gives_nothing(person, make_token, channel)
     token = make_token(f"channels:{channel.pk}:read", "channels:*:list")
     channel.delete()
     text = person.get(url("token_detail", token)).content.decode()
-    assert text.count("Gives nothing") == 1
+    assert text.count("No effect") == 1
 
 
 def test_a_scope_whose_entity_is_no_longer_its_owners_gives_nothing(person, make_token, channel, stranger):
     token = make_token(f"channels:{channel.pk}:publish", "channels:*:list")
     Channel.objects.filter(pk=channel.pk).update(owner=stranger)
     page = person.get(url("token_detail", token)).content.decode()
-    assert page.count("Gives nothing: the entity is gone, or you can no longer see it.") == 1
+    assert page.count("No effect: the entity was deleted, or you can no longer see it.") == 1
     assert channel.name not in page
     question = person.get(url("scope_delete", token, token.scope_set.get(operation="publish").pk)).content.decode()
     assert "nothing stops working" in question
