@@ -145,7 +145,7 @@ def authenticate_for_scope(
             token, newest_digest = _find_token(secret, required_scope)
             _check_validity(token, request)
             if token.digest != newest_digest:
-                _rules().services.redigest_token(token, newest_digest)
+                _rules().services.redigest_token(token, newest_digest, request=request)
         except TokenError as error:
             if third_party and isinstance(error, UnknownToken):
                 raise ThirdPartyToken from None
@@ -167,7 +167,8 @@ def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> 
         if request is None:
             services.record_use(token)
         else:
-            services.record_use(token, ip=client_ip(request, conf.client_ip), agent=client_agent(request))
+            address = client_ip(request, conf.client_ip)
+            services.record_use(token, ip=address, agent=client_agent(request), request=request)
     auditing.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)

@@ -140,9 +140,9 @@ class Conf:
         return _callable(_read("PAT_TOKENS_REFUSE", None))
 
     @cached_property
-    def policy(self) -> Callable[[], Any]:
+    def policy(self) -> str | type[Any]:
         """The policy class, or its dotted path. Default `pat_tokens.policy.Policy`."""
-        return _callable(_read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy"))  # type: ignore[return-value]
+        return _read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy")
 
     @cached_property
     def management_authentication(self) -> Sequence[str | type[Any]]:

@@ -119,12 +119,18 @@ def error_body(error: TokenError) -> dict[str, Any]:
 
 
 def client_ip(request: HttpRequest, ask: Callable[[HttpRequest], str | None] | None = None) -> str | None:
-    """Return the client's address as `ask`, else the server, tells it; None where that is no IP address."""
-    address = ask(request) if ask else request.META.get("REMOTE_ADDR")
+    """Return the client's address as `ask` or the server gives it; None where that is no IP address.
+
+    Without a zone, which no database can store, and as IPv4 where IPv6 maps one (RFC 4291 section 2.5.5.2).
+    """
+    value = ask(request) if ask else request.META.get("REMOTE_ADDR")
     try:
-        return str(ipaddress.ip_address(address or ""))
+        address = ipaddress.ip_address(value or "")
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or ipaddress.IPv6Address(int(address))
+    return str(address)
 
 
 def client_agent(request: HttpRequest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import SESSION_KEY
+from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
 
@@ -39,8 +40,8 @@ def has_own_session(request: HttpRequest) -> bool:
 
 def get_policy() -> Policy:
     """Return the site's policy."""
-    policy: Policy = conf.policy()
-    return policy
+    policy_class: type[Policy] = import_string(conf.policy) if isinstance(conf.policy, str) else conf.policy
+    return policy_class()
 
 
-__all__ = ["Policy", "has_own_session"]
+__all__ = ["Policy", "get_policy", "has_own_session"]

@@ -62,6 +62,3 @@ def _get_permissions(user: Any) -> set[str]:
         vars(active).pop(name, None)
     find = getattr(active, "get_all_permissions", None)
     return set() if find is None else set(find())
-
-
-__all__ = ["PERMISSION", "find_obstacle", "require"]

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db import Error, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.models import F, Q
 from django.dispatch import Signal
 from django.utils import timezone
@@ -23,6 +23,7 @@ from django.views.decorators.debug import sensitive_variables
 from pat_tokens import log_events, signals
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret
+from pat_tokens.deferred_writes import lock_or_skip, write_later
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_AGENT_LENGTH, PersonalAccessToken, Reminder, Scope
 from pat_tokens.scopes import ScopeKey, absorb
@@ -40,6 +41,7 @@ from pat_tokens.validation import (
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+    from django.http import HttpRequest
 
     from pat_tokens.querysets import TokenQuerySet
 
@@ -294,27 +296,43 @@ def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) ->
 
 
 def is_use_due(token: PersonalAccessToken) -> bool:
-    """Whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the last use that was written down."""
-    now = timezone.now()
-    return token.last_used_at is None or not now - conf.last_used_interval < token.last_used_at <= now
+    """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the last use that was recorded."""
+    now, interval = timezone.now(), conf.last_used_interval
+    # The clocks of two servers differ: a use that is a little in the future has just been recorded.
+    return token.last_used_at is None or not now - interval < token.last_used_at <= now + interval
 
 
-def record_use(token: PersonalAccessToken, *, ip: str | None = None, agent: str = "") -> None:
-    """Remember that `token` was used, unless another request has just done so.
+def record_use(
+    token: PersonalAccessToken, *, ip: str | None = None, agent: str = "", request: HttpRequest | None = None
+) -> None:
+    """Record that `token` was used, unless another request has just done so or holds the token's row.
 
-    Written after the request's own transaction, by one conditional UPDATE that may fail without harm.
+    Written after the transaction of `request`, and lost if that fails.
     """
-    now = timezone.now()
-    since = now - conf.last_used_interval
-    stale = Q(last_used_at=None) | Q(last_used_at__lte=since) | Q(last_used_at__gt=now)
+    now, interval = timezone.now(), conf.last_used_interval
+    due = Q(last_used_at=None) | Q(last_used_at__lte=now - interval) | Q(last_used_at__gt=now + interval)
     fields = {"last_used_at": now, "last_used_ip": ip, "last_used_agent": agent[:MAX_AGENT_LENGTH]}
-    _afterwards(token, lambda: _tokens().filter(stale, pk=token.pk).update(**fields))
+    _update_later(token, due, fields, request)
 
 
-def redigest_token(token: PersonalAccessToken, digest: str) -> None:
-    """Store the digest under the newest pepper, for a token that was found under an older one."""
-    old = token.digest
-    _afterwards(token, lambda: _tokens().filter(pk=token.pk, digest=old).update(digest=digest))
+def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequest | None = None) -> None:
+    """Store the digest under the newest pepper, for a token that was found under an older one.
+
+    Written after the transaction of `request`; if that fails, the next use tries again.
+    """
+    _update_later(token, Q(digest=token.digest), {"digest": digest}, request)
+
+
+def _update_later(
+    token: PersonalAccessToken, condition: Q, fields: dict[str, Any], request: HttpRequest | None
+) -> None:
+    def update(alias: str) -> None:
+        tokens = PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk).order_by()
+        if connections[alias].features.has_select_for_update and not lock_or_skip(tokens).values_list("pk").first():
+            return
+        tokens.update(**fields)
+
+    write_later(_alias(), update, token=token, request=request)
 
 
 class _Input:
@@ -465,25 +483,6 @@ def _announce(name: str, token: PersonalAccessToken, **facts: Any) -> None:
 
 def _loggable(value: Any) -> Any:
     return [str(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _afterwards(token: PersonalAccessToken, write: Callable[[], object]) -> None:
-    connection = connections[_alias()]
-
-    def run() -> None:
-        try:
-            # Else the site keeps a transaction of its own, which it may never commit. Asking may be what connects.
-            if connection.in_atomic_block or connection.get_autocommit():
-                write()
-        except Error as error:
-            # A read-only replica, or a database that has just gone: what the request came for matters more.
-            log_events.log("last_use_failed", token_id=str(token.pk), error=type(error).__name__)
-            signals.last_use_failed.send_robust(PersonalAccessToken, token=token, error=error)
-
-    if connection.in_atomic_block:
-        transaction.on_commit(run, using=connection.alias)
-    else:
-        run()
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from django.db import connections
 from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
+from pat_tokens import deferred_writes
 from pat_tokens.models import PersonalAccessToken
 from tests.chromium import browser_type_launch_args
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
@@ -39,6 +40,12 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
             # A file and not memory: live servers and threads then wait for locks as they would in a real site.
             name = str(tmp_path_factory.mktemp(name) / "db.sqlite3")
         connection.settings_dict["TEST"]["NAME"] = name
+
+
+@pytest.fixture(autouse=True)
+def no_failed_writes() -> None:
+    """No pause of an earlier test keeps a use from being recorded."""
+    deferred_writes.forget_failures()
 
 
 @pytest.fixture

@@ -83,8 +83,8 @@ def test_each_log_event_is_documented():
 
 def test_nothing_is_logged_but_by_its_event():
     sources = {path.name: path.read_text() for path in PACKAGE.rglob("*.py")}
-    assert [name for name, source in sources.items() if "import logging" in source] == ["events.py"]
-    said = set(re.findall(r'(?:events\.log|_announce)\(\s*"(\w+)"', "".join(sources.values())))
+    assert [name for name, source in sources.items() if "import logging" in source] == ["log_events.py"]
+    said = set(re.findall(r'(?:log_events\.log|_announce)\(\s*"(\w+)"', "".join(sources.values())))
     assert said == set(log_events.EVENTS)
 
 

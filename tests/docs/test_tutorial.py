@@ -57,9 +57,9 @@ def test_the_tutorial_works_as_printed(tmp_path: Path) -> None:
 
     shown = [(number, block) for number, block in enumerate(blocks) if block.language == "text"]
     assert [block.heading for _number, block in shown] == [
-        "Tokens",
-        *["Allowed, and refused"] * 4,
-        "The end of a token",
+        "Add tokens",
+        *["Use the token"] * 4,
+        "Revoke the token",
     ]
     for number, block in shown:
         printed = (tmp_path / f"{number - 1}.out").read_text()

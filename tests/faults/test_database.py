@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 import tests.urls
-from pat_tokens import auditing, authentication, services, signals, watcher
+from pat_tokens import auditing, authentication, deferred_writes, services, signals, watcher
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
 from tests import plain_site
@@ -103,6 +103,7 @@ def test_no_door_opens_without_an_answer_of_the_database(door, error, token, cha
     while True:
         number += 1
         PersonalAccessToken.objects.update(last_used_at=None)
+        deferred_writes.forget_failures()
         with failing_at(number, error) as asked:
             response = ask(address, token.secret)
         if len(asked) < number:
@@ -110,7 +111,7 @@ def test_no_door_opens_without_an_answer_of_the_database(door, error, token, cha
             break
         if number <= count:
             assert_unavailable(response)
-        elif "UPDATE" in asked[number - 1]:
+        elif asked[number - 1].startswith(("BEGIN", "UPDATE")):
             assert response.status_code == 200  # that its use is not written down fails no request
         else:
             assert response.status_code >= 500
@@ -276,7 +277,7 @@ def test_a_primary_that_is_gone_while_a_replica_answers_fails_no_request(token, 
         def __getitem__(self, alias):
             return Gone()
 
-    monkeypatch.setattr(services, "connections", Connections())
+    monkeypatch.setattr(deferred_writes, "connections", Connections())
     assert ask(f"/api/channels/{channel.pk}/", token.secret).status_code == 200
 
 

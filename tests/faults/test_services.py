@@ -9,6 +9,7 @@ import sys
 import pytest
 from django.db import connection
 
+from pat_tokens import deferred_writes
 from pat_tokens.conf import conf
 from tests.faults.cases import OLD_PEPPER, SERVICES, Scene
 
@@ -56,6 +57,7 @@ def test_a_service_that_fails_has_done_nothing(name, executed):
     statement = 0
     while True:
         statement += 1
+        deferred_writes.forget_failures()
         scene = Scene()
         before = scene.view()
         if not run_cut(SERVICES[name], scene, statement, executed=executed):

@@ -205,7 +205,7 @@ def test_queries_grow_with_users_alone(user, key, django_assert_max_num_queries)
 
 
 def test_the_commands_of_the_page_work(user, settings):
-    page = Path(__file__).parents[2] / "docs/how-to/moving-from-authtoken.md"
+    page = Path(__file__).parents[2] / "docs/how-to/migrating-from-authtoken.md"
     commands = re.findall(r"^python manage.py pat_import_authtoken (.*)$", page.read_text(), re.MULTILINE)
     for name in ("alice", "bob"):
         Token.objects.create(user=UserFactory(username=name))

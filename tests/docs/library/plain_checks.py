@@ -27,7 +27,7 @@ def test_a_list_is_limited_to_what_its_scopes_name(pat_client, alice, emma, othe
 
 
 def test_without_a_token_people_log_in(client, alice, emma):
-    assert client.get(f"/books/{emma.pk}/").headers["Location"].startswith("/admin/login/")
+    assert client.get(f"/books/{emma.pk}/").headers["Location"].startswith("/accounts/login/")
     client.force_login(alice)
     assert client.get(f"/books/{emma.pk}/").json() == {"title": "Emma"}
     assert client.get("/pats/").status_code == 200

@@ -1,0 +1,130 @@
+"""Writes that follow from a request and may be lost without failing it: last use, a newer digest.
+
+They are made after the request's transaction, whatever becomes of it, and never wait for a row lock. After a failure,
+such as that of a read-only database, they pause.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import Error, connections, transaction
+from django.db.models import QuerySet
+
+from pat_tokens import log_events, signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+
+PAUSE = 60  # seconds without a try after a failure
+
+clock = time.monotonic
+_OWN_CONNECTION = "pat_tokens_writes"  # alias of a connection for one write
+_paused_until: dict[str, float] = {}
+
+_QuerySetT = TypeVar("_QuerySetT", bound=QuerySet[Any])
+
+
+def write_later(
+    alias: str, write: Callable[[str], object], *, token: PersonalAccessToken, request: HttpRequest | None = None
+) -> None:
+    """Call `write` with the alias of a database connection, in a transaction of its own, as soon as that is possible.
+
+    That is at once, unless `alias` is in a transaction: then when it commits, or when `request` is closed after it was
+    rolled back. A `django.db.Error` is logged and otherwise ignored.
+    """
+    connection = connections[alias]
+    try:
+        is_in_transaction = connection.in_atomic_block or not connection.get_autocommit()
+    except Error as error:  # reads went to a replica, and this is the first that the primary is asked
+        _pause(alias, token, error)
+        return
+    if not is_in_transaction:
+        _write_now(alias, write, token)
+        return
+    is_done = False
+
+    def write_once() -> None:
+        nonlocal is_done
+        if not is_done:
+            is_done = True
+            _write_now(alias, write, token)
+
+    if connection.in_atomic_block:
+        transaction.on_commit(write_once, using=alias)
+    if request is not None:
+        _call_on_close(request, write_once)
+
+
+def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
+    """Lock the rows of `queryset`, leaving out those that others have locked.
+
+    Raises django.db.OperationalError instead on databases that can only refuse to wait. SQLite has one lock for the
+    file, and waits for it.
+    """
+    features = connections[queryset.db].features
+    if not features.has_select_for_update:
+        return queryset
+    skips = features.has_select_for_update_skip_locked
+    return queryset.select_for_update(
+        skip_locked=skips,
+        nowait=not skips and features.has_select_for_update_nowait,
+        no_key=features.has_select_for_no_key_update,
+    )
+
+
+def forget_failures() -> None:
+    """End all pauses, as for the next test."""
+    _paused_until.clear()
+
+
+def _write_now(alias: str, write: Callable[[str], object], token: PersonalAccessToken) -> None:
+    if clock() < _paused_until.get(alias, 0):
+        return
+    try:
+        with _commits_by_itself(alias) as used, transaction.atomic(using=used):
+            write(used)
+    except Error as error:
+        _pause(alias, token, error)
+
+
+def _pause(alias: str, token: PersonalAccessToken, error: Error) -> None:
+    if clock() >= _paused_until.get(alias, 0):
+        _paused_until[alias] = clock() + PAUSE
+        log_events.log("last_use_failed", token_id=str(token.pk), error=type(error).__name__)
+        signals.last_use_failed.send_robust(type(token), token=token, error=error)
+
+
+@contextmanager
+def _commits_by_itself(alias: str) -> Iterator[str]:
+    connection: Any = connections[alias]
+    if connection.in_atomic_block or connection.get_autocommit():
+        yield alias
+        return
+    # The site commits when it wants to; neither committing its work nor losing ours is right.
+    own = connection.copy(_OWN_CONNECTION)
+    own.settings_dict["AUTOCOMMIT"] = True
+    connections[_OWN_CONNECTION] = own
+    try:
+        yield _OWN_CONNECTION
+    finally:
+        own.close()
+        del connections[_OWN_CONNECTION]
+
+
+def _call_on_close(request: HttpRequest, function: Callable[[], None]) -> None:
+    # Django closes each request after its response, whatever that was, and before it looks after its connections.
+    close = request.close
+
+    def close_and_call() -> None:
+        close()
+        function()
+
+    request.close = close_and_call  # type: ignore[method-assign]

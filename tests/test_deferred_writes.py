@@ -1,0 +1,184 @@
+"""Last use and newer digests are written after the request, whatever its response, and never make it wait."""
+
+import threading
+from datetime import timedelta
+from io import BytesIO
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import OperationalError, connection, connections, transaction
+from django.test import RequestFactory
+from django.utils import timezone
+
+from pat_tokens import crypto, deferred_writes, services
+from pat_tokens.models import PersonalAccessToken
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLD, NEW = "o" * 40 + "lder pepper", "n" * 40 + "ewer pepper"
+
+
+@pytest.fixture
+def serve():
+    """Answer requests as a server does: with its own transaction, and its care for connections at the end."""
+    handler = WSGIHandler()
+
+    def get(path, token, **extra):
+        environ = RequestFactory().get(path, headers={"authorization": f"Bearer {token.secret}"}, **extra).environ
+        environ["wsgi.input"] = BytesIO()
+        status = []
+        response = handler(environ, lambda line, headers: status.append(int(line[:3])))
+        b"".join(response)
+        response.close()
+        return status[0]
+
+    return get
+
+
+@pytest.fixture(params=[False, True], ids=["autocommit", "ATOMIC_REQUESTS"])
+def atomic_requests(request, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", request.param)
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+
+
+def used(token):
+    token.refresh_from_db()
+    return token.last_used_at is not None
+
+
+@pytest.mark.parametrize("path", ["/api/channels/{pk}/", "/api/channels/0/"])
+def test_use_is_recorded_whatever_the_response_is(serve, make_token, channel, settings, path, atomic_requests):
+    settings.PAT_TOKENS_PEPPERS = [OLD]
+    token = make_token("channels:*:read")
+    settings.PAT_TOKENS_PEPPERS = [NEW, OLD]
+    status = serve(path.format(pk=channel.pk), token)
+    assert status == (404 if "/0/" in path else 200)
+    assert connection.connection is None or connection.vendor == "sqlite"
+    assert used(token)
+    assert token.digest == crypto.digest(token.secret, NEW)
+
+
+def test_many_refused_requests_leave_no_connection_open(serve, make_token, atomic_requests):
+    token = make_token("channels:*:read")
+    for _ in range(10):
+        PersonalAccessToken.objects.update(last_used_at=None)
+        assert serve("/api/channels/0/", token) == 404
+        assert connection.connection is None
+        assert used(token)
+
+
+def test_use_waits_for_the_request_to_be_closed(token, rf):
+    request = rf.get("/")
+    with transaction.atomic():
+        services.record_use(token, request=request)
+        transaction.set_rollback(True)
+    assert not used(token)
+    request.close()
+    assert used(token)
+
+
+def test_use_is_recorded_once_where_the_transaction_commits(token, rf):
+    request = rf.get("/")
+    with transaction.atomic():
+        services.record_use(token, ip="192.0.2.1", request=request)
+    assert used(token)
+    PersonalAccessToken.objects.update(last_used_at=None)
+    request.close()
+    assert not used(token)
+
+
+@pytest.mark.parametrize("zone", ["fe80::1%eth0", "::ffff:192.0.2.1"])
+def test_addresses_that_no_database_stores_are_normalized(serve, make_token, channel, zone):
+    token = make_token("channels:*:read")
+    assert serve(f"/api/channels/{channel.pk}/", token, REMOTE_ADDR=zone) == 200
+    assert used(token)
+    assert token.last_used_ip == {"fe80::1%eth0": "fe80::1", "::ffff:192.0.2.1": "192.0.2.1"}[zone]
+
+
+def test_read_only_database_is_asked_once_a_minute(serve, make_token, channel, caplog, monkeypatch):
+    token = make_token("channels:*:read")
+    now, tried = [1000.0], []
+    monkeypatch.setattr(deferred_writes, "clock", lambda: now[0])
+
+    def refuse(execute, sql, *args):
+        if sql.startswith("UPDATE"):
+            tried.append(sql)
+            raise OperationalError("read-only")
+        return execute(sql, *args)
+
+    def ask(times):
+        with connection.execute_wrapper(refuse):
+            assert {serve(f"/api/channels/{channel.pk}/", token) for _ in range(times)} == {200}
+
+    ask(20)
+    assert len(tried) == 1
+    assert [record.message.partition(":")[0] for record in caplog.records].count("Use of a token not recorded") == 1
+    now[0] += deferred_writes.PAUSE
+    ask(20)
+    assert len(tried) == 2
+    now[0] += deferred_writes.PAUSE
+    serve(f"/api/channels/{channel.pk}/", token)
+    assert used(token)
+
+
+@pytest.mark.parametrize("ahead", [-0.001, 0.001, 5])
+def test_servers_whose_clocks_differ_write_once(token, ahead, django_assert_num_queries):
+    services.record_use(token)
+    recorded = timezone.now() + timedelta(seconds=ahead)
+    PersonalAccessToken.objects.update(last_used_at=recorded)
+    services.record_use(token)
+    token.refresh_from_db()
+    assert token.last_used_at == recorded
+    assert not services.is_use_due(token)
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="not applicable: SQLite has one lock for the file")
+@pytest.mark.parametrize("what", ["use", "digest"])
+def test_row_that_somebody_has_locked_is_left_out(token, what):
+    locked, release = threading.Event(), threading.Event()
+
+    def hold():
+        try:
+            with transaction.atomic():
+                PersonalAccessToken.objects.select_for_update().get(pk=token.pk)
+                locked.set()
+                release.wait(30)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert locked.wait(30)
+        with connection.cursor() as cursor:
+            wait = {"postgresql": "SET lock_timeout = '20s'", "mysql": "SET innodb_lock_wait_timeout = 20"}
+            cursor.execute(wait[connection.vendor])
+        if what == "use":
+            services.record_use(token)
+        else:
+            services.redigest_token(token, "0" * 64)
+        assert thread.is_alive()
+        assert not release.is_set()
+        assert not used(token)
+        assert token.digest != "0" * 64
+    finally:
+        release.set()
+        thread.join()
+    services.record_use(token)
+    assert used(token)
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="not applicable: SQLite has one lock for the file")
+def test_site_that_commits_by_itself_loses_neither_its_work_nor_ours(token, user, rf):
+    connection.set_autocommit(False)
+    request = rf.get("/")
+    try:
+        type(user).objects.filter(pk=user.pk).update(first_name="not committed")
+        services.record_use(token, request=request)
+        request.close()
+        connection.rollback()
+    finally:
+        connection.set_autocommit(True)
+    user.refresh_from_db()
+    assert user.first_name == ""
+    assert used(token)
