@@ -13,7 +13,7 @@ from django.utils import timezone
 from benchmarks.asking import by_wsgi, headers_of
 from benchmarks.candidates import Candidate
 from benchmarks.timing import Effort, measure
-from pat_tokens import auditing, authentication, crypto, lookup, services
+from pat_tokens import authentication, crypto, log_events, lookup, services
 from pat_tokens.contrib.rest_framework import authentication as door
 from pat_tokens.models import PersonalAccessToken
 
@@ -28,7 +28,7 @@ STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "its digest": ((crypto, "digests"),),
     "the SELECT, token, owner and decision": ((lookup, "find_token"),),
     "revoked, expired, owner inactive, the site's own no": ((authentication, "_check_validity"),),
-    "last use, and the log": ((services, "is_use_due"), (auditing, "log_use")),
+    "last use, and the log": ((services, "is_use_due"), (log_events, "log_use")),
     "keeping the view to it, `Cache-Control`": ((door, "guard"),),
 }
 

@@ -1,42 +1,31 @@
-"""Wiring: sees every room, is seen by none."""
+"""The app configuration: it alone imports from every layer."""
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from typing import Any
+from importlib.util import find_spec
+from pkgutil import iter_modules
 
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
 class PatTokensConfig(AppConfig):
-    """The app; once all apps are loaded it imports each one's `pat_entities` module."""
+    """The app. When all apps are loaded, it imports their `pat_integration` and `pat_entities` modules."""
 
     name = "pat_tokens"
     verbose_name = _("Personal access tokens")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Discover what the site registers, register the checks, and extend drf-spectacular where it is installed."""
-        from pat_tokens import checks  # noqa: PLC0415 -- it needs the models, which are there only now
+        """Find integrations and entity types, and register the checks."""
+        from pat_tokens import checks, contrib  # noqa: PLC0415 -- the checks need the models
 
+        for package in iter_modules(contrib.__path__, f"{contrib.__name__}."):
+            module = f"{package.name}.pat_integration"
+            if find_spec(module):
+                import_module(module)
+        autodiscover_modules("pat_integration")
         autodiscover_modules("pat_entities")
         checks.register_checks()
-        _register_inspectors()
-        if apps.is_installed("drf_spectacular"):
-            for module in ("schema", "schema_views"):
-                import_module(f"pat_tokens.contrib.rest_framework.{module}")
-
-
-def _register_inspectors() -> None:
-    routes = import_module("pat_tokens.inspection.routes")
-    routes.register_inspector(_inspect_drf)
-
-
-def _inspect_drf(route: Any) -> Any:
-    # A site may have views of DRF without it among its apps; whoever has none need not load it.
-    if "rest_framework.views" not in sys.modules:
-        return None
-    return import_module("pat_tokens.contrib.rest_framework.inspection").inspect(route)

@@ -1,19 +1,18 @@
-"""Secret to token, or TokenError: the one way in for every door."""
+"""Secret to token, or TokenError: what every integration calls to authenticate a request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from pat_tokens import auditing, crypto, signals
+from pat_tokens import crypto, log_events, lookup, services, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -30,16 +29,15 @@ from pat_tokens.exceptions import (
     UnknownToken,
 )
 from pat_tokens.http import client_agent, client_ip, read_bearer, read_legacy_key
+from pat_tokens.models import PersonalAccessToken, owner_is_active
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, required_scope_from_url
 from pat_tokens.scopes import RequiredScope
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from pat_tokens.models import PersonalAccessToken
-
 _OUTAGE = (OperationalError, InterfaceError)
-_CACHE = "_pat_tokens"  # attribute of an HttpRequest: what was found out about its secret so far
 
 
 def read_secret(request: HttpRequest) -> str | None:
@@ -137,7 +135,7 @@ def authenticate_for_scope(
     secret.
     Within one request nothing is asked twice.
     """
-    known = {} if request is None else vars(request).setdefault(_CACHE, {})
+    known = {} if request is None else state_of(request).tokens
     key = secret, required_scope
     token = known.get(key)
     if token is None:
@@ -145,7 +143,7 @@ def authenticate_for_scope(
             token, newest_digest = _find_token(secret, required_scope)
             _check_validity(token, request)
             if token.digest != newest_digest:
-                _rules().services.redigest_token(token, newest_digest, request=request)
+                services.redigest_token(token, newest_digest, request=request)
         except TokenError as error:
             if third_party and isinstance(error, UnknownToken):
                 raise ThirdPartyToken from None
@@ -159,7 +157,6 @@ def authenticate_for_scope(
 
 def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> PersonalAccessToken:
     """Return `token` if its decision is yes, and remember its use; else raise InsufficientScope."""
-    services = _rules().services
     if not token.decision:
         missing = () if token.decision is None else token.decision.missing
         raise refuse(InsufficientScope(missing), token=token, request=request)
@@ -169,7 +166,7 @@ def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> 
         else:
             address = client_ip(request, conf.client_ip)
             services.record_use(token, ip=address, agent=client_agent(request), request=request)
-    auditing.log_use(token, request)
+    log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)
     return token
@@ -180,7 +177,7 @@ def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpR
     if token.decision is None or token.decision.required_scope is None:
         return
     with _database_answers(request, token):
-        decision = _rules().lookup.decide_for_token(
+        decision = lookup.decide_for_token(
             token, token.decision.required_scope._replace(entity_id=entity_id, filtered=False)
         )
     if not decision:
@@ -191,7 +188,7 @@ def refuse(
     error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
 ) -> TokenError:
     """Tell the log and the site's receivers that `error` refuses a request, and return it to be raised."""
-    auditing.log_refusal(error, token=token, request=request)
+    log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
     return error
 
@@ -205,24 +202,8 @@ def _database_answers(request: HttpRequest | None, token: PersonalAccessToken | 
 
 
 def _unavailable(error: Exception, request: HttpRequest | None, token: PersonalAccessToken | None = None) -> TokenError:
-    auditing.log_outage(error)
+    log_events.log_outage(error)
     return refuse(TemporarilyUnavailable(), token=token, request=request)
-
-
-class _Rules(NamedTuple):
-    lookup: Any
-    services: Any
-    owner_is_active: Callable[[Any], bool]
-
-
-@cache
-def _rules() -> _Rules:
-    # Rows are reached when a request comes, not when this is imported: DRF loads the classes named in its settings
-    # early, in some sites before the app registry is ready.
-    from pat_tokens import lookup, services
-    from pat_tokens.models import owner_is_active
-
-    return _Rules(lookup, services, owner_is_active)
 
 
 def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[PersonalAccessToken, str]:
@@ -230,7 +211,7 @@ def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[Pers
     if not has_secret_format(secret):
         raise MalformedToken
     digests = crypto.digests(secret, conf.peppers)
-    token: PersonalAccessToken | None = _rules().lookup.find_token(digests, required_scope)
+    token = lookup.find_token(digests, required_scope)
     if token is None or not crypto.is_among(token.digest, digests):
         raise UnknownToken
     return token, digests[0]
@@ -241,7 +222,7 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
         raise RevokedToken
     if token.is_expired_at(timezone.now()):
         raise LegacyKeyExpired if token.is_legacy else ExpiredToken
-    if token.owner_is_hidden or not _rules().owner_is_active(token.user):
+    if token.owner_is_hidden or not owner_is_active(token.user):
         raise InactiveOwner
     if conf.refuse and (answer := conf.refuse(token, request)):
         raise RefusedToken(answer if isinstance(answer, str) else None)
@@ -259,7 +240,7 @@ def _authenticate_by_lookup(
             if entity_id is not None:
                 # A copy: the one that this request remembers stands for the scope for all.
                 token = copy(token)
-                token.decision = _rules().lookup.decide_for_token(token, required_scope._replace(entity_id=entity_id))
+                token.decision = lookup.decide_for_token(token, required_scope._replace(entity_id=entity_id))
     return allow(token, request=request)
 
 

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from pat_tokens.models import PersonalAccessToken
-
-_LIMITED = "_pat_tokens_limited"  # attribute of an HttpRequest: the view has limited its list
 
 
 def is_list(requirement: Requirement) -> bool:
@@ -65,7 +64,7 @@ def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: 
         queryset = limit(
             queryset, token, Requirement(required_scope.entity_type, str(required_scope.operation), filter_by=filter_by)
         )
-    setattr(request, _LIMITED, True)
+    state_of(request).list_is_limited = True
     return queryset
 
 
@@ -76,7 +75,7 @@ async def alimit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filt
 
 def is_limited(request: HttpRequest) -> bool:
     """Tell whether the view of `request` has called `limit_to_token`."""
-    return getattr(request, _LIMITED, False)
+    return state_of(request).list_is_limited
 
 
 def needs_all(decision: Decision) -> InsufficientScope:

@@ -1,10 +1,23 @@
-"""What is logged: each event with its name, logger, level and facts, in one table. No fact is ever a secret."""
+"""Every line that is logged: one table of events, and what is logged about requests, at a limited rate.
+
+No line contains a secret, or anything that a client chose.
+"""
 
 from __future__ import annotations
 
 import logging
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from pat_tokens.conf import conf
+from pat_tokens.http import client_ip
+from pat_tokens.rate_limits import RateLimiter
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.exceptions import TokenError
+    from pat_tokens.models import PersonalAccessToken
 
 
 class Event(NamedTuple):
@@ -46,6 +59,10 @@ EVENTS = {
     "database_failed": Event(_ROOT, logging.ERROR, "Database did not answer", ("error",)),
 }
 
+WINDOW = 60  # seconds
+LINES = 30  # for each reason in a window; a process that gets junk alone writes 1,800 lines an hour
+_limiter = RateLimiter(LINES, WINDOW)
+
 
 def is_logged(name: str) -> bool:
     """Whether anybody listens to this event; a question that costs next to nothing."""
@@ -76,3 +93,56 @@ def _text(value: object) -> object:
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     # A key of an entity may be any text; none can begin a line of its own.
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def log_use(token: PersonalAccessToken, request: HttpRequest | None) -> None:
+    """Write down that `token` was let in, for a site that asks for lines of the level DEBUG."""
+    if is_logged("token_authenticated"):
+        ip, route = _origin(request)
+        log("token_authenticated", token_id=str(token.pk), user_id=str(token.user_id), ip=ip, route=route)
+
+
+def log_refusal(
+    error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
+) -> None:
+    """Write down that `error` refused a request: why, which token where it is known, from where and on which route.
+
+    Nothing that a client chose is in the line, neither its path nor its header. Past LINES of a reason in WINDOW
+    nothing is written, and the next line that is says how many those were.
+    """
+    taken = _limiter.take(error.reason)
+    if taken.missed:
+        log("refusals_skipped", reason=error.reason, count=taken.missed)
+    if not taken.is_allowed:
+        return
+    ip, route = _origin(request)
+    token_id = None if token is None else str(token.pk)
+    log("token_refused", reason=error.reason, token_id=token_id, ip=ip, route=route)
+
+
+def log_outage(error: Exception) -> None:
+    """Write down that the database did not answer, so that somebody was turned away."""
+    if _limiter.take("outage").is_allowed:
+        log("database_failed", error=type(error).__name__)
+
+
+def log_reauthentication(outcome: str, request: HttpRequest) -> None:
+    """Write down that a person was asked for the password once more, and what came of it; bounded in the same way."""
+    user_id = str(request.user.pk)
+    taken = _limiter.take((outcome, user_id))
+    if taken.missed:
+        log("refusals_skipped", reason=outcome, count=taken.missed)
+    if not taken.is_allowed:
+        return
+    ip, _route = _origin(request)
+    if outcome == "given":
+        log("reauthenticated", user_id=user_id, ip=ip)
+    else:
+        log("reauthentication_failed", reason=outcome, user_id=user_id, ip=ip)
+
+
+def _origin(request: HttpRequest | None) -> tuple[str | None, str | None]:
+    if request is None:
+        return None, None
+    match = getattr(request, "resolver_match", None)
+    return client_ip(request, conf.client_ip), None if match is None else f"/{match.route}"

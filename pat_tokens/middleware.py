@@ -12,12 +12,12 @@ from pat_tokens.conf import conf
 from pat_tokens.django_views import guards
 from pat_tokens.django_views.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
 from pat_tokens.django_views.guards import GuardResult
-from pat_tokens.django_views.requirements import has_own_authentication, is_guarded
+from pat_tokens.django_views.requirements import is_guarded
+from pat_tokens.integrations import integration_of
+from pat_tokens.request_state import state_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-_GUARD_RESULT = "_pat_tokens_visit"  # attribute of an HttpRequest: how this middleware let it in
 
 
 class PersonalAccessTokenMiddleware:
@@ -68,13 +68,13 @@ class PersonalAccessTokenMiddleware:
     def _authenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if has_own_authentication(view):
-            setattr(request, _GUARD_RESULT, GuardResult(varies=conf.header_key in request.META))
+        if integration_of(view) is not None:
+            state_of(request).guard_result = GuardResult(varies=conf.header_key in request.META)
             return None
         match = request.resolver_match
         url_name = match.view_name if match else None
         guard_result = guards.authenticate_request(request, view, kwargs, url_name=url_name)
-        setattr(request, _GUARD_RESULT, guard_result)
+        state_of(request).guard_result = guard_result
         if guard_result.response is None and guard_result.token is None:
             guard_result.response = self._find_forgery(request, view, url_name)
         return guard_result.response
@@ -108,8 +108,7 @@ class PersonalAccessTokenMiddleware:
 
 
 def _guard_result(request: HttpRequest) -> GuardResult:
-    guard_result: GuardResult = getattr(request, _GUARD_RESULT, None) or GuardResult()
-    return guard_result
+    return state_of(request).guard_result or GuardResult()
 
 
 __all__ = ["PersonalAccessTokenMiddleware"]

@@ -15,7 +15,7 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore as Cook
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import auditing
+from pat_tokens import log_events
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import ReauthenticationRequired
 from pat_tokens.policy import has_own_session
@@ -64,7 +64,7 @@ def require(request: HttpRequest) -> None:
 def confirm(request: HttpRequest, password: str) -> Proof:
     """Look at the password by the site's own authentication backends; the right one counts for this session alone."""
     proof = _try(request, password)
-    auditing.log_reauthentication(proof.value, request)
+    log_events.log_reauthentication(proof.value, request)
     if proof is Proof.ENDED:
         logout(request)
     return proof

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from django.test import Client
 
 from pat_tokens.conf import conf
+from pat_tokens.exceptions import InvalidInput
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.services import create_token
 
@@ -50,9 +51,10 @@ def client_with(secret: str, client_class: type[Client] = Client) -> Client:
 def _parse(scope: str | tuple[str, str, str]) -> ScopeKey:
     if not isinstance(scope, str):
         return ScopeKey(*scope)
-    entity_type, _colon, rest = scope.partition(":")
-    entity_id, _colon, operation = rest.rpartition(":")  # an id may have colons of its own
-    return ScopeKey(entity_type, entity_id, operation)
+    try:
+        return ScopeKey.parse(scope)
+    except ValueError as error:
+        raise InvalidInput({"scopes": [f"{scope}: {error}"]}) from None
 
 
 __all__ = ["client_with", "headers_with", "make_token"]

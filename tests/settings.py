@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "pat_tokens",
     "tests",
     "tests.site.apps.SiteConfig",
+    "tests.tiny_framework",
 ]
 
 MIDDLEWARE = [

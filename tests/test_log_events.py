@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError
 from django.test import RequestFactory
 
-from pat_tokens import auditing, log_events, services, signals
+from pat_tokens import log_events, services, signals
 from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import MalformedToken, UnknownToken
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def records(caplog):
     """The records of the log."""
-    auditing._rate.clear()
+    log_events._limiter.clear()
     caplog.set_level(logging.DEBUG, logger="pat_tokens")
     yield lambda: [record for record in caplog.records if record.name.startswith("pat_tokens")]
-    auditing._rate.clear()
+    log_events._limiter.clear()
 
 
 def facts(record):
@@ -88,8 +88,8 @@ def test_what_is_not_known_is_none(records):
 
 
 def test_what_is_left_out_is_counted(records, monkeypatch):
-    monkeypatch.setattr(auditing._rate, "take", lambda reason: RateLimitResult(is_allowed=False, missed=7))
-    auditing.log_refusal(MalformedToken())
+    monkeypatch.setattr(log_events._limiter, "take", lambda reason: RateLimitResult(is_allowed=False, missed=7))
+    log_events.log_refusal(MalformedToken())
     assert [(record.event, facts(record)) for record in records()] == [
         ("refusals_skipped", {"reason": "malformed", "count": 7})
     ]

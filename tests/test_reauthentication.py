@@ -17,7 +17,7 @@ from django.test import Client, RequestFactory
 from django.urls import include, path, reverse
 from django.views.debug import ExceptionReporter
 
-from pat_tokens import auditing, reauthentication
+from pat_tokens import log_events, reauthentication
 from pat_tokens.authentication import authenticate as authenticate_token
 from pat_tokens.exceptions import ReauthenticationRequired
 from pat_tokens.models import PersonalAccessToken
@@ -40,7 +40,7 @@ def asked_after_ten_minutes(settings, tmp_path):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
     settings.SESSION_FILE_PATH = str(tmp_path)
     reauthentication._attempts.clear()
-    auditing._rate.clear()
+    log_events._limiter.clear()
     yield
     reauthentication._attempts.clear()
 
@@ -590,7 +590,8 @@ class TestAdmin:
 
 
 @pytest.mark.parametrize(
-    "broken", ["pat_tokens.auditing.log_reauthentication", "django.contrib.sessions.backends.db.SessionStore.cycle_key"]
+    "broken",
+    ["pat_tokens.log_events.log_reauthentication", "django.contrib.sessions.backends.db.SessionStore.cycle_key"],
 )
 def test_the_password_is_in_no_report(client, user, monkeypatch, settings, broken):
     """Where something fails while the password is looked at."""

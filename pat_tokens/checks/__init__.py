@@ -1,5 +1,22 @@
-"""System checks: settings, entity types, routes, and what only a deployment needs."""
+"""System checks: one small function per subject, and every message with a hint and an id that is never used again."""
 
-from pat_tokens.checks.settings import register_checks
+from __future__ import annotations
 
-__all__ = ["register_checks"]
+from django.core.checks import Tags, register
+
+from pat_tokens.checks.deployment import DEPLOYMENT_CHECKS
+from pat_tokens.checks.entity_types import check_entity_types
+from pat_tokens.checks.routes import check_routes
+from pat_tokens.checks.settings import SETTINGS_CHECKS
+from pat_tokens.health import SETTINGS_TAG
+
+TAG = "pat_tokens"
+
+
+def register_checks() -> None:
+    """Add the checks to `manage.py check`, and those of a deployment to its `--deploy`."""
+    for check in (*SETTINGS_CHECKS, check_entity_types):
+        register(check, TAG, SETTINGS_TAG)
+    register(check_routes, TAG)
+    for check in DEPLOYMENT_CHECKS:
+        register(check, TAG, Tags.security, deploy=True)

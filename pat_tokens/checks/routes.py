@@ -1,4 +1,4 @@
-"""Judges what is declared for the site's routes, and how much is: E050-E059 and W050-W059."""
+"""Checks of what is declared for the routes of a site, and of how much is: E050 to E059 and W050 to W059."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
-from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, has_own_authentication, layers
-from pat_tokens.inspection.routes import RouteReport, inspect_all
+from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, layers
+from pat_tokens.inspection.routes import inspect_all
+from pat_tokens.integrations import RouteReport, integration_of
 from pat_tokens.requirements import (
     ANY_TOKEN,
     Declaration,
@@ -55,7 +56,7 @@ def _check_plain_views(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     unread = [
         f"/{report.route.pattern}"
         for report in reports
-        if report.methods and not report.reads_tokens and not has_own_authentication(report.route.view)
+        if report.methods and not report.reads_tokens and integration_of(report.route.view) is None
     ]
     if unread:
         yield Error(
@@ -162,7 +163,8 @@ def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         )
     routed = _by_identity(reports)
     for view, declaration in declarations_for_views():
-        if id(view) not in routed and not hasattr(view, "as_asgi"):  # the consumers of Channels have routes elsewhere
+        integration = integration_of(view)
+        if id(view) not in routed and not (integration is not None and integration.has_own_routes):
             yield Error(
                 f"declare_view({_name_of(view, declaration)}): no route of the site leads to this view.",
                 hint="A subclass is another view. Declare for the one that the URLconf names.",

@@ -1,53 +1,44 @@
-"""Judges the site's settings and entity types: one small function per subject, every message with an id and a hint.
+"""Checks of the `PAT_TOKENS_*` settings and of the settings of Django and DRF that they depend on.
 
-Ids are never used twice nor given to something else: E001-E019 and W001-W009 are about settings, E020-E029 and
-W020-W029 about entity types, E030-E039 about doors, E050-E059 and W050-W059 about routes, W040-W049 about deployment,
-E060-E069 about reminders, E070-E079 about the policy and who manages tokens.
+E001 to E019 and W001 to W009 are about settings, E030 to E039 about the middleware, E060 to E069 about reminders,
+E070 to E079 about the policy and who manages tokens.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error, Tags
-from django.core.exceptions import FieldError
-from django.db import models
+from django.core.checks import CheckMessage, Error
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
-from django.views.debug import get_default_exception_reporter_filter
 
-from pat_tokens.checks.routes import check_routes
+from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
 from pat_tokens.conf import conf, setting_names
 from pat_tokens.django_views.guards import middleware_before_views
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
 from pat_tokens.durations import NEVER, add_duration, parse_duration
-from pat_tokens.entities import MAX_ID_LENGTH, EntityType, registry
-from pat_tokens.health import SETTINGS_TAG
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.policy import Policy
 
-TAG = "pat_tokens"
 DRF_CLASS = "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication"
 
 MAX_REMINDER_DAYS = 3660
 MIN_PEPPER_LENGTH = 32  # characters
 MIN_PEPPER_VARIETY = 5  # different characters, as Django asks of a SECRET_KEY
-INSECURE_PEPPER = "django-insecure-"  # what `startproject` marks its SECRET_KEY with
 
 _START = "PAT_TOKENS_"
 _PREFIX = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)  # with the rest of the hint it has to fit its column of 32
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
+HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
 _NO_CREDENTIALS = {"content-length", "content-type", "cookie", "host"}  # headers that mean something else already
 _KEYWORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # `token` of RFC 9110 section 5.6.2
 _REALM = re.compile(r"[ !#-\[\]-~]+", re.ASCII)  # what RFC 6750 section 3 allows between the quotes
@@ -81,7 +72,7 @@ def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def check_prefix(**kwargs: Any) -> Iterator[CheckMessage]:
     """What every secret starts with."""
-    if not _matches(_PREFIX, conf.prefix):
+    if not matches(_PREFIX, conf.prefix):
         yield Error(
             f"PAT_TOKENS_PREFIX is {conf.prefix!r}, which no secret can start with.",
             hint="Use 1 to 20 of the characters A-Z, a-z and 0-9. The underscore behind it comes by itself.",
@@ -94,7 +85,7 @@ def check_peppers(**kwargs: Any) -> Iterator[CheckMessage]:
     peppers = getattr(settings, "PAT_TOKENS_PEPPERS", None)
     if peppers is None:
         return
-    if not _is_texts(peppers):
+    if not is_list_of_strings(peppers):
         yield Error(
             "PAT_TOKENS_PEPPERS is not a list of texts.",
             hint="Give a list of one or more secret texts, the newest first: [os.environ['PAT_PEPPER']]. "
@@ -115,19 +106,19 @@ def check_peppers(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def check_header(**kwargs: Any) -> Iterator[CheckMessage]:
     """Where the secret is looked for, and what is answered when it is missing."""
-    if not _matches(_HEADER, conf.header) or conf.header.lower() in _NO_CREDENTIALS:
+    if not matches(HEADER_NAME, conf.header) or conf.header.lower() in _NO_CREDENTIALS:
         yield Error(
             f"PAT_TOKENS_HEADER is {conf.header!r}, which is no header that can carry a secret.",
             hint="Use Authorization, or a name of your own made of letters, digits and hyphens, as X-Access-Token.",
             id="pat_tokens.E003",
         )
-    if not _matches(_KEYWORD, conf.keyword):
+    if not matches(_KEYWORD, conf.keyword):
         yield Error(
             f"PAT_TOKENS_KEYWORD is {conf.keyword!r}, which is not one word of an HTTP header.",
             hint="Use Bearer, or another single word without spaces.",
             id="pat_tokens.E004",
         )
-    if not _matches(_REALM, conf.realm):
+    if not matches(_REALM, conf.realm):
         yield Error(
             f"PAT_TOKENS_REALM is {conf.realm!r}, which a WWW-Authenticate header cannot hold.",
             hint="Use plain ASCII text without quotes and backslashes, as api.",
@@ -145,7 +136,7 @@ def check_durations(**kwargs: Any) -> Iterator[CheckMessage]:
             id="pat_tokens.E006",
         )
     yield from _check_duration("PAT_TOKENS_DEFAULT_DURATION", conf.default_duration, longest, "E007", "E008")
-    if not _is_texts(conf.durations):
+    if not is_list_of_strings(conf.durations):
         yield Error(
             f"PAT_TOKENS_DURATIONS is {conf.durations!r}, which is not a list of durations.",
             hint="Give a list of one or more durations: ['7d', '30d', '90d'].",
@@ -197,14 +188,14 @@ def check_limits(**kwargs: Any) -> Iterator[CheckMessage]:
     """How many and how much."""
     for name in _LIMITS:
         value = getattr(settings, name, 1)
-        if not _is_whole(value) or value < 1:
+        if not is_integer(value) or value < 1:
             yield Error(
                 f"{name} is {value!r}, not a whole number above zero.",
                 hint="Leave the setting out for its default, or give a number as 100.",
                 id="pat_tokens.E013",
             )
     length: Any = conf.max_description_length
-    if not _is_whole(length) or not 1 <= length <= MAX_DESCRIPTION_LENGTH:
+    if not is_integer(length) or not 1 <= length <= MAX_DESCRIPTION_LENGTH:
         yield Error(
             f"PAT_TOKENS_MAX_DESCRIPTION_LENGTH is {length!r}, not a whole number from 1 to {MAX_DESCRIPTION_LENGTH}.",
             hint=f"The column holds {MAX_DESCRIPTION_LENGTH} characters; give that or fewer.",
@@ -224,7 +215,7 @@ def check_reminders(**kwargs: Any) -> Iterator[CheckMessage]:
     days: Any = conf.reminder_days
     if (
         not isinstance(days, list | tuple)
-        or not all(_is_whole(number) and 0 <= number <= MAX_REMINDER_DAYS for number in days)
+        or not all(is_integer(number) and 0 <= number <= MAX_REMINDER_DAYS for number in days)
         or len(set(days)) != len(days)
     ):
         yield Error(
@@ -233,7 +224,7 @@ def check_reminders(**kwargs: Any) -> Iterator[CheckMessage]:
             hint="Give the days before a token's end, as (14, 3, 1), or an empty tuple for no reminders.",
             id="pat_tokens.E060",
         )
-    if conf.site_url != "" and not _matches(_SITE_URL, conf.site_url):
+    if conf.site_url != "" and not matches(_SITE_URL, conf.site_url):
         yield Error(
             f"PAT_TOKENS_SITE_URL is {conf.site_url!r}, which no link can begin with.",
             hint="Give scheme and host, as https://example.org.",
@@ -389,208 +380,12 @@ def check_middleware(**kwargs: Any) -> Iterator[CheckMessage]:
             )
 
 
-def check_entity_types(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What the site registered in its `pat_entities` modules."""
-    if not len(registry):
-        yield checks.Warning(
-            "No entity type is registered, so no token can be given a scope.",
-            hint="Write a module pat_entities.py in one of your apps: a subclass of pat_tokens.entities.EntityType "
-            "with name, model and get_queryset(self, user), decorated with @register.",
-            id="pat_tokens.W020",
-        )
-    for entity_type in registry:
-        yield from _check_entity_type(entity_type)
-    yield from _check_models_are_named_once(registry)
-
-
-def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
-    where = type(entity_type)
-    if where.get_queryset is EntityType.get_queryset:
-        yield Error(
-            f"The entity type {entity_type.name!r} does not say what a user may pick.",
-            hint="Define get_queryset(self, user) and return what this user may see, and nothing else.",
-            obj=where,
-            id="pat_tokens.E020",
-        )
-    if not _is_concrete_model(entity_type.model):
-        yield Error(
-            f"The entity type {entity_type.name!r} has the model {entity_type.model!r}, which has no rows of its own.",
-            hint="Give a model class that is installed and neither abstract nor swapped out.",
-            obj=where,
-            id="pat_tokens.E021",
-        )
-        return
-    key = entity_type.model._meta.pk
-    if isinstance(key, getattr(models, "CompositePrimaryKey", ())):
-        yield Error(
-            f"The entity type {entity_type.name!r} has a model whose primary key is made of several fields.",
-            hint="A scope names one key. Register a model with a single primary key.",
-            obj=where,
-            id="pat_tokens.E022",
-        )
-    elif (length := entity_type.key_field.max_length or 0) > MAX_ID_LENGTH:
-        yield checks.Warning(
-            f"The primary key of the entity type {entity_type.name!r} may have {length} characters.",
-            hint=f"A scope holds {MAX_ID_LENGTH} of them; entities with longer keys can only be reached by a scope "
-            "for all.",
-            obj=where,
-            id="pat_tokens.W022",
-        )
-    if not _is_texts(entity_type.search_fields, may_be_empty=True):
-        yield Error(
-            f"search_fields of the entity type {entity_type.name!r} is {entity_type.search_fields!r}, "
-            "which is not a list of field names.",
-            hint="Give a tuple or list, as ('name', 'owner__email'); a tuple of one needs a comma.",
-            obj=where,
-            id="pat_tokens.E023",
-        )
-        return
-    for field in entity_type.search_fields:
-        try:
-            entity_type.model._base_manager.filter(**{f"{field}__icontains": "x"})
-        except FieldError as error:
-            yield Error(
-                f"search_fields of the entity type {entity_type.name!r} names {field!r}, which cannot be searched: "
-                f"{error}",
-                hint="Name text fields of the model, or of a related one with two underscores, as 'owner__email'.",
-                obj=where,
-                id="pat_tokens.E024",
-            )
-
-
-def _check_models_are_named_once(entity_types: Iterable[EntityType]) -> Iterator[CheckMessage]:
-    by_model: dict[Any, list[str]] = {}
-    for entity_type in entity_types:
-        by_model.setdefault(entity_type.model, []).append(entity_type.name)
-    for model, names in by_model.items():
-        if len(names) > 1:
-            yield checks.Warning(
-                f"The entity types {', '.join(names)} have the same model, so nothing is known about its ViewSets by "
-                "themselves, and tokens are refused there.",
-                hint="Declare on these views which entity type they are about, or take one type out with "
-                "registry.unregister(name).",
-                obj=model,
-                id="pat_tokens.W021",
-            )
-
-
-def check_peppers_for_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A key that everybody can read in a repository is no key."""
-    peppers = conf.peppers if _is_texts(conf.peppers) else ()
-    if any(pepper.startswith(INSECURE_PEPPER) for pepper in peppers):
-        yield checks.Warning(
-            f"The digests of tokens are made with a key that begins with {INSECURE_PEPPER!r}, as a new project has it.",
-            hint="Such keys are committed and shared. Set a new SECRET_KEY and put the old one into "
-            "SECRET_KEY_FALLBACKS while its tokens are in use, or set PAT_TOKENS_PEPPERS.",
-            id="pat_tokens.W040",
-        )
-
-
-def check_tls(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A secret in a header is as secret as the connection it comes through."""
-    if not (settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER):
-        yield checks.Warning(
-            "Nothing in the settings says that this site is reached through TLS alone; on plain HTTP everybody on the "
-            "way can read the secrets of tokens.",
-            hint="Set SECURE_SSL_REDIRECT = True, and SECURE_PROXY_SSL_HEADER behind a proxy. Where the proxy itself "
-            "refuses plain HTTP, add 'pat_tokens.W041' to SILENCED_SYSTEM_CHECKS.",
-            id="pat_tokens.W041",
-        )
-
-
-def check_reports(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Django's report of an exception, which may be mailed and kept, hides headers by their names."""
-    if _matches(_HEADER, conf.header):
-        shown = get_default_exception_reporter_filter().cleanse_setting(conf.header_key, "secret")
-        if shown == "secret":
-            yield checks.Warning(
-                f"Reports of exceptions would show the header {conf.header}, and with it the secrets of tokens.",
-                hint="Give PAT_TOKENS_HEADER a name with Auth, Token or Key in it, or have hidden_settings of your "
-                "DEFAULT_EXCEPTION_REPORTER_FILTER cover it.",
-                id="pat_tokens.W042",
-            )
-
-
-def check_logging(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A format of a log that names the header writes down every secret; what proxies log nobody can see from here."""
-    if not _matches(_HEADER, conf.header):
-        return
-    own: Any = settings.LOGGING
-    formatters = own.get("formatters", {}) if isinstance(own, dict) else {}
-    formats = [str(value) for one in formatters.values() if isinstance(one, dict) for value in one.values()]
-    formats.append(os.environ.get("GUNICORN_CMD_ARGS", ""))
-    names = (conf.header.lower(), conf.header_key.lower())
-    if any(name in text.lower() for text in formats for name in names):
-        yield checks.Warning(
-            f"A formatter of LOGGING, or GUNICORN_CMD_ARGS, names the header {conf.header}, so logs would have the "
-            "secrets of tokens.",
-            hint=f"Take {conf.header} out of the format. pat_tokens logs which token was used and which was refused.",
-            id="pat_tokens.W043",
-        )
-
-
-Check = Callable[..., Iterator[CheckMessage]]
-CHECKS: Sequence[Check] = (
-    check_names,
-    check_prefix,
-    check_peppers,
-    check_header,
-    check_durations,
-    check_switches,
-    check_limits,
-    check_reminders,
-    check_callables,
-    check_policy,
-    check_management,
-    check_reauthentication,
-    check_base_template,
-    check_rest_framework,
-    check_legacy_keys,
-    check_middleware,
-    check_entity_types,
-)
-ROUTE_CHECKS: Sequence[Check] = (check_routes,)
-DEPLOY_CHECKS: Sequence[Check] = (check_peppers_for_deployment, check_tls, check_reports, check_logging)
-
-
-def register_checks() -> None:
-    """Bind every check to `manage.py check`; those of DEPLOY_CHECKS to its `--deploy`."""
-    for check in CHECKS:
-        checks.register(check, TAG, SETTINGS_TAG)
-    for check in ROUTE_CHECKS:
-        checks.register(check, TAG)
-    for check in DEPLOY_CHECKS:
-        checks.register(check, TAG, Tags.security, deploy=True)
-
-
-def _matches(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
 def _has_url(name: str) -> bool:
     try:
         reverse(name)
     except NoReverseMatch:
         return False
     return True
-
-
-def _is_class(value: object, *bases: type[Any]) -> bool:
-    try:
-        target = import_string(value) if isinstance(value, str) else value
-    except ImportError:
-        return False
-    return isinstance(target, type) and issubclass(target, bases)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_texts(value: object, *, may_be_empty: bool = False) -> bool:
-    if not isinstance(value, list | tuple):
-        return False
-    return (may_be_empty or bool(value)) and all(isinstance(text, str) and text for text in value)
 
 
 def _span(text: object) -> timedelta | None:
@@ -609,10 +404,29 @@ def _dotted_path(value: object) -> str:
     )
 
 
-def _is_concrete_model(value: object) -> bool:
-    return (
-        isinstance(value, type)
-        and issubclass(value, models.Model)
-        and not value._meta.abstract
-        and not value._meta.swapped
-    )
+def _is_class(value: object, *bases: type[Any]) -> bool:
+    try:
+        target = import_string(value) if isinstance(value, str) else value
+    except ImportError:
+        return False
+    return isinstance(target, type) and issubclass(target, bases)
+
+
+SETTINGS_CHECKS = (
+    check_names,
+    check_prefix,
+    check_peppers,
+    check_header,
+    check_durations,
+    check_switches,
+    check_limits,
+    check_reminders,
+    check_callables,
+    check_policy,
+    check_management,
+    check_reauthentication,
+    check_base_template,
+    check_rest_framework,
+    check_legacy_keys,
+    check_middleware,
+)

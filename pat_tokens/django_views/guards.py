@@ -33,6 +33,7 @@ from pat_tokens.exceptions import (
 )
 from pat_tokens.filtering import is_limited, is_list, needs_all
 from pat_tokens.http import error_body, error_headers, error_status
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 from pat_tokens.scopes import RequiredScope
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-_AUTHENTICATED = "_pat_tokens_admitted"  # attribute of an HttpRequest: what its token was let in for so far
 _REDIRECTS = {301, 302, 303, 307, 308}
 _BEFORE_VIEWS = {  # by name: the second imports the models of django.contrib.auth, which a site may not have
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -142,7 +142,7 @@ def finalize_response(request: HttpRequest, guard_result: GuardResult, response:
 def _authenticate(
     request: HttpRequest, secret: str, requirement: Requirement | None, kwargs: Mapping[str, Any]
 ) -> PersonalAccessToken:
-    known: dict[Any, PersonalAccessToken] = request.__dict__.setdefault(_AUTHENTICATED, {})
+    known = state_of(request).allowed
     asked = None if requirement is None else (requirement, *(str(kwargs.get(word)) for word in requirement.keywords))
     if asked not in known:
         known[asked] = authentication.authenticate(

@@ -9,20 +9,13 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import Requirement, Requirements, Resolution, class_of, declared_for_view, find_declared
 
 View = Callable[..., Any]
 
 MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what a view is declared for; HEAD counts as GET
-
-
-def has_own_authentication(view: View) -> bool:
-    """Tell whether `view` is one of a framework whose own door looks at tokens: DRF or Django Ninja."""
-    if hasattr(getattr(view, "cls", None), "authentication_classes"):
-        return True
-    # Of Ninja's views nothing can be told but where they were made: a function, or in older versions a method.
-    return getattr(view, "__module__", None) == "ninja.operation"
 
 
 def find_requirement(view: View, method: str, *, url_name: str | None = None) -> Resolution:
@@ -88,9 +81,10 @@ def validated_requirements(requirements: Any) -> Requirements:
 
 def refuse_foreign(view: View) -> None:
     """Raise ImproperlyConfigured for a view of a framework that has an integration of its own."""
-    if has_own_authentication(view):
+    integration = integration_of(view)
+    if integration is not None:
         raise ImproperlyConfigured(
-            f"{view!r} is a view of DRF or Django Ninja, which has its own integration. For DRF write "
+            f"{view!r} is a view of {integration.name}, which authenticates tokens itself. Write "
             "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
         )
 

@@ -15,7 +15,8 @@ from pat_tokens.conf import conf
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
 from pat_tokens.filtering import is_list
-from pat_tokens.inspection.routes import MethodReport, Route, RouteReport, inspect
+from pat_tokens.inspection.routes import inspect
+from pat_tokens.integrations import MethodReport, Route, RouteReport
 from pat_tokens.models import owner_is_active
 from pat_tokens.querysets import Status
 from pat_tokens.requirements import ANY_TOKEN, Requirement, required_scope_from_url
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_NEAREST = 5  # scopes that nearly matched
-
-_DRF = "rest_framework.permissions."
-_MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 
 
 @dataclass(frozen=True)
@@ -261,8 +259,8 @@ def _explain_owner(
             explanation.add("owner", None, text)
     elif required_scope is not None and required_scope.operation == LIST.name:
         explanation.add("owner", None, _("The list holds what its owner may see."))
-    for name in report.permissions:
-        ok = _ask_permission(name, token.user, method, requirement)
+    for name, allows in report.permissions:
+        ok = allows(token.user, method, requirement)
         if ok is False:
             explanation.refuse(403, "permission_denied")
         texts = {"name": name}
@@ -272,20 +270,3 @@ def _explain_owner(
             None: _("What the view's permission %(name)s says, only a request can tell.") % texts,
         }[ok]
         explanation.add("owner", ok, text)
-
-
-def _ask_permission(name: str, user: Any, method: str, requirement: Requirement) -> bool | None:
-    # By name and only DRF's own: a site's class may do anything when it is asked.
-    if name in (f"{_DRF}AllowAny", f"{_DRF}IsAuthenticated", f"{_DRF}IsAuthenticatedOrReadOnly"):
-        return True
-    if name == f"{_DRF}IsAdminUser":
-        return bool(getattr(user, "is_staff", False))
-    if name in (f"{_DRF}DjangoModelPermissions", f"{_DRF}DjangoModelPermissionsOrAnonReadOnly"):
-        word = _MODEL_WORDS.get(method)
-        if word is None:
-            return True
-        if requirement is ANY_TOKEN or not hasattr(user, "has_perm"):
-            return None
-        meta = requirement.get_entity_type().model._meta
-        return bool(user.has_perm(f"{meta.app_label}.{word}_{meta.model_name}"))
-    return None

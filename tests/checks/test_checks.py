@@ -11,6 +11,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.test import override_settings
 from django.views.debug import SafeExceptionReporterFilter
 
+from pat_tokens.checks import deployment, entity_types
 from pat_tokens.checks import settings as checks
 from pat_tokens.conf import conf, setting_names
 from pat_tokens.crypto import hint, make_secret
@@ -22,6 +23,7 @@ CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 SESSION = "rest_framework.authentication.SessionAuthentication"
 BASIC = "rest_framework.authentication.BasicAuthentication"
+CHECKS = (*checks.SETTINGS_CHECKS, entity_types.check_entity_types)
 STRONG = "kWcX0vRz7Qm2LtB9sYhJ4nGp6DfA1eUo"
 
 
@@ -31,14 +33,14 @@ class OwnCsrfMiddleware(CsrfViewMiddleware):
 
 def found(*, deploy=False):
     """Return the ids of what our checks say now."""
-    return {message.id for check in (checks.DEPLOY_CHECKS if deploy else checks.CHECKS) for message in check()}
+    return {message.id for check in (deployment.DEPLOYMENT_CHECKS if deploy else CHECKS) for message in check()}
 
 
 @pytest.fixture
 def register(monkeypatch):
     """Register entity types alone, in a registry of their own."""
     registry = Registry()
-    monkeypatch.setattr(checks, "registry", registry)
+    monkeypatch.setattr(entity_types, "registry", registry)
     return registry.register
 
 
@@ -54,17 +56,18 @@ def test_the_middleware_in_its_place_passes():
 
 
 def test_every_check_is_bound():
-    for check in checks.CHECKS:
+    for check in CHECKS:
         assert check in check_registry.registered_checks
         assert check not in check_registry.deployment_checks
-    for check in checks.DEPLOY_CHECKS:
+    for check in deployment.DEPLOYMENT_CHECKS:
         assert check in check_registry.deployment_checks
     with override_settings(PAT_TOKENS_PREFIX=""):
         assert "pat_tokens.E001" in {message.id for message in run_checks(tags=["pat_tokens"])}
 
 
 def test_no_id_is_used_twice_and_each_has_a_test():
-    ids = [*re.findall(r'id="(pat_tokens\.\w+)"', inspect.getsource(checks))]
+    source = "".join(inspect.getsource(module) for module in (checks, entity_types, deployment))
+    ids = re.findall(r'id="(pat_tokens\.\w+)"', source)
     ids += [f"pat_tokens.{code}" for code in ("E007", "E008", "E010", "E011")]
     assert len(set(ids)) == len(ids)
     with open(__file__) as file:
@@ -189,7 +192,7 @@ def test_every_setting_is_judged_whatever_it_is(name, value):
     if callable(value) and name in checks._CALLABLES:
         return
     with override_settings(**{name: value}):
-        messages = [message for check in (*checks.CHECKS, *checks.DEPLOY_CHECKS) for message in check()]
+        messages = [message for check in (*CHECKS, *deployment.DEPLOYMENT_CHECKS) for message in check()]
     assert name in "".join(message.msg for message in messages)
     assert all(message.hint for message in messages)
 

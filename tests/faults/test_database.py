@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 import tests.urls
-from pat_tokens import auditing, authentication, deferred_writes, services, signals, watcher
+from pat_tokens import authentication, deferred_writes, log_events, services, signals, watcher
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
 from tests import plain_site
@@ -137,7 +137,7 @@ def test_the_signal_and_the_log_say_so(token, channel, caplog):
     def hear(sender, reason, **facts):
         told.append(reason)
 
-    auditing._rate.__init__(auditing.LINES, auditing.WINDOW)
+    log_events._limiter.__init__(log_events.LINES, log_events.WINDOW)
     signals.token_refused.connect(hear)
     try:
         with failing_at(1, OperationalError):

@@ -6,7 +6,7 @@ from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import find_path_view
-from pat_tokens.inspection.routes import MethodReport, Route, RouteReport
+from pat_tokens.integrations import MethodReport, Route, RouteReport
 from pat_tokens.requirements import Resolution
 
 _NOT_READ = "tokens are not looked at here: the operation's auth has no class that reads them"

@@ -1,4 +1,8 @@
-"""DRF's door: one class that authenticates a token and enforces its scopes."""
+"""The authentication class for DRF, which authenticates a token and enforces its scopes.
+
+DRF imports the classes named in its settings early, in some sites before the models are loaded. Whatever needs models
+is therefore imported when a request comes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.filters import is_filtered
@@ -36,6 +39,8 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, PersonalAccessToken] | None:
         """Return the token's owner and the token; None where the header is not for us."""
+        from pat_tokens import authentication
+
         view = (request.parser_context or {}).get("view")
         vary(view)
         try:
@@ -55,6 +60,8 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
 
     def get_token(self, request: Request, secret: str, view: APIView | None) -> PersonalAccessToken:
         """Return the token, if it may do what the view requires; raises TokenError, and ThirdPartyToken."""
+        from pat_tokens import authentication
+
         third_party = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
             return authentication.authenticate(secret, None, third_party=third_party, request=request._request)
@@ -77,6 +84,8 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
     def _get_token_for_options(
         self, request: Request, secret: str, view: APIView, third_party: bool
     ) -> PersonalAccessToken:
+        from pat_tokens import authentication
+
         refusal: TokenError = ScopeNotDeclared()
         token = None
         for required_scope in required_scopes_for_options(view, request):
@@ -95,6 +104,8 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         raise authentication.refuse(refusal, token=token, request=request._request)
 
     def _is_for_another(self, request: Request) -> bool:
+        from pat_tokens import authentication
+
         scheme = authentication.legacy_scheme(request._request)
         challenges = (
             str(one.authenticate_header(request) or "")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Model
 from rest_framework.request import Request
 
-from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
@@ -124,6 +123,8 @@ def _check_entity(found: Model, model: type[Model], request: Request, token: Per
         return
     if decision.required_scope.entity_id == ALL and not decision.limited:
         return
+    from pat_tokens import authentication  # the models may not be loaded yet when DRF imports this module
+
     try:
         authentication.require_entity(token, entity_id, request=request._request)
     except TokenError as error:
@@ -131,6 +132,8 @@ def _check_entity(found: Model, model: type[Model], request: Request, token: Per
 
 
 def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIException:
+    from pat_tokens import authentication  # the models may not be loaded yet when DRF imports this module
+
     return TokenAPIException(authentication.refuse(ScopeNotDeclared(), token=token, request=request._request))
 
 

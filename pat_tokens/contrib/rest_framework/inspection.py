@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from rest_framework import generics, viewsets
 from rest_framework.views import APIView
 
@@ -10,9 +13,11 @@ from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
 from pat_tokens.contrib.rest_framework.requirements import RouteInfo, resolve
-from pat_tokens.inspection.routes import MethodReport, Route, RouteReport
-from pat_tokens.requirements import Resolution
+from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermission
+from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
+_DRF = "rest_framework.permissions."
+_MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 _NOT_READ = "tokens are not looked at here: authentication_classes has none that reads them"
 _OUR_OWN = "refused: tokens are managed by people, not by tokens"
 _DESCRIPTION = "refused: it only describes the API; for tokens to read it, declare ANY_TOKEN"
@@ -35,7 +40,7 @@ def inspect(route: Route) -> RouteReport | None:
         methods,
         reads_tokens=reads,
         note="" if reads else _NOT_READ,
-        permissions=tuple(f"{one.__module__}.{one.__qualname__}" for one in _permissions(facts)),
+        permissions=tuple(map(_view_permission, _permissions(facts))),
         own_requirements=facts.own_requirements,
         keys=_keys(facts),
         has_head=facts.serves("head"),
@@ -90,3 +95,25 @@ def _keys(facts: ViewInfo) -> frozenset[str]:
         action = facts.action_of(method.lower())
         keys.update((method,) if action is None else (f"{method} {action}", action))
     return frozenset(keys)
+
+
+def _view_permission(permission: type) -> ViewPermission:
+    name = f"{permission.__module__}.{permission.__qualname__}"
+    return ViewPermission(name, partial(_permission_allows, name))
+
+
+def _permission_allows(name: str, user: Any, method: str, requirement: Requirement) -> bool | None:
+    # By name and only DRF's own: a site's class may do anything when it is asked.
+    if name in (f"{_DRF}AllowAny", f"{_DRF}IsAuthenticated", f"{_DRF}IsAuthenticatedOrReadOnly"):
+        return True
+    if name == f"{_DRF}IsAdminUser":
+        return bool(getattr(user, "is_staff", False))
+    if name in (f"{_DRF}DjangoModelPermissions", f"{_DRF}DjangoModelPermissionsOrAnonReadOnly"):
+        word = _MODEL_WORDS.get(method)
+        if word is None:
+            return True
+        if requirement is ANY_TOKEN or not hasattr(user, "has_perm"):
+            return None
+        meta = requirement.get_entity_type().model._meta
+        return bool(user.has_perm(f"{meta.app_label}.{word}_{meta.model_name}"))
+    return None

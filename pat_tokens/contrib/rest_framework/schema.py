@@ -7,11 +7,9 @@ Loaded where drf-spectacular is an installed app. For a site's own operations to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -23,6 +21,7 @@ from pat_tokens.contrib.rest_framework.authentication import PersonalAccessToken
 from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import RouteInfo, resolve
+from pat_tokens.inspection.routes import walk
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 
 SCHEME = "personalAccessToken"
@@ -87,24 +86,13 @@ def find_requirement(auto_schema: AutoSchema) -> Requirement | None:
     route = auto_schema.path_regex
     names = _url_names.setdefault(auto_schema.registry, {})
     if not names:
-        names.update(_find_url_names(get_resolver().url_patterns))
-    facts = RouteInfo(route, names.get(route), frozenset(_KEYWORD.findall(route)))
+        names.update((one.pattern.replace("^", ""), one.url_name) for one in walk() if one.url_name)
+    # drf-spectacular keeps the anchor of an included pattern, which the routes of Django do not have.
+    facts = RouteInfo(route, names.get(route.replace("^", "")), frozenset(_KEYWORD.findall(route)))
     return resolve(ViewInfo.of(auto_schema.view), auto_schema.method, facts).requirement
 
 
 _url_names: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()  # for each run: from route to URL name
-
-
-def _find_url_names(
-    patterns: Sequence[URLPattern | URLResolver], prefix: str = "", namespaces: tuple[str, ...] = ()
-) -> Iterator[tuple[str, str]]:
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            inner = (*namespaces, pattern.namespace) if pattern.namespace else namespaces
-            yield from _find_url_names(pattern.url_patterns, route, inner)
-        elif pattern.name:
-            yield route, ":".join((*namespaces, pattern.name))
 
 
 def _takes_tokens(auto_schema: AutoSchema) -> bool:

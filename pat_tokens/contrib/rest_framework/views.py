@@ -29,7 +29,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from pat_tokens import sensitive_actions, services
-from pat_tokens.auditing import log_outage
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.exceptions import (
@@ -57,6 +56,7 @@ from pat_tokens.django_views.csrf import find_forgery
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
+from pat_tokens.log_events import log_outage
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, no_translations
 
-from pat_tokens.inspection.routes import MethodReport, RouteReport, inspect_all
+from pat_tokens.inspection.routes import inspect_all
+from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.management.base import TokenCommand
 
 _HEAD = ("METHOD", "ROUTE", "KIND", "TOKENS", "REQUIRES, OR WHY NOT")

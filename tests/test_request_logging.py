@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from pat_tokens import auditing, rate_limits, services
+from pat_tokens import log_events, rate_limits, services
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import MalformedToken, RevokedToken
 
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def lines(caplog):
     """The lines of the log, with nothing of earlier tests held against this one."""
-    auditing._rate.clear()
+    log_events._limiter.clear()
     caplog.set_level(logging.DEBUG, logger="pat_tokens")
     yield lambda: [record.getMessage() for record in caplog.records if record.name == "pat_tokens.refused"]
-    auditing._rate.clear()
+    log_events._limiter.clear()
 
 
 @pytest.fixture
@@ -74,18 +74,18 @@ def test_nothing_that_a_client_chose_is_in_a_line(lines, make_token):
 
 
 def test_junk_cannot_fill_a_disk_and_what_is_missing_is_counted(lines, turn_clock):
-    for _ in range(auditing.LINES + 500):
-        auditing.log_refusal(MalformedToken())
-    assert len(lines()) == auditing.LINES
-    auditing.log_refusal(RevokedToken())
-    assert len(lines()) == auditing.LINES + 1, "junk hides no other reason"
-    turn_clock(auditing.WINDOW)
-    auditing.log_refusal(MalformedToken())
+    for _ in range(log_events.LINES + 500):
+        log_events.log_refusal(MalformedToken())
+    assert len(lines()) == log_events.LINES
+    log_events.log_refusal(RevokedToken())
+    assert len(lines()) == log_events.LINES + 1, "junk hides no other reason"
+    turn_clock(log_events.WINDOW)
+    log_events.log_refusal(MalformedToken())
     assert lines()[-2:] == [
         "More refusals, not logged: reason=malformed count=500",
         "Token refused: reason=malformed token=- ip=- route=-",
     ]
-    auditing.log_refusal(MalformedToken())
+    log_events.log_refusal(MalformedToken())
     assert "More refusals" not in lines()[-1]
 
 

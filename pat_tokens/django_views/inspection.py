@@ -1,0 +1,50 @@
+"""What `pat_routes`, `pat_explain` and the checks report on plain Django views."""
+
+from __future__ import annotations
+
+from pat_tokens.django_views.requirements import (
+    METHODS,
+    find_requirement,
+    has_middleware,
+    own_requirements,
+)
+from pat_tokens.integrations import MethodReport, Route, RouteReport, integration_of
+from pat_tokens.requirements import Resolution
+
+_NOT_READ = "declared, but nothing enforces it: PersonalAccessTokenMiddleware is not installed"
+_ASKS_NOTHING = "a plain Django view that does not ask for tokens"
+_REFUSES = f"{_ASKS_NOTHING}, so the middleware refuses them"
+
+
+def _unread(report: MethodReport) -> MethodReport:
+    return MethodReport(report.method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
+
+
+def inspect_django_view(route: Route) -> RouteReport:
+    """Return what a plain Django view requires, method by method."""
+    if integration_of(route.view) is not None:
+        # The integration would have reported on it if the site used it.
+        note = "another framework's view, and none of ours looks at tokens there"
+        return RouteReport(route, "other framework", (), reads_tokens=False, note=note)
+    reports = []
+    for method in (*METHODS, "OPTIONS"):
+        resolution = find_requirement(route.view, method, url_name=route.url_name)
+        if resolution.requirement is not None or resolution.problem or resolution.refused:
+            reports.append(MethodReport(method, resolution))
+    own = own_requirements(route.view)
+    kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
+    reads = has_middleware()
+    note = "" if reports else _REFUSES if reads else _ASKS_NOTHING
+    if reports and not reads:
+        note = _NOT_READ
+        reports = [report if report.resolution.problem else _unread(report) for report in reports]
+    return RouteReport(
+        route,
+        kind,
+        tuple(reports),
+        reads_tokens=reads,
+        note=note,
+        own_requirements=own,
+        keys=frozenset((*METHODS, "OPTIONS")),
+        has_all_methods=False,
+    )

@@ -1,0 +1,149 @@
+"""What an integration tells about its framework, and where it registers.
+
+An integration is a package with a module `pat_integration`, which calls `register_integration`. Those of
+`pat_tokens.contrib` and those of the site's apps are found by themselves when Django starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.urls import ResolverMatch
+
+from pat_tokens.requirements import Requirement, Resolution
+
+
+@dataclass(frozen=True)
+class Route:
+    """One URL pattern as `ResolverMatch` has it, and the view behind it."""
+
+    pattern: str
+    view: Any
+    url_name: str | None = None
+    keywords: frozenset[str] = frozenset()
+    positional: bool = False
+
+    @classmethod
+    def of(cls, match: ResolverMatch) -> Route:
+        """Return the route that a path was resolved to."""
+        url_name = match.view_name if match.url_name else None
+        return cls(match.route or "", match.func, url_name, frozenset(match.kwargs), bool(match.args))
+
+    @property
+    def view_name(self) -> str:
+        """The dotted path of the view."""
+        view = getattr(self.view, "cls", None) or getattr(self.view, "view_class", None) or self.view
+        name = getattr(view, "__qualname__", None) or type(view).__qualname__
+        # `@api_view` calls every class the same, but for its `__name__`.
+        name = getattr(view, "__name__", name) if name.endswith("WrappedAPIView") else name
+        return f"{getattr(view, '__module__', type(view).__module__)}.{name}"
+
+
+@dataclass(frozen=True)
+class MethodReport:
+    """What one HTTP method of a route requires. `limits`: it is a list that is limited to a token's ids.
+
+    `reads_tokens` is False where what handles this method never looks at a token.
+    """
+
+    method: str
+    resolution: Resolution
+    action: str | None = None
+    limits: bool = False
+    reads_tokens: bool = True
+
+    @property
+    def status(self) -> str:
+        """One word for what a token meets here."""
+        if self.resolution.requirement is not None:
+            return "known" if self.resolution.known else "declared"
+        if self.resolution.problem:
+            return "broken"
+        return "refused" if self.resolution.refused else "undeclared"
+
+
+class ViewPermission(NamedTuple):
+    """A permission that a view checks, by name.
+
+    `allows` takes the user, the HTTP method and the requirement, and returns None where only a request can tell.
+    """
+
+    name: str
+    allows: Callable[[Any, str, Requirement], bool | None]
+
+
+@dataclass(frozen=True)
+class RouteReport:
+    """What an inspector found out about a route.
+
+    `reads_tokens` is False for a view that never looks at a token, so that one gets what anybody gets.
+    `permissions` are those that the view checks for its user. `has_all_methods` is False for a view of which only
+    the declared methods are known; the others refuse every token. `has_head` and `has_options`: it answers HEAD as GET,
+    and OPTIONS by describing itself. `dispatcher` chooses by method what answers; several routes of one pattern that
+    lead to it are one route, with further names.
+    """
+
+    route: Route
+    kind: str
+    methods: tuple[MethodReport, ...]
+    reads_tokens: bool = True
+    note: str = ""
+    permissions: tuple[ViewPermission, ...] = ()
+    own_requirements: Any = None
+    keys: frozenset[str] = frozenset()  # under which something could be declared for it
+    has_all_methods: bool = True
+    has_head: bool = True
+    has_options: bool = True
+    dispatcher: Any = None
+    other_names: tuple[str | None, ...] = ()
+
+    def find(self, method: str) -> MethodReport | None:
+        """Return what is known about an HTTP method; HEAD counts as GET where the view answers it."""
+        by_method = {report.method: report for report in self.methods}
+        return by_method.get(method) or (by_method.get("GET") if method == "HEAD" and self.has_head else None)
+
+
+@dataclass(frozen=True)
+class Integration:
+    """Support for one framework.
+
+    `owns` returns whether a view belongs to the framework, so that the middleware for plain Django views leaves it
+    alone; it must not import the framework. `inspect` returns the report on a route, or None where the integration does
+    not know the view. `has_own_routes`: the framework does not find its views through the URLconf.
+    """
+
+    name: str
+    owns: Callable[[Any], bool]
+    inspect: Callable[[Route], RouteReport | None]
+    has_own_routes: bool = False
+
+
+_integrations: dict[str, Integration] = {}
+
+
+def register_integration(integration: Integration) -> None:
+    """Add an integration; one of the same name is replaced."""
+    _integrations[integration.name] = integration
+
+
+def integration_of(view: Any) -> Integration | None:
+    """Return the integration that a view belongs to, or None for a plain Django view."""
+    return next((integration for integration in _integrations.values() if integration.owns(view)), None)
+
+
+def inspect_by_integrations(route: Route) -> RouteReport | None:
+    """Return what the first integration that knows the view reports on a route."""
+    reports = (integration.inspect(route) for integration in _integrations.values())
+    return next((report for report in reports if report is not None), None)
+
+
+__all__ = [
+    "Integration",
+    "MethodReport",
+    "Route",
+    "RouteReport",
+    "ViewPermission",
+    "register_integration",
+]

@@ -1,0 +1,20 @@
+from django.http import HttpResponse
+
+from pat_tokens import authentication
+from pat_tokens.django_views.guards import refusal
+from pat_tokens.exceptions import TokenError
+
+
+class TinyView:
+    """A view of the framework: one requirement for GET, and the name of the token's owner as the response."""
+
+    def __init__(self, requirement):
+        self.requirement = requirement
+
+    def __call__(self, request, **kwargs):
+        secret = authentication.read_secret(request)
+        try:
+            token = authentication.authenticate(secret, self.requirement, kwargs, request=request)
+        except TokenError as error:
+            return refusal(error)
+        return HttpResponse(token.user.get_username())
