@@ -53,7 +53,9 @@ def write_later(
 
     def write_once() -> None:
         nonlocal is_done
-        if not is_done:
+        # Django's asynchronous test client closes responses in another thread, whose connection would wait for this
+        # one's transaction.
+        if not is_done and connections[alias] is connection:
             is_done = True
             _write_now(alias, write, token)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from pat_tokens.durations import NEVER, split_span
 from pat_tokens.entities import EntityType, Operation, registry
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 UNITS = {
     # Translators: short units behind a number, as in "23 h 54 min".
-    "d": gettext_lazy("%(number)s d"),
-    "h": gettext_lazy("%(number)s h"),
-    "min": gettext_lazy("%(number)s min"),
-    "s": gettext_lazy("%(number)s s"),
+    "d": pgettext_lazy("pat_tokens", "%(number)s d"),
+    "h": pgettext_lazy("pat_tokens", "%(number)s h"),
+    "min": pgettext_lazy("pat_tokens", "%(number)s min"),
+    "s": pgettext_lazy("pat_tokens", "%(number)s s"),
 }
 _SHORT_DURATION = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII)
 
@@ -37,16 +37,16 @@ def span_text(span: timedelta) -> str:
 def duration_label(duration: str) -> str:
     """Return `24h` as `24 hours`; a duration in another shape stays as it is."""
     if duration == NEVER:
-        return _("No expiry")
+        return pgettext("pat_tokens", "No expiration")
     short = _SHORT_DURATION.fullmatch(duration)
     if short is None:
         return duration
     number = int(short[1])
     texts = {
-        "h": ngettext("%(number)d hour", "%(number)d hours", number),
-        "d": ngettext("%(number)d day", "%(number)d days", number),
-        "w": ngettext("%(number)d week", "%(number)d weeks", number),
-        "y": ngettext("%(number)d year", "%(number)d years", number),
+        "h": npgettext("pat_tokens", "%(number)d hour", "%(number)d hours", number),
+        "d": npgettext("pat_tokens", "%(number)d day", "%(number)d days", number),
+        "w": npgettext("pat_tokens", "%(number)d week", "%(number)d weeks", number),
+        "y": npgettext("pat_tokens", "%(number)d year", "%(number)d years", number),
     }
     return texts[short[2]] % {"number": number}
 
@@ -123,16 +123,16 @@ def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tup
 def _describe(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
     entity_type = registry.get(scope.entity_type)
     if entity_type is None:
-        problem = _("Gives nothing: this site no longer has this entity type.")
+        problem = _("No effect: this site no longer has this entity type.")
         return ScopeLabel(scope, scope.entity_type, scope.entity_id, scope.operation, problem=problem)
     label = type_label(entity_type)
     is_all = scope.entity_id == ALL
     entity = all_label(entity_type) if is_all else names.get((scope.entity_type, scope.entity_id))
     operation = entity_type.get_operation(scope.operation)
     if operation is None:
-        problem = _("Gives nothing: this site no longer has this operation.")
+        problem = _("No effect: this site no longer has this operation.")
         return ScopeLabel(scope, label, entity or scope.entity_id, scope.operation, problem=problem)
     if entity is None:
-        problem = _("Gives nothing: the entity is gone, or you can no longer see it.")
+        problem = _("No effect: the entity was deleted, or you can no longer see it.")
         return ScopeLabel(scope, label, scope.entity_id, str(operation.label), operation.dangerous, problem)
     return ScopeLabel(scope, label, entity, str(operation.label), operation.dangerous)

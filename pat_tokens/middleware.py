@@ -10,7 +10,9 @@ from django.http.response import HttpResponseBase
 
 from pat_tokens.conf import conf
 from pat_tokens.django_views import guards
+from pat_tokens.django_views.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
 from pat_tokens.django_views.guards import GuardResult
+from pat_tokens.django_views.requirements import is_guarded
 from pat_tokens.integrations import integration_of
 from pat_tokens.request_state import state_of
 
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 class PersonalAccessTokenMiddleware:
     """Answers a token with 401 or 403 unless the view declares `pat_requirements` that its scopes cover.
 
-    With the token let in, `request.user` is its owner and `request.auth` the token. Requests without a token, and the
-    views of DRF and Django Ninja, which look at tokens themselves, pass untouched. Its place is before
-    `CsrfViewMiddleware` and `LoginRequiredMiddleware`.
+    With the token let in, `request.user` is its owner and `request.auth` the token. Requests without a token pass
+    untouched, except that a declared view is protected against CSRF where a session lets them in; so do the views of
+    DRF and Django Ninja, which look at tokens themselves. Its place is before `CsrfViewMiddleware` and
+    `LoginRequiredMiddleware`.
     """
 
     sync_capable = True
@@ -45,9 +48,10 @@ class PersonalAccessTokenMiddleware:
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
         error = self._find_refusal(request, response)
-        return self._finalize_response(
-            request, await sync_to_async(self._refuse)(request, error) if error else response
-        )
+        response = await sync_to_async(self._refuse)(request, error) if error else response
+        if needs_csrf_cookie(request):  # which may lie in the session
+            return await sync_to_async(self._finalize_response)(request, response)
+        return self._finalize_response(request, response)
 
     @property
     def process_view(self) -> Callable[..., Any]:
@@ -68,14 +72,26 @@ class PersonalAccessTokenMiddleware:
             state_of(request).guard_result = GuardResult(varies=conf.header_key in request.META)
             return None
         match = request.resolver_match
-        guard_result = guards.authenticate_request(request, view, kwargs, url_name=match.view_name if match else None)
+        url_name = match.view_name if match else None
+        guard_result = guards.authenticate_request(request, view, kwargs, url_name=url_name)
         state_of(request).guard_result = guard_result
+        if guard_result.response is None and guard_result.token is None:
+            guard_result.response = self._find_forgery(request, view, url_name)
         return guard_result.response
+
+    def _find_forgery(
+        self, request: HttpRequest, view: Callable[..., Any], url_name: str | None
+    ) -> HttpResponseBase | None:
+        # Also on a site that leaves CSRF protection to decorators, a guarded view does not trust a session alone.
+        if request.method in SAFE_METHODS or getattr(view, "csrf_exempt", False) or not has_session(request):
+            return None
+        return find_forgery(request) if is_guarded(view, url_name=url_name) else None
 
     async def _aauthenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if conf.header_key not in request.META:  # then nothing is asked of the database, and no thread is needed
+        # Without a secret nothing is asked of the database, and no thread is needed, unless CSRF_USE_SESSIONS is on.
+        if conf.header_key not in request.META and request.method in SAFE_METHODS:
             return self._authenticate(request, view, args, kwargs)
         return await sync_to_async(self._authenticate)(request, view, args, kwargs)
 
@@ -86,6 +102,8 @@ class PersonalAccessTokenMiddleware:
         return guards.refuse(request, _guard_result(request), error)
 
     def _finalize_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if needs_csrf_cookie(request):
+            set_csrf_cookie(request, response)
         return guards.finalize_response(request, _guard_result(request), response)
 
 

@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.decorators import (
     login_not_required,
     login_required,
@@ -11,11 +12,12 @@ from django.contrib.auth.decorators import (
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.middleware.csrf import get_token
 from django.urls import include, path
-from django.utils.decorators import method_decorator
+from django.utils.decorators import method_decorator, sync_and_async_middleware
 from django.views import View
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from ninja import NinjaAPI
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -234,15 +236,30 @@ def breaks(request):
     raise ValueError("a mistake of the view's own")
 
 
-@pat_requirements({"GET": ANY_TOKEN})
-def inner(request):
-    return answer(request, request.user)
+@pat_requirements({"GET": ANY_TOKEN, "POST": ANY_TOKEN})
+def form(request):
+    return HttpResponse(get_token(request))
 
 
-@pat_requirements({"GET": Requirement("channels", "read", "pk")})
-def outer(request, pk):
-    """Calls another guarded view."""
-    return function(request, pk=pk + 1)
+@csrf_protect
+@pat_requirements(REQUIREMENTS)
+def csrf_protected(request, pk):
+    return answer(request, request.user, pk=pk)
+
+
+@sync_and_async_middleware
+def csrf_switch(get_response):
+    """A middleware that tells Django to let everything through, as some do for credentials of their own."""
+
+    async def aswitch(request):
+        request._dont_enforce_csrf_checks = request.csrf_processing_done = True
+        return await get_response(request)
+
+    def switch(request):
+        request._dont_enforce_csrf_checks = request.csrf_processing_done = True
+        return get_response(request)
+
+    return aswitch if iscoroutinefunction(get_response) else switch
 
 
 class Rest(APIView):
@@ -310,7 +327,8 @@ urlpatterns = [
     path("redirects/", redirects),
     path("redirects-back/", redirects_back),
     path("breaks/", breaks),
-    path("outer/<int:pk>/", outer),
+    path("form/", form),
+    path("csrf-protected/<int:pk>/", csrf_protected),
     path("rest/", Rest.as_view()),
     path("rest/<int:pk>/", ChannelViewSet.as_view({"get": "retrieve"})),
     path("ninja/", api.urls),

@@ -158,7 +158,7 @@ def test_shows_scopes_by_name(boss, make_token, user, channel):
     content = boss.get(url("change", token.pk)).content.decode()
     assert channel.name in content
     assert "All Pages, now and in future" in content
-    assert "Gives nothing" in content
+    assert "No effect" in content
 
 
 def test_a_label_cannot_bring_a_script(boss, make_token, user):

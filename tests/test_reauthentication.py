@@ -128,6 +128,31 @@ class TestPages:
             assert snapshot() == before
             assert {**data, "csrfmiddlewaretoken": 0}.keys() == fields_of(page).keys()
 
+    @pytest.mark.parametrize("name", ["token_create", "token_regenerate", "scopes_add"])
+    @pytest.mark.parametrize("headers", [{}, {"accept": "application/json, text/html"}])
+    def test_opening_a_form_asks_before_anything_is_typed(self, person, token, turn_clock, name, headers):
+        path = url(name) if name == "token_create" else url(name, token.pk)
+        page = person.get(path, headers=headers)
+        assert is_question(page)
+        kept = fields_of(page)
+        page = person.post(path, {**kept, "pat_password": "wrong"}, headers=headers)
+        assert is_question(page)
+        assert "Incorrect password." in page.content.decode()
+        answer = person.post(path, {**fields_of(page), "pat_password": PASSWORD}, headers=headers)
+        assert (answer.status_code, answer.url) == (302, path)
+        page = person.get(answer.url, headers=headers)
+        assert not is_question(page)
+        assert "data-pat-scopes" in page.content.decode() or "data-pat-duration" in page.content.decode()
+        turn_clock(600)
+        assert is_question(person.get(path, headers=headers))
+
+    @pytest.mark.parametrize("name", ["token_detail", "token_revoke", "token_delete", "scopes_delete"])
+    def test_other_pages_open_without_it(self, person, token, name):
+        assert not is_question(person.get(url(name, token.pk)))
+
+    def test_opening_the_form_of_somebody_else_s_token_tells_nothing(self, person, make_token, stranger):
+        assert person.get(url("scopes_add", make_token(user=stranger).pk)).status_code == 404
+
     def test_the_password_counts_for_a_while_and_for_all_of_them(self, person, token, turn_clock):
         assert confirm(person).url == url("token_list")
         turn_clock(599)
@@ -162,7 +187,7 @@ class TestPages:
     def test_a_wrong_password_is_told_and_shown_nowhere(self, person, token):
         page = person.post(url("token_regenerate", token.pk), {"duration": "7d", "pat_password": "wrong-pass"})
         assert is_question(page)
-        assert "This is not your password." in page.content.decode()
+        assert "Incorrect password." in page.content.decode()
         assert "wrong-pass" not in page.content.decode()
         assert fields_of(page)["duration"] == ["7d"]
 
@@ -296,7 +321,7 @@ class TestTries:
             confirm(person, "wrong")
         again = Client()
         again.force_login(user)
-        assert "Too many tries" in confirm(again).content.decode()
+        assert "Too many attempts" in confirm(again).content.decode()
         reauthentication._attempts.clear()
         assert confirm(again).status_code == 302
 

@@ -189,7 +189,7 @@ def test_errors_and_notices_speak_the_language(client, user, token, in_every_lan
     target = reverse("pat_tokens:token_revoke", args=[token.pk])
     answer = client.post(target, headers=headers | {"accept": "application/json"})
     catalogue = translation_catalogs.compiled(messages_of(language))
-    text = catalogue["“%(name)s” was revoked. It is refused from now on. Regenerate it to use it again."]
+    text = catalogue["“%(name)s” was revoked. To use it again, regenerate it."]
     assert answer.json()["notice"] == text % {"name": token.name}
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
-from pat_tokens.django_views.requirements import layers
+from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, layers
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.integrations import RouteReport, integration_of
 from pat_tokens.requirements import (
@@ -59,12 +59,12 @@ def _check_plain_views(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         if report.methods and not report.reads_tokens and integration_of(report.route.view) is None
     ]
     if unread:
-        yield checks.Warning(
-            f"{len(unread)} plain views say what they require of a token, and no token is looked at there: "
+        yield Error(
+            f"{len(unread)} plain Django views declare what they require of a token, and nothing enforces it: "
             f"{_some(unread)}",
-            hint="Put PersonalAccessTokenMiddleware into MIDDLEWARE; or make @pat_requirements the outermost "
-            "decorator, above login_required. Until then a token is as good as no login there.",
-            id="pat_tokens.W052",
+            hint=f"Add {MIDDLEWARE_PATH!r} to MIDDLEWARE, before CsrfViewMiddleware and LoginRequiredMiddleware. "
+            "Without it, requests with a token are anonymous there.",
+            id="pat_tokens.E055",
         )
 
 

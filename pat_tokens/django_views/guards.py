@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
@@ -23,13 +20,8 @@ from django.views.decorators.debug import sensitive_variables
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.django_views.requirements import (
-    View,
-    declared_methods,
-    find_requirement,
-    site_middleware,
-    validated_requirements,
-)
+from pat_tokens.django_views.csrf import has_session
+from pat_tokens.django_views.requirements import View, declared_methods, find_requirement, site_middleware
 from pat_tokens.exceptions import (
     InsufficientScope,
     InvalidToken,
@@ -41,9 +33,8 @@ from pat_tokens.exceptions import (
 )
 from pat_tokens.filtering import is_limited, is_list, needs_all
 from pat_tokens.http import error_body, error_headers, error_status
-from pat_tokens.integrations import integration_of
 from pat_tokens.request_state import state_of
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Requirements
+from pat_tokens.requirements import ANY_TOKEN, Requirement
 from pat_tokens.scopes import RequiredScope
 
 if TYPE_CHECKING:
@@ -61,16 +52,6 @@ _BEFORE_VIEWS = {  # by name: the second imports the models of django.contrib.au
 REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
 
 
-class _AskedInside:
-    """On a guarded view, in place of True or False: the guard asks what the site's middleware does not."""
-
-    def __init__(self, value: bool) -> None:
-        self.value = value
-
-    def __bool__(self) -> bool:
-        return self.value
-
-
 @dataclass
 class GuardResult:
     """One request to one view: the token that was let in, and the answer where the view is not to be asked."""
@@ -78,70 +59,6 @@ class GuardResult:
     token: PersonalAccessToken | None = None
     response: HttpResponseBase | None = None
     varies: bool = False  # the answer depends on the header
-
-
-def guard(view: View, requirements: Requirements) -> View:
-    """Return `view`, sync or async, so that it lets in a token that `requirements` allow, and no other token.
-
-    It works with and without the middleware. A request without a token gets what it got before.
-    """
-    requirements = validated_requirements(requirements)
-    integration = integration_of(view)
-    if integration is not None:
-        raise ImproperlyConfigured(
-            f"{view!r} is a view of {integration.name}, which authenticates tokens itself. Write "
-            "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
-        )
-
-    def prepare(request: HttpRequest, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GuardResult:
-        named, url_name = guarded, None
-        match = request.resolver_match
-        if match is not None and getattr(match.func, "pat_requirements", None) is requirements:
-            # This view is what the URL names, perhaps inside other decorators.
-            named, url_name = match.func, match.view_name
-        guard_result = authenticate_request(request, named, kwargs, url_name=url_name)
-        if guard_result.response is None:
-            guard_result.response = _check_like_middleware(request, _without_guard(view, named), args, kwargs)
-        return guard_result
-
-    def call(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        guard_result = prepare(request, args, kwargs)
-        if guard_result.response is not None:
-            return finalize_response(request, guard_result, guard_result.response)
-        error: Exception | None
-        try:
-            response = view(request, *args, **kwargs)
-            error = find_refusal(request, guard_result, response)
-        except REFUSALS as raised:
-            if guard_result.token is None:
-                raise
-            error = raised
-        return finalize_response(request, guard_result, refuse(request, guard_result, error) if error else response)
-
-    async def acall(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        guard_result = await sync_to_async(prepare)(request, args, kwargs)
-        if guard_result.response is not None:
-            return finalize_response(request, guard_result, guard_result.response)
-        error: Exception | None
-        try:
-            response = view(request, *args, **kwargs)
-            if isawaitable(response):
-                response = await response
-            error = find_refusal(request, guard_result, response)
-        except REFUSALS as raised:
-            if guard_result.token is None:
-                raise
-            error = raised
-        return finalize_response(
-            request, guard_result, await sync_to_async(refuse)(request, guard_result, error) if error else response
-        )
-
-    guarded: Any = functools.wraps(view)(acall if _is_async(view) else call)
-    guarded.pat_requirements = requirements
-    # The site's middleware would ask before this has seen the token.
-    guarded.csrf_exempt = _AskedInside(True)
-    guarded.login_required = _AskedInside(False)
-    return guarded  # type: ignore[no-any-return]
 
 
 @sensitive_variables()
@@ -176,7 +93,7 @@ def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
     async def auser() -> Any:
         return user
 
-    if not _has_session(request):
+    if not has_session(request):
         # Nothing that a browser adds by itself has opened this door, so there is nothing to forge.
         request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
     request.user = user
@@ -219,14 +136,6 @@ def finalize_response(request: HttpRequest, guard_result: GuardResult, response:
         if conf.header_key in request.META:
             patch_cache_control(response, private=True)
     return response
-
-
-def _is_async(view: View) -> bool:
-    if iscoroutinefunction(view):
-        return True
-    # `method_decorator` hands over the bound `dispatch` of one view, and that of an async view returns a coroutine.
-    instance = getattr(getattr(view, "func", view), "__self__", None)
-    return getattr(instance, "view_is_async", False) is True
 
 
 @sensitive_variables()
@@ -275,48 +184,26 @@ def _describe(methods: Sequence[str]) -> HttpResponseBase:
     return HttpResponse(headers={"Allow": ", ".join(allowed)})
 
 
-def _has_session(request: HttpRequest) -> bool:
-    session = getattr(request, "session", None)
-    return settings.SESSION_COOKIE_NAME in request.COOKIES or not (session is None or session.is_empty())
-
-
 def _is_to_login(request: HttpRequest, response: HttpResponseBase) -> bool:
     if response.status_code not in _REDIRECTS:
         return False
-    target = urlsplit(response.get("Location", ""))
+    target = _split(response.get("Location", ""))
     for back in parse_qs(target.query).get(REDIRECT_FIELD_NAME, ()):
-        if urlsplit(back)._replace(scheme="", netloc="").geturl() == request.get_full_path():
+        if _split(back)._replace(scheme="", netloc="").geturl() == request.get_full_path():
             return True
     try:
-        return target.path == urlsplit(resolve_url(settings.LOGIN_URL)).path
+        return target.path == _split(resolve_url(settings.LOGIN_URL)).path
     except NoReverseMatch:
         return False
 
 
-def _without_guard(view: View, named: View) -> View:
-    # What `view`, and decorators around its guard, say to the site's middleware.
-    bare = functools.partial(view)
-    inner: dict[str, Any] = getattr(view, "__dict__", {})
-    outer: dict[str, Any] = getattr(named, "__dict__", {})
-    bare.__dict__.update(inner)
-    bare.__dict__.update({name: said for name, said in outer.items() if not isinstance(said, _AskedInside)})
-    return bare
-
-
-def _check_like_middleware(
-    request: HttpRequest, view: View, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> HttpResponseBase | None:
-    for _path, middleware in middleware_before_views():
-        response: HttpResponseBase | None = middleware(_no_response).process_view(request, view, args, kwargs)
-        if response is not None:
-            return response
-    return None
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # as for http://[
+        return SplitResult("", "", "", "", "")
 
 
 def middleware_before_views() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Return the middleware of this site, by dotted path, that turns people away before their view is asked."""
     return site_middleware(*_BEFORE_VIEWS)
-
-
-def _no_response(request: HttpRequest) -> HttpResponseBase:
-    raise NotImplementedError

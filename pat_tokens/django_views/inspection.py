@@ -7,15 +7,11 @@ from pat_tokens.django_views.requirements import (
     find_requirement,
     has_middleware,
     own_requirements,
-    reads_tokens,
 )
 from pat_tokens.integrations import MethodReport, Route, RouteReport, integration_of
 from pat_tokens.requirements import Resolution
 
-_NOT_READ = (
-    "declared, but tokens are not looked at here: the middleware is not installed, and no decorator or mixin of ours "
-    "stands outside all that ask for a login"
-)
+_NOT_READ = "declared, but nothing enforces it: PersonalAccessTokenMiddleware is not installed"
 _ASKS_NOTHING = "a plain Django view that does not ask for tokens"
 _REFUSES = f"{_ASKS_NOTHING}, so the middleware refuses them"
 
@@ -37,7 +33,7 @@ def inspect_django_view(route: Route) -> RouteReport:
             reports.append(MethodReport(method, resolution))
     own = own_requirements(route.view)
     kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
-    reads = reads_tokens(route.view) if reports else has_middleware()
+    reads = has_middleware()
     note = "" if reports else _REFUSES if reads else _ASKS_NOTHING
     if reports and not reads:
         note = _NOT_READ

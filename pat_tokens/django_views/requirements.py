@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import Requirement, Requirements, Resolution, class_of, declared_for_view, find_declared
 
 View = Callable[..., Any]
@@ -44,22 +45,13 @@ def own_requirements(view: View) -> Requirements | None:
 
 
 def has_middleware() -> bool:
-    """Tell whether the middleware is installed, which turns tokens away from every plain view that did not ask."""
+    """Return whether the middleware is installed, without which no token is looked at in a plain view."""
     return any(site_middleware(MIDDLEWARE_PATH))
 
 
-def reads_tokens(view: View) -> bool:
-    """Tell whether a token sent to the plain `view` is looked at, before anybody sends it to a login page."""
-    if has_middleware():
-        return True
-    for layer in layers(view):
-        module = getattr(layer, "__globals__", {}).get("__name__")
-        dispatch = getattr(getattr(layer, "view_class", None), "dispatch", None)
-        if module == "pat_tokens.django_views.guards" or hasattr(dispatch, "pat_requirements"):  # by @method_decorator
-            return True
-        if module == "django.contrib.auth.decorators":  # as login_required
-            return False
-    return False
+def is_guarded(view: View, *, url_name: str | None = None) -> bool:
+    """Return whether anything is declared for `view`, on it or from outside."""
+    return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name))
 
 
 def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -85,6 +77,16 @@ def validated_requirements(requirements: Any) -> Requirements:
         if requirement is not None and not isinstance(requirement, Requirement):
             raise ImproperlyConfigured(f"{method}: {requirement!r} is not a Requirement.")
     return dict(requirements)
+
+
+def refuse_foreign(view: View) -> None:
+    """Raise ImproperlyConfigured for a view of a framework that has an integration of its own."""
+    integration = integration_of(view)
+    if integration is not None:
+        raise ImproperlyConfigured(
+            f"{view!r} is a view of {integration.name}, which authenticates tokens itself. Write "
+            "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
+        )
 
 
 def _identities(view: View) -> Iterator[Any]:

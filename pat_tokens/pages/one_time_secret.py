@@ -10,6 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.utils.crypto import get_random_string
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SESSION_KEY = "pat_tokens_reveal"
 COOKIE_NAME = "pat_tokens_reveal"
 COOKIE_AGE = 300  # seconds
+PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")  # the older ones are still sent by some browsers and proxies
 MAX_WAITING = 5  # pads that one session keeps for pages that were never opened
 
 
@@ -79,7 +81,7 @@ def hide(
         _to_text(share),
         max_age=COOKIE_AGE,
         path=path,
-        secure=request.is_secure(),
+        secure=request.is_secure() or settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Strict",
     )
@@ -122,8 +124,10 @@ def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
 
 
 def is_prefetch(request: HttpRequest) -> bool:
-    """Whether a browser asks before anybody wants to see the page, which must not use up what is shown once."""
-    return request.method != "GET" or "prefetch" in request.headers.get("Sec-Purpose", "")
+    """Return whether a browser loads the page before anybody wants to see it. That must not use up the secret."""
+    return request.method != "GET" or any(
+        "prefetch" in request.headers.get(name, "").lower() for name in PREFETCH_HEADERS
+    )
 
 
 @sensitive_variables()

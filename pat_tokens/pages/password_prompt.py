@@ -1,4 +1,4 @@
-"""Pages ask for the password before they give power away, and keep what was typed meanwhile."""
+"""The password prompt of sensitive actions. It sends the fields of the form along."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import reauthentication
@@ -25,7 +25,7 @@ class PasswordForm(forms.Form):
     """The password of whoever is logged in."""
 
     pat_password = forms.CharField(
-        label=gettext_lazy("Password"),
+        label=pgettext_lazy("pat_tokens", "Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "required": True, "autofocus": True}),
     )
@@ -33,22 +33,22 @@ class PasswordForm(forms.Form):
 
 @dataclass(frozen=True)
 class PasswordPrompt:
-    """What has to happen before a form may go on: give the password, or prove it at `url`; without either it cannot.
+    """How users confirm their identity: by their password in `form`, at `url`, or, without either, not at all.
 
-    `kept` are the fields of the form that was sent, which the question sends along; no field of them is secret.
+    `kept` are the fields of the submitted form, which the prompt sends along; none of them is secret.
     """
 
     form: PasswordForm | None = None
     url: str | None = None
-    is_over: bool = False  # the session has ended
+    is_over: bool = False  # too many wrong passwords have ended the session
     kept: list[tuple[str, str]] = field(default_factory=list)
 
 
 @sensitive_variables()
 def ask(request: HttpRequest) -> PasswordPrompt | None:
-    """Return what to ask before the form in `request` may go on, or None where it may.
+    """Return what to ask before `request` can go on, or None if identity was confirmed lately or is by this request.
 
-    The answer to the question comes in the same form, so that no server has to keep what was typed.
+    The password comes in the same form as the other fields, so that the server does not have to store them.
     """
     try:
         reauthentication.require(request)
@@ -65,8 +65,8 @@ def ask(request: HttpRequest) -> PasswordPrompt | None:
         if proof is Proof.ENDED:
             return PasswordPrompt(is_over=True)
         if proof is Proof.WRONG:
-            form.add_error(FIELD, _("This is not your password."))
+            form.add_error(FIELD, pgettext("pat_tokens", "Incorrect password."))
         else:
-            form.add_error(FIELD, _("Too many tries. Wait five minutes, then try again."))
+            form.add_error(FIELD, _("Too many attempts. Wait five minutes, then try again."))
     kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]
     return PasswordPrompt(form=form, kept=kept)

@@ -1,12 +1,13 @@
-"""A table that is sorted, paged and narrowed by its query string, and forgives whatever stands there."""
+"""A table that is sorted, paged and filtered by its query string. Invalid parameters count as not given."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 SIZES = (5, 10, 25, 50, 100)  # rows per page
 COOKIE_AGE = 365 * 24 * 3600  # seconds
-_MAX_PAGE = 10**9
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,35 @@ class Table:
         self.columns = [column for column in columns if column.name not in self.hidden]
         self._query = _only(request.GET, ("sort", "rows", "page", *keep))
         self.sort, self.is_descending = self._read_sort(sort)
-        self.size = _read_number(self._query.get("rows", ""))
-        if self.size not in SIZES:
-            self.size = size
+        self.size = next((one for one in SIZES if str(one) == self._query.get("rows")), size)
         self.sizes = SIZES
-        self.count = 0
-        self.number = 1
-        self.rows: Sequence[Any] = ()
+        self.fill((), 0)
 
     def fill(self, rows: Any, count: int) -> None:
-        """Show the page of `rows`, a queryset or list of `count` rows, that the query string asks for."""
-        self.count = count
-        self.number = min(max(1, _read_number(self._query.get("page", ""), default=1)), self.page_count)
-        start = (self.number - 1) * self.size
-        self.rows = rows[start : start + self.size]
+        """Show the page of `rows`, an ordered queryset or list of `count` rows, that the query string asks for."""
+        paginator: Paginator[Any] = Paginator(rows, self.size)
+        paginator.count = count  # which is known, so that it takes no query
+        self.page = paginator.get_page(self._query.get("page", 1))
+
+    @property
+    def rows(self) -> Any:
+        """The rows of this page."""
+        return self.page.object_list
+
+    @property
+    def count(self) -> int:
+        """The number of rows on all pages."""
+        return self.page.paginator.count
+
+    @property
+    def number(self) -> int:
+        """The number of this page."""
+        return self.page.number
 
     @property
     def page_count(self) -> int:
-        """How many pages there are, at least one."""
-        return max(1, math.ceil(self.count / self.size))
+        """The number of pages, at least one."""
+        return self.page.paginator.num_pages
 
     @property
     def headings(self) -> list[Heading]:
@@ -96,13 +106,12 @@ class Table:
     @property
     def page_urls(self) -> dict[str, str]:
         """Links to the first, previous, next and last page; empty where that is this page or none."""
-        last = self.page_count
-        at_start, at_end = self.number == 1, self.number == last
+        has_previous, has_next = self.page.has_previous(), self.page.has_next()
         return {
-            "first": "" if at_start else self.url(page="1"),
-            "previous": "" if at_start else self.url(page=str(self.number - 1)),
-            "next": "" if at_end else self.url(page=str(self.number + 1)),
-            "last": "" if at_end else self.url(page=str(last)),
+            "first": self.url(page="1") if has_previous else "",
+            "previous": self.url(page=str(self.number - 1)) if has_previous else "",
+            "next": self.url(page=str(self.number + 1)) if has_next else "",
+            "last": self.url(page=str(self.page_count)) if has_next else "",
         }
 
     def url(self, **changes: str) -> str:
@@ -140,7 +149,3 @@ def read_hidden(request: HttpRequest, table: str, columns: Sequence[Column]) -> 
 
 def _only(query: QueryDict, keys: Sequence[str]) -> dict[str, str]:
     return {key: str(query[key]).replace("\0", "") for key in keys if query.get(key)}
-
-
-def _read_number(text: str, default: int = 0) -> int:
-    return min(int(text), _MAX_PAGE) if text.isascii() and text.isdigit() and len(text) < 20 else default

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.labels import UNITS, span_text
+from pat_tokens.pages.secret_search import secret_pattern
 
 register = Library()
 
@@ -81,6 +82,9 @@ def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
     exact = _exact_text(value)
     text = exact if kind == "at" else _relative_text(value, kind)
     return {"value": value, "kind": kind, "exact": exact, "text": text}
+
+
+register.simple_tag(secret_pattern, name="secret_pattern")
 
 
 @register.simple_tag

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from pat_tokens.crypto import make_secret
 from pat_tokens.models import PersonalAccessToken
 from tests.browser.conftest import assert_sound
 from tests.factories import ChannelFactory, DeviceFactory
@@ -209,6 +210,31 @@ def test_name_is_edited_in_its_place(screen, make_token):
     expect(screen.get_by_role("heading", name="renamed")).to_be_visible()
     expect(screen.get_by_role("button", name="Edit name")).to_be_focused()
     assert screen.url.endswith(f"/{token.pk}/")
+
+
+def test_a_pasted_secret_gets_into_no_url(screen, make_token):
+    """By paste, key by key, and in the picker of entities; the page tells whose it is."""
+    token = make_token(name="deploy")
+    make_token(name="other")
+    urls = []
+    screen.on("request", lambda request: urls.append(request.url))
+    screen.goto("/pats/")
+    box = screen.get_by_role("searchbox")
+    for search in (box.fill, box.press_sequentially):
+        box.fill("")
+        search(f"Bearer {token.secret}")
+        expect(screen.get_by_text("This is the secret of “deploy”. Status: Active.")).to_be_visible()
+        expect(screen.get_by_role("link", name="deploy")).to_be_visible()
+        expect(screen.get_by_role("row", name="other")).to_have_count(0)
+        expect(box).to_have_value(str(token.pk))
+    box.fill(make_secret("pat"))
+    expect(screen.get_by_text("None of your tokens has this secret.")).to_be_visible()
+    screen.goto("/pats/create/")
+    screen.get_by_label("Entity Type").select_option("channels")
+    screen.get_by_role("combobox", name="Entity", exact=True).fill(token.secret)
+    expect(screen.get_by_text("Nothing found").first).to_be_visible()
+    assert len(urls) > 5
+    assert not any(token.secret[:20] in url for url in urls)
 
 
 def test_search_sort_and_columns_without_a_reload(screen, make_token):

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from pat_tokens import services
 from pat_tokens.authentication import authenticate
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.pages.views import TokenCreate
+from pat_tokens.pages.tokens import TokenCreate
 from pat_tokens.requirements import ANY_TOKEN
 from tests.browser.conftest import assert_sound
 

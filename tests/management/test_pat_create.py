@@ -88,12 +88,18 @@ def test_bad_input_is_named_and_writes_nothing(case, token):
         (["owner", "--name=x", "--duration=2y"], "--duration: Too long"),
         (["owner", "--name=x", "--expires-at=tomorrow"], "--expires-at: Enter a date"),
         (["owner", "--name=x", "--expires-at=2030-02-31T00:00"], "--expires-at: Enter a date"),
-        (["owner", "--name=x", "--expires-at=2001-01-01T00:00Z"], "--expires-at: The expiration date must be"),
+        (
+            ["owner", "--name=x", "--expires-at=2001-01-01T00:00Z"],
+            "--expires-at: The expiration date must be in the future",
+        ),
         (["owner", "--name=x", "--duration=1d", "--expires-at=2030-01-01T00:00Z"], "not both"),
         (["owner", "--name=x", "--scope=channels"], "--scope channels: write TYPE:ID:OPERATION"),
         (["owner", "--name=x", "--scope=channels:read"], "write TYPE:ID:OPERATION"),
         (["owner", "--name=x", "--scope=boats:*:read"], "--scope boats:*:read: Unknown entity type"),
-        (["owner", "--name=x", "--scope=pages:*:read", "--scope=pages:*:eat"], "--scope pages:*:eat: Unknown"),
+        (
+            ["owner", "--name=x", "--scope=pages:*:read", "--scope=pages:*:eat"],
+            "--scope pages:*:eat: Unknown operation for pages",
+        ),
         (["owner", "--name=x", "--scope=channels:1:create"], "--scope channels:1:create: create is not about"),
         (["owner", "--name=x", *["--scope=pages:*:read"] * 501], "at most 500 scopes"),
     ]

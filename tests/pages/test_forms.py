@@ -7,7 +7,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from pat_tokens.entities import registry
-from pat_tokens.pages.forms import OWN_DATE, RegenerateForm, ScopeRows, suggest
+from pat_tokens.pages.forms import OWN_DATE, DurationForm, RegenerateForm
+from pat_tokens.pages.scope_formset import ScopeRows, suggest
 from pat_tokens.scopes import ScopeKey
 from tests.factories import ChannelFactory
 
@@ -91,7 +92,7 @@ def test_suggestions_are_few_and_say_that_there_are_more(user, stranger):
 
 
 def expiry(**data):
-    form = RegenerateForm(data)
+    form = DurationForm(data)
     assert form.is_valid(), form.errors
     return form.expiry
 
@@ -121,20 +122,38 @@ def test_a_nonsense_zone_means_that_of_the_site(zone):
     ],
 )
 def test_half_a_date_is_an_error_of_the_date(data):
-    assert list(RegenerateForm(data).errors) == ["expires_on"]
+    assert list(DurationForm(data).errors) == ["expires_on"]
 
 
 def test_six_durations_and_a_date_of_ones_own_are_offered():
-    values = [value for value, _label in RegenerateForm().fields["duration"].widget.choices]
+    values = [value for value, _label in DurationForm().fields["duration"].widget.choices]
     assert values == ["24h", "7d", "30d", "60d", "90d", "1y", OWN_DATE]
 
 
 def test_durations_over_the_maximum_are_not_offered(settings):
     settings.PAT_TOKENS_MAX_DURATION = "30d"
-    values = [value for value, _label in RegenerateForm().fields["duration"].widget.choices]
+    values = [value for value, _label in DurationForm().fields["duration"].widget.choices]
     assert values == ["24h", "7d", "30d", OWN_DATE]
 
 
 def test_never_is_offered_only_where_it_is_allowed(settings):
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
-    assert RegenerateForm().fields["duration"].widget.choices[-1] == ("never", "No expiry")
+    assert DurationForm().fields["duration"].widget.choices[-1] == ("never", "No expiration")
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("90d", 90 * 86400), ("1y", 366 * 86400)])
+def test_regenerating_offers_the_lifetime_that_the_token_had(make_token, settings, duration, seconds):
+    settings.PAT_TOKENS_MAX_DURATION = "366d"
+    form = RegenerateForm(token=make_token(duration=duration))
+    assert form["duration"].initial == ""
+    first = form.fields["duration"].widget.choices[0]
+    assert first[0] == ""
+    assert first[1].startswith("As long as before (")
+    (shown,) = [option for option in form["duration"].subwidgets if option.data["selected"]]
+    assert abs(int(shown.data["attrs"]["data-pat-seconds"]) - seconds) <= 86400
+
+
+def test_regenerating_a_token_that_never_expires(make_token, settings):
+    settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+    token = make_token(duration="never")
+    assert "No expir" in RegenerateForm(token=token).fields["duration"].widget.choices[0][1]

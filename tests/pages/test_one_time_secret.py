@@ -56,6 +56,13 @@ def test_over_https_the_cookie_is_secure(request_with, token):
     assert response.cookies[one_time_secret.COOKIE_NAME]["secure"]
 
 
+def test_the_cookie_is_as_secure_as_that_of_the_session(request_with, token, settings):
+    settings.SESSION_COOKIE_SECURE = True  # behind a proxy that ends TLS and does not say so
+    request, response = request_with(), HttpResponse()
+    one_time_secret.hide(request, response, token, token.secret, path=PATH)
+    assert response.cookies[one_time_secret.COOKIE_NAME]["secure"]
+
+
 def test_the_secret_is_taken_once(hidden, request_with, token):
     session, cookie = hidden[0].session, hidden[1].cookies[one_time_secret.COOKIE_NAME].value
     first = one_time_secret.take(request_with(session, cookie), token)
@@ -78,7 +85,16 @@ def test_a_secret_that_is_dead_meanwhile_is_not_shown(hidden, request_with, toke
     assert one_time_secret.take(request_with(session, cookie), token).is_lost
 
 
-@pytest.mark.parametrize("ahead", [{"method": "head"}, {"Sec-Purpose": "prefetch;prerender"}])
+@pytest.mark.parametrize(
+    "ahead",
+    [
+        {"method": "head"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Moz": "prefetch"},
+        {"Purpose": "Prefetch"},
+    ],
+)
 def test_fetching_ahead_does_not_use_the_showing_up(hidden, request_with, token, ahead):
     session, cookie = hidden[0].session, hidden[1].cookies[one_time_secret.COOKIE_NAME].value
     assert one_time_secret.take(request_with(session, cookie, **ahead), token) == one_time_secret.Revealed()

@@ -16,6 +16,7 @@ NEW = {"name": "new", "duration": "7d", "description": ""}
 # Session and user are two of each.
 PAGES = {
     ("get", "token_list"): {},
+    ("post", "token_search"): {"q": "pat_" + "x" * 49},
     ("get", "token_create"): {},
     ("post", "token_create"): NEW,
     ("get", "tokens_delete"): {},

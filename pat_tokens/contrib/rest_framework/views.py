@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions, status, views, viewsets
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import IsAuthenticated
@@ -59,6 +60,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     PersonalAccessTokenSerializer,
     PersonalAccessTokenUpdateSerializer,
 )
+from pat_tokens.django_views.csrf import find_forgery
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
@@ -159,6 +161,13 @@ class PersonViewSet(ManagementViewSet):
     def get_permissions(self) -> list[Any]:
         """Return ours and those that the site adds."""
         return [*super().get_permissions(), *(cls() for cls in _import_all(conf.management_permissions))]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Check CSRF where a session lets the user in, also if middleware tells Django not to."""
+        super().perform_authentication(request)
+        by_session = isinstance(request.successful_authenticator, SessionAuthentication)
+        if by_session and find_forgery(request._request) is not None:
+            raise exceptions.PermissionDenied("CSRF Failed: the CSRF token is missing or incorrect.")
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         """Say which setting decides who can come in."""

@@ -319,9 +319,24 @@ function search(form, delay) {
     searching.abort();
     searching = new AbortController();
     const field = form.elements.in;
+    if (holdsSecret(form.elements.q.value)) return attempt(() => lookUp(form));
     const url = withQuery({ q: form.elements.q.value.trim(), in: field.selectedIndex ? field.value : "" });
     attempt(() => visit(url, form.dataset.patLive.split(" "), { replace: true, signal: searching.signal }));
   }, delay);
+}
+
+// A secret never gets into a URL, which browsers and servers keep.
+function holdsSecret(text) {
+  return new RegExp(root.dataset.patSecretPattern).test(text);
+}
+
+async function lookUp(form) {
+  const { json } = await send(form);
+  const query = new URL(json.location, location.href).searchParams;
+  form.elements.q.value = query.get("q") ?? "";
+  form.elements.in.value = query.get("in") ?? form.elements.in.options[0].value;
+  await visit(json.location, form.dataset.patLive.split(" "), { replace: true });
+  toast(json.notice);
 }
 
 // The forms that edit a name in place: opened by GET, saved by POST.
@@ -738,6 +753,7 @@ function startPicker(form, row) {
       loading.abort();
       loading = new AbortController();
       const term = choice.value ? "" : input.value.trim();
+      if (holdsSecret(term)) return tell(say("none"));
       const url = new URL(typeOf(form, row).patUrl, location.href);
       url.searchParams.set("q", term);
       try {

@@ -193,7 +193,9 @@ class TestWhoMayComeIn:
     def test_the_token_of_the_request_is_read_whatever_the_site_reads(self):
         assert views.CurrentTokenViewSet.authentication_classes == (PersonalAccessTokenAuthentication,)
 
-    def test_no_session_without_its_csrf_token(self, user, token):
+    @pytest.mark.parametrize("middleware", [[], ["tests.plain_site.csrf_switch"]])
+    def test_no_session_without_its_csrf_token(self, user, token, settings, middleware):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, *middleware]
         client = APIClient(enforce_csrf_checks=True)
         client.force_login(user)
         before = snapshot()

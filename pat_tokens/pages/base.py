@@ -1,0 +1,194 @@
+"""What all pages have in common: a session, CSRF, the password prompt, and no frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib.auth.middleware import get_user
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from pat_tokens.conf import conf
+from pat_tokens.django_views.csrf import always_csrf_protect
+from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.pages import notices, one_time_secret, password_prompt
+from pat_tokens.pages.forms import ServiceForm
+from pat_tokens.pages.framing import never_framed
+from pat_tokens.pages.secret_search import query_holds_secret
+from pat_tokens.validation import name_key
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+    from django.http import HttpRequest
+
+    from pat_tokens.querysets import TokenQuerySet
+
+OPENING = "pat_opening"  # sent by the password prompt that stands before a form
+
+
+class Page(LoginRequiredMixin, View):
+    """A page for whoever is logged in by a session; a token, whatever door it came through, opens none."""
+
+    template_name = ""
+    is_sensitive = False  # reveals a secret or widens a token: identity is confirmed when it is opened, and at the act
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Take the user from the session alone: another middleware may have set one for a token."""
+        super().setup(request, *args, **kwargs)
+        request.user = get_user(request)
+
+    @method_decorator(
+        [never_framed, never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD, "q")]
+    )
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer 404 also where a row goes away while it is being looked at."""
+        if self.is_scripted and not request.user.is_authenticated:
+            return _logged_out()
+        if query_holds_secret(request.GET):
+            return self.drop_query()
+        try:
+            if self.is_sensitive and request.user.is_authenticated and (response := self.ask_on_opening()):
+                return response
+            return super().dispatch(request, *args, **kwargs)
+        except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
+            return self.not_found()
+
+    def drop_query(self) -> HttpResponse:
+        """Redirect away from a URL that has a secret in it, which no page reads, shows or links to."""
+        return HttpResponseRedirect(self.request.path)
+
+    def not_found(self) -> HttpResponse:
+        """Leave it to the site to say that there is nothing here."""
+        raise Http404
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether our script asks, which stays on its page and wants to know where it would have gone."""
+        return self.request.headers.get("Accept", "").startswith("application/json")
+
+    @property
+    def user(self) -> AbstractBaseUser:
+        """Who is logged in."""
+        return cast("AbstractBaseUser", self.request.user)
+
+    @property
+    def tokens(self) -> TokenQuerySet:
+        """The tokens of this person, where every look-up begins."""
+        return PersonalAccessToken.objects.for_user(self.user)
+
+    def find_same_name(self, form: ServiceForm | None) -> PersonalAccessToken | None:
+        """Return the token that already has the name in `form`, which may be the one that was just created."""
+        if form is None or "name" not in form.errors:
+            return None
+        return self.tokens.filter(name_key=name_key(form["name"].value() or "")).first()
+
+    def show(self, **context: Any) -> HttpResponse:
+        """Render the page."""
+        return render(self.request, self.template_name, context | self._shared())
+
+    def _shared(self) -> dict[str, Any]:
+        return {
+            "base_template": conf.base_template,
+            "notices": notices.take(self.request),
+            "request_path": self.request.get_full_path(),
+        }
+
+    def done(self, url: str, notice: str = "") -> HttpResponse:
+        """Go on to `url` and say there what has happened."""
+        if self.is_scripted:
+            return JsonResponse({"location": url, "notice": notice})
+        if notice:
+            notices.add(self.request, notice)
+        return HttpResponseRedirect(url)
+
+    def ask_on_opening(self) -> HttpResponse | None:
+        """Return the password prompt for whoever opens the form, then a redirect to the form, or None to go on."""
+        if self.request.method in ("GET", "HEAD"):
+            return self.ask_for_password(kept=[(OPENING, "1")])
+        if OPENING in self.request.POST:
+            return self.ask_for_password() or HttpResponseRedirect(self.request.get_full_path())
+        return None
+
+    def ask_for_password(self, *, kept: Sequence[tuple[str, str]] = ()) -> HttpResponse | None:
+        """Return the password prompt if the site wants the user's identity confirmed, or None to go on.
+
+        The prompt sends the fields of the form along, and those in `kept`.
+        """
+        question = password_prompt.ask(self.request)
+        if question is None:
+            return None
+        if question.is_over and self.is_scripted:
+            return _logged_out()
+        if question.is_over:
+            return HttpResponseRedirect(self.request.get_full_path())
+        if question.url:
+            response = redirect_to_login(self.request.get_full_path(), question.url)
+            return JsonResponse({"location": response.url, "visit": True}) if self.is_scripted else response
+        context = {
+            "question": question,
+            "kept": [*question.kept, *kept],
+            "username": self.user.get_username(),
+            "token": getattr(self, "token", None),
+            **self._shared(),
+        }
+        status = 200 if question.form else 403
+        return render(self.request, "pat_tokens/reauthenticate.html", context, status=status)
+
+    @sensitive_variables("secret")
+    def reveal(self, token: PersonalAccessToken, secret: str) -> HttpResponse:
+        """Go on to the page of `token`, which shows `secret` once."""
+        url = token_url(token)
+        response: HttpResponse = HttpResponseRedirect(url)
+        if self.is_scripted:
+            response = JsonResponse({"location": url, "visit": True})
+        one_time_secret.hide(self.request, response, token, secret, path=url)
+        return response
+
+
+class TokenPage(Page):
+    """A page about one token."""
+
+    @cached_property
+    def token(self) -> PersonalAccessToken:
+        """The token in the URL, if it is this person's."""
+        return get_object_or_404(self.tokens, pk=self.kwargs["pk"])
+
+    def not_found(self) -> HttpResponse:
+        """Say that there is no such token, in the same way whether it was deleted, is somebody else's or never was."""
+        token = self.tokens.filter(pk=self.kwargs["pk"]).first()
+        return self.show_missing(None) if token is None else self.part_not_found(token)
+
+    def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
+        """Answer where it is not the token that is missing."""
+        raise Http404
+
+    def show_missing(self, token: PersonalAccessToken | None) -> HttpResponse:
+        """Render the page that says so: of a scope of `token`, or of a token."""
+        return render(self.request, "pat_tokens/not_found.html", {"token": token, **self._shared()}, status=404)
+
+
+def token_url(token: PersonalAccessToken) -> str:
+    """Return the page of `token`."""
+    return reverse("pat_tokens:token_detail", args=[token.pk])
+
+
+def safe_url(request: HttpRequest, url: str) -> str:
+    # Only back to this site: a link could name any other.
+    if url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()):
+        return url
+    return reverse("pat_tokens:token_list")
+
+
+def _logged_out() -> JsonResponse:
+    return JsonResponse({"detail": _("You are no longer logged in. Log in again.")}, status=401)

@@ -1,0 +1,69 @@
+"""Pages that add scopes to a token, and the suggestions of the entity picker."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from pat_tokens import services
+from pat_tokens.entities import registry
+from pat_tokens.exceptions import InvalidInput
+from pat_tokens.pages.base import Page, TokenPage, token_url
+from pat_tokens.pages.scope_formset import ScopeRows, suggest, type_templates
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+class ScopesAdd(TokenPage):
+    """More scopes for a token."""
+
+    is_sensitive = True
+    template_name = "pat_tokens/scopes_add.html"
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Show one empty row."""
+        return self._show(ScopeRows(self.user))
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Add all of them, or none; or add and remove rows."""
+        rows = ScopeRows(self.user, request.POST)
+        if step := request.POST.get("step"):
+            rows.take_step(step)
+            return self._show(rows)
+        if not rows.scopes:
+            rows.errors.append(_("Select an entity type, an entity and at least one operation."))
+            return self._show(rows)
+        if question := self.ask_for_password():
+            return question
+        try:
+            added = services.add_scopes(self.token, rows.scopes)
+        except InvalidInput as error:
+            rows.add_service_errors(error.errors.get("scopes", ()))
+            return self._show(rows)
+        text = ngettext("%(count)d scope was added.", "%(count)d scopes were added.", len(added))
+        effect = _("They take effect immediately. The secret stays the same.")
+        notice = f"{text % {'count': len(added)}} {effect}"
+        if not added:
+            notice = _("The token already had all of these scopes.")
+        return self.done(token_url(self.token), notice)
+
+    def _show(self, rows: ScopeRows) -> HttpResponse:
+        return self.show(token=self.token, rows=rows, types=type_templates(rows))
+
+
+class EntityList(Page):
+    """Suggestions for the picker of entities, as JSON."""
+
+    def get(self, request: HttpRequest, entity_type: str) -> HttpResponse:
+        """Answer with the first few that were found."""
+        known = registry.get(entity_type)
+        if known is None:
+            raise Http404
+        pairs, has_more = suggest(known, self.user, request.GET.get("q", ""))
+        results = [{"id": entity_id, "label": label} for entity_id, label in pairs]
+        return JsonResponse({"results": results, "has_more": has_more})

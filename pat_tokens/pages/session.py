@@ -1,0 +1,57 @@
+"""Pages about the browser's session: the password prompt by itself, and which columns are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from pat_tokens.pages.base import Page, safe_url
+from pat_tokens.pages.tables import COOKIE_AGE, cookie_name
+from pat_tokens.pages.tokens import SCOPE_COLUMNS, TOKEN_COLUMNS
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+TABLES = {"tokens": TOKEN_COLUMNS, "scopes": SCOPE_COLUMNS}
+
+
+class Reauthenticate(Page):
+    """The question for the password by itself: where the API sends people whose password is too long ago."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Ask, unless there is nothing to ask."""
+        return self.ask_for_password() or HttpResponseRedirect(self._next())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Look at the password and go back."""
+        return self.ask_for_password() or self.done(self._next())
+
+    def _next(self) -> str:
+        return safe_url(self.request, self.request.GET.get("next", ""))
+
+
+class Columns(Page):
+    """Remember in this browser which columns of a table it shows."""
+
+    def post(self, request: HttpRequest, table: str) -> HttpResponse:
+        """Set the cookie and return to the table."""
+        columns = TABLES.get(table)
+        if columns is None:
+            raise Http404
+        chosen = request.POST.getlist("columns")
+        hidden = [column.name for column in columns if column.can_hide and column.name not in chosen]
+        response = self.done(safe_url(request, request.POST.get("next", "")))
+        response.set_cookie(
+            cookie_name(table),
+            ".".join(hidden),
+            max_age=COOKIE_AGE,
+            path=reverse("pat_tokens:token_list"),
+            secure=request.is_secure() or settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response

@@ -1,0 +1,336 @@
+"""Pages that list, search, create, show, edit and regenerate tokens."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from django.db.models import Count, F, Q
+from django.db.models.functions import Lower
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext, pgettext_lazy
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import services
+from pat_tokens.conf import conf
+from pat_tokens.crypto import SecretText
+from pat_tokens.exceptions import InvalidInput
+from pat_tokens.labels import describe_scopes
+from pat_tokens.pages import notices, one_time_secret
+from pat_tokens.pages.base import Page, TokenPage, token_url
+from pat_tokens.pages.forms import DescriptionForm, NameForm, RegenerateForm, ServiceForm, TokenForm
+from pat_tokens.pages.one_time_secret import Revealed
+from pat_tokens.pages.scope_formset import ScopeRows, type_templates
+from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
+from pat_tokens.pages.tables import Column, Table
+from pat_tokens.querysets import Status
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, QueryDict
+
+    from pat_tokens.querysets import TokenQuerySet
+
+FormT = TypeVar("FormT", bound=ServiceForm)
+
+LIST_QUERY = ("q", "in", "status")  # parameters that choose the tokens of the list
+CURRENT_ROUTE = "pat_tokens_api:current-token"
+TOKEN_COLUMNS = (
+    Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
+    Column("description", pgettext_lazy("pat_tokens", "Description")),
+    Column("issued_at", pgettext_lazy("pat_tokens", "Issued At")),
+    Column("expires_at", pgettext_lazy("pat_tokens", "Expires At")),
+    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used At")),
+)
+SCOPE_COLUMNS = (
+    Column("entity_type", pgettext_lazy("pat_tokens", "Entity Type")),
+    Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
+    Column("operation", pgettext_lazy("pat_tokens", "Operation")),
+)
+SEARCH_FIELDS = {
+    "name": pgettext_lazy("pat_tokens", "Name"),
+    "description": pgettext_lazy("pat_tokens", "Description"),
+    "id": pgettext_lazy("pat_tokens", "ID"),
+}
+STATUS_LABELS = {
+    Status.ACTIVE: pgettext_lazy("pat_tokens", "Active"),
+    Status.EXPIRED: pgettext_lazy("pat_tokens", "Expired"),
+    Status.REVOKED: pgettext_lazy("pat_tokens", "Revoked"),
+}
+
+
+class TokenList(Page):
+    """All tokens of a person."""
+
+    template_name = "pat_tokens/token_list.html"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show those that were asked for, the active ones unless something else was."""
+        table = Table(request, "tokens", TOKEN_COLUMNS, sort="-issued_at", size=10, keep=LIST_QUERY)
+        term = _read_term(request.GET)
+        status = request.GET.get("status", Status.ACTIVE)
+        if status not in (*Status, "all"):
+            status = Status.ACTIVE
+        field = request.GET.get("in", "")
+        if field not in SEARCH_FIELDS:
+            field = "name"
+        matches = _matches(field, term)
+        counts = self._count(matches)
+        tokens = self.tokens.filter(matches) if term else self.tokens
+        if status != "all":
+            tokens = tokens.with_status(status)
+        table.fill(tokens.order_by(*_token_order(table)), counts[status])
+        return self.show(
+            table=table,
+            term=term,
+            search_field=field,
+            search_fields=SEARCH_FIELDS,
+            clear_url=table.url(**{"q": "", "in": ""}),
+            status=status,
+            tabs=_tabs(table, counts, status),
+            total=counts["total"],
+            all=counts["all"],
+        )
+
+    def drop_query(self) -> HttpResponse:
+        """Look the secret up all the same: somebody has bookmarked it, or searched with another page's form."""
+        if not self.request.user.is_authenticated:
+            return super().drop_query()
+        values = [SecretText(value) for _name, values in self.request.GET.lists() for value in values]
+        url, notice = _look_up_secret(" ".join(values), self.tokens)
+        warning = pgettext(
+            "pat_tokens",
+            "It was part of the URL, which browsers and servers store. Regenerate the token if others can read that.",
+        )
+        notices.add(self.request, f"{notice} {warning}")
+        return HttpResponseRedirect(url)
+
+    def _count(self, matches: Q) -> dict[str, int]:
+        now = timezone.now()
+        expired = Q(expires_at__isnull=False, expires_at__lte=now)
+        return self.tokens.aggregate(
+            total=Count("pk"),
+            all=Count("pk", filter=matches),
+            revoked=Count("pk", filter=matches & Q(revoked_at__isnull=False)),
+            expired=Count("pk", filter=matches & expired & Q(revoked_at=None)),
+            active=Count("pk", filter=matches & Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))),
+        )
+
+
+class TokenSearch(Page):
+    """The search box of the list, which is sent by POST: what is pasted there may be a secret."""
+
+    @sensitive_variables("term")
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Tell which token a secret belongs to; go on to the list with anything else."""
+        term = SecretText(_read_term(request.POST))
+        if holds_secret(term):
+            return self.done(*_look_up_secret(term, self.tokens))
+        query = {key: request.POST[key] for key in (*LIST_QUERY, "sort", "rows") if request.POST.get(key)}
+        return self.done(_list_url(**query))
+
+
+class TokenCreate(Page):
+    """A new token."""
+
+    is_sensitive = True
+    template_name = "pat_tokens/token_create.html"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show an empty form."""
+        return self._show(TokenForm(), ScopeRows(self.user))
+
+    @sensitive_variables("secret")
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Create the token and show its secret once; or add and remove rows of scopes."""
+        rows = ScopeRows(self.user, request.POST)
+        if step := request.POST.get("step"):
+            rows.take_step(step)
+            return self._show(_unvalidated(TokenForm, request.POST), rows)
+        form = TokenForm(request.POST)
+        if form.is_valid() and (question := self.ask_for_password()):
+            return question
+        try:
+            # With errors of the form nothing is created; the service adds its own, so that all are shown at once.
+            token, secret = services.create_token(
+                self.user, scopes=rows.scopes, errors=form.service_errors, **form.texts, **form.expiry
+            )
+        except InvalidInput as error:
+            rows.add_service_errors(error.errors.get("scopes", ()))
+            form.add_service_errors(error.errors)
+            return self._show(form, rows)
+        return self.reveal(token, secret)
+
+    def _show(self, form: TokenForm, rows: ScopeRows) -> HttpResponse:
+        return self.show(form=form, rows=rows, types=type_templates(rows), same_name=self.find_same_name(form))
+
+
+class TokenDetail(TokenPage):
+    """One token: its secret if it was just made, what it is, and its scopes."""
+
+    template_name = "pat_tokens/token_detail.html"
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Show the token."""
+        revealed = one_time_secret.take(request, self.token)
+        response = self._show(revealed)
+        one_time_secret.close(response, revealed, path=token_url(self.token))
+        return response
+
+    def _show(self, revealed: Revealed, form: ServiceForm | None = None, field: str = "") -> HttpResponse:
+        table = Table(self.request, "scopes", SCOPE_COLUMNS, sort="entity_type", size=5)
+        self._fill(table)
+        return self.show(
+            token=self.token,
+            status_label=STATUS_LABELS[self.token.status],
+            revealed=revealed,
+            curl=_curl(self.request, revealed),
+            table=table,
+            form=form,
+            field=field,
+            same_name=self.find_same_name(form),
+            token_path=token_url(self.token),
+        )
+
+    def _fill(self, table: Table) -> None:
+        # In the order of what people read, which only the site's own code can tell.
+        words = describe_scopes(self.user, self.token.scope_set.all())
+        words.sort(key=lambda word: (word.entity_type.casefold(), word.entity.casefold(), word.operation.casefold()))
+        words.sort(key=lambda word: str(getattr(word, table.sort)).casefold(), reverse=table.is_descending)
+        table.fill(words, len(words))
+
+
+class TokenEdit(TokenDetail):
+    """The same page with the name, or the description, open for editing in its place."""
+
+    forms: dict[str, type[ServiceForm]] = {"name": NameForm, "description": DescriptionForm}
+
+    def get(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:  # type: ignore[override]
+        """Show the form."""
+        form = self._form_class(field)(initial={field: getattr(self.token, field)})
+        return self._show(Revealed(), form, field)
+
+    def post(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:
+        """Save what was typed."""
+        form = self._form_class(field)(request.POST)
+        if form.is_valid():
+            try:
+                services.update_token(self.token, **{field: form.cleaned_data[field]})
+            except InvalidInput as error:
+                form.add_service_errors(error.errors)
+            else:
+                notice = _("The name was saved.") if field == "name" else _("The description was saved.")
+                return self.done(token_url(self.token), notice)
+        return self._show(Revealed(), form, field)
+
+    def _form_class(self, field: str) -> type[ServiceForm]:
+        if field not in self.forms:
+            raise Http404
+        return self.forms[field]
+
+
+class TokenRegenerate(TokenPage):
+    """A new secret and a new time for a token."""
+
+    is_sensitive = True
+    template_name = "pat_tokens/token_regenerate.html"
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Ask for the duration."""
+        return self.show(token=self.token, form=RegenerateForm(token=self.token))
+
+    @sensitive_variables("secret")
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Regenerate the token and show its secret once."""
+        form = RegenerateForm(request.POST, token=self.token)
+        if form.is_valid() and (question := self.ask_for_password()):
+            return question
+        try:
+            token, secret = services.regenerate_token(self.token, errors=form.service_errors, **form.expiry)
+        except InvalidInput as error:
+            form.add_service_errors(error.errors)
+            return self.show(token=self.token, form=form)
+        return self.reveal(token, secret)
+
+
+def _list_url(**query: str) -> str:
+    return reverse("pat_tokens:token_list") + (f"?{urlencode(query)}" if query else "")
+
+
+def _read_term(query: QueryDict) -> str:
+    return query.get("q", "").replace("\0", "").strip()[:255]
+
+
+@sensitive_variables()
+def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
+    # Where the list shows the token with this secret, and what to say about it. Somebody else's is none of `tokens`.
+    token = find_token(text, tokens)
+    if token is not None:
+        label = STATUS_LABELS[token.status]
+        notice = pgettext("pat_tokens", "This is the secret of “%(name)s”. Status: %(status)s.")
+        return _list_url(q=str(token.pk), **{"in": "id"}, status="all"), notice % {"name": token.name, "status": label}
+    if is_complete(text):
+        return _list_url(), pgettext("pat_tokens", "None of your tokens has this secret.")
+    return _list_url(), pgettext("pat_tokens", "This is not a complete secret. Copy all of it and search again.")
+
+
+def _matches(field: str, term: str) -> Q:
+    if not term:
+        return ~Q(pk=None)
+    matches = Q(pk=None) if field == "id" else Q(**{f"{field}__icontains": term})
+    hint = term.replace("...", "…")
+    if "…" in hint:
+        matches |= Q(hint__endswith=hint) if hint.startswith("…") else Q(hint=hint)
+    try:
+        return matches | Q(pk=uuid.UUID(term))
+    except ValueError:
+        return matches
+
+
+def _token_order(table: Table) -> list[Any]:
+    expression: Any = F(table.sort)
+    if table.sort in ("name", "description"):
+        expression = Lower(table.sort)
+    # Never used comes before any use, and never expires after any expiry.
+    first = {"last_used_at": True, "expires_at": False}.get(table.sort)
+    nulls: dict[str, Any] = {}
+    if first is not None:
+        nulls = {"nulls_first": True} if first != table.is_descending else {"nulls_last": True}
+    return [expression.desc(**nulls) if table.is_descending else expression.asc(**nulls), "pk"]
+
+
+def _tabs(table: Table, counts: dict[str, int], chosen: str) -> list[dict[str, Any]]:
+    labels: dict[str, Any] = {str(status): label for status, label in STATUS_LABELS.items()} | {
+        "all": pgettext("pat_tokens", "All")
+    }
+    return [
+        {
+            "name": name,
+            "label": label,
+            "count": counts[name],
+            "url": table.url(status=name),
+            "is_chosen": name == chosen,
+        }
+        for name, label in labels.items()
+    ]
+
+
+def _unvalidated(form_class: type[FormT], typed: QueryDict) -> FormT:
+    # The form as it was filled in, without error messages before it is submitted.
+    fields = form_class().fields
+    return form_class(initial={name: typed[name] for name in fields if name in typed})
+
+
+def _curl(request: HttpRequest, revealed: Revealed) -> str | None:
+    # Asks the site which token this is, where it has our API; its own root otherwise.
+    if revealed.secret is None:
+        return None
+    try:
+        path = reverse(CURRENT_ROUTE)
+    except NoReverseMatch:
+        path = "/"
+    placeholder = revealed.secret()
+    return f'curl -H "{conf.header}: {conf.keyword} {placeholder}" {request.build_absolute_uri(path)}'

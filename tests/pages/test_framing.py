@@ -1,0 +1,58 @@
+"""No page can be shown in a frame, whatever middleware a site has."""
+
+import pytest
+from django.conf import settings as django_settings
+
+MIDDLEWARE = django_settings.MIDDLEWARE
+XFO = "django.middleware.clickjacking.XFrameOptionsMiddleware"
+CSP = "Content-Security-Policy"
+
+
+def csp(get_response):
+    """A middleware that sets a policy which allows frames, as many do."""
+
+    def middleware(request):
+        response = get_response(request)
+        response.headers[CSP] = "default-src 'self'; frame-ancestors 'self' https://partner.example"
+        return response
+
+    return middleware
+
+
+def polite_csp(get_response):
+    """A middleware that leaves the policy of a view alone, as Django's own does."""
+
+    def middleware(request):
+        response = get_response(request)
+        if CSP not in response and not response.get(CSP):
+            response.headers.setdefault(CSP, "default-src 'self'")
+        return response
+
+    return middleware
+
+
+@pytest.mark.parametrize("path", ["/pats/", "/pats/create/", "/pats/entities/channels/", "/pats/reauthenticate/"])
+@pytest.mark.parametrize(
+    ("middleware", "policy"),
+    [
+        (MIDDLEWARE, "frame-ancestors 'none'"),
+        ([name for name in MIDDLEWARE if name != XFO], "frame-ancestors 'none'"),
+        (
+            [f"{__name__}.csp", *MIDDLEWARE],
+            "default-src 'self'; frame-ancestors 'self' https://partner.example, frame-ancestors 'none'",
+        ),
+        ([f"{__name__}.polite_csp", *MIDDLEWARE], "default-src 'self', frame-ancestors 'none'"),
+    ],
+)
+def test_no_page_can_be_framed(client, user, settings, path, middleware, policy):
+    settings.X_FRAME_OPTIONS = "SAMEORIGIN"
+    settings.MIDDLEWARE = middleware
+    client.force_login(user)
+    response = client.get(path)
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert dict(response.items())[CSP] == policy
+
+
+def test_other_views_are_left_alone(client, settings):
+    settings.MIDDLEWARE = [f"{__name__}.csp", *MIDDLEWARE]
+    assert "none" not in client.get("/nothing/").headers[CSP]

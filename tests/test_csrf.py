@@ -1,0 +1,86 @@
+"""Pages protect themselves against CSRF, whatever middleware a site has; test_middleware.py has the guarded views."""
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings as django_settings
+from django.middleware.csrf import CsrfViewMiddleware
+from django.test import AsyncClient, Client
+from django.urls import reverse
+
+from pat_tokens.models import PersonalAccessToken
+
+pytestmark = pytest.mark.django_db
+
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+SWITCH = "tests.plain_site.csrf_switch"
+MIDDLEWARE = django_settings.MIDDLEWARE
+WITHOUT = [name for name in MIDDLEWARE if name != CSRF]
+PAGES = [
+    ("token_create", {"name": "stolen", "duration": "7d"}),
+    ("tokens_delete", {}),
+    ("token_revoke", {}),
+    ("token_regenerate", {"duration": "7d"}),
+    ("token_delete", {}),
+    ("scopes_add", {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "*", "scopes-0-operations": "read"}),
+    ("scopes_delete", {}),
+]
+
+
+class TrustingMiddleware(CsrfViewMiddleware):
+    """A site's own, which knows its trusted origins at run time."""
+
+    def _origin_verified(self, request):
+        return request.META["HTTP_ORIGIN"] == "https://trusted.example"
+
+
+def state():
+    return list(PersonalAccessToken.objects.values_list("pk", "digest", "revoked_at", "scope__operation"))
+
+
+@pytest.mark.parametrize(
+    "middleware", [MIDDLEWARE, WITHOUT, [SWITCH, *MIDDLEWARE], [*MIDDLEWARE, SWITCH], [*WITHOUT, SWITCH]]
+)
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+def test_a_forged_request_changes_nothing(settings, user, make_token, middleware, client_class):
+    settings.MIDDLEWARE = middleware
+    client = client_class(enforce_csrf_checks=True)
+    client.force_login(user)
+    token = make_token("channels:*:list")
+    before = state()
+    for name, fields in PAGES:
+        path = reverse(f"pat_tokens:{name}", args=[] if name in ("token_create", "tokens_delete") else [token.pk])
+        post = async_to_sync(client.post) if client_class is AsyncClient else client.post
+        assert post(path, fields).status_code == 403, name
+        assert post(path, fields, headers={"origin": "https://evil.example"}).status_code == 403, name
+    assert state() == before
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT, [*WITHOUT, SWITCH]])
+def test_the_page_s_own_form_works(settings, user, middleware):
+    settings.MIDDLEWARE = middleware
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    token = str(client.get("/pats/create/").context["csrf_token"])
+    typed = {"name": "mine", "duration": "7d", "csrfmiddlewaretoken": token}
+    assert client.post("/pats/create/", typed).status_code == 302
+
+
+def test_origins_that_the_site_s_own_middleware_trusts(settings, user):
+    settings.MIDDLEWARE = ["tests.test_csrf.TrustingMiddleware" if name == CSRF else name for name in MIDDLEWARE]
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    token = str(client.get("/pats/create/").context["csrf_token"])
+    typed = {"name": "mine", "duration": "7d", "csrfmiddlewaretoken": token}
+    for origin, status in (("https://evil.example", 403), ("https://trusted.example", 302)):
+        assert client.post("/pats/create/", typed, headers={"origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT])
+def test_an_ordinary_test_client_is_not_checked(settings, user, token, middleware):
+    settings.MIDDLEWARE = middleware
+    client, async_client = Client(), AsyncClient()
+    client.force_login(user)
+    async_client.force_login(user)
+    path = reverse("pat_tokens:token_revoke", args=[token.pk])
+    assert client.post(path).status_code == 302
+    assert async_to_sync(async_client.post)(path).status_code == 302
