@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from pat_tokens import sensitive_actions, services
@@ -53,7 +53,7 @@ class DurationField(forms.ChoiceField):
     """One of the durations that the site offers."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("label", gettext_lazy("Duration"))
+        kwargs.setdefault("label", pgettext_lazy("pat_tokens", "Duration"))
         super().__init__(choices=_duration_choices, initial=lambda: conf.default_duration, **kwargs)
 
 
@@ -88,7 +88,7 @@ class TokenAddForm(ServiceForm):
 
     duration = DurationField()
     scopes = forms.CharField(
-        label=gettext_lazy("Scopes"),
+        label=pgettext_lazy("pat_tokens", "Scopes"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField"}),
     )
@@ -163,7 +163,7 @@ class RegenerateForm(forms.Form):
 class StatusFilter(admin.SimpleListFilter):
     """Active, expired, revoked."""
 
-    title = gettext_lazy("status")
+    title = pgettext_lazy("pat_tokens", "status")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -179,7 +179,7 @@ class StatusFilter(admin.SimpleListFilter):
 class EntityTypeFilter(admin.SimpleListFilter):
     """Tokens with a scope on an entity type."""
 
-    title = gettext_lazy("entity type")
+    title = pgettext_lazy("pat_tokens", "entity type")
     parameter_name = "entity_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -231,7 +231,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         """Ask for little on the way in, show all there is afterwards."""
         if obj is None:
             return [(None, {"fields": self.add_fields})]
-        return [(None, {"fields": ("name", "description")}), (_("Facts"), {"fields": self.facts})]
+        return [(None, {"fields": ("name", "description")}), (pgettext("pat_tokens", "Facts"), {"fields": self.facts})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave nothing but name and description to be edited."""
@@ -243,12 +243,12 @@ class PersonalAccessTokenAdmin(_AdminBase):
         form.request = request
         return form
 
-    @admin.display(description=gettext_lazy("status"))
+    @admin.display(description=pgettext_lazy("pat_tokens", "status"))
     def get_status(self, token: PersonalAccessToken) -> str:
         """Say what the token is now."""
         return str(token.status.label)
 
-    @admin.display(description=gettext_lazy("scopes"))
+    @admin.display(description=pgettext_lazy("pat_tokens", "scopes"))
     def get_scopes(self, token: PersonalAccessToken) -> str:
         """Show the scopes by the names of their entities."""
         scopes = token.scope_set.order_by("entity_type", "operation", "entity_id")
@@ -354,7 +354,12 @@ class PersonalAccessTokenAdmin(_AdminBase):
         """Ask, then revoke."""
         token = self._get_changeable(request, object_id)
         if request.method != "POST":
-            return self._ask(request, token, _("Revoke"), _("It stops working at once. Its scopes and history stay."))
+            return self._ask(
+                request,
+                token,
+                pgettext("pat_tokens", "Revoke"),
+                _("It stops working at once. Its scopes and history stay."),
+            )
         self._revoke(request, token)
         self.message_user(request, _("The token %(name)s is revoked.") % {"name": token.name}, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", token))
@@ -377,14 +382,14 @@ class PersonalAccessTokenAdmin(_AdminBase):
                 for field, problems in error.errors.items():
                     form.add_error(None if field == NON_FIELD else "duration", list(map(str, problems)))
             else:
-                self.log_change(request, token, _("Regenerated."))
+                self.log_change(request, token, pgettext("pat_tokens", "Regenerated."))
                 return self._reveal(request, token, secret)
         text = _("It gets a new secret, and the old one stops working at once. Name, scopes and id stay.")
-        return self._ask(request, token, _("Regenerate"), text, form)
+        return self._ask(request, token, pgettext("pat_tokens", "Regenerate"), text, form)
 
     def _revoke(self, request: HttpRequest, token: PersonalAccessToken) -> None:
         services.revoke_token(token)
-        self.log_change(request, token, _("Revoked."))
+        self.log_change(request, token, pgettext("pat_tokens", "Revoked."))
 
     def _get_changeable(self, request: HttpRequest, object_id: str) -> PersonalAccessToken:
         token = self.get_object(request, unquote(object_id))

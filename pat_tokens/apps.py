@@ -11,7 +11,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.signals import request_started
 from django.utils.module_loading import autodiscover_modules
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.http import hide_header
@@ -21,7 +21,7 @@ class PatTokensConfig(AppConfig):
     """The app. When all apps are loaded, it imports their `pat_integration` and `pat_entities` modules."""
 
     name = "pat_tokens"
-    verbose_name = _("Personal access tokens")
+    verbose_name = pgettext_lazy("pat_tokens", "Personal access tokens")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -16,6 +16,7 @@ from django.db import DataError, connections, transaction
 from django.db.models import CharField, IntegerField, Model, Q, QuerySet, TextField, UUIDField
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from pat_tokens.scopes import ALL
 
@@ -44,15 +45,21 @@ class Operation:
     per_entity: bool = True
 
 
-CREATE = Operation("create", _("Create"), _("Create a new entity"), per_entity=False)
-READ = Operation("read", _("Read"), _("Read/view an entity"))
-LIST = Operation("list", _("List"), _("List entities"))
-UPDATE = Operation("update", _("Update"), _("Update/modify an entity"))
-DELETE = Operation("delete", _("Delete"), _("Delete an entity"), dangerous=True)
-SHARE = Operation("share", _("Share"), _("Share an entity with others"), dangerous=True)
-UNSHARE = Operation("unshare", _("Unshare"), _("Remove sharing permissions"))
-PUBLISH = Operation("publish", _("Publish"), _("Publish messages to a channel"))
-SUBSCRIBE = Operation("subscribe", _("Subscribe"), _("Subscribe to messages from a channel"))
+CREATE = Operation("create", pgettext_lazy("pat_tokens", "Create"), _("Create a new entity"), per_entity=False)
+READ = Operation("read", pgettext_lazy("pat_tokens", "Read"), pgettext_lazy("pat_tokens", "Read/view an entity"))
+LIST = Operation("list", pgettext_lazy("pat_tokens", "List"), pgettext_lazy("pat_tokens", "List entities"))
+UPDATE = Operation(
+    "update", pgettext_lazy("pat_tokens", "Update"), pgettext_lazy("pat_tokens", "Update/modify an entity")
+)
+DELETE = Operation(
+    "delete", pgettext_lazy("pat_tokens", "Delete"), pgettext_lazy("pat_tokens", "Delete an entity"), dangerous=True
+)
+SHARE = Operation("share", pgettext_lazy("pat_tokens", "Share"), _("Share an entity with others"), dangerous=True)
+UNSHARE = Operation(
+    "unshare", pgettext_lazy("pat_tokens", "Unshare"), pgettext_lazy("pat_tokens", "Remove sharing permissions")
+)
+PUBLISH = Operation("publish", pgettext_lazy("pat_tokens", "Publish"), _("Publish messages to a channel"))
+SUBSCRIBE = Operation("subscribe", pgettext_lazy("pat_tokens", "Subscribe"), _("Subscribe to messages from a channel"))
 STANDARD_OPERATIONS = {
     operation.name: operation for operation in (CREATE, READ, LIST, UPDATE, DELETE, SHARE, UNSHARE, PUBLISH, SUBSCRIBE)
 }

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
@@ -40,34 +41,44 @@ class PersonalAccessToken(models.Model):
         scope_set: ScopeQuerySet
         objects: ClassVar[TokenQuerySet]
 
-    id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
+        verbose_name=pgettext_lazy("pat_tokens", "user"),
         on_delete=models.CASCADE,
         related_name="personal_access_tokens",
         db_index=False,  # the unique constraint on (user, name_key) begins with it
     )
-    name = models.CharField(_("name"), max_length=MAX_NAME_LENGTH)
+    name = models.CharField(pgettext_lazy("pat_tokens", "name"), max_length=MAX_NAME_LENGTH)
     # MariaDB can't index an expression, and databases lower-case differently, so the folded name is a column. It is a
     # digest because folding can make a name three times as long.
     name_key = models.CharField(max_length=64, editable=False)
-    description = models.CharField(_("description"), max_length=MAX_DESCRIPTION_LENGTH, blank=True, default="")
+    description = models.CharField(
+        pgettext_lazy("pat_tokens", "description"), max_length=MAX_DESCRIPTION_LENGTH, blank=True, default=""
+    )
     # Unique by a constraint: `unique=True` makes a second index for LIKE on PostgreSQL.
     digest = models.CharField(max_length=DIGEST_LENGTH, editable=False)
     # The pepper of the digest; empty where the digest is older than this column.
     pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", db_default="", editable=False)
-    hint = models.CharField(_("hint"), max_length=32, editable=False)  # as `pat_…x7Qa`
-    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
-    issued_at = models.DateTimeField(_("issued at"), default=timezone.now, editable=False, db_index=True)
-    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True, db_index=True)
-    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False, db_index=True)
+    hint = models.CharField(pgettext_lazy("pat_tokens", "hint"), max_length=32, editable=False)  # as `pat_…x7Qa`
+    created_at = models.DateTimeField(pgettext_lazy("pat_tokens", "created at"), default=timezone.now, editable=False)
+    issued_at = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "issued at"), default=timezone.now, editable=False, db_index=True
+    )
+    expires_at = models.DateTimeField(pgettext_lazy("pat_tokens", "expires at"), null=True, blank=True, db_index=True)
+    revoked_at = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "revoked at"), null=True, blank=True, editable=False, db_index=True
+    )
     # The secret is a key imported from DRF's authtoken, which works until the token expires.
-    is_legacy = models.BooleanField(_("legacy key"), default=False, editable=False)
-    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
-    last_used_ip = models.GenericIPAddressField(_("last used from"), null=True, blank=True, editable=False)
+    is_legacy = models.BooleanField(pgettext_lazy("pat_tokens", "legacy key"), default=False, editable=False)
+    last_used_at = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "last used at"), null=True, blank=True, editable=False
+    )
+    last_used_ip = models.GenericIPAddressField(
+        pgettext_lazy("pat_tokens", "last used from"), null=True, blank=True, editable=False
+    )
     last_used_agent = models.CharField(
-        _("last used by"), max_length=MAX_AGENT_LENGTH, blank=True, default="", editable=False
+        pgettext_lazy("pat_tokens", "last used by"), max_length=MAX_AGENT_LENGTH, blank=True, default="", editable=False
     )
 
     objects = TokenQuerySet.as_manager()
@@ -80,8 +91,8 @@ class PersonalAccessToken(models.Model):
     owner_is_hidden = False
 
     class Meta:
-        verbose_name = _("personal access token")
-        verbose_name_plural = _("personal access tokens")
+        verbose_name = pgettext_lazy("pat_tokens", "personal access token")
+        verbose_name_plural = pgettext_lazy("pat_tokens", "personal access tokens")
         permissions = [("create_for_others", "Can create and renew tokens for other users")]
         constraints = [
             models.UniqueConstraint(fields=["user", "name_key"], name="pat_tokens_name_unique"),
@@ -130,24 +141,24 @@ class PersonalAccessToken(models.Model):
 class Scope(models.Model):
     """An operation that a token can perform on one entity, or on all of a type."""
 
-    id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
         PersonalAccessToken,
-        verbose_name=_("token"),
+        verbose_name=pgettext_lazy("pat_tokens", "token"),
         on_delete=models.CASCADE,
         related_query_name="scope",
         db_index=False,  # the unique constraint begins with it
     )
-    entity_type = ExactCharField(_("entity type"), max_length=MAX_WORD_LENGTH)
-    entity_id = ExactCharField(_("entity"), max_length=MAX_ID_LENGTH)
-    operation = ExactCharField(_("operation"), max_length=MAX_WORD_LENGTH)
-    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    entity_type = ExactCharField(pgettext_lazy("pat_tokens", "entity type"), max_length=MAX_WORD_LENGTH)
+    entity_id = ExactCharField(pgettext_lazy("pat_tokens", "entity"), max_length=MAX_ID_LENGTH)
+    operation = ExactCharField(pgettext_lazy("pat_tokens", "operation"), max_length=MAX_WORD_LENGTH)
+    created_at = models.DateTimeField(pgettext_lazy("pat_tokens", "created at"), default=timezone.now, editable=False)
 
     objects = ScopeQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("scope")
-        verbose_name_plural = _("scopes")
+        verbose_name = pgettext_lazy("pat_tokens", "scope")
+        verbose_name_plural = pgettext_lazy("pat_tokens", "scopes")
         constraints = [
             # In this order it is also the index that answers "which ids for this operation?".
             models.UniqueConstraint(
@@ -180,24 +191,26 @@ class Scope(models.Model):
 class Reminder(models.Model):
     """A reminder that a token expires, once for each `issued_at` of the token and each number of days."""
 
-    id = models.UUIDField(_("ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
         PersonalAccessToken,
-        verbose_name=_("token"),
+        verbose_name=pgettext_lazy("pat_tokens", "token"),
         on_delete=models.CASCADE,
         related_query_name="reminder",
         db_index=False,  # the unique constraint begins with it
     )
-    issued_at = models.DateTimeField(_("issued at"))  # of the token: regenerating it starts over
+    issued_at = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "issued at")
+    )  # of the token: regenerating it starts over
     days = models.PositiveSmallIntegerField(_("days before the end"))
-    claimed_at = models.DateTimeField(_("claimed at"), default=timezone.now)
-    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    claimed_at = models.DateTimeField(pgettext_lazy("pat_tokens", "claimed at"), default=timezone.now)
+    sent_at = models.DateTimeField(pgettext_lazy("pat_tokens", "sent at"), null=True, blank=True)
 
     objects = ReminderQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("reminder")
-        verbose_name_plural = _("reminders")
+        verbose_name = pgettext_lazy("pat_tokens", "reminder")
+        verbose_name_plural = pgettext_lazy("pat_tokens", "reminders")
         constraints = [
             models.UniqueConstraint(fields=["token", "issued_at", "days"], name="pat_tokens_reminder_once"),
         ]

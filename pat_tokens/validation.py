@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import LEGACY_KEY_LENGTH, fold, is_legacy_key
@@ -52,7 +52,7 @@ def clean_name(value: object) -> str:
     """Return the trimmed name."""
     name = _clean_text("name", value).strip()
     if not any(character.isprintable() and not character.isspace() for character in name):
-        raise InvalidInput({"name": [_("Enter a name.")]})
+        raise InvalidInput({"name": [pgettext("pat_tokens", "Enter a name.")]})
     return _not_longer("name", name, MAX_NAME_LENGTH)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import PageNumberPagination
@@ -56,12 +56,12 @@ class UncountedPagination(PagePagination):
         self.size = self.get_page_size(request)
         text = request.query_params.get(self.page_query_param) or "1"
         if not (text.isascii() and text.isdigit() and 0 < len(text.lstrip("0")) <= MAX_PAGE_DIGITS):
-            raise NotFound(gettext("Invalid page."))
+            raise NotFound(pgettext("pat_tokens", "Invalid page."))
         self.number = int(text)
         start = (self.number - 1) * self.size
         rows = list(queryset[start : start + self.size + 1])
         if not rows and self.number > 1:
-            raise NotFound(gettext("Invalid page."))
+            raise NotFound(pgettext("pat_tokens", "Invalid page."))
         self.has_next = len(rows) > self.size
         return rows[: self.size]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiViewExtension
 from drf_spectacular.openapi import AutoSchema
@@ -245,7 +246,9 @@ class TokenViews(OpenApiViewExtension):
 
         return _describe(
             self.target,
-            list=_document("list", _("List my tokens"), (200, token(many=True)), errors=(400, 404)),
+            list=_document(
+                "list", pgettext_lazy("pat_tokens", "List my tokens"), (200, token(many=True)), errors=(400, 404)
+            ),
             create=_document(
                 "create",
                 _("Create a token; this answer alone has its secret"),
@@ -260,7 +263,9 @@ class TokenViews(OpenApiViewExtension):
                 parameters=[OpenApiParameter("ordering", exclude=True)],
                 filters=True,
             ),
-            retrieve=_document("retrieve", _("Show a token"), (200, token), parameters=[_TOKEN_ID]),
+            retrieve=_document(
+                "retrieve", pgettext_lazy("pat_tokens", "Show a token"), (200, token), parameters=[_TOKEN_ID]
+            ),
             partial_update=_document(
                 "update",
                 _("Change the name or the description of a token"),
@@ -268,7 +273,9 @@ class TokenViews(OpenApiViewExtension):
                 request=PersonalAccessTokenUpdateSerializer,
                 parameters=[_TOKEN_ID],
             ),
-            destroy=_document("delete", _("Delete a token"), (204, None), parameters=[_TOKEN_ID]),
+            destroy=_document(
+                "delete", pgettext_lazy("pat_tokens", "Delete a token"), (204, None), parameters=[_TOKEN_ID]
+            ),
             revoke=_document("revoke", _("Stop a token at once"), (200, token), parameters=[_TOKEN_ID]),
             regenerate=_document(
                 "regenerate",
