@@ -13,8 +13,6 @@ from pat_tokens import deferred_writes
 from pat_tokens.conf import conf
 from tests.faults.cases import OLD_PEPPER, SERVICES, Scene
 
-AT_ONCE = {"record use", "redigest"}  # one statement, which nothing else has to go with
-
 
 class Cut(Exception):
     """What the service is stopped by."""
@@ -62,8 +60,7 @@ def test_a_service_that_fails_has_done_nothing(name, executed):
         before = scene.view()
         if not run_cut(SERVICES[name], scene, statement, executed=executed):
             break
-        if not (executed and name in AT_ONCE):
-            assert scene.view() == before
+        assert scene.view() == before
     assert statement > 1
     assert scene.view() != before
 
@@ -81,5 +78,4 @@ def test_a_process_that_is_killed_has_done_nothing_or_everything():
     for name, states in told.items():
         assert states["before"] != states["after"], name
         assert states["deaths"], name
-        wanted = states["after"] if name in AT_ONCE else states["before"]
-        assert states["deaths"] == [wanted] * len(states["deaths"]), name
+        assert states["deaths"] == [states["before"]] * len(states["deaths"]), name

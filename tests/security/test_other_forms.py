@@ -31,13 +31,16 @@ JUNK = [
     "x" * 1_000_000,
 ]
 OURS = f"{PersonalAccessTokenMiddleware.__module__}.{PersonalAccessTokenMiddleware.__qualname__}"
-PATHS = ["/api/channels/{}/", "/api/undeclared/", "/decorated/{}/", "/ninja/sync/{}", "/ninja/async/{}"]
+PATHS = ["/api/channels/{}/", "/api/undeclared/", "/ninja/sync/{}", "/ninja/async/{}"]
 
 
 @pytest.fixture(params=["alone", "with the middleware"], autouse=True)
-def middleware(request, settings):
-    if request.param == "with the middleware":
-        settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
+def paths(request, settings):
+    """The guarded views; plain ones need the middleware."""
+    if request.param == "alone":
+        return PATHS
+    settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
+    return [*PATHS, "/decorated/{}/"]
 
 
 @pytest.fixture
@@ -48,10 +51,10 @@ def token():
 
 
 @pytest.mark.parametrize("form", [*OTHER_FORMS, *JUNK])
-def test_a_session_next_to_a_malformed_header_does_not_count(client, token, form):
+def test_a_session_next_to_a_malformed_header_does_not_count(client, token, form, paths):
     client.force_login(token.user)
     pk = token.user.channel_set.get().pk
-    for path_template in PATHS:
+    for path_template in paths:
         url = path_template.format(pk)
         response = client.get(url, headers={"authorization": form.format(token.secret)})
         assert response.status_code == 401, url
@@ -68,18 +71,18 @@ def test_a_handshake_with_a_malformed_header_is_denied(token, form):
 
 
 @pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token pat_0123456789"])
-def test_the_credential_of_another_scheme_is_passed_on(client, token, header):
+def test_the_credential_of_another_scheme_is_passed_on(client, token, header, paths):
     client.force_login(token.user)
     pk = token.user.channel_set.get().pk
-    for path_template in PATHS:
+    for path_template in paths:
         url = path_template.format(pk)
         assert client.get(url, headers={"authorization": header}).status_code == 200, url
 
 
-def test_another_keyword_is_accepted_by_a_setting(client, token, settings):
+def test_another_keyword_is_accepted_by_a_setting(client, token, settings, paths):
     settings.PAT_TOKENS_KEYWORDS = ["Bearer", "Token"]
     pk = token.user.channel_set.get().pk
-    for path_template in PATHS:
+    for path_template in paths:
         if "undeclared" not in path_template:
             headers = {"authorization": f"Token {token.secret}"}
             assert client.get(path_template.format(pk), headers=headers).status_code == 200, path_template
