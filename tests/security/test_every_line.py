@@ -248,7 +248,7 @@ def test_receiving_a_secret(site, settings, fail_at_each_line, route, header, fo
     [
         ("elements/page.html", "{% no_such_tag %}"),
         ("elements/page.html", "{{ content }}{% include 'no-such-template.html' %}"),
-        ("elements/secret.html", "{{ secret }}{% include 'no-such-template.html' %}"),
+        ("elements/copyable.html", "{{ text }}{% include 'no-such-template.html' %}"),
         ("token_detail.html", "{{ revealed.secret }}{% include 'no-such-template.html' %}"),
     ],
 )

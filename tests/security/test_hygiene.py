@@ -19,7 +19,7 @@ from django.views.debug import ExceptionReporter
 from pat_tokens import services, signals
 from pat_tokens.authentication import aauthenticate, authenticate
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.pages import one_time_secret, views
+from pat_tokens.pages import base, one_time_secret
 from pat_tokens.requirements import ANY_TOKEN
 from tests.factories import TokenFactory, UserFactory
 from tests.security import secret_locations
@@ -219,7 +219,7 @@ FAILURES: dict[str, tuple[tuple[Any, str], list[str]]] = {
     "announcing": ((services, "_announce"), ALL),
     "hiding": ((one_time_secret, "hide"), HIDING),
     "splitting": ((one_time_secret, "split"), HIDING),
-    "leading on": ((views, "token_url"), ["page create"]),
+    "leading on": ((base, "token_url"), ["page create"]),
     "describing": (
         ("pat_tokens.contrib.rest_framework.serializers.PersonalAccessTokenSerializer", "to_representation"),
         ["api create"],
