@@ -7,7 +7,6 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.core.management import call_command
 from django.test import RequestFactory
-from library.models import Book
 
 from pat_tokens.models import PersonalAccessToken
 
@@ -90,14 +89,6 @@ def test_the_proxy_tells_the_address(pat_client, alice, emma):
     from mysite.proxies import client_ip
 
     assert client_ip(RequestFactory().get("/")) is None
-
-
-def test_the_router_keeps_tokens_on_the_primary():
-    from mysite.routers import TokensOnPrimary
-
-    router = TokensOnPrimary()
-    assert router.db_for_read(PersonalAccessToken) == router.db_for_write(PersonalAccessToken) == "default"
-    assert router.db_for_read(Book) is None
 
 
 def test_the_rate_is_that_of_the_page(pat_client, alice, emma):
