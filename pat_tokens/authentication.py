@@ -6,7 +6,7 @@ what needs models is imported in the functions that use it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
+from django.urls import Resolver404, get_resolver
 from django.utils import timezone
 
 from pat_tokens import crypto, log_events, signals
@@ -24,6 +25,7 @@ from pat_tokens.exceptions import (
     InsufficientScope,
     LegacyKeyExpired,
     MalformedToken,
+    NoScopeForOptions,
     RefusedToken,
     RevokedToken,
     ScopeNotDeclared,
@@ -42,10 +44,11 @@ from pat_tokens.http import (
     read_header,
     read_legacy_key,
 )
+from pat_tokens.integrations import Route, inspect
 from pat_tokens.rate_limits import RateLimiter
-from pat_tokens.request_state import state_of
-from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, required_scope_from_url
-from pat_tokens.scopes import RequiredScope
+from pat_tokens.request_state import RequestState, state_of
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, is_list, required_scope_from_url
+from pat_tokens.scopes import ALL, RequiredScope, decide
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -62,9 +65,13 @@ def read_secret(request: HttpRequest) -> str | None:
     value = read_header(request, conf.header_key)
     if value is None:
         return None
+    state = state_of(request)
+    if state.malformed_header is value:
+        raise MalformedToken
     try:
         secret = read_bearer(value, keywords=conf.keywords, prefix=conf.prefix)
     except TokenError as error:
+        state.malformed_header = value
         refuse(error, request=request)
         raise
     if secret is None and conf.allow_legacy_keys:
@@ -102,16 +109,78 @@ def authenticate(
     ThirdPartyToken; TemporarilyUnavailable (503), where the database does not answer.
     """
     secret = crypto.SecretText(secret)
-    if requirement is None or requirement is ANY_TOKEN:
-        required_scope = None
-    else:
-        required_scope = required_scope_from_url(requirement, kwargs or {}, filtered=filtered)
-        if required_scope is None:
-            return _authenticate_by_lookup(secret, requirement, kwargs or {}, third_party, request)
-    token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
+    token = _find(secret, requirement, kwargs or {}, filtered=filtered, third_party=third_party, request=request)
     if requirement is None:
         raise refuse(ScopeNotDeclared(), token=token, request=request)
     return allow(token, request=request)
+
+
+def _find(
+    secret: str,
+    requirement: Requirement | None,
+    kwargs: Mapping[str, Any],
+    *,
+    filtered: bool,
+    third_party: bool,
+    request: HttpRequest | None,
+) -> PersonalAccessToken:
+    required_scope = None
+    if requirement is not None and requirement is not ANY_TOKEN:
+        required_scope = required_scope_from_url(requirement, kwargs, filtered=filtered)
+        if required_scope is None:
+            return _find_by_lookup(secret, requirement, kwargs, third_party, request)
+    return authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
+
+
+def identify(request: HttpRequest) -> PersonalAccessToken | None:
+    """Return the token of `request` if its view will let it in, or None; for middleware that runs before any view.
+
+    The URL says which view that is, and so what is required. Views that don't look at tokens, or refuse them, get
+    None. `request.user` stays what it is. The view's own integration uses what was found: it asks the database no
+    second time, and the signals are sent once.
+    """
+    try:
+        secret = read_secret(request)
+        return None if secret is None else _identify(crypto.SecretText(secret), request)
+    except (TokenError, ThirdPartyToken):
+        return None
+
+
+async def aidentify(request: HttpRequest) -> PersonalAccessToken | None:
+    """Do what `identify` does without blocking the event loop."""
+    return await sync_to_async(identify)(request)
+
+
+def _identify(secret: str, request: HttpRequest) -> PersonalAccessToken | None:
+    try:
+        match = get_resolver(getattr(request, "urlconf", None)).resolve(request.path_info)
+    except Resolver404:
+        return None
+    report = inspect(Route.of(match))
+    method = str(request.method)
+    asked = report.find(method)
+    if not report.reads_tokens or not (asked is None or asked.reads_tokens):
+        return None
+    if asked is None:
+        if method != "OPTIONS" or not report.has_options:
+            return None
+        requirements = [one.resolution.requirement for one in report.methods if one.reads_tokens]
+        known = [one for one in requirements if one is not None]
+        found, is_allowed = _find_for_options(secret, known, match.kwargs, False, request)
+        return found if is_allowed else None
+    requirement = asked.resolution.requirement
+    if requirement is None:
+        return None
+    # A plain view may limit its list; only what it returns can tell.
+    limits = (
+        asked.may_limit
+        or asked.limits
+        or (not report.has_all_methods and method in ("GET", "HEAD") and is_list(requirement))
+    )
+    token = _find(
+        secret, requirement, match.kwargs, filtered=limits, third_party=crypto.is_legacy_key(secret), request=request
+    )
+    return token if token.decision else None
 
 
 async def aauthenticate(
@@ -154,9 +223,11 @@ def authenticate_for_scope(
     """
     from pat_tokens import services
 
-    known = {} if request is None else state_of(request).tokens
+    known = _state(request).tokens
     key = secret, required_scope
     token = known.get(key)
+    if isinstance(token, TokenError):
+        raise token  # already logged
     if token is None:
         try:
             if not third_party:
@@ -170,12 +241,67 @@ def authenticate_for_scope(
                 raise ThirdPartyToken from None
             if isinstance(error, UnknownToken):
                 _count_failure(request)
-            refuse(error, token=token, request=request)
+            known[key] = refuse(error, token=token, request=request)
             raise
         except _OUTAGE as error:
             raise _unavailable(error, request, token) from error
         known[key] = token
     return token
+
+
+def _state(request: HttpRequest | None) -> RequestState:
+    return RequestState() if request is None else state_of(request)
+
+
+def authenticate_options(
+    secret: str,
+    requirements: Iterable[Requirement],
+    kwargs: Mapping[str, Any],
+    *,
+    third_party: bool = False,
+    request: HttpRequest | None = None,
+) -> PersonalAccessToken:
+    """Return the token, if a scope of it would allow one of the route's `requirements` with these URL keywords.
+
+    Raises InvalidToken; ScopeNotDeclared, where there are no requirements; and NoScopeForOptions, which does not tell
+    whether the URL names an entity that exists.
+    """
+    secret = crypto.SecretText(secret)
+    asked = list(requirements)
+    token, is_allowed = _find_for_options(secret, asked, kwargs, third_party, request)
+    if not asked:
+        raise refuse(ScopeNotDeclared(), token=token, request=request)
+    if not is_allowed:
+        raise refuse(NoScopeForOptions(), token=token, request=request)
+    return allow(token, request=request)
+
+
+def _find_for_options(
+    secret: str,
+    asked: Sequence[Requirement],
+    kwargs: Mapping[str, Any],
+    third_party: bool,
+    request: HttpRequest | None,
+) -> tuple[PersonalAccessToken, bool]:
+    token = authenticate_for_scope(secret, None, third_party=third_party, request=request)
+    if not asked or ANY_TOKEN in asked:
+        return token, bool(asked)
+    known = _state(request).options
+    key = secret, tuple(asked), tuple(sorted((name, str(value)) for name, value in kwargs.items()))
+    if key not in known:
+        with _database_answers(request, token):
+            held = token.scope_set.keys()
+            known[key] = any(decide(held, need_of(requirement, kwargs, token.user)) for requirement in asked)
+    return token, known[key]
+
+
+def need_of(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> RequiredScope:
+    """Return what a request with these URL keywords needs, in one query where the URL does not hold the key."""
+    required_scope = required_scope_from_url(requirement, kwargs, filtered=is_list(requirement))
+    if required_scope is None:
+        entity_id = find_entity_id(requirement, kwargs, user)
+        required_scope = RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
+    return required_scope
 
 
 def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> PersonalAccessToken:
@@ -274,14 +400,18 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
         raise RefusedToken(answer if isinstance(answer, str) else None)
 
 
-def _authenticate_by_lookup(
+def _find_by_lookup(
     secret: str, requirement: Requirement, kwargs: Mapping[str, Any], third_party: bool, request: HttpRequest | None
 ) -> PersonalAccessToken:
     from pat_tokens import lookup
 
     required_scope = RequiredScope(requirement.entity_type, requirement.operation)
     token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
-    if not token.decision:
+    if token.decision:
+        return token
+    known = _state(request).looked_up
+    key = secret, requirement, tuple(str(kwargs.get(keyword)) for keyword in requirement.keywords)
+    if key not in known:
         with _database_answers(request, token):
             entity_id = find_entity_id(requirement, kwargs, token.user)
             # An entity that the owner cannot see is not named, not even by its id.
@@ -289,7 +419,8 @@ def _authenticate_by_lookup(
                 # A copy: the one that this request remembers stands for the scope for all.
                 token = copy(token)
                 token.decision = lookup.decide_for_token(token, required_scope._replace(entity_id=entity_id))
-    return allow(token, request=request)
+        known[key] = token
+    return known[key]
 
 
 def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> str | None:
@@ -307,4 +438,4 @@ def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: An
     return keys.pop() if len(keys) == 1 else None
 
 
-__all__ = ["aauthenticate", "authenticate", "read_secret"]
+__all__ = ["aauthenticate", "aidentify", "authenticate", "identify", "read_secret"]

@@ -16,8 +16,8 @@ def pat_requirements(requirements: Requirements) -> Callable[[View], View]:
     """Declare what a view, sync or async, requires of a token, as a mapping from HTTP method to Requirement.
 
     `@pat_requirements({"GET": Requirement("channels", "read", "pk")})` takes the channel's id from the keyword `pk`.
-    GET includes HEAD; OPTIONS is answered to a token with any scope on the type; tokens are refused for any other
-    method. The decorator only declares: `PersonalAccessTokenMiddleware` enforces it, so its place among other
+    GET includes HEAD; OPTIONS is answered to a token with a scope for one of the methods; tokens are refused for any
+    other method. The decorator only declares: `PersonalAccessTokenMiddleware` enforces it, so its place among other
     decorators does not matter. Raises ImproperlyConfigured for another shape, and for views of DRF and Django Ninja.
     """
     requirements = validated_requirements(requirements)

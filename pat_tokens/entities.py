@@ -124,11 +124,18 @@ class EntityType:
         An entity whose key is `*` is left out: as the id of a scope, that would mean all entities.
         """
         queryset = self.search(self.get_queryset(user), term)
-        if isinstance(self.key_field, CharField | TextField):
+        if self._may_be_called_all:
             queryset = queryset.exclude(pk=ALL)
         default = self.model._meta.ordering if queryset.query.default_ordering else None
         own = queryset.query.order_by or default or ()
         return queryset.order_by(*own, "pk")
+
+    @functools.cached_property
+    def _may_be_called_all(self) -> bool:
+        try:
+            return str(self.key_field.to_python(ALL)) == ALL
+        except (ValidationError, ValueError, TypeError, OverflowError):
+            return False
 
     def get_operation(self, name: str) -> Operation | None:
         """Return the operation called `name`, or None."""
@@ -155,7 +162,7 @@ class EntityType:
 
     def get_visible(self, user: Any, entity_ids: Iterable[str]) -> dict[str, Model]:
         """Return those of `entity_ids` that `user` can see, as entities by canonical id, in one query."""
-        keys = [entity_id for entity_id in dict.fromkeys(entity_ids) if self.is_storable(entity_id)]
+        keys = [entity_id for entity_id in dict.fromkeys(entity_ids) if self._can_be_key(entity_id)]
         if not keys:
             return {}
         return {str(entity.pk): entity for entity in self._fetch(self.get_queryset(user), keys)}
@@ -190,6 +197,9 @@ class EntityType:
         except _REFUSALS:
             return False
         return True
+
+    def _can_be_key(self, entity_id: str) -> bool:
+        return entity_id != ALL and self.is_storable(entity_id)
 
     def as_values(self, entity_ids: Sequence[str], using: str) -> Any:
         """Return storable ids for an `__in` on the database `using`, as one parameter where it can't take so many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext_lazy as _
 
 from pat_tokens.conf import conf
@@ -157,6 +158,14 @@ class InsufficientScope(NotAllowed):
         return super().message % {"scopes": ", ".join(map(str, self.missing))}
 
 
+class NoScopeForOptions(NotAllowed):
+    """No scope of the token would allow any method here; which would is not for OPTIONS to tell."""
+
+    code = InsufficientScope.code
+    reason = InsufficientScope.reason
+    default_message = _("The token has no scope for any method of this URL.")
+
+
 class ScopeNotDeclared(NotAllowed):
     """The view says nothing about tokens, so every token is refused there."""
 
@@ -165,6 +174,20 @@ class ScopeNotDeclared(NotAllowed):
     default_message = _(
         "Personal access tokens cannot be used here: this view declares no scope that would allow them."
     )
+
+
+class KeyNotAllowed(ScopeNotDeclared):
+    """A write would change the primary key of an entity, or choose one that another entity has."""
+
+    reason = "key_not_allowed"
+    default_message = _("A personal access token can't change an entity's primary key or choose one that is in use.")
+
+
+class MethodNotAllowed(ScopeNotDeclared, PermissionDenied):
+    """A view or its middleware would run another method than the one that was decided about."""
+
+    reason = "method_not_allowed"
+    default_message = _("A personal access token can't be used for another method than that of its request.")
 
 
 class OwnerNotAllowed(NotAllowed):

@@ -1,13 +1,29 @@
-"""A list for a token that has scopes for some ids: limited to those ids, or refused."""
+"""Lists for a token that has scopes for some ids: limited to those ids, or refused.
+
+A view says that it limits its list by limiting a queryset. What it returns is then compared with that queryset: the
+queryset itself, a slice of it, a further filter of it, or rows that it returned may be answered, and nothing else.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+from weakref import finalize, ref
 
-from asgiref.sync import sync_to_async
-from django.db.models import QuerySet
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.paginator import Page
+from django.db import connections
+from django.db.models import Manager, Model, QuerySet, Value
+from django.db.models.query import MAX_GET_RESULTS, BaseIterable
+from django.db.models.sql import AggregateQuery, DeleteQuery, InsertQuery, Query, UpdateQuery
+from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.where import AND, NothingNode, WhereNode
+from django.utils.functional import Promise
 
-from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
@@ -18,54 +34,367 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-
-def is_list(requirement: Requirement) -> bool:
-    """Tell whether `requirement` is that of a list, which may be limited to the ids of a token."""
-    return requirement.operation == LIST.name and requirement.entity is None
+_MAX_FRAMES = 40  # between a cursor and the queryset that uses it
 
 
-def limit(queryset: QuerySet[Any], token: PersonalAccessToken, requirement: Requirement) -> QuerySet[Any]:
-    """Return what of `queryset` the token may list; one query for the ids, and only for a limited token.
+class LimitedList:
+    """The list that one view returns to a token with scopes for some ids.
 
-    Raises InsufficientScope where `queryset` cannot be limited.
+    It knows which ids those are once a queryset was limited, and which rows were read from then on.
     """
-    decision = token.decision
-    if decision is None or not decision.limited:
-        return queryset
-    if not _can_be_limited(queryset, requirement):
-        raise needs_all(decision)
-    entity_type = requirement.get_entity_type()
-    from pat_tokens.lookup import find_entity_ids  # noqa: PLC0415 -- needs the models, which DRF's settings precede
 
-    ids = find_entity_ids(token, entity_type.name, requirement.operation)
-    # An id spelled otherwise than this package writes it means nothing to `scopes.decide`, so neither here.
-    keys = [key for key in ids if entity_type.to_id(key) == key and entity_type.is_storable(key)]
-    path = requirement.filter_by
-    if path == "pk":
-        # By its name: a table that inherits from the entity's may have a key of its own.
-        path = entity_type.model._meta.pk.name
-        return queryset.filter(**{f"{path}__in": entity_type.as_values(keys, queryset.db)})
-    # Not by a join: a row that many entities lead to would come many times, and be counted as many.
-    rows = queryset.model._base_manager.using(queryset.db)
-    rows = rows.filter(**{f"{path}__in": entity_type.as_values(keys, queryset.db)})
-    return queryset.filter(pk__in=rows.values("pk"))
+    def __init__(self, token: PersonalAccessToken, requirement: Requirement) -> None:
+        self.token = token
+        self.requirement = requirement
+        self.in_object = False  # what is filtered now finds one object, and is not the list
+        self.keys: frozenset[str] | None = None  # the ids; None until a queryset was limited
+        self.model: type[Model] | None = None  # whose rows are listed
+        self.was_read = False  # rows of the limited queryset were read
+        self.leaked = False  # other rows of the same model were read after that queryset was limited
+        self._watched: dict[int, Any] = {}  # what ends the watch on each connection
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
+        return self  # a copy of a queryset is limited for the same list
+
+    def limit(self, queryset: QuerySet[Any], *, filter_by: str | None = None) -> QuerySet[Any]:
+        """Return the rows of `queryset` that the token may list, in one query for the ids.
+
+        Raises InsufficientScope where `queryset` cannot be limited.
+        """
+        path = filter_by or self.requirement.filter_by
+        if not _can_be_limited(queryset, self.requirement, path):
+            raise self.refusal()
+        entity_type = self.requirement.get_entity_type()
+        from pat_tokens.lookup import find_entity_ids  # noqa: PLC0415 -- needs the models, which DRF's settings precede
+
+        ids = find_entity_ids(self.token, entity_type.name, self.requirement.operation)
+        # An id spelled otherwise than this package writes it means nothing to `scopes.decide`, so neither here.
+        keys = [key for key in ids if entity_type.to_id(key) == key and entity_type.is_storable(key)]
+        values = entity_type.as_values(keys, queryset.db)
+        if path == "pk":
+            # By its name: a table that inherits from the entity's may have a key of its own.
+            limited = queryset.filter(**{f"{entity_type.model._meta.pk.name}__in": values})
+        else:
+            # Not by a join: a row that many entities lead to would come many times, and be counted as many.
+            rows = queryset.model._base_manager.using(queryset.db).filter(**{f"{path}__in": values})
+            limited = queryset.filter(pk__in=rows.values("pk"))
+        if not self.in_object:
+            _mark(limited, self)
+            self.model = queryset.model
+            self.keys = frozenset(keys)
+            self._watch(queryset.db)
+        return limited
+
+    def refusal(self) -> InsufficientScope:
+        """Return the refusal of a list that is not limited."""
+        decision: Decision = self.token.decision or Decision()
+        return needs_all(decision)
+
+    def allows(
+        self, answer: Any = None, *, is_whole: bool = True, find: Callable[[Any], Any] = lambda value: value
+    ) -> bool:
+        """Return whether `answer` is made of rows of the limited queryset, and of nothing else.
+
+        `answer` is what a view returns before it is rendered, a mapping or rows; `find` returns what is behind one of
+        its values. Where the rows can't be seen in it, or it is not the whole answer, only rows of that queryset may
+        have been read.
+        """
+        if self.keys is None:
+            return False
+        found: list[Any] = []
+        is_complete = _find_rows(answer, find, found)
+        told = [self._covers(rows) for rows in found]
+        if False in told:
+            return False
+        if is_whole and is_complete and True in told:
+            return True
+        return self.was_read and not self.leaked
+
+    def note(self, rows: Any) -> None:
+        """Remember that `rows` are what a view goes on with, where they are limited."""
+        if isinstance(rows, QuerySet) and self._is_limited(rows.query):
+            self.was_read = True
+
+    def bind_stream(self, response: Any) -> bool:
+        """Return whether a streaming response begins with rows of the list, and have it end at any other."""
+        held: list[Any] = []
+        chunks = iter(response.streaming_content)
+        while not self.was_read and not self.leaked:
+            try:
+                held.append(next(chunks))
+            except StopIteration:
+                break
+        response.streaming_content = self._checked(chain(held, chunks))
+        return self.allows()
+
+    async def abind_stream(self, response: Any) -> bool:
+        """Do what `bind_stream` does for an asynchronous stream."""
+        held: list[Any] = []
+        chunks = aiter(response.streaming_content)
+        while not self.was_read and not self.leaked:
+            try:
+                held.append(await anext(chunks))
+            except StopAsyncIteration:
+                break
+        response.streaming_content = self._achecked(held, chunks)
+        return self.allows()
+
+    def close(self) -> None:
+        """Stop watching what is read."""
+        for end in self._watched.values():
+            end()
+        self._watched.clear()
+
+    def _checked(self, chunks: Iterable[Any]) -> Iterator[Any]:
+        for chunk in chunks:
+            if self.leaked:
+                raise self.refusal()
+            yield chunk
+        self.close()
+
+    async def _achecked(self, held: Iterable[Any], chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        for chunk in held:
+            yield chunk
+        async for chunk in chunks:
+            if self.leaked:
+                raise self.refusal()
+            yield chunk
+        self.close()
+
+    def _is_about(self, model: Any) -> bool:
+        mine = self.model._meta.concrete_model if self.model else None
+        if mine is None or not isinstance(model, type) or not issubclass(model, Model):
+            return False
+        return issubclass(model, mine) or (model._meta.concrete_model is not None and issubclass(mine, model))
+
+    def _covers(self, rows: Any) -> bool | None:
+        # None where nothing can be told.
+        if isinstance(rows, Manager):
+            return False if self._is_about(rows.model) else None
+        if isinstance(rows, QuerySet):
+            if not self._is_about(rows.model):
+                return None
+            if self._is_limited(rows.query):
+                return True
+            if rows._result_cache is None:
+                return False
+            rows = rows._result_cache
+        mine = [row for row in rows if self._is_about(type(row))]
+        if not mine or self.requirement.filter_by != "pk":
+            return None
+        key = self.requirement.get_entity_type().model._meta.pk.attname
+        return all(str(getattr(row, key, None)) in (self.keys or ()) for row in mine)
+
+    def _is_limited(self, query: Any) -> bool:
+        if not isinstance(query, Query):
+            return False
+        if query.combinator:
+            if query.combinator == "union":
+                return all(map(self._is_limited, query.combined_queries))
+            return self._is_limited(query.combined_queries[0])  # an intersection, or a difference
+        return self._has_limit(query.where, query)
+
+    def _has_limit(self, node: Any, query: Query) -> bool:
+        if isinstance(node, WhereNode):
+            told = [self._has_limit(child, query) for child in node.children]
+            return not node.negated and bool(told) and (all(told) if node.connector != AND else any(told))
+        if isinstance(node, NothingNode) or getattr(node, "limited_list", None) is self:
+            return True
+        # Rows of the list, found again by their key.
+        inner = getattr(node, "rhs", None)
+        target = getattr(getattr(node, "lhs", None), "target", None)
+        return (
+            isinstance(inner, Query)
+            and getattr(node, "lookup_name", "") in ("in", "exact")
+            and target is query.get_meta().pk
+            and inner.get_meta().concrete_model is query.get_meta().concrete_model
+            and [getattr(column, "target", None) for column in inner.select] in ([], [target])
+            and not inner.annotation_select
+            and self._is_limited(inner)
+        )
+
+    def compiles(self, query: Query) -> None:
+        """Remember that rows of the list are about to be read by `query`, which has the limit in it."""
+        if not query.subquery and _reads_rows(query) and self._is_limited(query):
+            self.was_read = True
+
+    def _watch(self, alias: str) -> None:
+        wrappers: list[Any] = connections[alias].execute_wrappers
+        if id(wrappers) in self._watched:
+            return
+        watcher = _Watcher(ref(self))
+        wrappers.insert(0, watcher)  # whoever appended one before takes the last away again
+        self._watched[id(wrappers)] = finalize(self, _remove, wrappers, watcher)
+
+    def executes(self, query: Query, queryset: QuerySet[Any] | None) -> None:
+        """Remember whether `query`, which is being executed, reads rows of the list or others of its model."""
+        if not self._is_about(query.model) or not _reads_rows(query):
+            return
+        if self._is_limited(query):
+            self.was_read = True
+        elif not _reads_one(query) and not getattr(queryset, "_hints", {}).get("instance"):
+            self.leaked = True
+
+
+class _Watcher:
+    """Sees the SELECTs of one connection, for as long as there is a list to compare them with."""
+
+    def __init__(self, limited_list: ref[LimitedList]) -> None:
+        self.limited_list = limited_list
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        limited_list = self.limited_list()
+        if limited_list is not None:
+            query, queryset = _running_query()
+            if query is not None:
+                limited_list.executes(query, queryset)
+        return execute(sql, params, many, context)
+
+
+def _remove(wrappers: list[Any], watcher: _Watcher) -> None:
+    if watcher in wrappers:
+        wrappers.remove(watcher)
+
+
+def _running_query() -> tuple[Query | None, QuerySet[Any] | None]:
+    # Django hands the SQL to a wrapper, and not the query that it was made from. That is on the stack.
+    query, frame = None, sys._getframe(2)
+    for _count in range(_MAX_FRAMES):
+        name = frame.f_code.co_name
+        if query is None and name == "execute_sql":
+            compiler = frame.f_locals.get("self")
+            query = compiler.query if isinstance(compiler, SQLCompiler) else None
+        elif query is not None and name == "__iter__":
+            rows = frame.f_locals.get("self")
+            if isinstance(rows, BaseIterable):
+                return query, rows.queryset
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return query, None
+
+
+def _reads_rows(query: Query) -> bool:
+    if isinstance(query, AggregateQuery | DeleteQuery | InsertQuery | UpdateQuery):
+        return False
+    if query.combinator:
+        return any(map(_reads_rows, query.combined_queries))
+    if query.default_cols or query.select or query.extra_select:
+        return True
+    # Neither count() nor exists().
+    return any(
+        not isinstance(one, Value) and not getattr(one, "contains_aggregate", False)
+        for one in query.annotation_select.values()
+    )
+
+
+def _reads_one(query: Query) -> bool:
+    # get() and first(): what a view looks up besides is no list.
+    return query.low_mark == 0 and query.high_mark in (1, MAX_GET_RESULTS)
+
+
+class _Limit:
+    """Mixed into the class of a lookup, the condition that limits a queryset."""
+
+    limited_list: LimitedList
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        self.limited_list.compiles(compiler.query)
+        parent: Any = super()
+        return parent.as_sql(compiler, connection)
+
+    def __copy__(self) -> Any:
+        return _copy_as(self, type(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = _copy_as(self, type(self))
+        vars(made).update(deepcopy(vars(self), memo))
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        plain: Any = _copy_as(self, type(self).__bases__[1])
+        vars(plain).pop("limited_list", None)
+        return _same, (plain,)  # a pickled queryset is one like any other
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _copy_as(thing: Any, cls: Any) -> Any:
+    made = cls.__new__(cls)
+    vars(made).update(vars(thing))
+    return made
+
+
+@cache
+def _limit_class(lookup: Hashable) -> type:
+    return type("Limit", (_Limit, lookup), {})  # type: ignore[arg-type]
+
+
+def _mark(queryset: QuerySet[Any], limited_list: LimitedList) -> None:
+    # The condition that was added last. It is put first: then it is compiled even where another matches nothing.
+    where = queryset.query.where
+    holder: Any = where
+    while isinstance(holder.children[-1], WhereNode):
+        holder = holder.children[-1]
+    condition = holder.children.pop()
+    kind: Any = type(condition)
+    limit = _copy_as(condition, _limit_class(kind))
+    limit.limited_list = limited_list
+    where.children.insert(0, limit)
+
+
+def _find_rows(value: Any, find: Callable[[Any], Any], found: list[Any]) -> bool:
+    # Whether all of it was understood.
+    value = find(value)
+    if isinstance(value, Page):
+        value = value.object_list
+    if isinstance(value, QuerySet | Manager):
+        found.append(value)
+        return True
+    if isinstance(value, Model):
+        found.append([value])
+        return True
+    if isinstance(value, Mapping):
+        told = [_find_rows(one, find, found) for one in value.values()]  # each, whatever one of them is
+        return all(told)
+    if isinstance(value, list | tuple):
+        rows = [one for one in value if isinstance(one, Model)]
+        if rows:
+            found.append(rows)
+        return len(rows) == len(value)
+    return value is None or isinstance(value, str | bytes | int | float | Promise)
+
+
+def current_list(request: HttpRequest) -> LimitedList | None:
+    """Return the limited list of the view of `request`, or None."""
+    return state_of(request).limited_list
+
+
+def enter_list(request: HttpRequest, limited_list: LimitedList | None) -> None:
+    """Make `limited_list`, or none, that of the view that is about to run."""
+    state_of(request).limited_list = limited_list
 
 
 def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: str = "pk") -> QuerySet[Any]:
-    """Return what of `queryset` the token of `request` may list, or all of it for a request without a token.
+    """Return the rows of `queryset` that the token of `request` may list, or all of them for a request without a token.
 
-    A view outside DRF calls this to say that it limits its list; one that does not needs a scope for `*`.
-    `filter_by` is the field path from the listed model to the entity's key.
+    A view outside DRF returns what this returns, or rows of it; any other list needs a scope for `*`. `filter_by` is
+    the field path from the listed model to the entity's key.
     """
     token: Any = getattr(request, "auth", None)
     decision = getattr(token, "decision", None)
-    if isinstance(decision, Decision) and decision.required_scope is not None:
-        required_scope = decision.required_scope
-        queryset = limit(
-            queryset, token, Requirement(required_scope.entity_type, str(required_scope.operation), filter_by=filter_by)
-        )
-    state_of(request).list_is_limited = True
-    return queryset
+    if not isinstance(decision, Decision) or not decision.limited or decision.required_scope is None:
+        return queryset
+    limited_list = current_list(request)
+    if limited_list is None or limited_list.token is not token:
+        requirement = Requirement(decision.required_scope.entity_type, str(decision.required_scope.operation))
+        limited_list = LimitedList(token, requirement)
+    limited_list.requirement = Requirement(
+        limited_list.requirement.entity_type, limited_list.requirement.operation, filter_by=filter_by
+    )
+    return limited_list.limit(queryset)
 
 
 async def alimit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: str = "pk") -> QuerySet[Any]:
@@ -73,9 +402,13 @@ async def alimit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filt
     return await sync_to_async(limit_to_token)(request, queryset, filter_by=filter_by)
 
 
-def is_limited(request: HttpRequest) -> bool:
-    """Tell whether the view of `request` has called `limit_to_token`."""
-    return state_of(request).list_is_limited
+def is_made_of(limited_list: LimitedList, response: Any, answer: Any = None, **options: Any) -> bool:
+    """Return whether `response`, a stream or what was made of `answer`, has rows of the limited list alone."""
+    if getattr(response, "streaming", False):
+        bind = async_to_sync(limited_list.abind_stream) if response.is_async else limited_list.bind_stream
+        return bind(response)
+    limited_list.close()
+    return limited_list.allows(answer, **options)
 
 
 def needs_all(decision: Decision) -> InsufficientScope:
@@ -83,12 +416,12 @@ def needs_all(decision: Decision) -> InsufficientScope:
     return InsufficientScope(() if decision.required_scope is None else (decision.required_scope.scope,))
 
 
-def _can_be_limited(queryset: object, requirement: Requirement) -> bool:
+def _can_be_limited(queryset: object, requirement: Requirement, path: str) -> bool:
     # A slice or a union cannot be filtered any more, and ids of one model say nothing about the rows of another.
     if not isinstance(queryset, QuerySet) or queryset.query.is_sliced or queryset.query.combinator:
         return False
     model = requirement.get_entity_type().model._meta.concrete_model
-    return requirement.filter_by != "pk" or (model is not None and issubclass(queryset.model, model))
+    return path != "pk" or (model is not None and issubclass(queryset.model, model))
 
 
 __all__ = ["alimit_to_token", "limit_to_token"]

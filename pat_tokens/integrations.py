@@ -45,6 +45,7 @@ class Route:
 class MethodReport:
     """What one HTTP method of a route requires. `limits`: it is a list that is limited to a token's ids.
 
+    `may_limit`: a token for some ids gets to the view, which may limit its list in a way that can't be seen here.
     `reads_tokens` is False where what handles this method never looks at a token.
     """
 
@@ -53,6 +54,7 @@ class MethodReport:
     action: str | None = None
     limits: bool = False
     reads_tokens: bool = True
+    may_limit: bool = False
 
     @property
     def status(self) -> str:
@@ -98,6 +100,7 @@ class RouteReport:
     has_options: bool = True
     dispatcher: Any = None
     other_names: tuple[str | None, ...] = ()
+    asked_before: tuple[str, ...] = ()  # authentication classes before ours, which may let in a session
 
     def find(self, method: str) -> MethodReport | None:
         """Return what is known about an HTTP method; HEAD counts as GET where the view answers it."""
@@ -121,6 +124,7 @@ class Integration:
 
 
 _integrations: dict[str, Integration] = {}
+_inspectors: dict[str, Callable[[Route], RouteReport]] = {}
 
 
 def register_integration(integration: Integration) -> None:
@@ -137,6 +141,16 @@ def inspect_by_integrations(route: Route) -> RouteReport | None:
     """Return what the first integration that knows the view reports on a route."""
     reports = (integration.inspect(route) for integration in _integrations.values())
     return next((report for report in reports if report is not None), None)
+
+
+def set_django_inspector(inspect: Callable[[Route], RouteReport]) -> None:
+    """Set what reports on the views that no integration knows."""
+    _inspectors["django"] = inspect
+
+
+def inspect(route: Route) -> RouteReport:
+    """Return what a route requires of a token."""
+    return inspect_by_integrations(route) or _inspectors["django"](route)
 
 
 __all__ = [

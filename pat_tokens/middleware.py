@@ -42,12 +42,12 @@ class PersonalAccessTokenMiddleware:
         if self.is_async:
             return self._acall(request)
         response = self.get_response(request)
-        error = self._find_refusal(request, response)
+        error = guards.find_refusal(request, _guard_result(request), response)
         return self._finalize_response(request, self._refuse(request, error) if error else response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
-        error = self._find_refusal(request, response)
+        error = await guards.afind_refusal(request, _guard_result(request), response)
         response = await sync_to_async(self._refuse)(request, error) if error else response
         if needs_csrf_cookie(request):  # which may lie in the session
             return await sync_to_async(self._finalize_response)(request, response)
@@ -72,20 +72,20 @@ class PersonalAccessTokenMiddleware:
             state_of(request).guard_result = GuardResult(varies=conf.header_key in request.META)
             return None
         match = request.resolver_match
-        url_name = match.view_name if match else None
-        guard_result = guards.authenticate_request(request, view, kwargs, url_name=url_name)
+        url_name, route = (match.view_name, match.route) if match else (None, None)
+        guard_result = guards.authenticate_request(request, view, kwargs, url_name=url_name, route=route)
         state_of(request).guard_result = guard_result
         if guard_result.response is None and guard_result.token is None:
-            guard_result.response = self._find_forgery(request, view, url_name)
+            guard_result.response = self._find_forgery(request, view, url_name, route)
         return guard_result.response
 
     def _find_forgery(
-        self, request: HttpRequest, view: Callable[..., Any], url_name: str | None
+        self, request: HttpRequest, view: Callable[..., Any], url_name: str | None, route: str | None
     ) -> HttpResponseBase | None:
         # Also on a site that leaves CSRF protection to decorators, a guarded view does not trust a session alone.
         if request.method in SAFE_METHODS or getattr(view, "csrf_exempt", False) or not has_session(request):
             return None
-        return find_forgery(request) if is_guarded(view, url_name=url_name) else None
+        return find_forgery(request) if is_guarded(view, url_name=url_name, route=route) else None
 
     async def _aauthenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
@@ -95,13 +95,11 @@ class PersonalAccessTokenMiddleware:
             return self._authenticate(request, view, args, kwargs)
         return await sync_to_async(self._authenticate)(request, view, args, kwargs)
 
-    def _find_refusal(self, request: HttpRequest, response: HttpResponseBase) -> Exception | None:
-        return guards.find_refusal(request, _guard_result(request), response)
-
     def _refuse(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
         return guards.refuse(request, _guard_result(request), error)
 
     def _finalize_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        guards.leave(request, _guard_result(request))
         if needs_csrf_cookie(request):
             set_csrf_cookie(request, response)
         return guards.finalize_response(request, _guard_result(request), response)

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from pat_tokens.django_views.guards import GuardResult
+    from pat_tokens.exceptions import TokenError
+    from pat_tokens.filtering import LimitedList
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.scopes import RequiredScope
+    from pat_tokens.writing import Writes
 
 _ATTRIBUTE = "_pat_tokens"
 
@@ -19,15 +22,21 @@ _ATTRIBUTE = "_pat_tokens"
 class RequestState:
     """The state of one request.
 
-    `tokens` has the token for each secret and required scope that was looked up, and `allowed` the token for each
-    requirement that a plain Django view was allowed, so that nothing is looked up or recorded twice. `guard_result` is
-    the result of the middleware. `list_is_limited`: the view has called `limit_to_token`.
+    `tokens` has the token, or the refusal, for each secret and required scope that was looked up; `looked_up` the token
+    for each requirement whose entity was looked up; `options` whether a token is allowed OPTIONS; and `allowed` the
+    token for each requirement that a plain Django view was allowed, so that nothing is looked up or recorded twice.
+    `malformed_header` is a header that was refused already. `guard_result` is the result of the middleware.
+    `limited_list` is the list that the view may return, and `writes` are the writes that are checked.
     """
 
-    tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken] = field(default_factory=dict)
+    tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = field(default_factory=dict)
+    looked_up: dict[Any, PersonalAccessToken] = field(default_factory=dict)
+    options: dict[Any, bool] = field(default_factory=dict)
     allowed: dict[Any, PersonalAccessToken] = field(default_factory=dict)
     guard_result: GuardResult | None = None
-    list_is_limited: bool = False
+    malformed_header: str | bytes | None = None
+    limited_list: LimitedList | None = None
+    writes: Writes | None = None
 
 
 def state_of(request: HttpRequest) -> RequestState:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model
 from django.utils.module_loading import import_string
 
-from pat_tokens.entities import EntityType, registry
+from pat_tokens.entities import LIST, EntityType, registry
 from pat_tokens.scopes import ALL, RequiredScope
 
 
@@ -70,6 +75,16 @@ class Requirement:
             raise ImproperlyConfigured(f"{self}: no entity type is called so; registered: {known}.")
         return entity_type
 
+    def as_code(self) -> str:
+        """Return it as somebody would write it in a view."""
+        words = [f'"{self.entity_type}"', f'"{self.operation}"']
+        if isinstance(self.entity, str):
+            words.append(f'"{self.entity}"')
+        elif self.entity is not None:
+            fields = ", ".join(f'{field}="{keyword}"' for field, keyword in self.entity.fields)
+            words.append(f"EntityLookup({fields})")
+        return f"Requirement({', '.join(words)})"
+
     def __str__(self) -> str:
         if self is ANY_TOKEN:
             return "any valid token"
@@ -97,6 +112,7 @@ class _Declarations:
         self.by_view: dict[Any, Declaration] = {}
         self.by_path: dict[str, Declaration] = {}  # dotted paths, until the first one asks
         self.by_url_name: dict[str, Declaration] = {}
+        self.by_route: dict[str, Declaration] = {}  # as `plain_route` writes them
         self.broken: dict[str, str] = {}  # dotted paths that name nothing, and why
         self.generation = 0  # counts changes, so that whoever remembers an answer can tell that it is old
 
@@ -119,6 +135,51 @@ def declare_url(url_name: str, requirements: Requirements) -> None:
     """Declare the requirements of the route with this URL name, namespaces included (`shop:order-detail`)."""
     _declared.by_url_name[url_name] = Declaration(url_name, _copied(requirements, url_name))
     _declared.generation += 1
+
+
+def declare_route(route: str, requirements: Requirements) -> None:
+    """Declare the requirements of one route, written as `pat_routes` prints it: `api/books/<pk>/`.
+
+    Converters, and what a regular expression says about a keyword, may be left out. It comes before `declare_url`.
+    """
+    _declared.by_route[plain_route(route)] = Declaration(route, _copied(requirements, route))
+    _declared.generation += 1
+
+
+_CONVERTER = re.compile(r"<[^<>:]+:([^<>:]+)>")
+_GROUP = re.compile(r"\(\?P<(\w+)>")
+
+
+@lru_cache(maxsize=4096)
+def plain_route(route: str) -> str:
+    """Return a route without what only says how its keywords look."""
+    parts, position = [], 0
+    for group in _GROUP.finditer(route):
+        if group.start() >= position:
+            parts += [route[position : group.start()], f"<{group[1]}>"]
+            position = end_of_group(route, group.start())
+    text = "".join((*parts, route[position:]))
+    text = _CONVERTER.sub(r"<\1>", text).replace("\\Z", "").replace("\\", "")
+    return text.strip("^$").removeprefix("/").replace("/?", "/")
+
+
+def end_of_group(route: str, start: int) -> int:
+    """Return where the group of a regular expression ends that begins at `start`."""
+    depth, position, in_class = 0, start, False
+    while position < len(route):
+        character = route[position]
+        if character == "\\":
+            position += 1
+        elif in_class:
+            in_class = character != "]"
+        elif character == "[":
+            in_class = True
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+            if depth == 0:
+                return position + 1
+        position += 1
+    return len(route)
 
 
 def _copied(requirements: object, target: object) -> Requirements:
@@ -146,6 +207,12 @@ def declared_for_url(url_name: str | None) -> Requirements | None:
     return declaration.requirements if declaration else None
 
 
+def declared_for_route(route: str | None) -> Requirements | None:
+    """Return what was declared from outside for a route, or None."""
+    declaration = _declared.by_route.get(plain_route(route)) if _declared.by_route and route is not None else None
+    return declaration.requirements if declaration else None
+
+
 def declared_for_view(view: Any) -> Requirements | None:
     """Return what was declared from outside for exactly this view class or function, or None."""
     _find_paths()
@@ -167,6 +234,11 @@ def declarations_for_urls() -> Iterable[Declaration]:
     return tuple(_declared.by_url_name.values())
 
 
+def declarations_for_routes() -> Iterable[tuple[str, Declaration]]:
+    """Return what was declared from outside for routes, each with the route as `plain_route` writes it."""
+    return tuple(_declared.by_route.items())
+
+
 def broken_declarations() -> Mapping[str, str]:
     """Return the dotted paths that something was declared for and that name nothing, and why."""
     _find_paths()
@@ -183,6 +255,11 @@ def _find_paths() -> None:
             _declared.by_view.setdefault(found, declaration)
         # Only now: another thread that sees no paths has to see what they name.
         _declared.by_path.pop(path, None)
+
+
+def is_list(requirement: Requirement) -> bool:
+    """Return whether `requirement` is that of a list, which may be limited to the ids of a token."""
+    return requirement.operation == LIST.name and requirement.entity is None
 
 
 def required_scope_from_url(
@@ -212,7 +289,8 @@ class Resolution:
     """What a route asks of a token, and where that was said; without a requirement, why a token is refused.
 
     `known`: nobody said it; it follows from what the view is. `refused`: somebody said that tokens are refused.
-    `problem`: what was said cannot work.
+    `problem`: what was said cannot work. `is_override`: it follows from a handler that is not the framework's own.
+    `binds_model`: it counts for the entity type's own model alone.
     """
 
     requirement: Requirement | None
@@ -220,20 +298,72 @@ class Resolution:
     known: bool = False
     refused: bool = False
     problem: str | None = None
+    is_override: bool = False
+    binds_model: bool = False
+
+
+class Own(NamedTuple):
+    """What a view declares itself.
+
+    `model` is that of the parent class which declares it, where it is inherited; `problem` is why it can't be.
+    """
+
+    requirements: object
+    model: type[Model] | None = None
+    problem: str | None = None
+
+
+def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), name: str = "pat_requirements") -> Own:
+    """Return what the class of a view declares, which `attributes` of a single view may replace.
+
+    A class inherits it from one that is about the same model. About another, the same key is that of another entity.
+    """
+    if name in attributes:
+        return Own(attributes[name])
+    holder = next((base for base in cls.__mro__ if name in vars(base)), None)
+    if holder is None:
+        return Own(None)
+    requirements = vars(holder)[name]
+    theirs, ours = _model_of(holder, {}), _model_of(cls, attributes)
+    if theirs is None or (holder is cls and theirs is ours):
+        return Own(requirements)
+    if ours is None or issubclass(ours, theirs):
+        return Own(requirements, theirs)
+    problem = f"inherited from {holder.__qualname__}, which is about {theirs.__name__}; this is about {ours.__name__}"
+    return Own(requirements, theirs, problem)
+
+
+def _model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
+    def plain(name: str) -> Any:
+        value = attributes[name] if name in attributes else inspect.getattr_static(cls, name, None)
+        return None if hasattr(type(value), "__get__") else value
+
+    meta = getattr(plain("serializer_class"), "Meta", None) or getattr(plain("form_class"), "Meta", None)
+    found = (getattr(plain("queryset"), "model", None), plain("model"), getattr(meta, "model", None))
+    model = next((one for one in found if isinstance(one, type) and issubclass(one, Model)), None)
+    return None if model is None else model._meta.concrete_model
 
 
 def find_declared(
-    keys: Sequence[str], *, view: Any, url_name: str | None, own: object, url_keys: Sequence[str] = ()
+    keys: Sequence[str],
+    *,
+    view: Any,
+    url_name: str | None,
+    own: object,
+    url_keys: Sequence[str] = (),
+    route: str | None = None,
 ) -> Resolution | None:
-    """Return what was declared under the first of `keys`: for the URL name, for the view, then on the view itself.
+    """Return what was declared under the first of `keys`: for the route, its URL name, the view, or on the view itself.
 
-    `url_keys` are more keys that count for the URL name alone. None where nothing was declared; a declaration that
-    cannot work refuses, as does an explicit None.
+    `url_keys` are more keys that count for the route and the URL name alone. None where nothing was declared; a
+    declaration that cannot work refuses, as does an explicit None.
     """
+    of_view = own if isinstance(own, Own) else Own(own)
     sources = (
+        (declared_for_route(route), (*keys, *url_keys), f"declared for the route {route!r}"),
         (declared_for_url(url_name), (*keys, *url_keys), f"declared for the URL name {url_name!r}"),
         (declared_for_view(view), keys, "declared for the view from outside"),
-        (own, keys, "declared on the view"),
+        (of_view.requirements, keys, "declared on the view"),
     )
     for requirements, keys, origin in sources:
         if requirements is None:
@@ -246,11 +376,17 @@ def find_declared(
                 requirement = requirements[key]
                 if requirement is None:
                     return Resolution(None, f"{origin}: refused", refused=True)
-                found = find_problem(requirement)
+                is_own = requirements is of_view.requirements
+                found = find_problem(requirement) or (of_view.problem if is_own else None)
                 if found is None:
-                    return Resolution(requirement, origin)
+                    binds = is_own and of_view.model is not None and _is_of(requirement, of_view.model)
+                    return Resolution(requirement, origin, binds_model=binds)
                 return Resolution(None, f"{origin}: {found}", problem=found)
     return None
+
+
+def _is_of(requirement: Requirement, model: type[Model]) -> bool:
+    return requirement is not ANY_TOKEN and requirement.get_entity_type().model._meta.concrete_model is model
 
 
 def find_problem(requirement: object) -> str | None:
@@ -272,4 +408,4 @@ def find_problem(requirement: object) -> str | None:
     return None
 
 
-__all__ = ["ANY_TOKEN", "EntityLookup", "Requirement", "declare_url", "declare_view"]
+__all__ = ["ANY_TOKEN", "EntityLookup", "Requirement", "declare_route", "declare_url", "declare_view"]

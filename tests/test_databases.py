@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from pat_tokens import authentication, crypto, services, signals
-from pat_tokens.filtering import limit
+from pat_tokens.filtering import LimitedList
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.factories import ChannelFactory, UserFactory
@@ -236,5 +236,5 @@ def test_replica_is_asked_only_where_the_site_says_so(owner, channel, settings, 
     with connections["replica"].execute_wrapper(statements):
         found = authentication.authenticate(secret, Requirement("channels", "list"), {}, filtered=True)
         assert found.decision.limited
-        limit(Channel.objects.using("primary"), found, Requirement("channels", "list"))
+        LimitedList(found, Requirement("channels", "list")).limit(Channel.objects.using("primary"))
     assert len(statements.inside + statements.outside) == (2 if from_replicas else 0)

@@ -6,6 +6,7 @@ from django.db.models import Manager
 
 from pat_tokens import services
 from pat_tokens.entities import READ, SHARE, EntityType, Operation, Registry, registry
+from pat_tokens.pages.scope_formset import suggest
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
 from tests.models import Channel, Device, Host, Reading, Shift
 from tests.site.models import Task
@@ -200,3 +201,15 @@ def test_nothing_is_asked_of_the_default_manager_of_a_model(site, user, make_tok
         answer = client.get(f"/{path}")
         assert answer.status_code == 200
         assert answer.json()
+
+
+@pytest.mark.django_db
+def test_an_entity_called_all_is_never_offered_or_granted(user, client):
+    PageFactory(owner=user, path="*")
+    page = PageFactory(owner=user, path="a")
+    assert list(PAGES.find(user)) == list(PAGES.find(user, "a")) == [page]
+    assert list(PAGES.find(user, "*")) == []
+    assert PAGES.get_visible(user, ["*", "a"]) == {"a": page}
+    assert suggest(PAGES, user) == ([("a", "a")], False)
+    client.force_login(user)
+    assert [row["id"] for row in client.get("/api/pats/entities/pages/").json()["results"]] == ["a"]

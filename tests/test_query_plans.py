@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from pat_tokens import crypto, lookup, services, watcher
 from pat_tokens.conf import conf
-from pat_tokens.filtering import limit
+from pat_tokens.filtering import LimitedList
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import SORTABLE
 from pat_tokens.requirements import Requirement
@@ -88,7 +88,7 @@ def find(token, required_scope):
 
 def limited(token):
     token.decision = Decision(limited=True, required_scope=RequiredScope("channels", "list", filtered=True))
-    list(limit(Channel.objects.all(), token, Requirement("channels", "list")))
+    list(LimitedList(token, Requirement("channels", "list")).limit(Channel.objects.all()))
 
 
 def watch(token):

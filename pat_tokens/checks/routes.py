@@ -18,8 +18,10 @@ from pat_tokens.requirements import (
     Requirements,
     broken_declarations,
     class_of,
+    declarations_for_routes,
     declarations_for_urls,
     declarations_for_views,
+    plain_route,
 )
 
 _SHOWN = 5  # routes that a warning names
@@ -31,6 +33,9 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     yield from _check_methods(reports)
     yield from _check_keys(reports)
     yield from _check_outside(reports)
+    yield from _check_routes_declared(reports)
+    yield from _check_shared_names(reports)
+    yield from _check_order(reports)
     yield from _check_coverage(reports)
     yield from _check_plain_views(reports)
 
@@ -185,3 +190,50 @@ def _why_no_route(name: Any, asked_by: Mapping[str | None, str | None]) -> str:
     if name in asked_by:
         return f"every request to its path comes by the name {asked_by[name]!r}, which the path's first operation has"
     return "no route of the site has this name"
+
+
+def _check_routes_declared(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    routes: dict[str, list[RouteReport]] = {}
+    for report in reports:
+        routes.setdefault(plain_route(report.route.pattern), []).append(report)
+    for pattern, declaration in declarations_for_routes():
+        found = routes.get(pattern, [])
+        if not found:
+            yield Error(
+                f"declare_route({declaration.target!r}): no route of the site is written like this.",
+                hint="Write it as manage.py pat_routes prints it.",
+                id="pat_tokens.E056",
+            )
+        methods = {"HEAD", "OPTIONS", *(method.method for report in found for method in report.methods)}
+        yield from _check_used(f"declare_route({declaration.target!r})", declaration.requirements, found, methods)
+
+
+def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    by_name: dict[str | None, list[RouteReport]] = {}
+    for report in reports:
+        by_name.setdefault(report.route.url_name, []).append(report)
+    for declaration in declarations_for_urls():
+        routes = by_name.get(declaration.target, [])
+        # The suffix of a format makes a second route of the same view, about the same entity.
+        kinds = {(id(class_of(one.route.view)), one.route.keywords - {"format"}) for one in routes}
+        if len(kinds) > 1:
+            yield checks.Warning(
+                f"declare_url({declaration.target!r}) counts for {len(routes)} routes, which share the name: "
+                f"{_some([f'/{one.route.pattern}' for one in routes])}",
+                hint="Declare them one by one with declare_route(), or give them names of their own.",
+                id="pat_tokens.W053",
+            )
+
+
+def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for report in reports:
+        if report.asked_before and report.reads_tokens:
+            found.setdefault((report.route.view_name, report.asked_before), []).append(f"/{report.route.pattern}")
+    for (view, before), patterns in found.items():
+        yield checks.Warning(
+            f"{view} ({_some(patterns)}) names {', '.join(before)} before PersonalAccessTokenAuthentication, so a "
+            "request with a session and a bad token is let in with all that the session allows.",
+            hint="Name our class first. It leaves every request without a token of ours to the classes behind it.",
+            id="pat_tokens.W054",
+        )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
@@ -23,19 +26,18 @@ from pat_tokens.crypto import is_legacy_key
 from pat_tokens.django_views.csrf import has_session
 from pat_tokens.django_views.requirements import View, declared_methods, find_requirement, site_middleware
 from pat_tokens.exceptions import (
-    InsufficientScope,
     InvalidToken,
+    MethodNotAllowed,
     NotAllowed,
     OwnerNotAllowed,
-    ScopeNotDeclared,
     ThirdPartyToken,
     TokenError,
 )
-from pat_tokens.filtering import is_limited, is_list, needs_all
+from pat_tokens.filtering import LimitedList, current_list, enter_list, is_made_of, needs_all
 from pat_tokens.http import error_body, error_headers, error_status
 from pat_tokens.request_state import state_of
-from pat_tokens.requirements import ANY_TOKEN, Requirement
-from pat_tokens.scopes import RequiredScope
+from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list
+from pat_tokens.writing import end_writes, watch_writes
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -63,27 +65,49 @@ class GuardResult:
 
 @sensitive_variables()
 def authenticate_request(
-    request: HttpRequest, view: View, kwargs: Mapping[str, Any], *, url_name: str | None = None
+    request: HttpRequest,
+    view: View,
+    kwargs: Mapping[str, Any],
+    *,
+    url_name: str | None = None,
+    route: str | None = None,
 ) -> GuardResult:
     """Let the token of `request` into `view`, as `request.user` and `request.auth`, or say what to answer instead."""
-    requirement = find_requirement(view, str(request.method), url_name=url_name).requirement
+    requirement = find_requirement(view, str(request.method), url_name=url_name, route=route).requirement
     describes = request.method == "OPTIONS" and requirement is None
-    methods = declared_methods(view, url_name=url_name) if describes else []
+    methods = declared_methods(view, url_name=url_name, route=route) if describes else []
     try:
         secret = authentication.read_secret(request)
         if secret is None:
             return GuardResult(varies=requirement is not None or bool(methods))
         if describes:
-            token = _authenticate_for_options(request, secret, view, url_name)
+            found = [find_requirement(view, method, url_name=url_name, route=route).requirement for method in methods]
+            asked = [requirement for requirement in found if requirement is not None]
+            token = authentication.authenticate_options(secret, asked, kwargs, request=request)
         else:
             token = _authenticate(request, secret, requirement, kwargs)
     except ThirdPartyToken:
         return GuardResult(varies=True)
     except TokenError as error:
         return GuardResult(response=refusal(error), varies=True)
+    guard_result = GuardResult(token, varies=True)
     set_token_user(request, token)
-    # A function would do for OPTIONS what it does for one of its other methods, which the token may not use.
-    return GuardResult(token, _describe(methods) if describes else None, varies=True)
+    if describes:
+        # A function would do for OPTIONS what it does for one of its other methods, which the token may not use.
+        guard_result.response = _describe(methods)
+    else:
+        if requirement is not None and token.decision is not None and token.decision.limited:
+            enter_list(request, LimitedList(token, requirement))
+        if requirement is not None and requirement is not ANY_TOKEN:
+            watch_writes(request, str(request.method), requirement.get_entity_type())
+    return guard_result
+
+
+def leave(request: HttpRequest, guard_result: GuardResult) -> None:
+    """Stop watching what the view does; its response is known."""
+    if guard_result.token is not None:
+        enter_list(request, None)
+        end_writes(request)
 
 
 def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
@@ -99,6 +123,24 @@ def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
     request.user = user
     request.auser = auser
     request.auth = token  # type: ignore[attr-defined]
+    kind: Any = type(request)
+    request.__class__ = _with_fixed_method(kind)
+
+
+@cache
+def _with_fixed_method(cls: Any) -> Any:
+    # The method was decided about. Views, and middleware that comes later, choose by it what to do.
+    if isinstance(vars(cls).get("method"), property):
+        return cls
+
+    def get_method(request: HttpRequest) -> Any:
+        return vars(request).get("method")
+
+    def set_method(request: HttpRequest, method: Any) -> None:
+        if method != get_method(request):
+            raise MethodNotAllowed
+
+    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "method": property(get_method, set_method)})
 
 
 def find_refusal(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> TokenError | None:
@@ -106,9 +148,28 @@ def find_refusal(request: HttpRequest, guard_result: GuardResult, response: Http
     decision = guard_result.token.decision if guard_result.token is not None else None
     if decision is None or getattr(response, "status_code", 500) >= 400:
         return None
-    if decision.limited and not is_limited(request):
+    has_rows = response.status_code != HTTPStatus.NOT_MODIFIED
+    if decision.limited and has_rows and not _is_limited(request, response):
         return needs_all(decision)
     return OwnerNotAllowed() if _is_to_login(request, response) else None
+
+
+async def afind_refusal(
+    request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase
+) -> TokenError | None:
+    """Do what `find_refusal` does, without blocking the event loop where the answer has to be rendered first."""
+    if current_list(request) is None:
+        return find_refusal(request, guard_result, response)
+    return await sync_to_async(find_refusal)(request, guard_result, response)
+
+
+def _is_limited(request: HttpRequest, response: Any) -> bool:
+    limited_list = current_list(request)
+    if limited_list is None:
+        return False
+    if not getattr(response, "is_rendered", True):
+        response.render()  # its rows are read by the template
+    return is_made_of(limited_list, response, getattr(response, "context_data", None), is_whole=False)
 
 
 def refuse(request: HttpRequest, guard_result: GuardResult, error: Exception) -> HttpResponse:
@@ -157,26 +218,6 @@ def _authenticate(
             request=request,
         )
     return known[asked]
-
-
-@sensitive_variables()
-def _authenticate_for_options(
-    request: HttpRequest, secret: str, view: View, url_name: str | None
-) -> PersonalAccessToken:
-    required_scopes: dict[RequiredScope | None, None] = {}
-    for method in declared_methods(view, url_name=url_name):
-        requirement = find_requirement(view, method, url_name=url_name).requirement
-        if requirement is not None:
-            required_scopes[None if requirement is ANY_TOKEN else RequiredScope(requirement.entity_type, None)] = None
-    refused: TokenError = ScopeNotDeclared()
-    token = None
-    for required_scope in required_scopes:
-        token = authentication.authenticate_for_scope(secret, required_scope, request=request)
-        if token.decision:
-            return authentication.allow(token, request=request)
-        refused = InsufficientScope(() if token.decision is None else token.decision.missing)
-    token = token or authentication.authenticate_for_scope(secret, None, request=request)
-    raise authentication.refuse(refused, token=token, request=request)
 
 
 def _describe(methods: Sequence[str]) -> HttpResponseBase:

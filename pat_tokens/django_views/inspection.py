@@ -28,7 +28,7 @@ def inspect_django_view(route: Route) -> RouteReport:
         return RouteReport(route, "other framework", (), reads_tokens=False, note=note)
     reports = []
     for method in (*METHODS, "OPTIONS"):
-        resolution = find_requirement(route.view, method, url_name=route.url_name)
+        resolution = find_requirement(route.view, method, url_name=route.url_name, route=route.pattern)
         if resolution.requirement is not None or resolution.problem or resolution.refused:
             reports.append(MethodReport(method, resolution))
     own = own_requirements(route.view)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from pat_tokens.integrations import integration_of
-from pat_tokens.requirements import Requirement, Requirements, Resolution, class_of, declared_for_view, find_declared
+from pat_tokens.requirements import (
+    Own,
+    Requirement,
+    Requirements,
+    Resolution,
+    class_of,
+    declared_for_view,
+    find_declared,
+    find_own,
+)
 
 View = Callable[..., Any]
 
@@ -18,30 +27,54 @@ MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what a view is declared for; HEAD counts as GET
 
 
-def find_requirement(view: View, method: str, *, url_name: str | None = None) -> Resolution:
+def find_requirement(view: View, method: str, *, url_name: str | None = None, route: str | None = None) -> Resolution:
     """Return what the plain `view` requires for `method`; a decorator around a declared view changes nothing."""
-    own: object = own_requirements(view)
-    if not (own is None or isinstance(own, Mapping)):  # what a site wrote may be anything
+    own = _find_own(view)
+    if not (own.requirements is None or isinstance(own.requirements, Mapping)):  # what a site wrote may be anything
         return Resolution(None, "declared on the view: pat_requirements is no mapping from HTTP method to Requirement")
     method = "GET" if method == "HEAD" else method
     outside = next((one for one in _identities(view) if declared_for_view(one) is not None), None)
-    declared = find_declared((method,), view=outside, url_name=url_name, own=own)
+    declared = find_declared((method,), view=outside, url_name=url_name, own=own, route=route)
     return declared or Resolution(None, f"not declared: no requirement for {method}")
 
 
-def declared_methods(view: View, *, url_name: str | None = None) -> list[str]:
+def declared_methods(view: View, *, url_name: str | None = None, route: str | None = None) -> list[str]:
     """Return the methods that `view` has a requirement for, HEAD and OPTIONS aside."""
-    return [method for method in METHODS if find_requirement(view, method, url_name=url_name).requirement is not None]
+    return [
+        method
+        for method in METHODS
+        if find_requirement(view, method, url_name=url_name, route=route).requirement is not None
+    ]
 
 
 def own_requirements(view: View) -> Requirements | None:
     """Return what is declared on `view` itself: as an argument of `as_view()`, on the function, or on its class."""
-    declared = (
-        getattr(view, "view_initkwargs", {}).get("pat_requirements"),
-        getattr(view, "pat_requirements", None),
-        getattr(getattr(view, "view_class", None), "pat_requirements", None),
-    )
-    return next((requirements for requirements in declared if requirements is not None), None)
+    requirements = _find_own(view).requirements
+    return None if requirements is None else cast("Requirements", requirements)
+
+
+def _find_own(view: View) -> Own:
+    given = getattr(view, "view_initkwargs", {})
+    view_class = getattr(view, "view_class", None) or _class_of_method(view)
+    of_class = find_own(view_class, given) if isinstance(view_class, type) else Own(None)
+    # A decorated view has them of its class, or as_view() of its argument.
+    of_function = getattr(view, "pat_requirements", None)
+    if of_function is None or of_function == of_class.requirements:
+        return of_class
+    if "pat_requirements" in given:
+        return of_class
+    if isinstance(view_class, type) and getattr(view_class, "dispatch", None) is not None:
+        # By @method_decorator, which a subclass inherits with the method.
+        of_dispatch = find_own(view_class, {}, "dispatch")
+        return Own(of_function, of_dispatch.model, of_dispatch.problem)
+    return Own(of_function)
+
+
+def _class_of_method(view: View) -> type | None:
+    # `@method_decorator` wraps the bound method of one instance.
+    bound = getattr(view, "__wrapped__", view)
+    instance = getattr(getattr(bound, "func", bound), "__self__", None)
+    return type(instance) if hasattr(instance, "dispatch") else None
 
 
 def has_middleware() -> bool:
@@ -49,9 +82,9 @@ def has_middleware() -> bool:
     return any(site_middleware(MIDDLEWARE_PATH))
 
 
-def is_guarded(view: View, *, url_name: str | None = None) -> bool:
+def is_guarded(view: View, *, url_name: str | None = None, route: str | None = None) -> bool:
     """Return whether anything is declared for `view`, on it or from outside."""
-    return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name))
+    return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name, route=route))
 
 
 def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -10,17 +10,15 @@ from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.translation import gettext as _
 
 from pat_tokens import lookup
-from pat_tokens.authentication import find_entity_id
+from pat_tokens.authentication import find_entity_id, need_of
 from pat_tokens.conf import conf
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
-from pat_tokens.filtering import is_list
-from pat_tokens.inspection.routes import inspect
-from pat_tokens.integrations import MethodReport, Route, RouteReport
+from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect
 from pat_tokens.models import owner_is_active
 from pat_tokens.querysets import Status
-from pat_tokens.requirements import ANY_TOKEN, Requirement, required_scope_from_url
-from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
+from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list, required_scope_from_url
+from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
 
 if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
@@ -92,7 +90,7 @@ def explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
         explanation.leave_to_view()
         return explanation
     if method == "OPTIONS" and asked is None and report.has_options:
-        _explain_options(explanation, token, report)
+        _explain_options(explanation, token, report, kwargs)
         return explanation
     if asked is None and not report.has_all_methods:
         why = report.note or f"not declared: no requirement for {method}"
@@ -170,20 +168,18 @@ def _refused_text(why: str) -> str:
     return _("Every token is refused here: %(why)s.") % {"why": why}
 
 
-def _explain_options(explanation: Explanation, token: PersonalAccessToken, report: RouteReport) -> None:
+def _explain_options(
+    explanation: Explanation, token: PersonalAccessToken, report: RouteReport, kwargs: dict[str, Any]
+) -> None:
     asked = [method.resolution.requirement for method in report.methods if method.resolution.requirement is not None]
-    types = {requirement.entity_type for requirement in asked}
-    held = {key.entity_type for key in token.scope_set.keys()}  # noqa: SIM118 -- not those of a mapping
     if not asked:
         explanation.add("requirement", False, _("None of the view's methods is declared for tokens."))
         explanation.refuse(403, ScopeNotDeclared.code)
-    elif ANY_TOKEN in asked or types & held:
-        explanation.add("scope", True, _("OPTIONS needs any scope on %(types)s.") % {"types": ", ".join(sorted(types))})
-    else:
-        explanation.missing = tuple(ScopeKey(name, ALL, ALL) for name in sorted(types))
-        explanation.add(
-            "scope", False, _("OPTIONS needs any scope on %(types)s.") % {"types": ", ".join(sorted(types))}
-        )
+        return
+    keys = token.scope_set.keys()
+    is_allowed = ANY_TOKEN in asked or any(decide(keys, need_of(one, kwargs, token.user)) for one in asked)
+    explanation.add("scope", is_allowed, _("OPTIONS needs a scope that allows another method of the same URL."))
+    if not is_allowed:
         explanation.refuse(403, InsufficientScope.code)
 
 

@@ -9,12 +9,9 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from pat_tokens.django_views.inspection import inspect_django_view
-from pat_tokens.integrations import Route, RouteReport, inspect_by_integrations
+from pat_tokens.integrations import Route, RouteReport, inspect, set_django_inspector
 
-
-def inspect(route: Route) -> RouteReport:
-    """Return what a route requires of a token."""
-    return inspect_by_integrations(route) or inspect_django_view(route)
+set_django_inspector(inspect_django_view)
 
 
 def inspect_all(urlconf: Any = None) -> list[RouteReport]:

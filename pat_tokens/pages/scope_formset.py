@@ -242,10 +242,7 @@ def operation_choices(entity_type: EntityType, chosen: Sequence[str] = ()) -> li
 
 def suggest(entity_type: EntityType, user: AbstractBaseUser, term: str = "") -> tuple[list[tuple[str, str]], bool]:
     """Return the first entities that `user` may pick and `term` finds, as (id, label), and whether there are more."""
-    found = entity_type.search(entity_type.get_queryset(user), term[:MAX_TERM_LENGTH])
-    if not found.ordered:
-        found = found.order_by("pk")
-    entities = list(found[: MAX_SUGGESTIONS + 1])
+    entities = list(entity_type.find(user, term[:MAX_TERM_LENGTH])[: MAX_SUGGESTIONS + 1])
     pairs = [(str(entity.pk), entity_type.get_label(entity)) for entity in entities[:MAX_SUGGESTIONS]]
     return pairs, len(entities) > MAX_SUGGESTIONS
 

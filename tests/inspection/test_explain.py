@@ -60,7 +60,7 @@ def test_says_why_not(case, site, make_token):
         ("HEAD", "/generic/narrowed/1/", 405, "method_not_allowed", "no method HEAD"),
         ("DELETE", "/status/", 405, "method_not_allowed", "no method DELETE"),
         ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "None of the view's methods"),
-        ("OPTIONS", "/channels/", 403, "insufficient_scope", "any scope on channels"),
+        ("OPTIONS", "/channels/", 403, "insufficient_scope", "allows another method"),
         ("GET", "/generic/tasks/no/such/", 403, "insufficient_scope", "names no entity"),
     ]
     for method, path, status, code, words in rows:

@@ -132,6 +132,8 @@ class ProjectByName(ProjectBySlug):
 class BulkChannels(Owned, viewsets.ModelViewSet):
     """Answers PUT, PATCH and DELETE on the list's URL, for what its filters leave."""
 
+    pat_requirements = {"create": Requirement("channels", "create")}
+
     queryset = Channel.objects.order_by("pk")
     serializer_class = serializers.ChannelSerializer
 

@@ -13,11 +13,13 @@ from ninja.security.http import HttpAuthBase
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.ninja.exceptions import TokenRefused, answer_for
+from pat_tokens.contrib.ninja.lists import bind_operation, can_be_bound, find_operation
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.django_views.guards import set_token_user
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
-from pat_tokens.filtering import is_list
-from pat_tokens.requirements import Requirement, Resolution, find_declared
+from pat_tokens.filtering import LimitedList, enter_list
+from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, find_declared, is_list
+from pat_tokens.writing import watch_writes
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -69,24 +71,33 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         if secret is None:
             return None
         match = request.resolver_match
-        requirement = self.resolve(str(request.method), match.view_name if match else None).requirement
+        named = (match.view_name, match.route) if match else (None, None)
+        requirement = self.resolve(str(request.method), *named).requirement
+        operation = find_operation(request)
+        is_bound = request.method == "GET" and can_be_bound(operation)
         try:
-            return authentication.authenticate(
+            token = authentication.authenticate(
                 secret,
                 requirement,
                 match.kwargs if match else {},
-                filtered=self.is_filtered(requirement),
+                filtered=is_bound and self.is_filtered(requirement),
                 third_party=requirement is None and is_legacy_key(secret),
                 request=request,
             )
         except ThirdPartyToken:
             return None
+        if requirement is not None and requirement is not ANY_TOKEN:
+            watch_writes(request, str(request.method), requirement.get_entity_type())
+        if operation is not None and requirement is not None and token.decision is not None and token.decision.limited:
+            bind_operation(operation)
+            enter_list(request, LimitedList(token, requirement))
+        return token
 
-    def resolve(self, method: str, url_name: str | None) -> Resolution:
+    def resolve(self, method: str, url_name: str | None, route: str | None = None) -> Resolution:
         """Return what is declared for the URL name from outside, else for the operation itself."""
         method = "GET" if method == "HEAD" else method
         own = None if self.requirement is None else {method: self.requirement}
-        declared = find_declared((method,), view=None, url_name=url_name, own=own)
+        declared = find_declared((method,), view=None, url_name=url_name, own=own, route=route)
         return declared or Resolution(None, "not declared: the operation's auth has no requirement")
 
     def is_filtered(self, requirement: Requirement | None) -> bool:

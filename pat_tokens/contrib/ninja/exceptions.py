@@ -9,7 +9,7 @@ from ninja.errors import HttpError
 from ninja.operation import PathView
 
 from pat_tokens.django_views.guards import GuardResult, refusal, refuse
-from pat_tokens.exceptions import InsufficientScope, TokenError
+from pat_tokens.exceptions import InsufficientScope, KeyNotAllowed, TokenError
 from pat_tokens.http import error_status
 
 if TYPE_CHECKING:
@@ -35,16 +35,17 @@ def answer_for(request: HttpRequest) -> None:
         known = getattr(api, "_exception_handlers", {})
         if TokenRefused not in known:
             api.add_exception_handler(TokenRefused, _answer)
-        if InsufficientScope not in known:
-            api.add_exception_handler(InsufficientScope, _answer_list)
+        for error in (InsufficientScope, KeyNotAllowed):
+            if error not in known:
+                api.add_exception_handler(error, _answer_view)
 
 
 def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
     return refusal(refused.error)
 
 
-def _answer_list(request: HttpRequest, error: Any) -> HttpResponse:
-    # A list that `limit_to_token` could not limit.
+def _answer_view(request: HttpRequest, error: Any) -> HttpResponse:
+    # What the operation itself met: a list that could not be limited, a write that was refused.
     return refuse(request, GuardResult(getattr(request, "auth", None)), error)
 
 

@@ -37,8 +37,10 @@ def _report(operation: Operation, method: str, route: Route) -> MethodReport:
     authenticator = _authenticator_of(operation)
     if authenticator is None:
         return MethodReport(method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
-    resolution = authenticator.resolve(method, route.url_name)
-    return MethodReport(method, resolution, limits=authenticator.is_filtered(resolution.requirement))
+    resolution = authenticator.resolve(method, route.url_name, route.pattern)
+    return MethodReport(
+        method, resolution, limits=method == "GET" and authenticator.is_filtered(resolution.requirement)
+    )
 
 
 def _authenticator_of(operation: Operation) -> PersonalAccessTokenAuthentication | None:

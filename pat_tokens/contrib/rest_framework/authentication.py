@@ -12,13 +12,13 @@ from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete_errors
 from pat_tokens.contrib.rest_framework.filters import is_filtered
-from pat_tokens.contrib.rest_framework.guards import guard, guard_options, vary
+from pat_tokens.contrib.rest_framework.guards import guard, guard_options, hide_forms, vary
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
-from pat_tokens.contrib.rest_framework.requirements import find_requirement, required_scopes_for_options
+from pat_tokens.contrib.rest_framework.requirements import find_requirement, find_requirements
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.exceptions import InsufficientScope, ScopeNotDeclared, ThirdPartyToken, TokenError
-from pat_tokens.filtering import is_list
+from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.http import challenge
+from pat_tokens.requirements import is_list
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -46,6 +46,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             secret = authentication.read_secret(request._request)
             if secret is None:
                 return None
+            hide_forms(view)
             token = self.get_token(request, secret, view)
         except ThirdPartyToken:
             return None
@@ -69,39 +70,27 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             return authentication.authenticate(secret, None, third_party=third_party, request=request._request)
         method = str(request.method)  # asked for once: it is a way round to Django's request each time
         if method == "OPTIONS" and not ViewInfo.of(view).has_own_options:
-            return self._get_token_for_options(request, secret, view, third_party)
+            token = authentication.authenticate_options(
+                secret, find_requirements(view, request), view.kwargs, third_party=third_party, request=request._request
+            )
+            guard_options(view, request, token)
+            return token
         resolution = find_requirement(view, request, method)
         requirement = resolution.requirement
         token = authentication.authenticate(
             secret,
             requirement,
             view.kwargs,
-            filtered=requirement is not None and is_list(requirement) and is_filtered(ViewInfo.of(view), requirement),
+            # What another method writes would stay written, though its list is refused.
+            filtered=method in ("GET", "HEAD")
+            and requirement is not None
+            and is_list(requirement)
+            and is_filtered(ViewInfo.of(view), requirement),
             third_party=third_party,
             request=request._request,
         )
         guard(view, request, method, token, resolution)
         return token
-
-    def _get_token_for_options(
-        self, request: Request, secret: str, view: APIView, third_party: bool
-    ) -> PersonalAccessToken:
-        refusal: TokenError = ScopeNotDeclared()
-        token = None
-        for required_scope in required_scopes_for_options(view, request):
-            token = authentication.authenticate_for_scope(
-                secret, required_scope, third_party=third_party, request=request._request
-            )
-            if token.decision is not None and not token.decision:
-                refusal = InsufficientScope(token.decision.missing)
-                continue
-            authentication.allow(token, request=request._request)
-            guard_options(view, request, token)
-            return token
-        token = token or authentication.authenticate_for_scope(
-            secret, None, third_party=third_party, request=request._request
-        )
-        raise authentication.refuse(refusal, token=token, request=request._request)
 
     def _is_for_another(self, request: Request) -> bool:
         scheme = authentication.legacy_scheme(request._request)

@@ -9,11 +9,11 @@ from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
-from pat_tokens.contrib.rest_framework.guards import limited_requirement, mark_limited
+from pat_tokens.contrib.rest_framework.guards import limited_list
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.exceptions import InsufficientScope
-from pat_tokens.filtering import is_list, limit, needs_all
-from pat_tokens.requirements import Requirement
+from pat_tokens.filtering import needs_all
+from pat_tokens.requirements import Requirement, is_list
 from pat_tokens.scopes import Decision
 
 if TYPE_CHECKING:
@@ -30,15 +30,13 @@ class ScopeFilterBackend(BaseFilterBackend):
         decision = getattr(token, "decision", None)
         if not isinstance(decision, Decision) or not decision.limited:
             return queryset
-        requirement = limited_requirement(view)
-        if requirement is None:
+        rows = limited_list(view)
+        if rows is None:
             raise TokenAPIException(needs_all(decision))
         try:
-            limited = limit(queryset, token, requirement)
+            return rows.limit(queryset)
         except InsufficientScope as error:
             raise TokenAPIException(error) from error
-        mark_limited(view)
-        return limited
 
 
 class ScopeFilterMixin:

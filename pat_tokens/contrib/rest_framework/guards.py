@@ -5,10 +5,12 @@ Everything is set on the view object, which lives for one request. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.db.models import Model
 from django.utils.cache import patch_cache_control
 from rest_framework.request import Request
@@ -18,10 +20,11 @@ from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
-from pat_tokens.exceptions import ScopeNotDeclared, TokenError
-from pat_tokens.filtering import needs_all
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
-from pat_tokens.scopes import ALL, Decision
+from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
+from pat_tokens.filtering import LimitedList, is_made_of
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
+from pat_tokens.scopes import ALL
+from pat_tokens.writing import SAFE_METHODS, end_writes, watch_writes
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-_REQUIREMENT = "_pat_tokens_requirement"  # attribute of a view: what its limited list was allowed for
-_LIMITED = "_pat_tokens_limited"  # attribute of a view: it has limited its list
+_NO_OBJECT = "_pat_tokens_no_object"  # attribute of a view: it is about one entity, and has not got it yet
+_DESCRIPTION = ("name", "description", "renders", "parses")  # of a view, in the answer to OPTIONS
+_FORMS = ("get_rendered_html_form", "get_raw_data_form", "get_filter_form", "show_form_for_method")  # of a renderer
+_LIST = "_pat_tokens_list"  # attribute of a view: its list, where the token is limited to some ids
 
 
 def vary(view: APIView | None) -> None:
@@ -50,10 +55,23 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
         setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
     if requirement is not None and requirement is not ANY_TOKEN:
-        _guard_entity(view, request, token, requirement, known=resolution.known)
+        if method not in SAFE_METHODS:
+            watch_writes(request._request, method, requirement.get_entity_type())
+            _guard_errors(view, request)
+        _guard_entity(view, request, token, resolution)
         if token.decision is not None and token.decision.limited:
-            setattr(view, _REQUIREMENT, requirement)
-    _guard_answer(view, token)
+            _guard_list(view, request, LimitedList(token, requirement))
+    _guard_answer(view)
+
+
+def _handle_exception(handle: Callable[..., Any], request: Request, error: Exception) -> Any:
+    # The core knows nothing of DRF's exceptions.
+    if isinstance(error, NotAllowed):
+        error = TokenAPIException(authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
+    try:
+        return handle(error)
+    finally:
+        end_writes(request._request)
 
 
 def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -> None:
@@ -65,45 +83,102 @@ def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -
     for name in (*view.http_method_names, "http_method_not_allowed"):
         if name != "options" and hasattr(view, name):
             setattr(view, name, refused)
+    allowed = ", ".join(view.allowed_methods)
+    # Else DRF would look for the object, and for what there is to choose for each of its fields.
+    view.http_method_names = ["options"]
     finalize = view.finalize_response
 
-    def finalize_response(*args: Any, **kwargs: Any) -> Any:
-        # The description is written. The browsable API would show forms for the rest, with what there is to choose.
-        view.http_method_names = ["options"]
-        return finalize(*args, **kwargs)
+    def finalize_response(request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        data = getattr(response, "data", None)
+        if response.status_code < 400:
+            described = data if isinstance(data, Mapping) else {}
+            response.data = {name: described[name] for name in _DESCRIPTION if name in described}
+            response["Allow"] = view.headers["Allow"] = allowed
+        return finalize(request, response, *args, **kwargs)
 
     view.finalize_response = finalize_response  # type: ignore[method-assign]
 
 
-def limited_requirement(view: APIView) -> Requirement | None:
-    """Return what the list of `view` was allowed for, where its token is limited to some ids."""
-    found: Requirement | None = getattr(view, _REQUIREMENT, None)
+def hide_forms(view: APIView | None) -> None:
+    """Show neither forms nor filters in the browsable API: they list what the token can't read."""
+    if view is not None:
+        view.finalize_response = partial(_finalize_without_forms, view.finalize_response)  # type: ignore[method-assign]
+
+
+def _finalize_without_forms(finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    response = finalize(*args, **kwargs)
+    renderer: Any = getattr(response, "accepted_renderer", None)
+    for name in _FORMS:
+        if hasattr(renderer, name):
+            setattr(renderer, name, _no_form)
+    if renderer is not None and hasattr(renderer, "get_context"):
+        renderer.get_context = partial(_context_without_forms, renderer.get_context)
+    return response
+
+
+def _context_without_forms(get_context: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return {**get_context(*args, **kwargs), "display_edit_forms": False}
+
+
+def _no_form(*args: Any, **kwargs: Any) -> None:
+    return None
+
+
+def limited_list(view: APIView) -> LimitedList | None:
+    """Return the list of `view`, where its token is limited to some ids."""
+    found: LimitedList | None = getattr(view, _LIST, None)
     return found
 
 
-def mark_limited(view: APIView) -> None:
-    """Remember that `view` has limited its list."""
-    setattr(view, _LIMITED, True)
+def _guard_errors(view: APIView, request: Request) -> None:
+    view.handle_exception = partial(_handle_exception, view.handle_exception, request)  # type: ignore[method-assign]
 
 
-def _guard_entity(
-    view: APIView, request: Request, token: PersonalAccessToken, requirement: Requirement, *, known: bool
-) -> None:
+def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
+    _guard_errors(view, request)
+    setattr(view, _LIST, rows)
+    own: Any = view
+
+    def get_object(*args: Any, **kwargs: Any) -> Any:
+        # It filters, too, for one object that may stand for many others.
+        rows.in_object = True
+        try:
+            return found_object(*args, **kwargs)
+        finally:
+            rows.in_object = False
+
+    def paginate_queryset(queryset: Any, *args: Any, **kwargs: Any) -> Any:
+        rows.note(queryset)  # a paginator need not read a page that is empty
+        return page(queryset, *args, **kwargs)
+
+    if hasattr(own, "get_object"):
+        found_object, own.get_object = own.get_object, get_object
+    if hasattr(own, "paginate_queryset"):
+        page, own.paginate_queryset = own.paginate_queryset, paginate_queryset
+
+
+def _guard_entity(view: APIView, request: Request, token: PersonalAccessToken, resolution: Resolution) -> None:
     # The key in the URL was decided about, and a view may find its object another way: by a slug that two tenants
     # have, by the query string, by keywords that it has changed. So what it has found is looked at again.
     get_object, get_queryset = getattr(view, "get_object", None), getattr(view, "get_queryset", None)
-    if get_object is None and get_queryset is None:
-        return
+    aget_object = getattr(view, "aget_object", None)
+    requirement: Any = resolution.requirement
     model: Any = requirement.get_entity_type().model._meta.concrete_model
-    is_its_object = known or requirement.keywords == (ViewInfo.of(view).lookup_keyword,)
+    is_strict = resolution.known or resolution.binds_model
 
-    def checked_object(*args: Any, **kwargs: Any) -> Any:
-        found = get_object(*args, **kwargs)  # type: ignore[misc]
+    def check(found: Any) -> Any:
+        setattr(view, _NO_OBJECT, False)
         if isinstance(found, model):
             _check_entity(found, model, request, token)
-        elif known and isinstance(found, Model):
+        elif is_strict and isinstance(found, Model):
             raise _undeclared(request, token)
         return found
+
+    def checked_object(*args: Any, **kwargs: Any) -> Any:
+        return check(get_object(*args, **kwargs))  # type: ignore[misc]
+
+    async def checked_aobject(*args: Any, **kwargs: Any) -> Any:
+        return await sync_to_async(check)(await aget_object(*args, **kwargs))  # type: ignore[misc]
 
     def checked_queryset(*args: Any, **kwargs: Any) -> Any:
         found = get_queryset(*args, **kwargs)  # type: ignore[misc]
@@ -112,10 +187,24 @@ def _guard_entity(
             raise _undeclared(request, token)
         return found
 
-    if get_object is not None and is_its_object:
-        view.get_object = checked_object  # type: ignore[attr-defined]
-    if get_queryset is not None and known:
+    if resolution.known and requirement.entity is not None:
+        setattr(view, _NO_OBJECT, True)
+    if resolution.known or _is_its_object(view, requirement):
+        if get_object is not None:
+            view.get_object = checked_object  # type: ignore[attr-defined]
+        if aget_object is not None:
+            view.aget_object = checked_aobject  # type: ignore[attr-defined]
+    if get_queryset is not None and is_strict and (resolution.known or requirement.filter_by == "pk"):
         view.get_queryset = checked_queryset  # type: ignore[attr-defined]
+
+
+def _is_its_object(view: APIView, requirement: Requirement) -> bool:
+    # Else a view gets what lies inside the entity, or around it.
+    facts = ViewInfo.of(view)
+    if isinstance(requirement.entity, EntityLookup):
+        names_itself = any("__" not in field for field, _keyword in requirement.entity.fields)
+        return names_itself and set(view.kwargs) - facts.harmless_keywords <= set(requirement.keywords)
+    return requirement.keywords == (facts.lookup_keyword,)
 
 
 def _check_entity(found: Model, model: type[Model], request: Request, token: PersonalAccessToken) -> None:
@@ -135,30 +224,36 @@ def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIExcepti
     return TokenAPIException(authentication.refuse(ScopeNotDeclared(), token=token, request=request._request))
 
 
-def _guard_answer(view: APIView, token: PersonalAccessToken) -> None:
+def _guard_answer(view: APIView) -> None:
     # A partial and no closure, whose cells would be so many more objects for the garbage collector at each request.
-    view.finalize_response = partial(_finalize_response, view, view.finalize_response, token.decision)  # type: ignore[method-assign]
+    view.finalize_response = partial(_finalize_response, view, view.finalize_response)  # type: ignore[method-assign]
 
 
 def _finalize_response(
-    view: APIView,
-    finalize: Callable[..., Any],
-    decision: Decision | None,
-    request: Request,
-    response: Any,
-    *args: Any,
-    **kwargs: Any,
+    view: APIView, finalize: Callable[..., Any], request: Request, response: Any, *args: Any, **kwargs: Any
 ) -> Any:
-    # A list() of its own may have ignored the filter, and shows everything to a token for some ids.
-    if (
-        decision is not None
-        and decision.limited
-        and not getattr(view, _LIMITED, False)
-        and getattr(response, "status_code", 200) < 400
-    ):
-        response = view.handle_exception(TokenAPIException(needs_all(decision)))
+    end_writes(request._request)
+    rows = limited_list(view)
+    status = getattr(response, "status_code", 200)
+    if status < 400 and status != HTTPStatus.NOT_MODIFIED:
+        if getattr(view, _NO_OBJECT, False):
+            # Its handler found something else, which nothing was decided about.
+            token: Any = view.request.auth
+            response = view.handle_exception(_undeclared(request, token))
+        elif rows is not None and not _is_made_of(rows, response):
+            response = view.handle_exception(TokenAPIException(rows.refusal()))
     response = finalize(request, response, *args, **kwargs)
     # A cache would go on answering for a token that is revoked meanwhile.
     if "no-store" not in response.get("Cache-Control", ""):
         patch_cache_control(response, private=True)
     return response
+
+
+def _is_made_of(rows: LimitedList, response: Any) -> bool:
+    return is_made_of(rows, response, getattr(response, "data", None), find=_serialized)
+
+
+def _serialized(value: Any) -> Any:
+    # What DRF's serializers return knows where it comes from.
+    serializer = getattr(value, "serializer", None)
+    return value if serializer is None else getattr(serializer, "instance", value)

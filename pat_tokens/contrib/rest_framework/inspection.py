@@ -6,10 +6,14 @@ from functools import partial
 from typing import Any
 
 from rest_framework import generics, viewsets
+from rest_framework.authentication import BasicAuthentication, TokenAuthentication
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
+from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.filters import is_filtered
+from pat_tokens.contrib.rest_framework.handlers import limits_its_rows
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
 from pat_tokens.contrib.rest_framework.requirements import RouteInfo, resolve
@@ -44,6 +48,7 @@ def inspect(route: Route) -> RouteReport | None:
         own_requirements=facts.own_requirements,
         keys=_keys(facts),
         has_head=facts.serves("head"),
+        asked_before=_asked_before(facts),
     )
 
 
@@ -62,8 +67,11 @@ def _report(facts: ViewInfo, method: str, where: RouteInfo, *, reads: bool) -> M
             resolution = Resolution(None, _OUR_OWN, refused=True)
         elif getattr(facts.find_handler(method.lower()), "__module__", None) in _DESCRIBES:
             resolution = Resolution(None, _DESCRIPTION, refused=True)
-    limits = resolution.requirement is not None and is_filtered(facts, resolution.requirement)
-    return MethodReport(method, resolution, action, limits, reads)
+    may_limit = (
+        method in ("GET", "HEAD") and resolution.requirement is not None and is_filtered(facts, resolution.requirement)
+    )
+    limits = may_limit and limits_its_rows(facts.cls, action)
+    return MethodReport(method, resolution, action, limits, reads, may_limit)
 
 
 def _reads_tokens(facts: ViewInfo) -> bool:
@@ -73,6 +81,29 @@ def _reads_tokens(facts: ViewInfo) -> bool:
         return True  # nobody knows, and closed is what such a view has to be counted as
     classes = facts.get("authentication_classes", ())
     return any(isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
+
+
+def _asked_before(facts: ViewInfo) -> tuple[str, ...]:
+    # The site's own order is judged once, and these two look at the header for schemes that aren't ours.
+    classes = facts.get("authentication_classes", ())
+    if not isinstance(classes, list | tuple) or list(classes) == list(api_settings.DEFAULT_AUTHENTICATION_CLASSES):
+        return ()
+    if issubclass(facts.cls, PersonalAccessTokenMixin):
+        return ()
+    ours = [one for one in classes if isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication)]
+    before = classes[: classes.index(ours[0])] if ours else ()
+    return tuple(f"{one.__module__}.{one.__qualname__}" for one in before if not _reads_another_scheme(one))
+
+
+def _reads_another_scheme(one: Any) -> bool:
+    if one is TokenAuthentication or one is BasicAuthentication:
+        return True
+    is_token = isinstance(one, type) and issubclass(one, TokenAuthentication)
+    return (
+        is_token
+        and one.authenticate is TokenAuthentication.authenticate
+        and one.keyword.lower() != conf.keyword.lower()
+    )
 
 
 def _kind(facts: ViewInfo) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.settings import api_settings
 from rest_framework.versioning import URLPathVersioning
 
+from pat_tokens.requirements import Own, find_own
+
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
     from rest_framework.views import APIView
@@ -100,11 +102,16 @@ class ViewInfo:
         return "api_view.<locals>" in self.cls.__qualname__ or self.cls.__qualname__ == "WrappedAPIView"
 
     @property
-    def own_requirements(self) -> Any:
+    def own(self) -> Own:
         """What the view declares itself, whatever it is."""
         if self.is_computed("pat_requirements"):
-            return "a computed pat_requirements"
-        return self.get("pat_requirements")
+            return Own("a computed pat_requirements")
+        return find_own(self.cls, self.attributes)
+
+    @property
+    def own_requirements(self) -> Any:
+        """The requirements that the view declares itself."""
+        return self.own.requirements
 
     @property
     def has_own_head(self) -> bool:

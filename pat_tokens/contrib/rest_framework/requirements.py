@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.urls import ResolverMatch
 from rest_framework.request import Request
 
+from pat_tokens.contrib.rest_framework.handlers import find_handler
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.route_patterns import is_plain
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
@@ -23,7 +24,6 @@ from pat_tokens.requirements import (
     find_problem,
     generation,
 )
-from pat_tokens.scopes import RequiredScope
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -66,6 +66,7 @@ class RouteInfo:
     url_name: str | None = None
     keywords: frozenset[str] = frozenset()
     positional: bool = False
+    declared: str | None = None  # the pattern, also where the view does not get its keywords as they are
 
 
 def find_requirement(view: APIView, request: Request, method: str) -> Resolution:
@@ -94,19 +95,15 @@ def _find(view: APIView, request: Request, method: str) -> Resolution:
     return found
 
 
-def required_scopes_for_options(view: APIView, request: Request) -> Iterator[RequiredScope | None]:
-    """Return what would allow OPTIONS: any scope on an entity type that one of the view's methods requires."""
+def find_requirements(view: APIView, request: Request) -> Iterator[Requirement]:
+    """Return what the methods of the view's route require, those that refuse every token left out."""
     match = _match_of(view, request)
     route = _route_of(view, match, match.route if match is not None and _is_routed(view, match) else None)
     facts = ViewInfo.of(view)
-    seen = set()
     for method in facts.methods():
         requirement = resolve(facts, method, route).requirement
         if requirement is not None:
-            required_scope = None if requirement is ANY_TOKEN else RequiredScope(requirement.entity_type, None)
-            if required_scope not in seen:
-                seen.add(required_scope)
-                yield required_scope
+            yield requirement
 
 
 def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
@@ -124,7 +121,12 @@ def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
         keys = (*(f"{method} {action}" for method in methods), action)
     # A URL name and a method say exactly what is meant, of a ViewSet too; a class has many routes.
     declared = find_declared(
-        keys, view=facts.cls, url_name=route.url_name, own=facts.own_requirements, url_keys=methods
+        keys,
+        view=facts.cls,
+        url_name=route.url_name,
+        own=facts.own,
+        url_keys=methods,
+        route=route.declared or route.pattern,
     )
     if declared is not None:
         return declared
@@ -162,7 +164,7 @@ def _is_routed(view: APIView, match: ResolverMatch) -> bool:
 
 def _route_of(view: APIView, match: ResolverMatch | None, pattern: str | None = None) -> RouteInfo:
     url_name = match.view_name if match and match.url_name else None
-    return RouteInfo(pattern, url_name, frozenset(view.kwargs), bool(view.args))
+    return RouteInfo(pattern, url_name, frozenset(view.kwargs), bool(view.args), match.route if match else None)
 
 
 def _infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
@@ -191,7 +193,7 @@ def _infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
             return Resolution(None, f"not declared: the action {action!r} is about an entity, and the route names none")
         if not is_plain(pattern, None, url_path, harmless):
             return Resolution(None, "not declared: the route is not plain")
-        return _known(Requirement(entity_type.name, operation))
+        return _known(facts, action, Requirement(entity_type.name, operation))
     if keywords != {lookup}:
         return Resolution(
             None, f"not declared: the route has other keywords than {lookup!r}: {_names(keywords - {lookup})}"
@@ -201,16 +203,24 @@ def _infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
     if not is_plain(pattern, lookup, url_path, harmless):
         return Resolution(None, f"not declared: {lookup!r} is not the last part of the route, so it may be another's")
     if field in entity_type.key_names:
-        return _known(Requirement(entity_type.name, operation, lookup))
+        return _known(facts, action, Requirement(entity_type.name, operation, lookup))
     if not _is_unique(entity_type.model, field):
         return Resolution(None, f"not declared: {field!r} is not a unique field of {entity_type.name}")
-    return _known(Requirement(entity_type.name, operation, EntityLookup(**{field: lookup})))
+    return _known(facts, action, Requirement(entity_type.name, operation, EntityLookup(**{field: lookup})))
 
 
-def _known(requirement: Requirement) -> Resolution:
+def _known(facts: ViewInfo, action: str, requirement: Requirement) -> Resolution:
     problem = find_problem(requirement)
     if problem:
         return Resolution(None, f"not declared: {problem}")
+    handler = find_handler(facts.cls, action, has_entity=requirement.entity is not None)
+    if not handler.is_standard:
+        line = f'pat_requirements = {{"{action}": {requirement.as_code()}}}'
+        return Resolution(
+            None, f"not declared: {action}() is the view's own; if it does what its name says, write {line}"
+        )
+    if handler.is_override:
+        return Resolution(requirement, "inferred from an override of a standard handler", known=True, is_override=True)
     return Resolution(requirement, "known: a plain route of a ViewSet of a registered model", known=True)
 
 
@@ -218,10 +228,17 @@ def _why_no_type(facts: ViewInfo, model: Any) -> str:
     if facts.is_computed("queryset"):
         return "the view computes its queryset"
     if model is None:
-        return "the view has no queryset to tell its model by"
+        return f"the view has no queryset to tell its model by; write {_queryset_line(facts)} in its class"
     if any(entity_type.model is model for entity_type in registry):
         return f"{model.__name__} is registered under more than one entity type"
     return f"{model.__name__} is of no registered entity type"
+
+
+def _queryset_line(facts: ViewInfo) -> str:
+    meta = getattr(facts.get("serializer_class"), "Meta", None)
+    model = getattr(meta, "model", None)
+    name = model.__name__ if isinstance(model, type) else "YourModel"
+    return f"queryset = {name}.objects.all()"
 
 
 def _is_of_model(facts: ViewInfo, model: type[Model]) -> bool:

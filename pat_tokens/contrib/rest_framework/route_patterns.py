@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from pat_tokens.requirements import end_of_group
+
 _CONVERTER = re.compile(r"<(?:[^<>:]*:)?([^<>:]+)>")
 _KEYWORD = re.compile(r"\?P<(\w+)>")
 _REPEATS = "*+?{"
@@ -74,7 +76,7 @@ def _parts(route: str) -> Iterator[tuple[str, str | None]]:
         elif character == "<" and (converter := _CONVERTER.match(route, position)):
             keyword, end = converter[1], converter.end()
         elif character == "(":
-            end = _end_of_group(route, position)
+            end = end_of_group(route, position)
             named = _KEYWORD.match(route, position + 1)
             keyword = named[1] if named else ""
         elif character in "[]){}|*+?":
@@ -87,21 +89,3 @@ def _parts(route: str) -> Iterator[tuple[str, str | None]]:
                 keyword = ""
         yield text, keyword
         position = end
-
-
-def _end_of_group(route: str, start: int) -> int:
-    depth, position, in_class = 0, start, False
-    while position < len(route):
-        character = route[position]
-        if character == "\\":
-            position += 1
-        elif in_class:
-            in_class = character != "]"
-        elif character == "[":
-            in_class = True
-        elif character in "()":
-            depth += 1 if character == "(" else -1
-            if depth == 0:
-                return position + 1
-        position += 1
-    return len(route)

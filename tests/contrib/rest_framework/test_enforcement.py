@@ -140,7 +140,6 @@ ALLOWED = [
             "united",
             "tasks-by-project",
             "channels-by-project",
-            "other-model",
         ]
     ],
     Row("GET", "/lists/thermometers/", "channels:*:list"),
@@ -225,6 +224,7 @@ REFUSED = [
     ("DELETE", "/keywords-changed/{channel.pk}/?id={other_channel.pk}"),
     ("GET", "/object-of-other/{channel.pk}/"),
     ("GET", "/queryset-of-other/"),
+    ("GET", "/lists/other-model/"),
     ("GET", "/changes-its-model/?devices"),
 ]
 

@@ -1,0 +1,62 @@
+"""What an operation of Django Ninja returns to a token that is limited to some ids."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ninja.operation import Operation
+
+from pat_tokens.contrib.ninja.exceptions import find_path_view
+from pat_tokens.filtering import current_list, is_made_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+
+_STEPS = ("_result_to_response", "_stream_response", "_async_stream_response")
+
+
+def find_operation(request: HttpRequest) -> Operation | None:
+    """Return the operation that answers `request`, or None where a decorator hides it."""
+    match = request.resolver_match
+    path_view = find_path_view(match.func) if match else None
+    if path_view is None:
+        return None
+    return next((one for one in path_view.operations if request.method in one.methods), None)
+
+
+def can_be_bound(operation: Operation | None) -> bool:
+    """Return whether what `operation` returns can be looked at before it becomes the response."""
+    return operation is not None and hasattr(operation, _STEPS[0])
+
+
+def bind_operation(operation: Operation) -> None:
+    """Have `operation` answer a limited token with what was limited, or not at all."""
+    own: Any = operation
+    for name in _STEPS:
+        step = getattr(own, name, None)
+        if step is not None and name not in vars(own):
+            setattr(own, name, partial(_answer_limited, own, step))
+
+
+def _answer_limited(
+    operation: Any, step: Callable[..., Any], request: HttpRequest, result: Any, *args: Any, **kwargs: Any
+) -> Any:
+    rows = current_list(request)
+    response = step(request, result, *args, **kwargs)
+    if rows is None:
+        return response
+    if hasattr(response, "__await__"):
+        return _answer_later(operation, request, response)
+    if getattr(response, "status_code", 500) >= 400:
+        return response
+    return response if is_made_of(rows, response, result) else operation.api.on_exception(request, rows.refusal())
+
+
+async def _answer_later(operation: Any, request: HttpRequest, response: Any) -> Any:
+    response, rows = await response, current_list(request)
+    if rows is None or await rows.abind_stream(response):
+        return response
+    return operation.api.on_exception(request, rows.refusal())

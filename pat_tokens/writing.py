@@ -1,0 +1,149 @@
+"""No write for a token changes or chooses the primary key of an entity.
+
+Saving a model instance whose key was changed writes another row, and so does saving a new instance with the key of a
+row that exists. A token was allowed neither, so both are refused before they happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextvars import ContextVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import finalize, ref
+
+from django.core.signals import request_finished
+from django.db.models import Model
+from django.db.models.signals import post_init, pre_save
+
+from pat_tokens.exceptions import KeyNotAllowed
+from pat_tokens.request_state import state_of
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.entities import EntityType
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+_current: ContextVar[ref[Writes] | None] = ContextVar("pat_tokens_writes", default=None)
+_lock = Lock()
+_running: set[int] = set()
+
+
+class Writes:
+    """What one request with a token writes of one model."""
+
+    def __init__(self, model: type[Model]) -> None:
+        self.models = [model]
+        self.keys: dict[int, tuple[Any, ...]] = {}  # of each instance since it was made, by its identity
+
+
+def watch_writes(request: HttpRequest, method: str, entity_type: EntityType) -> None:
+    """Refuse any save during `request` that changes or chooses the key of one of these entities."""
+    model = entity_type.model._meta.concrete_model
+    if method in SAFE_METHODS or model is None:
+        return
+    state = state_of(request)
+    if state.writes is not None:
+        if model not in state.writes.models:
+            state.writes.models.append(model)
+        return
+    writes = state.writes = Writes(model)
+    number = id(writes)
+    with _lock:
+        if not _running:
+            post_init.connect(_remember, dispatch_uid="pat_tokens.writing")
+            pre_save.connect(_check, dispatch_uid="pat_tokens.writing")
+        _running.add(number)
+    # No more than that: the garbage collector may run inside any lock, that of a signal too.
+    finalize(writes, _running.discard, number)
+    _current.set(ref(writes))
+
+
+def end_writes(request: HttpRequest) -> None:
+    """Stop watching what `request` writes."""
+    state = state_of(request)
+    if state.writes is not None:
+        _end(id(state.writes))
+        state.writes = None
+        _current.set(None)
+
+
+def _end_with_request(**kwargs: Any) -> None:
+    # Where nobody else has done so, as after an error that no view handles.
+    current = _current.get()
+    if current is not None:
+        writes = current()
+        if writes is not None:
+            _end(id(writes))
+        _current.set(None)
+
+
+request_finished.connect(_end_with_request, dispatch_uid="pat_tokens.writing")
+
+
+def _end(number: int) -> None:
+    with _lock:
+        _running.discard(number)
+        if not _running:
+            post_init.disconnect(dispatch_uid="pat_tokens.writing")
+            pre_save.disconnect(dispatch_uid="pat_tokens.writing")
+
+
+def _writes_of(instance: Model) -> Writes | None:
+    current = _current.get()
+    writes = current() if current is not None else None
+    if writes is None or not any(_is_about(type(instance), model) for model in writes.models):
+        return None
+    return writes
+
+
+def _is_about(one: type[Model], model: type[Model]) -> bool:
+    # A row of a child table has one in its parent's, so either writes the other.
+    concrete = one._meta.concrete_model
+    return concrete is not None and (issubclass(concrete, model) or issubclass(model, concrete))
+
+
+def _remember(sender: Any, instance: Model, **kwargs: Any) -> None:
+    writes = _writes_of(instance)
+    if writes is not None:
+        writes.keys[id(instance)] = tuple(_keys_of(instance))
+
+
+def _check(sender: Any, instance: Model, using: str, raw: bool, **kwargs: Any) -> None:
+    writes = _writes_of(instance)
+    if writes is None or raw:
+        return
+    if instance._state.adding:
+        if any(_exists(model, key, using) for model, key in _chosen(instance)):
+            raise KeyNotAllowed
+    elif any(
+        None not in (before, now) and before != now  # without a key it is a copy, which gets a new one
+        for before, now in zip(writes.keys.get(id(instance), ()), _keys_of(instance), strict=False)
+    ):
+        raise KeyNotAllowed
+
+
+def _key_models(instance: Model) -> Iterator[type[Model]]:
+    concrete = type(instance)._meta.concrete_model
+    if concrete is not None:
+        yield concrete
+    yield from type(instance)._meta.get_parent_list()
+
+
+def _keys_of(instance: Model) -> Iterator[Any]:
+    own = vars(instance)  # a deferred key is not loaded for this
+    for model in _key_models(instance):
+        yield own.get(model._meta.pk.attname)
+
+
+def _chosen(instance: Model) -> Iterator[tuple[type[Model], Any]]:
+    # Django inserts a row with a default key, and never updates one that has it already.
+    for model, key in zip(_key_models(instance), _keys_of(instance), strict=True):
+        if key is not None and not (model._meta.pk.has_default() and model._meta.pk.default):
+            yield model, key
+
+
+def _exists(model: type[Model], key: Any, using: str) -> bool:
+    return model._base_manager.using(using).filter(pk=key).exists()

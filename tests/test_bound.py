@@ -1,0 +1,282 @@
+"""What a decision was not about: another model, another method, another object."""
+
+import asyncio
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings as django_settings
+from django.http import JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
+from ninja import NinjaAPI
+from rest_framework import generics, viewsets
+from rest_framework.response import Response
+
+from pat_tokens.checks.routes import check_routes
+from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.rest_framework.filters import ScopeFilterBackend
+from pat_tokens.decorators import pat_requirements
+from pat_tokens.mixins import PersonalAccessTokenMixin
+from pat_tokens.requirements import EntityLookup, Requirement
+from tests.factories import ChannelFactory
+from tests.models import Channel
+from tests.plain_client import OURS, SERVERS, Asker
+from tests.site import serializers
+from tests.site.models import ArchivedChannel, Project, Task, Thermometer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("entity_types")]
+
+READ = {"GET": Requirement("channels", "read", "pk")}
+done = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_done():
+    done.clear()
+
+
+# A requirement that is inherited.
+
+
+class Channels(viewsets.ReadOnlyModelViewSet):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = serializers.ChannelSerializer
+    pat_requirements = {
+        "retrieve": Requirement("channels", "read", "pk"),
+        "list": Requirement("channels", "list"),
+    }
+
+
+class Projects(Channels):
+    queryset = Project.objects.order_by("pk")
+    serializer_class = serializers.ProjectSerializer
+
+
+class ByMethod(Channels):
+    """Says another model where no class attribute shows it."""
+
+    def get_queryset(self):
+        return Project.objects.order_by("pk")
+
+
+class Archive(Channels):
+    queryset = ArchivedChannel.objects.order_by("pk")
+
+
+class Thermometers(Channels):
+    queryset = Thermometer.objects.order_by("pk")
+
+
+class Declares(Projects):
+    pat_requirements = {"retrieve": Requirement("projects", "read", "pk")}
+
+
+class Detail(PersonalAccessTokenMixin, View):
+    model = Channel
+    pat_requirements = READ
+
+    def get(self, request, pk):
+        return JsonResponse({"id": get_object_or_404(self.model, pk=pk).pk})
+
+
+class ProjectDetail(Detail):
+    model = Project
+
+
+@method_decorator(pat_requirements(READ), name="dispatch")
+class Dispatched(View):
+    model = Channel
+    get = Detail.get
+
+
+class ProjectDispatched(Dispatched):
+    model = Project
+
+
+# A method that is changed.
+
+
+class Override:
+    """Takes the method from a header, once the view is known."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_view(self, request, *args):
+        request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+
+
+class Deletes(PersonalAccessTokenMixin, View):
+    pat_requirements = {"POST": Requirement("channels", "publish", "pk")}
+
+    def dispatch(self, request, *args, **kwargs):
+        if "inside" in request.GET:
+            request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+        return super().dispatch(request, *args, **kwargs)
+
+    def post(self, request, pk):
+        return JsonResponse({"done": request.method})
+
+    def delete(self, request, pk):
+        done.append(pk)
+        return JsonResponse({"done": request.method})
+
+
+class Attribute(View):
+    """The middleware alone knows what it declares."""
+
+    pat_requirements = Deletes.pat_requirements
+    post, delete = Deletes.post, Deletes.delete
+
+    def dispatch(self, request, *args, **kwargs):
+        if "inside" in request.GET:
+            request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+        return super().dispatch(request, *args, **kwargs)
+
+
+@pat_requirements(Deletes.pat_requirements)
+async def adeletes(request, pk):
+    if "inside" in request.GET:
+        request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+    if request.method == "DELETE":
+        done.append(pk)
+    await asyncio.sleep(0)
+    return JsonResponse({"done": request.method})
+
+
+api = NinjaAPI(urls_namespace="bound-ninja")
+
+
+@api.post("/{int:pk}/", auth=PersonalAccessTokenAuthentication(Deletes.pat_requirements["POST"]))
+def ninja(request, pk: int):
+    if "inside" in request.GET:
+        request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+    return json_done(request, pk)
+
+
+def json_done(request, pk):
+    if request.method == "DELETE":
+        done.append(pk)
+    return {"done": request.method}
+
+
+# An object that is found another way, and a list that is asked for by POST.
+
+
+class ForgetsTheProject(generics.RetrieveAPIView):
+    queryset = Task.objects.order_by("pk")
+    serializer_class = serializers.TaskSerializer
+    pat_requirements = {"GET": Requirement("tasks", "read", EntityLookup(slug="slug", project__slug="project"))}
+
+    def get_object(self):
+        return Task.objects.filter(slug=self.kwargs["slug"]).order_by("-pk").first()
+
+
+class Asynchronous(ForgetsTheProject):
+    """Gets its object as an asynchronous generic view does."""
+
+    async def aget_object(self):
+        return await Task.objects.filter(slug=self.kwargs["slug"]).order_by("-pk").afirst()
+
+    def get(self, request, *args, **kwargs):
+        return Response({"id": async_to_sync(self.aget_object)().pk})
+
+
+class Posted(Channels):
+    filter_backends = [ScopeFilterBackend]
+
+    def list(self, request, *args, **kwargs):
+        done.append(request.method)
+        return super().list(request, *args, **kwargs)
+
+
+def detail(view):
+    return view.as_view({"get": "retrieve"})
+
+
+urlpatterns = [
+    path("channels/<int:pk>/", detail(Channels)),
+    path("projects/<int:pk>/", detail(Projects)),
+    path("projects/", Projects.as_view({"get": "list"})),
+    path("by-method/<int:pk>/", detail(ByMethod)),
+    path("by-method/", ByMethod.as_view({"get": "list"})),
+    path("by-argument/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=Project.objects.all())),
+    path("archive/<int:pk>/", detail(Archive)),
+    path("thermometers/<int:pk>/", detail(Thermometers)),
+    path("declares/<int:pk>/", detail(Declares)),
+    path("detail/<int:pk>/", Detail.as_view()),
+    path("project-detail/<int:pk>/", ProjectDetail.as_view()),
+    path("dispatched/<int:pk>/", Dispatched.as_view()),
+    path("project-dispatched/<int:pk>/", ProjectDispatched.as_view()),
+    path("deletes/<int:pk>/", Deletes.as_view()),
+    path("adeletes/<int:pk>/", adeletes),
+    path("attribute/<int:pk>/", Attribute.as_view()),
+    path("ninja/", api.urls),
+    path("forgets/<slug:project>/<slug:slug>/", ForgetsTheProject.as_view()),
+    path("aforgets/<slug:project>/<slug:slug>/", Asynchronous.as_view()),
+    path("posted/", Posted.as_view({"get": "list", "post": "list"})),
+]
+
+
+def test_a_requirement_is_inherited_for_the_same_model_alone(make_token, user, settings):
+    settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
+    thermometer = Thermometer.objects.create(owner=user, name="one")
+    project = Project.objects.create(owner=user, name="one", slug="one", pk=thermometer.pk)
+    ask = Asker("wsgi", make_token(f"channels:{thermometer.pk}:read", "channels:*:list").secret)
+    for name in ("channels", "archive", "thermometers", "detail", "dispatched"):
+        assert ask(f"/{name}/{project.pk}/").status_code == 200, name
+    for name in ("projects", "by-method", "by-argument", "project-detail", "project-dispatched"):
+        response = ask(f"/{name}/{project.pk}/")
+        assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared"), name
+    for name in ("projects", "by-method"):
+        assert ask(f"/{name}/").status_code == 403, name
+    ask = Asker("wsgi", make_token(f"projects:{project.pk}:read").secret)
+    assert ask(f"/declares/{project.pk}/").status_code == 200
+
+
+def test_a_check_says_what_is_not_inherited():
+    found = {message.msg for message in check_routes() if message.id == "pat_tokens.E050"}
+    assert len(found) == 5
+    assert all("inherited from" in text and "which is about Channel; this is about Project" in text for text in found)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("name", ["deletes", "adeletes", "attribute", "ninja"])
+@pytest.mark.parametrize("place", ["inside", "in later middleware"])
+def test_the_method_that_runs_is_the_one_decided_about(make_token, channel, settings, server, name, place):
+    settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
+    if place != "inside":
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Override"]
+    secret = make_token(f"channels:{channel.pk}:publish").secret
+    url = f"/{name}/{channel.pk}/?{'inside' if place == 'inside' else ''}"
+    override = {"X-HTTP-Method-Override": "DELETE"}
+    response = Asker(server, secret, **override)(url, "POST")
+    assert response.status_code in (403, 405)
+    assert done == []
+    assert Asker(server, secret, **{"X-HTTP-Method-Override": "POST"})(url, "POST").json() == {"done": "POST"}
+
+
+@pytest.mark.parametrize("name", ["forgets", "aforgets"])
+def test_an_object_is_that_of_all_keywords(make_token, client_with, user, name):
+    one, two = (Project.objects.create(owner=user, name=word, slug=word) for word in ("one", "two"))
+    mine = Task.objects.create(project=one, name="a", slug="a")
+    client = client_with(make_token(f"tasks:{mine.pk}:read"))
+    assert client.get(f"/{name}/one/a/").json()["id"] == mine.pk
+    theirs = Task.objects.create(project=two, name="a", slug="a")
+    response = client.get(f"/{name}/one/a/")
+    assert response.status_code == 403
+    assert response.json()["missing"][0]["entity_id"] == str(theirs.pk)
+
+
+def test_a_list_by_another_method_needs_all(make_token, client_with, user):
+    channel = ChannelFactory(owner=user)
+    client = client_with(make_token(f"channels:{channel.pk}:list"))
+    assert client.get("/posted/").status_code == 200
+    assert client.post("/posted/").status_code == 403
+    assert done == ["GET"]
+    assert client_with(make_token("channels:*:list")).post("/posted/").status_code == 200

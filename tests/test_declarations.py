@@ -1,0 +1,144 @@
+"""What is declared for one route, and what checks say about names and orders that reach further."""
+
+import pytest
+from django.http import JsonResponse
+from django.urls import include, path, re_path
+from ninja import NinjaAPI
+from rest_framework import viewsets
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication, TokenAuthentication
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from pat_tokens.checks.routes import check_routes
+from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication as NinjaAuthentication
+from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
+from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_route, declare_url, plain_route
+from tests.factories import ChannelFactory
+from tests.models import Channel
+from tests.plain_client import OURS, Asker
+from tests.site import serializers
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.urls(__name__),
+    pytest.mark.usefixtures("declarations"),
+]
+
+READ = Requirement("channels", "read", "pk")
+
+
+class View(APIView):
+    def get(self, request, pk):
+        return Response({"pk": pk})
+
+
+class Channels(viewsets.ReadOnlyModelViewSet):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = serializers.ChannelSerializer
+
+
+def plain(request, pk):
+    return JsonResponse({"pk": pk})
+
+
+class SessionFirst(View):
+    authentication_classes = [SessionAuthentication, PersonalAccessTokenAuthentication]
+
+
+class OtherSchemesFirst(View):
+    authentication_classes = [BasicAuthentication, TokenAuthentication, PersonalAccessTokenAuthentication]
+
+
+class Mixed(PersonalAccessTokenMixin, View):
+    authentication_classes = [SessionAuthentication]
+
+
+api = NinjaAPI(urls_namespace="declared-ninja")
+
+
+@api.get("/one/{int:pk}", auth=NinjaAuthentication(), url_name="shared")
+def ninja(request, pk: int):
+    return {"pk": pk}
+
+
+urlpatterns = [
+    path("one/<int:pk>/", View.as_view(), name="shared"),
+    path("two/<int:pk>/", View.as_view(), name="shared"),
+    path("plain-one/<int:pk>/", plain, name="shared-plain"),
+    path("plain-two/<int:pk>/", plain, name="shared-plain"),
+    re_path(r"^regex/(?P<pk>[^/.]+)/$", View.as_view()),
+    path("nested/", include([path("one/<int:pk>/", View.as_view())])),
+    path("channels/<int:pk>/", Channels.as_view({"get": "retrieve"}), name="channel"),
+    re_path(r"^channels/(?P<pk>[0-9]+)\.(?P<format>[a-z]+)$", Channels.as_view({"get": "retrieve"}), name="channel"),
+    path("session-first/<int:pk>/", SessionFirst.as_view()),
+    path("other-schemes-first/<int:pk>/", OtherSchemesFirst.as_view()),
+    path("mixed/<int:pk>/", Mixed.as_view()),
+    path("other/<int:other>/", plain, name="shared-plain"),
+    path("ninja/", api.urls),
+]
+
+
+@pytest.mark.parametrize(
+    ("declared", "url"),
+    [
+        ("one/<int:pk>/", "/one/1/"),
+        ("/one/<pk>/", "/one/1/"),
+        ("regex/<pk>/", "/regex/1/"),
+        (r"^regex/(?P<pk>[^/.]+)/$", "/regex/1/"),
+        ("nested/one/<pk>/", "/nested/one/1/"),
+        ("plain-one/<pk>/", "/plain-one/1/"),
+        ("ninja/one/<pk>", "/ninja/one/1"),
+    ],
+)
+def test_opens_one_route_alone(settings, make_token, user, declared, url):
+    for pk in (1, 2):
+        ChannelFactory(owner=user, pk=pk)
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    ask = Asker("wsgi", make_token("channels:1:read").secret)
+    urls = ["/one/1/", "/two/1/", "/regex/1/", "/nested/one/1/", "/plain-one/1/", "/plain-two/1/", "/ninja/one/1"]
+    declare_route(declared, {"GET": READ})
+    for other in urls:
+        assert ask(other).status_code == (200 if other == url else 403), other
+    assert Asker("wsgi", make_token("channels:2:read").secret)(url).status_code == 403
+
+
+def test_comes_before_the_name_and_the_view(make_token, client_with, channel):
+    client = client_with(make_token("channels:*:read"))
+    declare_url("channel", {"retrieve": ANY_TOKEN})
+    declare_route("channels/<pk>/", {"retrieve": None})
+    assert client.get(f"/channels/{channel.pk}/").status_code == 403
+    assert client.get(f"/channels/{channel.pk}.json").status_code == 200
+    declare_route("channels/<pk>/", {"GET": READ})
+    assert client.get(f"/channels/{channel.pk}/").status_code == 200
+
+
+def test_one_spelling_for_each_route():
+    for spelling in ("books/<pk>/", "/books/<int:pk>/", r"^books/(?P<pk>[^/.]+)/$", r"books/(?P<pk>(a|[)b])+)/?\Z"):
+        assert plain_route(spelling).rstrip("/") in ("books/<pk>", "books/<pk>")
+
+
+def messages(number):
+    return [message.msg for message in check_routes() if message.id == f"pat_tokens.{number}"]
+
+
+def test_a_check_names_routes_that_share_a_name():
+    declare_url("channel", {"retrieve": READ})
+    assert messages("W053") == []
+    declare_url("shared-plain", {"GET": READ})
+    (found,) = messages("W053")
+    assert "/plain-one/<int:pk>/" in found
+    assert "/other/<int:other>/" in found
+
+
+def test_a_check_names_what_no_route_is():
+    declare_route("one/<pk>/", {"GET": READ, "LOCK": READ})
+    declare_route("none/<pk>/", {"GET": READ})
+    assert "none/<pk>/" in messages("E056")[0]
+    assert "'LOCK'" in messages("W051")[0]
+
+
+def test_a_check_names_views_that_ask_a_session_first():
+    (found,) = messages("W054")
+    assert "SessionFirst" in found
+    assert "rest_framework.authentication.SessionAuthentication" in found

@@ -1,0 +1,289 @@
+"""Middleware that needs the user before any view, and views that a token has no part in."""
+
+import pytest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings as django_settings
+from django.contrib.auth.decorators import login_required
+from django.http import JsonResponse
+from django.urls import path
+from django.views import View
+from ninja import NinjaAPI
+from rest_framework import viewsets
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from pat_tokens import signals
+from pat_tokens.authentication import aidentify, identify
+from pat_tokens.contrib.ninja.authentication import (
+    AsyncPersonalAccessTokenAuthentication,
+    PersonalAccessTokenAuthentication,
+)
+from pat_tokens.decorators import pat_requirements
+from pat_tokens.entities import registry
+from pat_tokens.requirements import EntityLookup, Requirement
+from pat_tokens.services import revoke_token
+from tests.factories import ChannelFactory
+from tests.models import Channel
+from tests.plain_client import OURS, SERVERS, Asker
+from tests.site import serializers
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+READ = {"GET": Requirement("channels", "read", "pk")}
+LIST = {"GET": Requirement("channels", "list")}
+seen = []  # what the middleware was told
+
+
+class Early:
+    """Asks who it is before the view is known."""
+
+    async_capable = True
+    sync_capable = True
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request):
+        if iscoroutinefunction(self):
+            return self.acall(request)
+        before = vars(request).get("user")
+        seen.append(identify(request))
+        assert vars(request).get("user") is before
+        return self.get_response(request)
+
+    async def acall(self, request):
+        seen.append(await aidentify(request))
+        return await self.get_response(request)
+
+
+def say(request):
+    auth = getattr(request, "auth", None)
+    return {"user": request.user.get_username(), "auth": str(auth) if auth else None}
+
+
+class Channels(viewsets.ReadOnlyModelViewSet):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = serializers.ChannelSerializer
+
+
+class BySlug(Channels):
+    lookup_field = "slug"
+
+
+@pat_requirements(READ)
+def plain(request, pk):
+    return JsonResponse(say(request))
+
+
+@pat_requirements(READ)
+async def aplain(request, pk):
+    return JsonResponse({"user": (await request.auser()).get_username()})
+
+
+@pat_requirements({"GET": Requirement("channels", "read", EntityLookup(slug="slug"))})
+def by_slug(request, slug):
+    return JsonResponse(say(request))
+
+
+api = NinjaAPI(urls_namespace="identify-ninja")
+
+
+@api.get("/sync/{int:pk}", auth=PersonalAccessTokenAuthentication(READ["GET"]))
+def ninja(request, pk: int):
+    return say(request)
+
+
+@api.get("/async/{int:pk}", auth=AsyncPersonalAccessTokenAuthentication(READ["GET"]))
+async def aninja(request, pk: int):
+    return {"user": (await request.auser()).get_username()}
+
+
+# Views that don't name our class.
+
+
+@api.api_operation(["GET", "POST", "OPTIONS"], "/open", auth=None)
+def ninja_open(request):
+    return say(request)
+
+
+class OnlySession(APIView):
+    authentication_classes = [SessionAuthentication]
+    permission_classes = [AllowAny]
+
+    def get(self, request):
+        return Response(say(request))
+
+    post = get
+
+
+class NoneAtAll(OnlySession):
+    authentication_classes = []
+
+
+@api_view(["GET", "POST"])
+@authentication_classes([SessionAuthentication])
+@permission_classes([AllowAny])
+def function(request):
+    return Response(say(request))
+
+
+class ClassView(View):
+    def get(self, request):
+        return JsonResponse(say(request))
+
+    post = options = get
+
+
+class AsyncClassView(View):
+    async def get(self, request):
+        return JsonResponse({"user": (await request.auser()).get_username(), "auth": None})
+
+    post = options = get
+
+
+def undeclared(request):
+    return JsonResponse(say(request))
+
+
+urlpatterns = [
+    path("rest/", Channels.as_view({"get": "list"})),
+    path("rest/<int:pk>/", Channels.as_view({"get": "retrieve"})),
+    path("rest-by-slug/<slug:slug>/", BySlug.as_view({"get": "retrieve"})),
+    path("plain/<int:pk>/", plain),
+    path("aplain/<int:pk>/", aplain),
+    path("by-slug/<slug:slug>/", by_slug),
+    path("ninja/", api.urls),
+    path("only-session/", OnlySession.as_view()),
+    path("none-at-all/", NoneAtAll.as_view()),
+    path("function/", function),
+    path("class/", ClassView.as_view()),
+    path("async-class/", AsyncClassView.as_view()),
+    path("undeclared/", undeclared),
+    path("login-required/", login_required(undeclared)),
+]
+OF_OTHERS = ["only-session/", "none-at-all/", "function/", "ninja/open"]
+PLAIN = ["class/", "async-class/", "undeclared/", "login-required/"]
+QUERIES = {
+    "/rest/{pk}/": 2,
+    "/rest/": 3,  # the token, its ids, the list
+    "/rest-by-slug/{slug}/": 4,  # the token, its channel, the decision, the view's own
+    "/plain/{pk}/": 1,
+    "/aplain/{pk}/": 1,
+    "/by-slug/{slug}/": 3,
+    "/ninja/sync/{pk}": 1,
+    "/ninja/async/{pk}": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def heard(settings):
+    """What the signals said, with the middleware of the site in front of everything."""
+    settings.MIDDLEWARE = [f"{__name__}.Early", *django_settings.MIDDLEWARE]
+    heard = []
+
+    def listen(signal, **facts):
+        heard.append(facts.get("reason", "authenticated"))
+
+    seen.clear()
+    signals.token_authenticated.connect(listen)
+    signals.token_refused.connect(listen)
+    yield heard
+    signals.token_authenticated.disconnect(listen)
+    signals.token_refused.disconnect(listen)
+
+
+@pytest.fixture
+def ours(settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:1], OURS, *settings.MIDDLEWARE[1:]]
+
+
+@pytest.fixture(params=["alone", "with our middleware"])
+def installed(request, settings):
+    if request.param != "alone":
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:1], OURS, *settings.MIDDLEWARE[1:]]
+
+
+@pytest.fixture
+def channel(user):
+    return ChannelFactory(owner=user, slug="mine")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("path", QUERIES)
+def test_costs_nothing_more(make_token, channel, server, path, heard, ours, django_assert_num_queries):
+    token = make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list")
+    path, count = path.format(pk=channel.pk, slug=channel.slug), QUERIES[path]
+    Asker(server, token.secret)(path)
+    heard.clear()
+    with django_assert_num_queries(count):
+        assert Asker(server, token.secret)(path).status_code == 200
+    assert heard == ["authenticated"]
+    assert seen[-1] == token
+    assert seen[-1].user == token.user
+
+
+@pytest.mark.parametrize("path", QUERIES)
+def test_a_refusal_is_heard_once_and_nobody_is_identified(
+    make_token, channel, path, heard, ours, django_assert_num_queries
+):
+    path = path.format(pk=channel.pk, slug=channel.slug)
+    without, revoked = make_token(), make_token("channels:*:read")
+    revoke_token(revoked)
+    for secret, reason in (
+        (without.secret, "insufficient_scope"),
+        (revoked.secret, "revoked"),
+        ("pat_x", "malformed"),
+    ):
+        heard.clear()
+        assert Asker("wsgi", secret)(path).status_code in (401, 403)
+        assert heard == [reason]
+    with django_assert_num_queries(1):
+        Asker("wsgi", revoked.secret)(path)
+    assert seen == [None] * len(seen)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/", "/undeclared/", "/only-session/", "/rest/?x", "/ninja/open"])
+def test_no_token_is_identified_where_none_is_let_in(make_token, path, django_assert_num_queries):
+    token = make_token("channels:*:read")
+    with django_assert_num_queries(1 if "rest" in path else 0):
+        Asker("wsgi", token.secret)(path)
+    assert seen == [None]
+
+
+def test_options(make_token, channel, heard, django_assert_num_queries):
+    token = make_token(f"channels:{channel.pk}:read")
+    Asker("wsgi", token.secret)(f"/rest/{channel.pk}/")  # which records the use
+    heard.clear()
+    seen.clear()
+    with django_assert_num_queries(2):
+        assert Asker("wsgi", token.secret)(f"/rest/{channel.pk}/", "OPTIONS").status_code == 200
+    assert seen == [token]
+    assert heard == ["authenticated"]
+    assert Asker("wsgi", token.secret)("/rest/", "OPTIONS").status_code == 403
+    assert seen[-1] is None
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("has_session", [False, True])
+@pytest.mark.parametrize("path", [*OF_OTHERS, *PLAIN])
+def test_a_view_that_does_not_name_our_class_never_sees_the_owner(
+    make_token, stranger, server, has_session, path, installed, settings
+):
+    token = make_token(*[f"{kind.name}:*:{one.name}" for kind in registry for one in kind.operations])
+    ask = Asker(server, token.secret)
+    if has_session:
+        ask.client.force_login(stranger)
+    for method in ("GET", "POST", "OPTIONS"):
+        response = ask(f"/{path}", method)
+        assert b"owner" not in response.content.replace(b"the owner of", b""), method
+        if path in PLAIN and OURS in settings.MIDDLEWARE:
+            assert response.status_code == 403
+        elif response.status_code == 200 and method == "GET":
+            nobody = not has_session or path == "none-at-all/"
+            assert response.json() == {"user": "" if nobody else "stranger", "auth": None}
+    assert set(seen) == {None}

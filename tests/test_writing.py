@@ -1,0 +1,264 @@
+"""A write for a token that would change an entity's key, or choose that of another, does not happen."""
+
+import json
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.core.signals import request_finished
+from django.db.models.signals import post_init, pre_save
+from django.http import JsonResponse
+from django.urls import path
+from ninja import NinjaAPI
+from rest_framework import generics, serializers, viewsets
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
+from pat_tokens.decorators import pat_requirements
+from pat_tokens.requirements import Requirement
+from tests.factories import ChannelFactory, PageFactory
+from tests.models import Channel, Page
+from tests.plain_client import OURS, SERVERS, Asker
+from tests.site.models import Thermometer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("entity_types")]
+
+UPDATE = {"PATCH": Requirement("pages", "update", "pk"), "POST": Requirement("pages", "create")}
+User = get_user_model()
+
+
+class PageSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Page
+        fields = "__all__"
+        read_only_fields = ["owner"]
+
+
+class Loose(serializers.Serializer):
+    """Takes a key, and saves by itself."""
+
+    id = serializers.IntegerField(required=False)
+    path = serializers.CharField(required=False)
+    name = serializers.CharField(required=False)
+
+    def update(self, instance, validated_data):
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        instance.save()
+        return instance
+
+    def create(self, validated_data):
+        made = self.context["view"].queryset.model(**validated_data)
+        made.save()
+        return made
+
+
+class ChannelSerializer(serializers.ModelSerializer):
+    id = serializers.IntegerField(required=False)
+
+    class Meta:
+        model = Channel
+        fields = ["id", "name"]
+
+
+class ThermometerSerializer(ChannelSerializer):
+    class Meta:
+        model = Thermometer
+        fields = ["id", "name"]
+
+
+class Owned:
+    def perform_create(self, serializer):
+        serializer.save(owner=self.request.user)
+
+
+class Pages(Owned, viewsets.ModelViewSet):
+    queryset = Page.objects.order_by("pk")
+    serializer_class = PageSerializer
+
+
+class LoosePages(Pages):
+    serializer_class = Loose
+
+
+class Channels(Owned, viewsets.ModelViewSet):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = ChannelSerializer
+
+
+class LooseChannels(Channels):
+    serializer_class = Loose
+
+
+class Thermometers(Channels):
+    queryset = Thermometer.objects.order_by("pk")
+    serializer_class = ThermometerSerializer
+
+
+class Generic(generics.RetrieveUpdateAPIView):
+    queryset = Page.objects.order_by("pk")
+    serializer_class = PageSerializer
+    pat_requirements = UPDATE
+
+
+class ByHand(APIView):
+    pat_requirements = UPDATE
+
+    def patch(self, request, pk):
+        serializer = PageSerializer(Page.objects.get(pk=pk), data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data)
+
+
+class Swallows(ByHand):
+    """Goes on whatever happens."""
+
+    def patch(self, request, pk):
+        try:
+            return super().patch(request, pk)
+        except Exception:  # noqa: BLE001
+            return Response({})
+
+
+class MovesOthers(ByHand):
+    """Saves the neighbour as well, and a copy."""
+
+    def patch(self, request, pk):
+        page = Page.objects.get(pk=pk)
+        for other in Page.objects.exclude(pk=pk):
+            other.save()
+        Page(pk=f"{pk}-copy", owner=page.owner).save()
+        page.save()
+        page.save(update_fields=["owner"])
+        return Response({})
+
+
+def change(request, pk):
+    page = Page.objects.get(pk=pk)
+    page.path = json.loads(request.body)["path"]
+    page.save()
+    return JsonResponse({})
+
+
+@pat_requirements(UPDATE)
+def plain(request, pk):
+    return change(request, pk)
+
+
+@pat_requirements(UPDATE)
+async def asynchronous(request, pk):
+    page = await Page.objects.aget(pk=pk)
+    page.path = json.loads(request.body)["path"]
+    await page.asave()
+    return JsonResponse({})
+
+
+api = NinjaAPI(urls_namespace="writing-ninja")
+
+
+@api.patch("/{pk}/", auth=PersonalAccessTokenAuthentication(UPDATE["PATCH"]))
+def ninja(request, pk: str):
+    return json.loads(change(request, pk).content)
+
+
+LISTED, DETAIL = {"post": "create"}, {"put": "update", "patch": "partial_update"}
+urlpatterns = [
+    path("pages/", Pages.as_view(LISTED)),
+    path("pages/<pk>/", Pages.as_view(DETAIL)),
+    path("loose-pages/", LoosePages.as_view(LISTED)),
+    path("loose-pages/<pk>/", LoosePages.as_view(DETAIL)),
+    path("channels/", Channels.as_view(LISTED)),
+    path("channels/<pk>/", Channels.as_view(DETAIL)),
+    path("loose-channels/", LooseChannels.as_view(LISTED)),
+    path("loose-channels/<pk>/", LooseChannels.as_view(DETAIL)),
+    path("thermometers/", Thermometers.as_view(LISTED)),
+    path("generic/<pk>/", Generic.as_view()),
+    path("by-hand/<pk>/", ByHand.as_view()),
+    path("swallows/<pk>/", Swallows.as_view()),
+    path("moves-others/<pk>/", MovesOthers.as_view()),
+    path("plain/<pk>/", plain),
+    path("async/<pk>/", asynchronous),
+    path("ninja/", api.urls),
+]
+OF_PAGES = ["pages", "loose-pages", "generic", "by-hand", "swallows", "plain", "async", "ninja"]
+
+
+@pytest.fixture(autouse=True)
+def installed(settings):
+    settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
+
+
+@pytest.fixture
+def pages(user, stranger):
+    return PageFactory(owner=user, path="a"), PageFactory(owner=stranger, path="b")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    request_finished.send(None)
+    assert not pre_save.has_listeners(Page)
+    assert not post_init.has_listeners(Page)
+
+
+def send(server, token, url, method, /, **data):
+    return Asker(server, token.secret)(url, method, json.dumps(data), content_type="application/json")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("name", OF_PAGES)
+@pytest.mark.parametrize("scope", ["pages:a:update", "pages:*:update"])
+def test_another_key_is_refused_before_anything_is_written(pages, make_token, stranger, name, server, scope):
+    token = make_token(scope)
+    for key in ("b", "new"):
+        response = send(server, token, f"/{name}/a/", "PATCH", path=key)
+        if key == "new" and name != "swallows":  # a serializer's own validator may know that the other is taken
+            assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
+        assert response.status_code in (200, 400, 403)
+        assert Page.objects.get(path="b").owner == stranger
+        assert set(Page.objects.values_list("path", flat=True)) == {"a", "b"}
+    assert send(server, token, f"/{name}/a/", "PATCH", path="a").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["channels", "loose-channels"])
+def test_a_number_is_a_key_too(user, make_token, name):
+    one, other = ChannelFactory(owner=user, name="one"), ChannelFactory(owner=user, name="other")
+    token = make_token(f"channels:{one.pk}:update", "channels:*:create")
+    assert send("wsgi", token, f"/{name}/{one.pk}/", "PATCH", id=other.pk, name="x").status_code == 403
+    assert send("wsgi", token, f"/{name}/", "POST", id=other.pk, name="x").status_code == 403
+    other.refresh_from_db()
+    assert other.name == "other"
+    assert send("wsgi", token, f"/{name}/{one.pk}/", "PATCH", id=one.pk, name="x").status_code == 200
+    assert send("wsgi", token, f"/{name}/", "POST", id=other.pk + 1, name="x").status_code == 201
+    assert send("wsgi", token, f"/{name}/", "POST", name="y").status_code == 201
+
+
+def test_a_new_row_with_the_key_of_another(pages, make_token, stranger):
+    token = make_token("pages:*:create")
+    assert send("wsgi", token, "/loose-pages/", "POST", path="b").status_code == 403
+    assert Page.objects.get(path="b").owner == stranger
+    assert send("wsgi", token, "/loose-pages/", "POST", path="c").status_code == 201
+
+
+def test_a_new_row_of_a_child_table_takes_no_row_of_its_parent(user, make_token):
+    channel = ChannelFactory(owner=user, name="one")
+    token = make_token("thermometers:*:create")
+    assert send("wsgi", token, "/thermometers/", "POST", id=channel.pk, name="x").status_code == 403
+    assert Channel.objects.get(pk=channel.pk).name == "one"
+    assert send("wsgi", token, "/thermometers/", "POST", name="y").status_code == 201
+
+
+def test_what_is_saved_besides_stays_possible(pages, make_token):
+    token = make_token("pages:a:update")
+    assert send("wsgi", token, "/moves-others/a/", "PATCH").status_code == 200
+    assert Page.objects.filter(path="a-copy").exists()
+
+
+def test_people_change_keys_as_before(pages, user, client):
+    client.force_login(user)
+    for name in ("pages", "generic"):
+        response = client.patch(f"/{name}/a/", json.dumps({"path": name}), content_type="application/json")
+        assert response.status_code == 200
+    assert Page.objects.filter(path="pages").exists()
