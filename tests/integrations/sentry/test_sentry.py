@@ -52,7 +52,7 @@ def test_no_event_has_the_secret(kept, settings, monkeypatch, make_token, user, 
     settings.PAT_TOKENS_HEADER = header
     token = make_token("channels:*:read")
     pk = ChannelFactory(owner=user).pk
-    name = "retrieve" if form == "Bearer {}" else "finalize_response"
+    name = "get_object" if form == "Bearer {}" else "finalize_response"
     monkeypatch.setattr(ChannelViewSet, name, fail)
     environ = RequestFactory(headers={header: form.format(token.secret)}).get(f"/api/channels/{pk}/").environ
     environ = {**environ, "wsgi.input": io.BytesIO(), header_key(header): form.format(str(token.secret))}
