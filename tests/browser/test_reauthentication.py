@@ -22,12 +22,10 @@ def asked(settings):
 
 @SIZES
 @pytest.mark.parametrize("has_script", [True, False], ids=["with a script", "without"])
-def test_a_token_is_created_after_the_question(open_browser, user, scheme, width, has_script):
+def test_the_form_opens_after_the_password(open_browser, user, scheme, width, has_script):
     size = {"width": width, "height": 740}
     page = open_browser(viewport=size, color_scheme=scheme, java_script_enabled=has_script)
     page.goto("/pats/create/")
-    page.get_by_label("Name").fill("deploy")
-    page.get_by_role("button", name="Create", exact=True).click()
     field = page.get_by_label("Password")
     expect(page.get_by_text("Enter the password for owner to continue")).to_be_visible()
     expect(field).to_be_focused()
@@ -35,32 +33,34 @@ def test_a_token_is_created_after_the_question(open_browser, user, scheme, width
         assert_sound(page)
     field.fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("This is not your password.")).to_be_visible()
+    expect(page.get_by_text("Incorrect password.")).to_be_visible()
     expect(field).to_be_focused()
-    expect(field).to_have_accessible_description("This is not your password.")
+    expect(field).to_have_accessible_description("Incorrect password.")
     if has_script:  # axe needs one
         assert_sound(page)
     field.fill(PASSWORD)
     page.keyboard.press("Enter")
+    page.get_by_label("Name").fill("deploy")
+    page.get_by_role("button", name="Create", exact=True).click()
     expect(page.locator("#token-secret")).to_be_visible()
     expect(page.get_by_role("heading", name="deploy")).to_be_visible()
 
 
 @SIZES
-def test_a_dialog_asks_inside_of_itself(open_browser, token, scheme, width):
+def test_dialog_asks_for_the_password_inside(open_browser, token, scheme, width):
     page = open_browser(viewport={"width": width, "height": 740}, color_scheme=scheme)
     page.goto(f"/pats/{token.pk}/")
     page.get_by_role("button", name="Regenerate").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Regenerate").click()
     field = dialog.get_by_label("Password")
     expect(field).to_be_focused()
     assert_sound(page)
     field.fill("wrong")
     page.keyboard.press("Enter")
-    expect(dialog.get_by_text("This is not your password.")).to_be_visible()
+    expect(dialog.get_by_text("Incorrect password.")).to_be_visible()
     expect(field).to_be_focused()
     assert_sound(page)
     field.fill(PASSWORD)
     page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Regenerate").click()
     expect(page.locator("#token-secret")).to_be_visible()
