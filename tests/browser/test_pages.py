@@ -35,7 +35,7 @@ def scopes_of(token: PersonalAccessToken) -> set[str]:
 def test_the_policy_of_these_tests_is_strict(screen):
     """What it forbids is told in the console, which fails each of them."""
     answer = screen.goto("/pats/")
-    assert answer.headers["content-security-policy"] == "default-src 'self'"
+    assert answer.headers["content-security-policy"] == "default-src 'self', frame-ancestors 'none'"
 
 
 def test_create_with_two_scopes_and_copy_the_secret(screen, user):
