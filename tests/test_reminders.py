@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
-from django.core.mail import BadHeaderError
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -210,7 +209,7 @@ class TestFailures:
             smtplib.SMTPDataError(550, b"spam"),
             smtplib.SMTPNotSupportedError("SMTPUTF8"),
             UnicodeEncodeError("ascii", "x", 0, 1, "no"),
-            BadHeaderError("newline"),
+            ValueError("newline"),
             RuntimeError("a template"),
         ],
         ids=repr,
