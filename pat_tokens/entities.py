@@ -133,7 +133,7 @@ class EntityType:
     @functools.cached_property
     def _may_be_called_all(self) -> bool:
         try:
-            return str(self.key_field.to_python(ALL)) == ALL
+            return self.is_storable(ALL) and str(self.key_field.to_python(ALL)) == ALL
         except (ValidationError, ValueError, TypeError, OverflowError):
             return False
 
