@@ -1,7 +1,6 @@
 """The main job in a browser, against the served demo."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import httpx
 import pytest
@@ -11,7 +10,6 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from demo_project.devices.models import Channel
-from pat_tokens.models import PersonalAccessToken
 from pat_tokens.services import create_token
 from tests.demo.factories import ChannelFactory
 from tests.demo.servers import Server
@@ -45,50 +43,6 @@ def test_messages_appear_as_they_are_published(page: Page, server: Server, alice
 def visitor(browser: Browser, server: Server) -> Iterator[Page]:
     context = browser.new_context(base_url=server.address, java_script_enabled=False)
     yield context.new_page()
-    context.close()
-
-
-@pytest.mark.parametrize("has_script", [True, False], ids=["with a script", "without"])
-def test_what_was_typed_is_back_after_a_login(browser: Browser, server: Server, alice: User, has_script: bool) -> None:
-    alice.set_password("alice-demo")
-    alice.save()
-    channel = ChannelFactory(owner=alice, name="Pump")
-    context = browser.new_context(base_url=server.address, java_script_enabled=has_script)
-    page = context.new_page()
-
-    def log_in() -> None:
-        page.get_by_label("Username").fill("alice")
-        page.get_by_label("Password").fill("alice-demo")
-        page.get_by_role("button", name="Log in").click()
-
-    page.goto("/pats/create/")
-    log_in()
-    page.get_by_label("Name").fill("half done")
-    page.get_by_label("Duration").select_option("7d")
-    page.get_by_label("Description").fill("for the\nprinter")
-    page.get_by_label("Entity Type").select_option("Channels")
-    if has_script:
-        page.locator("[data-pat-picker] [role=combobox]").fill("pump")
-        page.get_by_role("option", name="Pump").first.click()
-    else:
-        page.get_by_role("button", name="Choose").click()
-        page.locator("#id_scopes-0-entity_id").select_option(str(channel.pk))
-    page.get_by_label("Publish").check()
-    context.clear_cookies(name="sessionid")
-    page.get_by_role("button", name="Create", exact=True).click()
-    log_in()
-
-    expect(page.get_by_text("What you had filled in is back. Nothing has been saved yet.")).to_be_visible()
-    expect(page.locator("#id_name")).to_have_value("half done")
-    expect(page.get_by_label("Description")).to_have_value("for the\nprinter")
-    expect(page.get_by_text("Publish – Pump")).to_be_visible()
-    page.get_by_role("button", name="Create", exact=True).click()
-    expect(page.locator("#token-secret")).to_be_visible()
-    token = PersonalAccessToken.objects.get(user=alice, name="half done")
-    assert [scope.operation for scope in token.scope_set.all()] == ["publish"]
-    assert token.expires_at - token.issued_at == timedelta(days=7)
-    page.goto("/pats/create/")
-    expect(page.locator("#id_name")).to_have_value("")
     context.close()
 
 
