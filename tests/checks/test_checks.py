@@ -293,7 +293,6 @@ def test_a_base_template_whose_parent_is_missing(settings, tmp_path):
 
 
 def test_another_engine_does_not_find_the_templates_of_the_pages(settings, tmp_path):
-    pytest.importorskip("jinja2")
     (tmp_path / "base.html").write_text(ROOT)
     jinja = {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [tmp_path], "APP_DIRS": True}
     django = settings.TEMPLATES

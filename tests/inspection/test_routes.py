@@ -31,7 +31,7 @@ class OwnMiddleware(PersonalAccessTokenMiddleware):
     """A site's own, made of ours."""
 
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class View(APIView):
