@@ -15,6 +15,7 @@ settings.configure(
         "rest_framework",
         "pat_tokens",
     ],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     REST_FRAMEWORK={
         "DEFAULT_AUTHENTICATION_CLASSES": [
             "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication"
