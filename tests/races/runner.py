@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,9 @@ _opened: set[Any] = set()
 def _settings_of(*asks: Ask) -> AbstractContextManager[None]:
     from django.test import override_settings
 
-    return override_settings(**{name: value for ask in asks for name, value in ask.settings.items()})
+    overrides = {name: value for ask in asks for name, value in ask.settings.items()}
+    # Putting overrides in place leaves `settings` empty for an instant, which another thread would see.
+    return override_settings(**overrides) if overrides else nullcontext()
 
 
 @contextmanager
