@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.urls import Resolver404, get_resolver
 from django.utils import timezone
 
-from pat_tokens import crypto, log_events, signals
+from pat_tokens import crypto, links, log_events, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -112,7 +112,7 @@ def authenticate(
     token = _find(secret, requirement, kwargs or {}, filtered=filtered, third_party=third_party, request=request)
     if requirement is None:
         raise refuse(ScopeNotDeclared(), token=token, request=request)
-    return allow(token, request=request)
+    return allow(token, request=request, names_entity=requirement.entity is not None)
 
 
 def _find(
@@ -304,13 +304,19 @@ def need_of(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> R
     return required_scope
 
 
-def allow(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> PersonalAccessToken:
-    """Return `token` if its decision is yes, and remember its use; else raise InsufficientScope."""
+def allow(
+    token: PersonalAccessToken, *, request: HttpRequest | None = None, names_entity: bool = False
+) -> PersonalAccessToken:
+    """Return `token` if its decision is yes, and remember its use; else raise InsufficientScope.
+
+    `names_entity` says that the URL names an entity; if `*` is missing all the same, it was not found.
+    """
     from pat_tokens import services
 
     if not token.decision:
         missing = () if token.decision is None else token.decision.missing
-        raise refuse(InsufficientScope(missing), token=token, request=request)
+        is_fixable = not (names_entity and any(scope.entity_id == ALL for scope in missing))
+        raise refuse(InsufficientScope(missing, is_fixable=is_fixable), token=token, request=request)
     if services.is_use_due(token):
         if request is None:
             services.record_use(token)
@@ -340,7 +346,19 @@ def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpR
 def refuse(
     error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
 ) -> TokenError:
-    """Tell the log and the site's receivers that `error` refuses a request, and return it to be raised."""
+    """Tell the log and the site's receivers that `error` refuses a request, and return it to be raised.
+
+    An InsufficientScope gets its `fix_url`.
+    """
+    # The response to OPTIONS doesn't say what is missing.
+    if (
+        isinstance(error, InsufficientScope)
+        and error.is_fixable
+        and token is not None
+        and request is not None
+        and request.method != "OPTIONS"
+    ):
+        error.fix_url = links.scopes_add_url(token, error.missing, request=request)
     log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
     return error

@@ -141,7 +141,7 @@ class Conf:
 
     @cached_property
     def site_url(self) -> str:
-        """Where this site is, for links in mails: `https://example.org`. Without it mails have no links."""
+        """Where this site is, for links in mails and responses: `https://example.org`."""
         return _read("PAT_TOKENS_SITE_URL", "")
 
     @cached_property

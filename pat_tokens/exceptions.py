@@ -148,9 +148,12 @@ class InsufficientScope(NotAllowed):
     reason = "insufficient_scope"
     default_message = _("The token lacks the scope %(scopes)s.")
 
-    def __init__(self, missing: Sequence[ScopeKey]) -> None:
+    fix_url: str | None = None  # where the owner can add what is missing
+
+    def __init__(self, missing: Sequence[ScopeKey], *, is_fixable: bool = True) -> None:
         super().__init__()
         self.missing = tuple(missing)
+        self.is_fixable = is_fixable  # False if the URL names no entity that the owner can see
 
     @property
     def message(self) -> str:

@@ -182,6 +182,8 @@ def error_body(error: TokenError) -> dict[str, Any]:
     body: dict[str, Any] = {"detail": error.message, "code": error.code}
     if isinstance(error, InsufficientScope):
         body["missing"] = [scope._asdict() for scope in error.missing]
+        if error.fix_url:
+            body["fix_url"] = error.fix_url
     return body
 
 

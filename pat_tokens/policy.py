@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import SESSION_KEY
+from django.core.exceptions import DisallowedHost
 from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
@@ -29,6 +30,19 @@ class Policy:
         # A class that checks CSRF takes the user of Django's request, whoever set it there.
         takes_users_of_middleware = authentication is None or hasattr(authentication, "enforce_csrf")
         return not takes_users_of_middleware or has_own_session(request)
+
+    def get_site_url(self, request: HttpRequest | None) -> str:
+        """Return the address of this site for links to the pages, such as `https://example.org`.
+
+        `request` is None for mails and commands. The default is `PAT_TOKENS_SITE_URL`, else the host of the request. An
+        empty string means that the address is unknown, so there is no link.
+        """
+        if conf.site_url or request is None:
+            return conf.site_url
+        try:
+            return f"{request.scheme}://{request.get_host()}"
+        except DisallowedHost:  # a view may answer without asking for the host
+            return ""
 
 
 def has_own_session(request: HttpRequest) -> bool:

@@ -19,12 +19,12 @@ from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.db import router
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone, translation
 
 from pat_tokens import log_events, services
 from pat_tokens.conf import conf
 from pat_tokens.labels import span_text
+from pat_tokens.links import page_url
 from pat_tokens.models import PersonalAccessToken, Reminder, owner_is_active
 
 if TYPE_CHECKING:
@@ -171,16 +171,7 @@ def _line(reminder: Reminder, now: datetime) -> Line:
     token = reminder.token
     left = (token.expires_at or now) - now  # what never ends is never due
     name = "".join(character if character.isprintable() else " " for character in token.name)
-    return Line(token, name, reminder.days, span_text(left), _url(token))
-
-
-def _url(token: PersonalAccessToken) -> str:
-    if not conf.site_url:
-        return ""
-    try:
-        return conf.site_url.rstrip("/") + reverse("pat_tokens:token_detail", args=[token.pk])
-    except NoReverseMatch:  # the site has the API alone
-        return ""
+    return Line(token, name, reminder.days, span_text(left), page_url("token_detail", token.pk) or "")
 
 
 __all__ = ["Summary", "send_reminders"]

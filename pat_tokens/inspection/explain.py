@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.translation import gettext as _
 
-from pat_tokens import lookup
+from pat_tokens import links, lookup
 from pat_tokens.authentication import find_entity_id, need_of
 from pat_tokens.conf import conf
 from pat_tokens.entities import LIST
@@ -21,6 +21,8 @@ from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list, required_sc
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from pat_tokens.models import PersonalAccessToken
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -45,6 +47,8 @@ class Explanation:
     code: str | None = None
     requirement: str | None = None
     missing: tuple[ScopeKey, ...] = ()
+    fix_url: str | None = None  # where the owner adds what is missing; a path if the site's address is unknown
+    is_fixable: bool = True  # False if the URL names no entity that the owner can see
     steps: list[Step] = field(default_factory=list)
 
     def add(self, name: str, ok: bool | None, text: str) -> None:
@@ -70,12 +74,25 @@ class Explanation:
             "code": self.code,
             "requirement": self.requirement,
             "missing": [scope._asdict() for scope in self.missing],
+            "fix_url": self.fix_url,
             "steps": [{"step": step.name, "ok": step.ok, "text": step.text} for step in self.steps],
         }
 
 
-def explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
-    """Return why `token` may or may not send `method` to `path`, a path or URL of this site."""
+def explain(token: PersonalAccessToken, method: str, path: str, *, request: HttpRequest | None = None) -> Explanation:
+    """Return why `token` may or may not send `method` to `path`, a path or URL of this site.
+
+    `request` is the one that asks, for the address of this site.
+    """
+    explanation = _explain(token, method, path)
+    if explanation.missing and explanation.is_fixable:
+        explanation.fix_url = links.scopes_add_url(token, explanation.missing, request=request) or links.page_path(
+            "scopes_add", token.pk, query=links.scope_query(explanation.missing)
+        )
+    return explanation
+
+
+def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
     explanation = Explanation()
     _explain_token(explanation, token)
     method = method.upper()
@@ -218,6 +235,7 @@ def _explain_scope(
         explanation.add("scope", True, text)
         return required_scope
     explanation.missing = decision.missing
+    explanation.is_fixable = requirement.entity is None or required_scope.entity_id != ALL
     text = _("The scope %(scope)s is missing.") % {"scope": required_scope.scope}
     nearest = _nearest(keys, required_scope)
     if nearest:

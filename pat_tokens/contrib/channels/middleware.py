@@ -34,6 +34,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # What middleware of Channels, or made like it, calls the application inside; the second is that of its OriginValidator.
 _INNER = ("inner", "application")
 _CLOSE_CODES = 4000  # plus the HTTP status that says the same; RFC 6455 section 7.4.2 leaves 4000 to 4999 to us
+_SCHEMES = {"ws": "http", "wss": "https"}  # of the page that a handshake would be a request of
 
 
 class PersonalAccessTokenMiddleware:
@@ -74,7 +75,8 @@ class ConsumerGuard:
     def authenticate(self, scope: Scope) -> PersonalAccessToken | None:
         """Return the token that the handshake carries, if it may connect, or None; raises TokenError."""
         # The same handshake as a request, for the site's own hooks and for what is recorded of a token's use.
-        request = ASGIRequest({**scope, "type": "http", "method": "GET"}, BytesIO())
+        scheme = _SCHEMES.get(scope.get("scheme", ""), "http")
+        request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
         secret = authentication.read_secret(request)
         if secret is None:
             return None

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
+from pat_tokens.authentication import refuse
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.guards import limited_list
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
@@ -32,11 +33,11 @@ class ScopeFilterBackend(BaseFilterBackend):
             return queryset
         rows = limited_list(view)
         if rows is None:
-            raise TokenAPIException(needs_all(decision))
+            raise TokenAPIException(refuse(needs_all(decision), token=token, request=request._request))
         try:
             return rows.limit(queryset)
         except InsufficientScope as error:
-            raise TokenAPIException(error) from error
+            raise TokenAPIException(refuse(error, token=token, request=request._request)) from error
 
 
 class ScopeFilterMixin:

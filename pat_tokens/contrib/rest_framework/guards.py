@@ -241,7 +241,8 @@ def _finalize_response(
             token: Any = view.request.auth
             response = view.handle_exception(_undeclared(request, token))
         elif rows is not None and not _is_made_of(rows, response):
-            response = view.handle_exception(TokenAPIException(rows.refusal()))
+            refused = authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
+            response = view.handle_exception(TokenAPIException(refused))
     response = finalize(request, response, *args, **kwargs)
     # A cache would go on answering for a token that is revoked meanwhile.
     if "no-store" not in response.get("Cache-Control", ""):

@@ -127,11 +127,14 @@ class PersonalAccessTokenMissingSerializer(serializers.Serializer[Any]):
 
 
 class PersonalAccessTokenErrorSerializer(serializers.Serializer[Any]):
-    """Why a request was refused; `code`, `missing` and `url` where that says more."""
+    """Why a request was refused; `code`, `missing`, `fix_url` and `url` where that says more."""
 
     detail = serializers.CharField()
     code = serializers.CharField(required=False)
     missing = PersonalAccessTokenMissingSerializer(many=True, required=False)
+    fix_url = serializers.CharField(
+        required=False, help_text=_("Where the token's owner can add the scopes that are missing.")
+    )
     url = serializers.CharField(
         required=False, help_text=_("Where to confirm that it is you, if the code asks for that.")
     )
@@ -153,6 +156,7 @@ class PersonalAccessTokenExplanationSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(allow_null=True)
     requirement = serializers.CharField(allow_null=True)
     missing = PersonalAccessTokenMissingSerializer(many=True)
+    fix_url = serializers.CharField(allow_null=True)
     steps = PersonalAccessTokenStepSerializer(many=True)
 
 

@@ -247,7 +247,7 @@ class TokenViewSet(OwnTokensViewSet):
         """Say step by step why a token may or may not do something; nothing is done."""
         asked = ExplainSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        return Response(explain(self.get_token(), **asked.validated_data).as_dict())
+        return Response(explain(self.get_token(), **asked.validated_data, request=request._request).as_dict())
 
 
 class ScopeViewSet(OwnTokensViewSet):

@@ -53,6 +53,8 @@ class Command(TokenCommand):
             self.stdout.write("Not looked at: the view answers as it does without a token.")
         else:
             self.stdout.write(f"Refused: {explanation.status} {explanation.code}")
+        if explanation.fix_url:
+            self.stdout.write(f"To add what is missing: {explanation.fix_url}")
 
 
 @sensitive_variables()

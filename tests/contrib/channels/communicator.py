@@ -10,9 +10,10 @@ PATIENCE = 10  # seconds for what happens at once on an idle machine
 class WebsocketCommunicator(ApplicationCommunicator):
     """One WebSocket."""
 
-    def __init__(self, application, path, *, headers=(), extensions=()):
+    def __init__(self, application, path, *, headers=(), extensions=(), scheme="ws"):
         scope = {
             "type": "websocket",
+            "scheme": scheme,
             "path": path,
             "query_string": b"",
             "headers": list(headers),

@@ -159,9 +159,10 @@ class TestDenial:
     """Where the server can answer a handshake, the answer is that of a request."""
 
     @async_to_sync
-    async def ask(self, path, secret):
+    async def ask(self, path, secret, scheme="ws", host=b"example.org"):
+        headers = [(b"host", host), *headers_with(secret)]
         communicator = WebsocketCommunicator(
-            consumers.websockets, path, headers=headers_with(secret), extensions=["websocket.http.response"]
+            consumers.websockets, path, headers=headers, extensions=["websocket.http.response"], scheme=scheme
         )
         await communicator.send_input({"type": "websocket.connect"})
         start, body = [await communicator.receive() for _ in range(2)]
@@ -180,6 +181,14 @@ class TestDenial:
         assert (status, body["code"], body["missing"]) == (403, "insufficient_scope", [missing])
         assert f'scope="channels:{channel.pk}:subscribe"'.encode() in headers[b"www-authenticate"]
         assert self.ask("/ws/undeclared/1/", token.secret)[2]["code"] == "scope_not_declared"
+
+    def test_403_links_to_the_page(self, token, channel, settings):
+        settings.ALLOWED_HOSTS = ["example.org"]
+        path = f"/pats/{token.pk}/scopes/add/?scope=channels:{channel.pk}:subscribe"
+        for scheme, expected in (("ws", "http"), ("wss", "https")):
+            body = self.ask(path_of("channels", channel.pk), token.secret, scheme=scheme)[2]
+            assert body["fix_url"] == f"{expected}://example.org{path}"
+        assert "fix_url" not in self.ask(path_of("channels", channel.pk), token.secret, host=b"evil.example")[2]
 
 
 ENDS = {

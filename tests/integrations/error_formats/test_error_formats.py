@@ -50,6 +50,7 @@ def test_a_missing_scope_is_named(ask, make_token):
     assert response.status_code == 403
     assert error["code"] == "insufficient_scope"
     assert error["missing"] == [{"entity_type": "channels", "entity_id": str(channel.pk), "operation": "read"}]
+    assert error["fix_url"].endswith(f"/scopes/add/?scope=channels:{channel.pk}:read")
     assert f"The token lacks the scope channels:{channel.pk}:read." in error.values()
     assert f'scope="channels:{channel.pk}:read"' in response["WWW-Authenticate"]
 

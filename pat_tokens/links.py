@@ -1,0 +1,47 @@
+"""Absolute links to the pages, for responses, mails and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.urls import NoReverseMatch, reverse
+
+from pat_tokens.policy import get_policy
+from pat_tokens.scopes import ScopeKey
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+
+
+def page_url(name: str, *args: Any, query: str = "", request: HttpRequest | None = None) -> str | None:
+    """Return the absolute URL of the page called `name`.
+
+    None if the site hasn't mounted the pages, or if its address is unknown.
+    """
+    path, base = page_path(name, *args, query=query), get_policy().get_site_url(request)
+    return base.rstrip("/") + path if base and path else None
+
+
+def page_path(name: str, *args: Any, query: str = "") -> str | None:
+    """Return the path of the page called `name`, or None if the site hasn't mounted the pages."""
+    try:
+        path = reverse(f"pat_tokens:{name}", args=args)
+    except NoReverseMatch:
+        return None
+    return f"{path}?{query}" if query else path
+
+
+def scopes_add_url(
+    token: PersonalAccessToken, scopes: Iterable[ScopeKey], *, request: HttpRequest | None = None
+) -> str | None:
+    """Return the absolute URL of the page where the owner adds `scopes` to `token`, which are filled in there."""
+    return page_url("scopes_add", token.pk, query=scope_query(scopes), request=request)
+
+
+def scope_query(scopes: Iterable[ScopeKey]) -> str:
+    """Return the query string that fills a form with `scopes`: `scope=channels:42:publish`, once for each."""
+    return urlencode([("scope", str(scope)) for scope in scopes], safe=":*")
