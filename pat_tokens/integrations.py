@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from django.urls import ResolverMatch
 
+from pat_tokens.proposals import Proposal
 from pat_tokens.requirements import Requirement, Resolution
 
 
@@ -84,7 +85,8 @@ class RouteReport:
     `permissions` are those that the view checks for its user. `has_all_methods` is False for a view of which only
     the declared methods are known; the others refuse every token. `has_head` and `has_options`: it answers HEAD as GET,
     and OPTIONS by describing itself. `dispatcher` chooses by method what answers; several routes of one pattern that
-    lead to it are one route, with further names.
+    lead to it are one route, with further names. `propose` returns what an undeclared method most likely requires.
+    `format_keyword` is the URL keyword that chooses a format; a route that adds nothing else is not listed apart.
     """
 
     route: Route
@@ -101,6 +103,8 @@ class RouteReport:
     dispatcher: Any = None
     other_names: tuple[str | None, ...] = ()
     asked_before: tuple[str, ...] = ()  # authentication classes before ours, which may let in a session
+    propose: Callable[[MethodReport], Proposal] | None = None
+    format_keyword: str | None = None
 
     def find(self, method: str) -> MethodReport | None:
         """Return what is known about an HTTP method; HEAD counts as GET where the view answers it."""

@@ -324,7 +324,7 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
     if holder is None:
         return Own(None)
     requirements = vars(holder)[name]
-    theirs, ours = _model_of(holder, {}), _model_of(cls, attributes)
+    theirs, ours = model_of(holder, {}), model_of(cls, attributes)
     if theirs is None or (holder is cls and theirs is ours):
         return Own(requirements)
     if ours is None or issubclass(ours, theirs):
@@ -333,7 +333,9 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
     return Own(requirements, theirs, problem)
 
 
-def _model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
+def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
+    """Return the model that a view class names: by `queryset` or `model`, or by that of its serializer or form."""
+
     def plain(name: str) -> Any:
         value = attributes[name] if name in attributes else inspect.getattr_static(cls, name, None)
         return None if hasattr(type(value), "__get__") else value

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 
 from pat_tokens.django_views.inspection import inspect_django_view
 from pat_tokens.integrations import Route, RouteReport, inspect, set_django_inspector
+from pat_tokens.requirements import class_of, plain_route
 
 set_django_inspector(inspect_django_view)
 
@@ -23,6 +24,40 @@ def inspect_all(urlconf: Any = None) -> list[RouteReport]:
         first = reports.get(key)
         reports[key] = replace(first, other_names=(*first.other_names, route.url_name)) if first else report
     return list(reports.values())
+
+
+def without_format_suffixes(reports: Sequence[RouteReport]) -> list[RouteReport]:
+    """Return the reports without those of routes that only add a format to another one, as `books.json` to `books/`."""
+    known: dict[tuple[Any, ...], RouteReport] = {}
+    kept = []
+    for report in reports:
+        key = (report.route.url_name, id(class_of(report.route.view)), _without_format(report))
+        if (first := known.setdefault(key, report)) is report or _words(first) != _words(report):
+            kept.append(report)
+    return kept
+
+
+def _without_format(report: RouteReport) -> str:
+    pattern = plain_route(report.route.pattern)
+    if report.format_keyword in report.route.keywords:
+        pattern = pattern.rstrip("/").removesuffix(f"<{report.format_keyword}>").removesuffix(".")
+    return pattern.rstrip("/")
+
+
+def _words(report: RouteReport) -> list[tuple[str, str]]:
+    return [(method.method, str(method.resolution.requirement)) for method in report.methods]
+
+
+def find_shadow(route: Route, urlconf: Any = None) -> str | None:
+    """Return the pattern of the route that answers in the place of `route`, which has no keywords, or None."""
+    path = plain_route(route.pattern)
+    if route.keywords or route.positional or "(" in path or "[" in path:
+        return None  # which paths match is not known
+    try:
+        match = get_resolver(urlconf).resolve(f"/{path}")
+    except Resolver404:
+        return None
+    return None if match.route == route.pattern else match.route
 
 
 def walk(urlconf: Any = None) -> Iterator[Route]:

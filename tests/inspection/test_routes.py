@@ -14,6 +14,7 @@ from rest_framework.decorators import api_view
 from rest_framework.response import Response
 from rest_framework.routers import APIRootView, DefaultRouter
 from rest_framework.schemas import get_schema_view
+from rest_framework.urlpatterns import format_suffix_patterns
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
@@ -22,7 +23,7 @@ from pat_tokens.contrib.rest_framework.decorators import pat_requirements
 from pat_tokens.inspection.routes import inspect, inspect_all, walk
 from pat_tokens.integrations import Route
 from pat_tokens.middleware import PersonalAccessTokenMiddleware
-from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_url, declare_view
+from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_route, declare_url, declare_view
 from tests import plain_site
 from tests.contrib.rest_framework.test_enforcement import ALLOWED, REFUSED
 
@@ -37,6 +38,10 @@ ROOT = Path(__file__).resolve().parents[2]
 class View(APIView):
     def get(self, request, **kwargs):
         pass
+
+
+class Several(View):
+    post = put = delete = View.get
 
 
 @pytest.fixture
@@ -184,6 +189,9 @@ class TestCommand:
             "requirement": "channels:{channel_id}:publish",
             "limits": False,
             "reason": "declared on the view",
+            "proposal": None,
+            "certain": False,
+            "shadowed_by": None,
         }
         words = {
             "bulk/": "known",
@@ -201,12 +209,44 @@ class TestCommand:
         ]
         assert rows["GET", "bulk/"]["limits"]
 
-    def test_table(self, routes, capsys):
+    def test_one_paragraph_for_a_route(self, urls, capsys):
+        urls(path("channels/<int:pk>/", Several.as_view(), name="channel"))
+        declare_view(Several, {"GET": Requirement("channels", "read", "pk"), "DELETE": None})
         call_command("pat_routes")
-        lines = capsys.readouterr().out.splitlines()
-        assert lines[0].split()[:4] == ["METHOD", "ROUTE", "KIND", "TOKENS"]
-        line = next(line for line in lines if "/refused/" in line and line.startswith("GET"))
-        assert line.split() == ["GET", "/refused/", "APIView", "refused", "declared", "on", "the", "view:", "refused"]
+        assert capsys.readouterr().out.splitlines() == [
+            "/channels/<pk>/  [channel]",
+            "    tests.inspection.test_routes.Several (APIView)",
+            "    GET  declared: channels:{pk}:read",
+            "    POST, PUT  undeclared: only what a ViewSet requires is known without a declaration",
+            '        a guess: "POST": Requirement("channels", "update", "pk"),',
+            '        a guess: "PUT": Requirement("channels", "update", "pk"),',
+            "    DELETE  refused: declared for the view from outside: refused",
+            "",
+        ]
+
+    def test_only_some_methods_and_routes(self, urls, listed):
+        urls(path("api/a/", Several.as_view()), path("api/b/", View.as_view()), path("other/", View.as_view()))
+        declare_view(Several, {"GET": ANY_TOKEN, "POST": None})
+        rows = listed("--only", "undeclared", "--only", "refused", "--under", "/api/")
+        assert [(row["method"], row["route"]) for row in rows] == [
+            ("POST", "api/a/"),
+            ("PUT", "api/a/"),
+            ("DELETE", "api/a/"),
+            ("GET", "api/b/"),
+        ]
+
+    def test_format_suffixes_are_not_listed_apart(self, urls, listed):
+        urls(*format_suffix_patterns([path("a/", View.as_view(), name="a"), path("b/<int:pk>/", View.as_view())]))
+        assert [row["route"] for row in listed()] == ["a/", "b/<int:pk>/"]
+        declare_route("a<format>", {"GET": ANY_TOKEN})
+        assert [row["route"] for row in listed()][:2] == ["a/", "a<drf_format_suffix:format>"]
+
+    def test_routes_that_are_never_reached(self, urls, listed, capsys):
+        urls(path("<str:name>/", View.as_view()), path("export/", Several.as_view()))
+        rows = {row["route"]: row["shadowed_by"] for row in listed()}
+        assert rows == {"<str:name>/": None, "export/": "<str:name>/"}
+        call_command("pat_routes", "--under", "export")
+        assert "never reached: /<name>/ comes first" in capsys.readouterr().out
 
     def test_fails_where_asked_to(self, urls, listed, capsys):
         urls(path("a/", View.as_view(), name="a"))
@@ -350,6 +390,22 @@ class TestChecks:
         (message,) = check_routes()
         assert message.id == "pat_tokens.W050"
         assert message.msg.startswith("9 operations")
+
+    @pytest.mark.parametrize(
+        ("argv", "is_warned"),
+        [
+            (["manage.py", "check"], True),
+            (["/usr/bin/django-admin", "check", "--deploy"], True),
+            (["/usr/bin/pytest", "tests"], True),
+            (["./manage.py", "migrate"], False),
+            (["/lib/django/__main__.py", "runserver"], False),
+            (["manage.py"], False),
+        ],
+    )
+    def test_other_commands_do_not_repeat_the_warning(self, urls, ids, monkeypatch, argv, is_warned):
+        urls(path("a/", View.as_view()))
+        monkeypatch.setattr(sys, "argv", argv)
+        assert ids() == (["pat_tokens.W050"] if is_warned else [])
 
     def test_plain_views_where_nobody_looks(self, settings, declarations, listed):
         settings.ROOT_URLCONF = "tests.plain_site"

@@ -16,9 +16,10 @@ from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.handlers import limits_its_rows
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
-from pat_tokens.contrib.rest_framework.requirements import RouteInfo, resolve
+from pat_tokens.contrib.rest_framework.requirements import STANDARD_ACTIONS, RouteInfo, infer, resolve
 from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermission
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
+from pat_tokens.proposals import Proposal, ViewHints, guess
+from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, model_of
 
 _DRF = "rest_framework.permissions."
 _MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
@@ -49,6 +50,8 @@ def inspect(route: Route) -> RouteReport | None:
         keys=_keys(facts),
         has_head=facts.serves("head"),
         asked_before=_asked_before(facts),
+        propose=partial(_propose, facts, where, route),
+        format_keyword=str(api_settings.FORMAT_SUFFIX_KWARG),
     )
 
 
@@ -72,6 +75,34 @@ def _report(facts: ViewInfo, method: str, where: RouteInfo, *, reads: bool) -> M
     )
     limits = may_limit and limits_its_rows(facts.cls, action)
     return MethodReport(method, resolution, action, limits, reads, may_limit)
+
+
+def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodReport) -> Proposal:
+    action = method.action or _generic_action(facts, method.method)
+    if action is not None and not facts.is_viewset:
+        inferred = infer(facts, action, where)
+        if inferred.requirement is not None and not inferred.is_override:
+            return Proposal(inferred.requirement, "a plain route of a generic view of a registered model", True)
+    model = model_of(facts.cls, facts.attributes)
+    hints = ViewHints(
+        model=model,
+        lookup_field=facts.lookup_field or "pk",
+        lookup_keyword=facts.lookup_keyword or "pk",
+        operation=STANDARD_ACTIONS.get(action or "", action),
+        has_rows=action == "list",
+        harmless_keywords=facts.harmless_keywords,
+    )
+    return guess(hints, method.method, route)
+
+
+def _generic_action(facts: ViewInfo, method: str) -> str | None:
+    """Return the action that a method of one of DRF's generic views performs, None where the handler is another."""
+    handler = facts.find_handler(method.lower())
+    if getattr(handler, "__module__", "") != generics.__name__:
+        return None
+    if method == "GET":
+        return "list" if handler.__qualname__.startswith("List") else "retrieve"
+    return {"POST": "create", "PUT": "update", "PATCH": "partial_update", "DELETE": "destroy"}.get(method)
 
 
 def _reads_tokens(facts: ViewInfo) -> bool:

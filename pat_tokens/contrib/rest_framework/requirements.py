@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
     from rest_framework.views import APIView
 
-_STANDARD = {
+STANDARD_ACTIONS = {
     "list": LIST.name,
     "retrieve": READ.name,
     "create": CREATE.name,
@@ -134,7 +134,7 @@ def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
         return Resolution(None, _why_unknown(facts))
     if route.pattern is None or route.positional:
         return Resolution(None, "not declared: the view does not get the keywords of its URL as they are")
-    return _infer(facts, action, route)
+    return infer(facts, action, route)
 
 
 def _why_unknown(facts: ViewInfo) -> str:
@@ -167,7 +167,8 @@ def _route_of(view: APIView, match: ResolverMatch | None, pattern: str | None = 
     return RouteInfo(pattern, url_name, frozenset(view.kwargs), bool(view.args), match.route if match else None)
 
 
-def _infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
+def infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
+    """Return what an action requires where nothing is declared, from the view's queryset and the route alone."""
     model = getattr(facts.get("queryset"), "model", None)
     entity_type = registry.for_model(model)
     if entity_type is None:
@@ -178,13 +179,13 @@ def _infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
     harmless = facts.harmless_keywords
     keywords = route.keywords - harmless
     extra = None
-    if action not in _STANDARD:
+    if action not in STANDARD_ACTIONS:
         extra = facts.find_extra_action(action)
         if extra is None:
             return Resolution(None, f"not declared: the action {action!r} is neither standard nor made by @action")
         if not _is_of_model(facts, entity_type.model):
             return Resolution(None, f"not declared: the action {action!r} has a queryset of its own")
-    operation = _STANDARD.get(action, action)
+    operation = STANDARD_ACTIONS.get(action, action)
     detail = facts.get("detail") if extra is None else extra.detail
     url_path = "" if extra is None else extra.url_path
     pattern = str(route.pattern)

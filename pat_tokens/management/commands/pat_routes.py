@@ -8,65 +8,103 @@ from typing import Any
 
 from django.core.management.base import CommandError, no_translations
 
-from pat_tokens.inspection.routes import inspect_all
+from pat_tokens.inspection.declarations import propose, write_module
+from pat_tokens.inspection.routes import find_shadow, inspect_all, without_format_suffixes
 from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.management.base import TokenCommand
+from pat_tokens.requirements import plain_route
 
-_HEAD = ("METHOD", "ROUTE", "KIND", "TOKENS", "REQUIRES, OR WHY NOT")
+WORDS = ("declared", "known", "refused", "undeclared", "broken", "not read")
 
 
 class Command(TokenCommand):
-    """`pat_routes --fail-undeclared`."""
+    """`pat_routes --only undeclared --under /api/`, `pat_routes --write`."""
 
     help = (
-        "List every route with its kind of view, and what it requires of a personal access token or why it refuses all."
+        "List every route with its view, and what each method requires of a personal access token or why it refuses "
+        "all tokens."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add which routes, and whether undeclared ones are an error."""
+        """Add which routes, what to print, and whether undeclared ones are an error."""
         super().add_arguments(parser)
         parser.add_argument("--urlconf", help="The dotted path of another URLconf than ROOT_URLCONF.")
+        parser.add_argument("--under", default="", metavar="/PATH/", help="Only routes that begin with this path.")
+        parser.add_argument(
+            "--only",
+            action="append",
+            choices=[word.replace(" ", "-") for word in WORDS],
+            help="Only methods with this status. Can be repeated.",
+        )
+        parser.add_argument(
+            "--write",
+            action="store_true",
+            help="Print a Python module that declares the undeclared views. What is certain is code; what is guessed "
+            "is a comment for you to review.",
+        )
         parser.add_argument(
             "--fail-undeclared",
             action="store_true",
-            help="Fail where a view looks at tokens and nobody has said what it requires, nor that it refuses them.",
+            help="Fail if a method is undeclared or its declaration can't work.",
         )
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a table or a JSON array, one row for each route and method."""
+        """Print one paragraph for each route, a JSON array with one object for each method, or a Python module."""
+        prefix = options["under"].lstrip("/")
         try:
-            reports = inspect_all(options["urlconf"])
+            reports = without_format_suffixes(inspect_all(options["urlconf"]))
         except ImportError as error:
             raise CommandError(f"The URLconf cannot be read: {error}") from error
-        rows = [row for report in reports for row in _rows(report)]
-        if options["json"]:
+        reports = [report for report in reports if _path(report).startswith(prefix)]
+        only = {word.replace("-", " ") for word in options["only"] or WORDS}
+        rows = [row for report in reports for row in _rows(report, options["urlconf"]) if row["tokens"] in only]
+        if options["write"]:
+            self.stdout.write(write_module(reports))
+        elif options["json"]:
             self.write_json(rows)
         else:
-            self._print_table(rows)
+            self._print_routes(rows)
         failed = [row for row in rows if row["tokens"] in ("undeclared", "broken")]
         if options["fail_undeclared"] and failed:
             raise CommandError(f"{len(failed)} of {len(rows)} operations are undeclared or broken.")
 
-    def _print_table(self, rows: list[dict[str, Any]]) -> None:
-        table = [_HEAD]
+    def _print_routes(self, rows: list[dict[str, Any]]) -> None:
+        by_route: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in rows:
-            said = row["requirement"] or row["reason"]
-            if row["requirement"] and row["limits"]:
-                said += " (or ids, which limit the list)"
-            table.append((row["method"] or "-", f"/{row['route']}", row["kind"], row["tokens"], said))
-        widths = [max(len(line[column]) for line in table) for column in range(len(_HEAD) - 1)]
-        for line in table:
-            cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
-            self.stdout.write("  ".join((*cells, line[-1])).rstrip())
+            key = tuple(row[name] for name in ("route", "name", "view", "kind", "shadowed_by"))
+            by_route.setdefault(key, []).append(row)
+        for (route, name, view, kind, shadow), of_route in by_route.items():
+            self.stdout.write(f"/{plain_route(route)}" + (f"  [{name}]" if name else ""))
+            self.stdout.write(f"    {view} ({kind})")
+            if shadow is not None:
+                self.stdout.write(f"    never reached: /{plain_route(shadow)} comes first and matches the same path")
+            by_text: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            for row in of_route:
+                by_text.setdefault((row["tokens"], _said(row)), []).append(row)
+            for (word, said), same in by_text.items():
+                methods = ", ".join(row["method"] or "-" for row in same)
+                self.stdout.write(f"    {methods}  {word}: {said}")
+                for row in same:
+                    if row["proposal"]:
+                        self.stdout.write(f"        {'certain' if row['certain'] else 'a guess'}: {row['proposal']}")
+            self.stdout.write("")
 
 
-def _rows(report: RouteReport) -> Iterator[dict[str, Any]]:
-    for method in report.methods:
-        yield _row(report, method)
-    if not report.methods:
-        yield _row(report, None)
+def _path(report: RouteReport) -> str:
+    return report.route.pattern.removeprefix("^")
+
+
+def _said(row: dict[str, Any]) -> str:
+    said = str(row["requirement"] or row["reason"]).removeprefix("not declared: ")
+    return f"{said} (or ids, which limit the list)" if row["requirement"] and row["limits"] else said
+
+
+def _rows(report: RouteReport, urlconf: Any) -> Iterator[dict[str, Any]]:
+    shadow = find_shadow(report.route, urlconf)
+    for method in report.methods or (None,):
+        yield {**_row(report, method), "shadowed_by": shadow}
 
 
 def _word(report: RouteReport, method: MethodReport | None) -> str:
@@ -77,6 +115,7 @@ def _word(report: RouteReport, method: MethodReport | None) -> str:
 
 def _row(report: RouteReport, method: MethodReport | None) -> dict[str, Any]:
     requirement = method.resolution.requirement if method else None
+    operation = propose(report, method) if method else None
     return {
         "method": method.method if method else None,
         "route": report.route.pattern,
@@ -88,4 +127,6 @@ def _row(report: RouteReport, method: MethodReport | None) -> dict[str, Any]:
         "requirement": str(requirement) if requirement else None,
         "limits": bool(method and method.limits),
         "reason": method.resolution.origin if method else report.note,
+        "proposal": operation.line if operation and operation.proposal.requirement else None,
+        "certain": bool(operation and operation.proposal.is_certain),
     }

@@ -1,0 +1,115 @@
+"""A module of declarations for the views that nothing is declared for, to be reviewed line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from django.db.models import Model
+from django.utils.module_loading import import_string
+
+from pat_tokens.integrations import MethodReport, RouteReport
+from pat_tokens.proposals import Proposal, ViewHints, guess
+from pat_tokens.requirements import class_of, plain_route
+
+_UNKNOWN = 'Requirement("?", "?")'
+
+
+class Operation(NamedTuple):
+    """An undeclared method of a route, and what it most likely requires."""
+
+    report: RouteReport
+    method: MethodReport
+    proposal: Proposal
+
+    @property
+    def key(self) -> str:
+        """The key of its line in a declaration of the view."""
+        action = self.method.action
+        if action is None:
+            return self.method.method
+        methods = [one.method for one in self.report.methods if one.action == action]
+        return action if len(methods) == 1 else f"{self.method.method} {action}"
+
+    @property
+    def line(self) -> str:
+        """Its line in a declaration."""
+        requirement = self.proposal.requirement
+        return f'"{self.key}": {requirement.as_code() if requirement else _UNKNOWN},'
+
+
+def propose(report: RouteReport, method: MethodReport) -> Operation | None:
+    """Return what a method most likely requires; None where that is declared, inferred, or refused."""
+    if method.status != "undeclared" or not (report.reads_tokens and method.reads_tokens):
+        return None
+    if report.propose is not None:
+        return Operation(report, method, report.propose(method))
+    return Operation(report, method, guess(ViewHints(), method.method, report.route))
+
+
+def write_module(reports: Sequence[RouteReport]) -> str:
+    """Return the source of a module that declares what is certain and has the rest as comments."""
+    found = [one for report in reports for method in report.methods if (one := propose(report, method))]
+    by_view: dict[str, list[Operation]] = {}
+    for operation in found:
+        by_view.setdefault(operation.report.route.view_name, []).append(operation)
+    blocks = [_write_view(name, operations) for name, operations in by_view.items()]
+    return "\n\n".join((_write_head(found, "\n".join(blocks)), *blocks))
+
+
+def _write_head(operations: Sequence[Operation], body: str) -> str:
+    names = [name for name in ("EntityLookup", "Requirement", "declare_route", "declare_view") if f"{name}(" in body]
+    certain = sum(operation.proposal.is_certain for operation in operations)
+    lines = [
+        f"# {len(operations)} operations; {certain} of them are certain. Review the others: a line that is a comment",
+        "# declares nothing, so tokens are refused. To refuse them on purpose, write None instead of the requirement.",
+    ]
+    if names:
+        lines += ["", f"from pat_tokens.requirements import {', '.join(names)}"]
+    models = sorted({_name_of(one.proposal.model) for one in operations if one.proposal.model is not None})
+    if models:
+        lines += ["", f"# No entity type has these models; register them in pat_entities.py: {', '.join(models)}"]
+    return "\n".join(lines)
+
+
+def _name_of(model: type[Model] | None) -> str:
+    return model._meta.label if model is not None else ""
+
+
+def _write_view(name: str, operations: Sequence[Operation]) -> str:
+    by_route: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_route.setdefault(plain_route(operation.report.route.pattern), []).append(operation)
+    lines = [f"# {name} ({operations[0].report.kind})"]
+    for route, of_route in by_route.items():
+        methods = ", ".join(operation.method.method for operation in of_route)
+        lines.append(f"#   {methods} /{route}")
+    by_key: dict[str, set[str]] = {}
+    for operation in operations:
+        by_key.setdefault(operation.key, set()).add(operation.line)
+    if _is_importable(name, operations[0].report.route.view) and all(len(found) == 1 for found in by_key.values()):
+        unique = list({operation.key: operation for operation in operations}.values())
+        lines += _write_call("declare_view", name, unique)
+    else:
+        for route, of_route in by_route.items():
+            lines += _write_call("declare_route", route, of_route)
+    return "\n".join(lines)
+
+
+def _is_importable(name: str, view: Any) -> bool:
+    try:
+        return class_of(import_string(name)) is class_of(view)
+    except ImportError:
+        return False
+
+
+def _write_call(function: str, target: str, operations: Sequence[Operation]) -> Iterator[str]:
+    lines = [f"{function}(", f"    {target!r},".replace("'", '"'), "    {"]
+    for operation in operations:
+        proposal = operation.proposal
+        if proposal.is_certain:
+            lines.append(f"        {operation.line}  # certain: {proposal.reason}")
+        else:
+            word = "a guess" if proposal.requirement else "unknown"
+            lines.append(f"        # {operation.line}  # {word}: {proposal.reason}")
+    yield from (*lines, "    },", ")")

@@ -1,0 +1,169 @@
+"""What `pat_routes` proposes for undeclared views, and the module that `--write` prints."""
+
+from types import ModuleType
+
+import pytest
+from django.core.management import call_command
+from django.urls import path
+from rest_framework import generics, serializers
+from rest_framework.decorators import api_view
+from rest_framework.views import APIView
+from rest_framework.viewsets import ModelViewSet
+
+from pat_tokens.inspection.declarations import propose, write_module
+from pat_tokens.inspection.routes import inspect_all
+from pat_tokens.requirements import EntityLookup, Requirement
+from tests.site.models import Channel, Task
+
+
+class ChannelSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Channel
+        fields = ["id", "name"]
+
+
+class TaskSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Task
+        fields = ["id"]
+
+
+class Channels(generics.ListCreateAPIView):
+    queryset = Channel.objects.all()
+    serializer_class = ChannelSerializer
+
+
+class OneChannel(generics.RetrieveUpdateDestroyAPIView):
+    queryset = Channel.objects.all()
+    serializer_class = ChannelSerializer
+
+
+class OwnDelete(OneChannel):
+    def delete(self, request, *args, **kwargs):
+        raise NotImplementedError
+
+
+class Computed(ModelViewSet):
+    serializer_class = ChannelSerializer
+
+    def get_queryset(self):
+        raise NotImplementedError
+
+
+class Tasks(generics.ListAPIView):
+    queryset = Task.objects.all()
+    serializer_class = TaskSerializer
+
+
+class Anything(APIView):
+    def get(self, request, **kwargs):
+        raise NotImplementedError
+
+    post = get
+
+
+@api_view(["POST"])
+def publish(request, **kwargs):
+    raise NotImplementedError
+
+
+@pytest.fixture
+def proposals(settings, declarations):
+    """Return the proposals for a site of these patterns, by method and pattern."""
+
+    def proposals(*patterns):
+        settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
+        settings.ROOT_URLCONF.urlpatterns = list(patterns)
+        return {
+            f"{method.method} {report.route.pattern}": found.proposal
+            for report in inspect_all()
+            for method in report.methods
+            if (found := propose(report, method))
+        }
+
+    return proposals
+
+
+CERTAIN = {
+    "GET c/": Requirement("channels", "list"),
+    "POST c/": Requirement("channels", "create"),
+    "GET c/<int:pk>/": Requirement("channels", "read", "pk"),
+    "PUT c/<int:pk>/": Requirement("channels", "update", "pk"),
+    "PATCH c/<int:pk>/": Requirement("channels", "update", "pk"),
+    "DELETE c/<int:pk>/": Requirement("channels", "delete", "pk"),
+}
+
+
+def test_plain_generic_views_are_certain(proposals):
+    found = proposals(path("c/", Channels.as_view()), path("c/<int:pk>/", OneChannel.as_view()))
+    assert {row: proposal.requirement for row, proposal in found.items()} == CERTAIN
+    assert all(proposal.is_certain for proposal in found.values())
+
+
+def test_what_is_only_a_guess(proposals):
+    found = proposals(
+        path("own/<int:pk>/", OwnDelete.as_view()),
+        path("teams/<int:team_pk>/c/<int:pk>/", OneChannel.as_view()),
+        path("named/<str:name>/", OneChannel.as_view(lookup_field="name")),
+        path("computed/<int:pk>/", Computed.as_view({"get": "retrieve"})),
+        path("api/channels/<int:key>/publish/", publish),
+        path("api/channels/", Anything.as_view()),
+        path("api/channels/<int:key>/", Anything.as_view()),
+    )
+    requirements = {
+        "DELETE own/<int:pk>/": Requirement("channels", "delete", "pk"),
+        "GET teams/<int:team_pk>/c/<int:pk>/": Requirement("channels", "read", "pk"),
+        "GET named/<str:name>/": Requirement("channels", "read", EntityLookup(name="name")),
+        "GET computed/<int:pk>/": Requirement("channels", "read", "pk"),
+        "POST api/channels/<int:key>/publish/": Requirement("channels", "publish", "key"),
+        "POST api/channels/<int:key>/": Requirement("channels", "update", "key"),
+        "GET api/channels/": Requirement("channels", "list"),
+        "POST api/channels/": Requirement("channels", "create"),
+        "GET api/channels/<int:key>/": Requirement("channels", "read", "key"),
+    }
+    for row, requirement in requirements.items():
+        assert (row, found[row].requirement) == (row, requirement)
+        assert not found[row].is_certain, row
+
+
+def test_views_that_say_too_little(proposals):
+    found = proposals(path("tasks/", Tasks.as_view()), path("anything/", Anything.as_view()))
+    assert found["GET tasks/"].model is Task
+    assert {proposal.requirement for proposal in found.values()} == {None}
+
+
+@pytest.mark.parametrize("urlconf", ["tests.site.urls", "tests.urls"])
+def test_the_module_opens_only_what_is_certain(settings, declarations, urlconf):
+    settings.ROOT_URLCONF = urlconf
+    before = statuses()
+    certain = {
+        (report.route.pattern, method.method)
+        for report in inspect_all()
+        for method in report.methods
+        if (found := propose(report, method)) and found.proposal.is_certain
+    }
+    exec(write_module(inspect_all()), {})
+    opened = {row for row, status in statuses().items() if status != before[row]}
+    assert opened <= certain
+    assert (not certain) or opened
+
+
+def statuses():
+    return {
+        (report.route.pattern, method.method): method.status for report in inspect_all() for method in report.methods
+    }
+
+
+def test_routes_of_one_view_are_told_apart(settings, proposals, capsys):
+    proposals(path("channels/", Anything.as_view()), path("channels/<int:key>/", Anything.as_view()))
+    call_command("pat_routes", "--write")
+    written = capsys.readouterr().out
+    assert 'declare_route(\n    "channels/<key>/",' in written
+    assert '# "GET": Requirement("channels", "read", "key"),  # a guess:' in written
+    assert "declare_view(" not in written
+
+
+def test_models_to_register_are_named(proposals, capsys):
+    proposals(path("tasks/", Tasks.as_view()))
+    call_command("pat_routes", "--write")
+    assert f"pat_entities.py: {Task._meta.label}" in capsys.readouterr().out
