@@ -31,6 +31,7 @@ from pat_tokens.pages import one_time_secret, password_prompt
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
+from pat_tokens.validation import EDITABLE_FIELDS
 
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
@@ -96,7 +97,7 @@ class TokenAddForm(ServiceForm):
 
     class Meta:
         model = PersonalAccessToken
-        fields = ("user", "name", "description")
+        fields = ("user", *EDITABLE_FIELDS)
         widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -146,7 +147,7 @@ class TokenChangeForm(ServiceForm):
 
     class Meta:
         model = PersonalAccessToken
-        fields = ("name", "description")
+        fields = EDITABLE_FIELDS
         widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
 
     def write(self) -> None:
@@ -204,7 +205,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     raw_id_fields = ("user",)
     actions = ("revoke_selected",)
     save_on_top = False
-    add_fields = ("user", "name", "description", "duration", "scopes")
+    add_fields = ("user", *EDITABLE_FIELDS, "duration", "scopes")
     facts = (
         *("id", "user", "hint", "is_legacy", "get_status", "get_scopes"),
         *("created_at", "issued_at", "expires_at", "revoked_at", "last_used_at", "last_used_ip", "last_used_agent"),
@@ -231,7 +232,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         """Ask for little on the way in, show all there is afterwards."""
         if obj is None:
             return [(None, {"fields": self.add_fields})]
-        return [(None, {"fields": ("name", "description")}), (pgettext("pat_tokens", "Facts"), {"fields": self.facts})]
+        return [(None, {"fields": EDITABLE_FIELDS}), (pgettext("pat_tokens", "Facts"), {"fields": self.facts})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave nothing but name and description to be edited."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 from django.contrib.auth import get_user_model
 from django.db import connections, router, transaction
@@ -28,12 +29,13 @@ from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_AGENT_LENGTH, PersonalAccessToken, Reminder, Scope
 from pat_tokens.scopes import ScopeKey, absorb
 from pat_tokens.validation import (
+    FIELD_CLEANERS,
+    NewTokenFields,
+    TokenFields,
     check_scope_count,
-    clean_description,
     clean_expiry,
     clean_legacy_expiry,
     clean_legacy_key,
-    clean_name,
     clean_renewal,
     clean_scopes,
     name_key,
@@ -52,12 +54,8 @@ _NO_ID = uuid.UUID(int=0)
 def create_token(
     user: AbstractBaseUser,
     *,
-    name: str,
-    description: str = "",
-    duration: str | timedelta | None = None,
-    expires_at: datetime | date | str | None = None,
-    scopes: Iterable[Any] = (),
     errors: Mapping[str, Any] | None = None,
+    **fields: Unpack[NewTokenFields],
 ) -> tuple[PersonalAccessToken, str]:
     """Create a token of `user`; return it and its secret, which can't be retrieved later.
 
@@ -65,11 +63,7 @@ def create_token(
     together with the others, and their fields are not validated again.
     """
     now = timezone.now()
-    clean = _Input(errors)
-    clean.add("name", lambda: clean_name(name))
-    clean.add("description", lambda: clean_description(description))
-    clean.add("expires_at", lambda: clean_expiry(duration, expires_at, now=now), unless="duration")
-    clean.add("scopes", lambda: clean_scopes(user, scopes))
+    clean = _clean_new(user, fields, now, errors)
     clean.check(lambda: _find_conflicts(user, clean.values))
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
@@ -83,12 +77,7 @@ def create_token(
 def import_token(
     user: AbstractBaseUser,
     key: str,
-    *,
-    name: str,
-    description: str = "",
-    duration: str | timedelta | None = None,
-    expires_at: datetime | date | str | None = None,
-    scopes: Iterable[Any] = (),
+    **fields: Unpack[NewTokenFields],
 ) -> tuple[PersonalAccessToken, bool]:
     """Import a key of DRF's authtoken; return the token that has it now, and whether it was created.
 
@@ -96,11 +85,8 @@ def import_token(
     expires or is regenerated, while `PAT_TOKENS_ALLOW_LEGACY_KEYS` is on. Raises InvalidInput with all errors at once.
     """
     now = timezone.now()
-    clean = _Input()
-    clean.add("name", lambda: clean_name(name))
-    clean.add("description", lambda: clean_description(description))
-    clean.add("expires_at", lambda: clean_legacy_expiry(clean_expiry(duration, expires_at, now=now)))
-    clean.add("scopes", lambda: clean_scopes(user, scopes))
+    clean = _clean_new(user, fields, now)
+    clean.add("expires_at", lambda: clean_legacy_expiry(clean.values["expires_at"]), unless="duration")
     clean.add("key", lambda: clean_legacy_key(key))
     clean.check(lambda: _find_conflicts(user, clean.values))
     known = digests(clean.values.pop("key"), conf.peppers)
@@ -111,8 +97,8 @@ def import_token(
             if token.user_id != user.pk:
                 raise InvalidInput({"key": [_("Another user has a token with this key.")]})
             return token, False
-        fields = {**_secret_fields(key, now), "hint": legacy_hint(key), "is_legacy": True}
-        token = _insert_token(user, clean.values, **fields)
+        columns = {**_secret_fields(key, now), "hint": legacy_hint(key), "is_legacy": True}
+        token = _insert_token(user, clean.values, **columns)
         _announce("token_imported", token)
     return token, True
 
@@ -154,27 +140,23 @@ def revoke_token(token: PersonalAccessToken) -> PersonalAccessToken:
 def update_token(
     token: PersonalAccessToken,
     *,
-    name: str | None = None,
-    description: str | None = None,
     errors: Mapping[str, Any] | None = None,
+    **fields: Unpack[TokenFields],
 ) -> PersonalAccessToken:
-    """Change the name or the description; None leaves it as it is. Raises InvalidInput with all errors at once."""
+    """Change the given fields. Raises InvalidInput with all errors at once."""
     clean = _Input(errors)
-    if name is not None:
-        clean.add("name", lambda: clean_name(name))
-    if description is not None:
-        clean.add("description", lambda: clean_description(description))
+    clean.add_fields(fields, TokenFields)
     others = _tokens().filter(user=token.user_id).exclude(pk=token.pk)
     clean.check(lambda: _find_duplicate(others, clean.values))
-    fields = clean.values
+    values = clean.values
     with transaction.atomic(using=_alias()):
-        if "name" in fields:
+        if "name" in values:
             _lock_user(token.user_id)
-            if duplicate := _find_duplicate(others, fields):
+            if duplicate := _find_duplicate(others, values):
                 raise InvalidInput(duplicate)
-            fields["name_key"] = name_key(fields["name"])
+            values["name_key"] = name_key(values["name"])
         locked = _lock_token(token)
-        changed = {field: value for field, value in fields.items() if getattr(locked, field) != value}
+        changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
         if changed:
             _write(locked, **changed)
             # The folded name is an internal column.
@@ -353,10 +335,29 @@ class _Input:
         except InvalidInput as error:
             self.errors.update(error.errors)
 
+    def add_fields(self, fields: Mapping[str, Any], known: Any) -> None:
+        """Clean those of `fields` that can be edited. A name that is none of `known` is a mistake of the caller."""
+        if unknown := fields.keys() - known.__optional_keys__:
+            raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+        for field, clean in FIELD_CLEANERS.items():
+            if field in fields:
+                self.add(field, partial(clean, fields[field]))
+
     def check(self, find_conflicts: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Raise InvalidInput if there are errors, together with those that `find_conflicts` looks up."""
         if self.errors:
             raise InvalidInput({**find_conflicts(), **self.errors})
+
+
+def _clean_new(
+    user: AbstractBaseUser, fields: Mapping[str, Any], now: datetime, errors: Mapping[str, Any] | None = None
+) -> _Input:
+    clean = _Input(errors)
+    clean.add_fields({"name": None, **fields}, NewTokenFields)
+    duration, expires_at = fields.get("duration"), fields.get("expires_at")
+    clean.add("expires_at", lambda: clean_expiry(duration, expires_at, now=now), unless="duration")
+    clean.add("scopes", lambda: clean_scopes(user, fields.get("scopes", ())))
+    return clean
 
 
 def _alias() -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
 from django.conf import settings
 from django.utils import timezone
@@ -60,6 +60,27 @@ def clean_description(value: object) -> str:
     """Return the trimmed description."""
     description = _clean_text("description", value).strip()
     return _not_longer("description", description, min(conf.max_description_length, MAX_DESCRIPTION_LENGTH))
+
+
+class TokenFields(TypedDict, total=False):
+    """The fields of a token that its owner can set and edit, each with the function that cleans it."""
+
+    name: Annotated[str, clean_name]
+    description: Annotated[str, clean_description]
+
+
+class NewTokenFields(TokenFields, total=False):
+    """What a new token is made from. Only `name` is required."""
+
+    duration: str | timedelta | None
+    expires_at: datetime | date | str | None
+    scopes: Iterable[Any]
+
+
+FIELD_CLEANERS: dict[str, Callable[[object], Any]] = {
+    field: hint.__metadata__[0] for field, hint in get_type_hints(TokenFields, include_extras=True).items()
+}
+EDITABLE_FIELDS = tuple(FIELD_CLEANERS)
 
 
 def clean_expiry(

@@ -19,6 +19,7 @@ from django.utils import timezone
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.scopes import ScopeKey
+from pat_tokens.validation import EDITABLE_FIELDS, NewTokenFields
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 BROKEN_PIPE = 141  # the exit code of a program that SIGPIPE ends
-
-_OPTIONS = {"name", "description", "duration", "expires_at"}  # fields that commands have options for
 
 
 class TokenCommand(BaseCommand):
@@ -54,23 +53,30 @@ class TokenCommand(BaseCommand):
         self.stdout.write(as_json(value))
 
 
-def add_expiration_arguments(parser: ArgumentParser) -> None:
-    """Add the options for the expiration date."""
+def add_token_arguments(parser: ArgumentParser, *, name: str | None = None, scopes_required: bool = False) -> None:
+    """Add the options for the fields of a new token, which `token_fields` reads; `name` is the default name."""
+    parser.add_argument(
+        "--name", default=name, required=name is None, help="The name of the token, unique for its user."
+    )
+    parser.add_argument("--description", default="", help="What the token is for.")
     parser.add_argument("--duration", help="When the token expires: after 24h, 30d, 2w, 1y or an ISO 8601 duration.")
     parser.add_argument("--expires-at", help="When the token expires: 2030-12-31 or 2030-12-31T18:00+01:00.")
 
-
-def add_scope_argument(parser: ArgumentParser, *, required: bool = False) -> None:
-    """Add the option for scopes."""
     parser.add_argument(
         "--scope",
         action="append",
         default=[],
-        required=required,
+        required=scopes_required,
         dest="scopes",
         metavar="TYPE:ID:OPERATION",
         help="A scope such as channels:42:publish, or channels:*:read for all channels. Can be repeated.",
     )
+
+
+def token_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a new token, as `create_token` takes them."""
+    fields = {field: options[field] for field in NewTokenFields.__optional_keys__}
+    return {**fields, "scopes": [parse_scope(text) for text in options["scopes"]]}
 
 
 def as_json(value: object) -> str:
@@ -107,8 +113,7 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
     return {
         "id": token.pk,
         "user": token.user.get_username(),
-        "name": token.name,
-        "description": token.description,
+        **{field: getattr(token, field) for field in EDITABLE_FIELDS},
         "status": token.status,
         "hint": token.hint,
         "is_legacy": token.is_legacy,
@@ -145,11 +150,11 @@ def parse_scope(text: str) -> ScopeKey:
 
 def input_lines(error: InvalidInput, scopes: Sequence[str]) -> list[str]:
     """Return the errors, each with the option it is about; `scopes` are those of the command line."""
-    lines = []
+    lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"}
     for field, messages in error.errors.items():
         for position, message in enumerate(messages):
             if isinstance(message, Mapping):
                 lines += [f"--scope {scopes[position]}: {' '.join(map(str, texts))}" for texts in message.values()]
             else:
-                lines.append(f"--{field.replace('_', '-')}: {message}" if field in _OPTIONS else str(message))
+                lines.append(f"--{field.replace('_', '-')}: {message}" if field in options else str(message))
     return lines

@@ -17,7 +17,7 @@ from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration
 from pat_tokens.labels import duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from pat_tokens.validation import clean_renewal
+from pat_tokens.validation import EDITABLE_FIELDS, clean_renewal
 
 if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
@@ -48,8 +48,8 @@ class ServiceForm(forms.Form):
                 self.add_error(name, [str(message) for message in messages])
 
 
-class NameForm(ServiceForm):
-    """The name of a token."""
+class TokenFieldsForm(ServiceForm):
+    """The fields of a token that can be set and edited, or `only` one of them."""
 
     name = forms.CharField(
         label=pgettext_lazy("pat_tokens", "Name"),
@@ -60,11 +60,6 @@ class NameForm(ServiceForm):
             attrs={"maxlength": MAX_NAME_LENGTH, "autocomplete": "off", "required": True, "spellcheck": "false"}
         ),
     )
-
-
-class DescriptionForm(ServiceForm):
-    """The description of a token."""
-
     description = forms.CharField(
         label=pgettext_lazy("pat_tokens", "Description"),
         required=False,
@@ -73,10 +68,12 @@ class DescriptionForm(ServiceForm):
         widget=forms.Textarea(attrs={"rows": 2, "maxlength": MAX_DESCRIPTION_LENGTH}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, only: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         limit = min(conf.max_description_length, MAX_DESCRIPTION_LENGTH)
         self.fields["description"].widget.attrs["maxlength"] = limit
+        if only is not None:
+            self.fields = {only: self.fields[only]}
 
 
 class DurationSelect(forms.Select):
@@ -150,15 +147,20 @@ class DurationForm(ServiceForm):
         return end.astimezone(UTC) if date.min < day < date.max else end
 
 
-class TokenForm(NameForm, DurationForm, DescriptionForm):
+class TokenForm(TokenFieldsForm, DurationForm):
     """A new token, without its scopes."""
 
-    field_order = ("name", "duration", "expires_on", "timezone", "description")
+    field_order = ("name", "duration", "expires_on", "timezone")
 
     @property
-    def texts(self) -> dict[str, str]:
-        """The arguments for a service besides the expiration, as far as they are valid."""
-        return {name: self.cleaned_data.get(name, "") for name in ("name", "description")}
+    def fields_after_duration(self) -> list[forms.BoundField]:
+        """All fields but the name and the duration."""
+        return [self[name] for name in EDITABLE_FIELDS if name != "name"]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The valid arguments for a service besides the expiration."""
+        return {name: self.cleaned_data[name] for name in EDITABLE_FIELDS if name in self.cleaned_data}
 
 
 class RegenerateForm(DurationForm):

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, F, Q
 from django.db.models.functions import Lower
+from django.forms import model_to_dict
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
@@ -22,12 +22,13 @@ from pat_tokens.exceptions import InvalidInput
 from pat_tokens.labels import describe_scopes
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
-from pat_tokens.pages.forms import DescriptionForm, NameForm, RegenerateForm, ServiceForm, TokenForm
+from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.scope_formset import ScopeRows, type_templates
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.querysets import Status
+from pat_tokens.validation import EDITABLE_FIELDS
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
@@ -156,7 +157,7 @@ class TokenCreate(Page):
         try:
             # With errors of the form nothing is created; the service adds its own, so that all are shown at once.
             token, secret = services.create_token(
-                self.user, scopes=rows.scopes, errors=form.service_errors, **form.texts, **form.expiry
+                self.user, scopes=rows.scopes, errors=form.service_errors, **form.values, **form.expiry
             )
         except InvalidInput as error:
             rows.add_service_errors(error.errors.get("scopes", ()))
@@ -183,6 +184,7 @@ class TokenDetail(TokenPage):
     def _show(self, revealed: Revealed, form: ServiceForm | None = None, field: str = "") -> HttpResponse:
         table = Table(self.request, "scopes", SCOPE_COLUMNS, sort="entity_type", size=5)
         self._fill(table)
+        name_field, *more_fields = (field for field in TokenFieldsForm(initial=model_to_dict(self.token)))
         return self.show(
             token=self.token,
             status_label=STATUS_LABELS[self.token.status],
@@ -191,6 +193,8 @@ class TokenDetail(TokenPage):
             table=table,
             form=form,
             field=field,
+            name_field=name_field,
+            more_fields=more_fields,
             same_name=self.find_same_name(form),
             token_path=token_url(self.token),
         )
@@ -206,30 +210,27 @@ class TokenDetail(TokenPage):
 class TokenEdit(TokenDetail):
     """The same page with the name, or the description, open for editing in its place."""
 
-    forms: dict[str, type[ServiceForm]] = {"name": NameForm, "description": DescriptionForm}
-
     def get(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:  # type: ignore[override]
         """Show the form."""
-        form = self._form_class(field)(initial={field: getattr(self.token, field)})
+        form = self._form(field, initial={field: getattr(self.token, field)})
         return self._show(Revealed(), form, field)
 
     def post(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:
         """Save what was typed."""
-        form = self._form_class(field)(request.POST)
+        form = self._form(field, request.POST)
         if form.is_valid():
             try:
-                services.update_token(self.token, **{field: form.cleaned_data[field]})
+                services.update_token(self.token, **form.cleaned_data)
             except InvalidInput as error:
                 form.add_service_errors(error.errors)
             else:
-                notice = _("The name was saved.") if field == "name" else _("The description was saved.")
-                return self.done(token_url(self.token), notice)
+                return self.done(token_url(self.token), pgettext("pat_tokens", "Your change was saved."))
         return self._show(Revealed(), form, field)
 
-    def _form_class(self, field: str) -> type[ServiceForm]:
-        if field not in self.forms:
+    def _form(self, field: str, *args: Any, **kwargs: Any) -> TokenFieldsForm:
+        if field not in EDITABLE_FIELDS:
             raise Http404
-        return self.forms[field]
+        return TokenFieldsForm(*args, only=field, **kwargs)
 
 
 class TokenRegenerate(TokenPage):

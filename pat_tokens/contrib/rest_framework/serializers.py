@@ -17,7 +17,7 @@ from pat_tokens.contrib.rest_framework.fields import (
 )
 from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
-from pat_tokens.validation import find_unknown_fields
+from pat_tokens.validation import EDITABLE_FIELDS, find_unknown_fields
 
 MAX_PATH_LENGTH = 2000  # characters
 
@@ -53,8 +53,7 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
         fields = [
             "id",
             "owner",
-            "name",
-            "description",
+            *EDITABLE_FIELDS,
             "status",
             "hint",
             "created_at",
@@ -126,21 +125,25 @@ class PersonalAccessTokenRegenerateSerializer(InputSerializer):
     expires_at = ExpiryField(required=False, allow_null=True)
 
 
-class PersonalAccessTokenCreateSerializer(InputSerializer):
+class PersonalAccessTokenFieldsSerializer(InputSerializer):
+    """The fields that can be set and edited."""
+
+    name = TextField(required=False, min_length=1, max_length=MAX_NAME_LENGTH)
+    description = TextField(required=False)
+
+
+class PersonalAccessTokenCreateSerializer(PersonalAccessTokenFieldsSerializer):
     """A new token."""
 
     name = TextField(min_length=1, max_length=MAX_NAME_LENGTH)
-    description = TextField(required=False)
     duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
     expires_at = ExpiryField(required=False, allow_null=True)
     scopes = ScopesField(required=False)
 
 
-class PersonalAccessTokenUpdateSerializer(InputSerializer):
+class PersonalAccessTokenUpdateSerializer(PersonalAccessTokenFieldsSerializer):
     """What can be changed about a token."""
 
-    name = TextField(required=False, min_length=1, max_length=MAX_NAME_LENGTH)
-    description = TextField(required=False)
     hints = {
         "duration": _("Regenerate the token to give it a new expiration date."),
         "expires_at": _("Regenerate the token to give it a new expiration date."),

@@ -207,8 +207,7 @@ class TokenViewSet(OwnTokensViewSet):
     def create(self, request: Request) -> Response:
         """Create a token; this answer alone has its secret."""
         self.require_reauthentication()
-        fields = {"name": "", **self.read(PersonalAccessTokenCreateSerializer)}
-        token, secret = services.create_token(self.user, **fields)
+        token, secret = services.create_token(self.user, **self.read(PersonalAccessTokenCreateSerializer))
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:

@@ -11,14 +11,13 @@ from pat_tokens import services
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
     TokenCommand,
-    add_expiration_arguments,
-    add_scope_argument,
+    add_token_arguments,
     as_dict,
     find_user,
     format_datetime,
     input_lines,
-    parse_scope,
     printable,
+    token_fields,
 )
 from pat_tokens.models import owner_is_active
 
@@ -32,26 +31,16 @@ class Command(TokenCommand):
         """Add the user and the fields of the token."""
         super().add_arguments(parser)
         parser.add_argument("user", help="The username.")
-        parser.add_argument("--name", required=True, help="The name of the token, unique for its user.")
-        parser.add_argument("--description", default="", help="What the token is for.")
-        add_expiration_arguments(parser)
-        add_scope_argument(parser)
+        add_token_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Create the token; print its secret to standard output and everything else to standard error."""
         user = find_user(options["user"])
         texts = options["scopes"]
-        scopes = [parse_scope(text) for text in texts]
+        fields = token_fields(options)
         try:
-            token, secret = services.create_token(
-                user,
-                name=options["name"],
-                description=options["description"],
-                duration=options["duration"],
-                expires_at=options["expires_at"],
-                scopes=scopes,
-            )
+            token, secret = services.create_token(user, **fields)
         except InvalidInput as error:
             raise CommandError("\n".join(input_lines(error, texts))) from None
         if options["json"]:

@@ -17,12 +17,11 @@ from pat_tokens.conf import conf
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
     TokenCommand,
-    add_expiration_arguments,
-    add_scope_argument,
+    add_token_arguments,
     find_user,
     input_lines,
-    parse_scope,
     printable,
+    token_fields,
 )
 from pat_tokens.models import PersonalAccessToken
 
@@ -68,10 +67,7 @@ class Command(TokenCommand):
             metavar="USER",
             help="The key of this user. Can be given many times.",
         )
-        add_scope_argument(parser, required=True)
-        parser.add_argument("--name", default=DEFAULT_NAME, help=f"What each token is called ({DEFAULT_NAME}).")
-        parser.add_argument("--description", default="", help="What each token is for.")
-        add_expiration_arguments(parser)
+        add_token_arguments(parser, name=DEFAULT_NAME, scopes_required=True)
         parser.add_argument(
             "--keep",
             action="store_true",
@@ -88,14 +84,7 @@ class Command(TokenCommand):
             raise CommandError(
                 "Imported keys are not allowed here: set PAT_TOKENS_ALLOW_LEGACY_KEYS = True on every process first."
             )
-        fields = {
-            "name": options["name"],
-            "description": options["description"],
-            "duration": options["duration"],
-            "expires_at": options["expires_at"],
-            "scopes": [parse_scope(text) for text in options["scopes"]],
-        }
-        move = _Move(fields, options["scopes"], keep=options["keep"], dry_run=options["dry_run"])
+        move = _Move(token_fields(options), options["scopes"], keep=options["keep"], dry_run=options["dry_run"])
         outcomes = []
         for outcome in move.run(options["users"]):
             outcomes.append(outcome)
