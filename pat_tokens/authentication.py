@@ -49,6 +49,7 @@ from pat_tokens.rate_limits import RateLimiter
 from pat_tokens.request_state import RequestState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, is_list, required_scope_from_url
 from pat_tokens.scopes import ALL, RequiredScope, decide
+from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -449,8 +450,8 @@ def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: An
     if any(value is None or "\0" in str(value) for value in fields.values()):
         return None
     try:
-        found = requirement.get_entity_type().get_queryset(user).filter(**fields).values_list("pk", flat=True)[:2]
-        keys = {str(key) for key in found}
+        found = uncached(requirement.get_entity_type().get_queryset(user).filter(**fields))
+        keys = {str(key) for key in found.values_list("pk", flat=True)[:2]}
     except (ValidationError, ValueError, TypeError, OverflowError):  # a keyword that no such column can hold
         return None
     return keys.pop() if len(keys) == 1 else None

@@ -23,6 +23,7 @@ from django.db.models import Manager, Model, QuerySet
 from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.scopes import Decision, RequiredScope, decide_from_facts
+from pat_tokens.uncached import execute, uncached
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -64,7 +65,7 @@ class _Statement(NamedTuple):
         by_slot = dict(zip(self.slots, values, strict=True))
         params = [by_slot[param] if type(param) is _Slot else param for param in self.params]
         with connection.cursor() as cursor:
-            cursor.execute(self.sql, params)
+            execute(cursor, self.sql, params)
             found = cursor.fetchone()
         if found is None:
             return None
@@ -88,7 +89,7 @@ def find_token(digests: Sequence[str], required_scope: RequiredScope | None) -> 
 
     Where the site's user manager hides the owner, `owner_is_hidden` is set instead of `user`.
     """
-    connection = connections[_alias()]
+    connection = connections[token_database()]
     # The form of the SQL follows from which facts about the need are asked for.
     form = (
         None
@@ -113,7 +114,8 @@ def find_token(digests: Sequence[str], required_scope: RequiredScope | None) -> 
 
 def find_token_by_orm(digests: Sequence[str], required_scope: RequiredScope | None) -> PersonalAccessToken | None:
     """Do what `find_token` does by the plain ORM: its definition, and what backends with SQL of their own use."""
-    return _complete(next(iter(_queryset(_alias(), digests, required_scope)), None), digests, required_scope)
+    found = next(iter(uncached(_queryset(token_database(), digests, required_scope))), None)
+    return _complete(found, digests, required_scope)
 
 
 def decide_for_token(token: PersonalAccessToken, required_scope: RequiredScope) -> Decision:
@@ -123,19 +125,13 @@ def decide_for_token(token: PersonalAccessToken, required_scope: RequiredScope) 
 
 
 def find_entity_ids(token: PersonalAccessToken, entity_type: str, operation: str) -> list[str]:
-    """Return the entity ids of the token's scopes for this operation.
-
-    Read past the compiler's `execute_sql()`, which query caches replace: a deleted scope must not count any longer.
-    """
-    alias = _alias()
-    scopes = token.scope_set.using(alias).matching(entity_type, operation).values_list("entity_id", flat=True)
-    sql, params = scopes.query.get_compiler(using=alias).as_sql()
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql, params)
-        return [row[0] for row in cursor.fetchall()]
+    """Return the entity ids of the token's scopes for this operation."""
+    scopes = uncached(token.scope_set.using(token_database()).matching(entity_type, operation))
+    return list(scopes.values_list("entity_id", flat=True))
 
 
-def _alias() -> str:
+def token_database() -> str:
+    """Return the alias of the database in which tokens are looked up."""
     # A replica that lags behind would keep a revoked token alive.
     if conf.read_from_replicas:
         return router.db_for_read(PersonalAccessToken)
@@ -166,7 +162,7 @@ def _complete(
 
 def _load_owner(token: PersonalAccessToken) -> None:
     users: Any = get_user_model()._default_manager.using(token._state.db)
-    owner: Any = users.filter(pk=token.user_id).first()
+    owner: Any = uncached(users.filter(pk=token.user_id)).first()
     token.owner_is_hidden = owner is None
     if owner is not None:
         token.user = owner

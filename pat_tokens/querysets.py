@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from pat_tokens.crypto import pepper_id
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
+from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -190,7 +191,7 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
 
     def keys(self) -> list[ScopeKey]:
         """The scopes without their rows."""
-        return [ScopeKey(*row) for row in self.values_list("entity_type", "entity_id", "operation")]
+        return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]
 
     def with_key(self, key: ScopeKey) -> Self:
         """The scopes that are exactly `key`."""

@@ -14,11 +14,13 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections, connections, router
+from django.db import close_old_connections, connections
 
 from pat_tokens import log_events
+from pat_tokens.lookup import token_database
 from pat_tokens.models import PersonalAccessToken, Scope, owner_is_active
 from pat_tokens.scopes import RequiredScope, ScopeKey, decide
+from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from pat_tokens.scopes import Decision
@@ -101,13 +103,14 @@ def find_ended(watches: Iterable[Watch]) -> list[Watch]:
     for one in watches:
         by_token.setdefault(one.token_id, []).append(one)
     ids = list(by_token)
-    alias = router.db_for_read(PersonalAccessToken)
+    alias = token_database()
     ended: list[Watch] = []
     close_old_connections()
     try:
         for start in range(0, len(ids), BATCH):
             batch = ids[start : start + BATCH]
-            tokens = PersonalAccessToken.objects.using(alias).active().select_related("user").in_bulk(batch)
+            active = uncached(PersonalAccessToken.objects.using(alias).active().select_related("user"))
+            tokens = active.in_bulk(batch)
             held = _scopes_of(batch, [one for token_id in batch for one in by_token[token_id]], alias)
             for token_id in batch:
                 token = tokens.get(token_id)
@@ -130,7 +133,7 @@ def _scopes_of(token_ids: list[UUID], watches: list[Watch], alias: str) -> dict[
     if all(required_scope.operation for required_scope in required_scopes):
         rows = rows.filter(operation__in={required_scope.operation for required_scope in required_scopes})
     held: dict[UUID, list[ScopeKey]] = {}
-    for token_id, *key in rows.values_list("token", "entity_type", "entity_id", "operation"):
+    for token_id, *key in uncached(rows).values_list("token", "entity_type", "entity_id", "operation"):
         held.setdefault(token_id, []).append(ScopeKey(*key))
     return held
 

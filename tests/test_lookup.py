@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pat_tokens import crypto, lookup, services
+from pat_tokens.authentication import find_entity_id
 from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.requirements import EntityLookup, Requirement
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
+from pat_tokens.uncached import set_profiler, uncached
 from tests.factories import TokenFactory
 
 pytestmark = pytest.mark.django_db
@@ -220,14 +223,37 @@ def test_each_look_up_asks_the_connection_for_a_cursor(make_token, channel, monk
     assert len(made) == 6
 
 
-def test_what_query_caches_patch_is_not_called(make_token, channel, monkeypatch):
+def test_what_query_caches_patch_is_not_called(make_token, channel, monkeypatch, with_manager):
     key = str(channel.pk)
     token = make_token(f"channels:{key}:list")
+    required_scope = RequiredScope("channels", "list", key)
+    with_manager(MANAGERS["manager"])
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)
-    monkeypatch.setattr(lookup, "_statements", {})
-    assert lookup.find_token(digests_of(token), RequiredScope("channels", "list", key)).decision
-    assert lookup.decide_for_token(token, RequiredScope("channels", "list", key))
+    assert lookup.find_token(digests_of(token), required_scope).decision
+    assert lookup.find_token_by_orm(digests_of(token), required_scope).user == token.user
+    assert lookup.decide_for_token(token, required_scope)
     assert lookup.find_entity_ids(token, "channels", "list") == [key]
+    assert token.scope_set.keys() == [ScopeKey("channels", key, "list")]
+    assert find_entity_id(Requirement("channels", "list", EntityLookup(pk="pk")), {"pk": key}, token.user) == key
+
+
+@pytest.mark.parametrize("find", [lookup.find_token, lookup.find_token_by_orm])
+def test_profiler_is_handed_each_read(make_token, monkeypatch, find):
+    token = make_token("channels:*:read")
+    seen = []
+
+    def profile(connection, sql, params, run):
+        seen.append((connection.alias, sql.partition(" ")[0], token.digest in params))
+        return run()
+
+    set_profiler(profile)
+    try:
+        assert find(digests_of(token), RequiredScope("channels", "read", "1")).decision
+        assert not uncached(PersonalAccessToken.objects.filter(pk__in=[]))
+    finally:
+        set_profiler(None)
+    assert find(digests_of(token), None).pk == token.pk
+    assert seen == [("default", "SELECT", True)]
 
 
 def test_compiler_that_runs_queries_its_own_way_is_asked(make_token, monkeypatch):

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connections
+from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -99,6 +100,12 @@ def test_one_look_is_two_queries_however_many_connections(make_token, channel, d
     with CaptureQueriesContext(connections["default"]) as queries:
         assert watcher.find_ended(watches) == []
     assert len([query for query in queries if query["sql"].startswith("SELECT") and "pat_tokens" in query["sql"]]) == 2
+
+
+def test_what_query_caches_patch_is_not_called(opened, monkeypatch):
+    monkeypatch.setattr(SQLCompiler, "execute_sql", None)
+    watch = watcher.Watch(opened.pk, opened.digest, opened.decision.required_scope)
+    assert watcher.find_ended([watch]) == []
 
 
 def test_connections_end_when_nobody_can_say_that_they_may_go_on(opened, monkeypatch):

@@ -1,7 +1,8 @@
 """Checks of the `PAT_TOKENS_*` settings and of the settings of Django and DRF that they depend on.
 
 E001 to E019 and W001 to W009 are about settings, E030 to E039 and W030 to W039 about middleware, E060 to E069 about
-reminders, E070 to E079 about the policy and who manages tokens, E080 to E089 and W080 to W089 about the pages.
+reminders, E070 to E079 about the policy and who manages tokens, E080 to E089 and W080 to W089 about the pages, W090
+to W099 about the database.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db import connections
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -26,6 +28,7 @@ from pat_tokens.conf import are_peppers, conf, setting_names
 from pat_tokens.django_views.guards import middleware_before_views
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, site_middleware
 from pat_tokens.durations import NEVER, add_duration, parse_duration
+from pat_tokens.lookup import token_database
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.policy import Policy
 
@@ -378,6 +381,20 @@ def check_caching(**kwargs: Any) -> Iterator[CheckMessage]:
             )
 
 
+def check_database(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Each look-up of a token sees what was committed before it."""
+    alias = token_database()
+    if not connections[alias].settings_dict["AUTOCOMMIT"]:
+        yield checks.Warning(
+            f"DATABASES[{alias!r}], which has the tokens, sets AUTOCOMMIT to False. A transaction then stays open "
+            "until your own code ends it. With repeatable read, MariaDB's default, it doesn't see that a token was "
+            "revoked, so the token goes on working for as long.",
+            hint="Remove AUTOCOMMIT, and use ATOMIC_REQUESTS or transaction.atomic() for transactions. If a middleware "
+            "of yours ends the transaction of every request, add 'pat_tokens.W090' to SILENCED_SYSTEM_CHECKS.",
+            id="pat_tokens.W090",
+        )
+
+
 def _has_url(name: str) -> bool:
     try:
         reverse(name)
@@ -430,4 +447,5 @@ SETTINGS_CHECKS = (
     check_legacy_keys,
     check_middleware,
     check_caching,
+    check_database,
 )

@@ -7,7 +7,7 @@ from django.conf import settings as django_settings
 from django.core.checks import run_checks
 from django.core.checks.registry import registry as check_registry
 from django.core.management import call_command
-from django.db import models
+from django.db import connections, models
 from django.middleware.csrf import CsrfViewMiddleware
 from django.test import override_settings
 from django.views.debug import SafeExceptionReporterFilter
@@ -319,6 +319,20 @@ def test_static_files_are_missing_from_the_manifest_until_they_are_collected(set
     call_command("collectstatic", interactive=False, verbosity=0)
     settings.STORAGES = {**WITH_MANIFEST}  # which reads the manifest again
     assert found() == set()
+
+
+def test_the_database_of_the_tokens_commits_by_itself(monkeypatch, settings):
+    """W090: and only that database."""
+    other = {**connections["default"].settings_dict, "AUTOCOMMIT": False}
+    monkeypatch.setitem(connections.settings, "other", other)
+    assert found() == set()
+    settings.DATABASE_ROUTERS = [type("Router", (), {"db_for_write": lambda *args, **hints: "other"})()]
+    assert found() == {"pat_tokens.W090"}
+    monkeypatch.setitem(connections["default"].settings_dict, "AUTOCOMMIT", False)
+    assert {message.msg[:18] for message in checks.check_database()} == {"DATABASES['other']"}
+    settings.DATABASE_ROUTERS = []
+    assert found() == {"pat_tokens.W090"}
+    del connections["other"]
 
 
 def test_classes_in_the_settings_are_known_by_their_path(settings):

@@ -1,0 +1,76 @@
+"""django-silk lists the SELECT of a token once, like all other queries of a request."""
+
+import pytest
+from django.db import OperationalError, connection
+from silk.models import SQLQuery
+
+from pat_tokens import lookup
+from pat_tokens.models import PersonalAccessToken, Scope
+from tests.factories import ChannelFactory
+from tests.models import Channel
+from tests.test_lookup import override_quoting
+
+pytestmark = pytest.mark.django_db
+
+TABLES = [f'FROM "{model._meta.db_table}"' for model in (PersonalAccessToken, Scope, Channel)]
+FROM_TOKENS, FROM_SCOPES, FROM_CHANNELS = TABLES
+
+
+@pytest.fixture
+def recorded():
+    """Return what the SELECTs that silk has recorded since the last call read from."""
+
+    def read():
+        queries = [query.query for query in SQLQuery.objects.order_by("pk")]
+        SQLQuery.objects.all().delete()
+        first = [next((table for table in TABLES if table in query), None) for query in queries]
+        return [table for table in first if table is not None]
+
+    return read
+
+
+@pytest.fixture
+def channel(user):
+    return ChannelFactory(owner=user, slug="mine")
+
+
+def test_the_select_of_the_token_is_listed(make_token, channel, client_with, recorded):
+    client = client_with(make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list"))
+    for path, expected in (
+        (f"/api/channels/{channel.pk}/", [FROM_TOKENS, FROM_CHANNELS]),
+        ("/api/channels/", [FROM_TOKENS, FROM_SCOPES, FROM_CHANNELS]),
+        ("/api/by-slug/mine/", [FROM_TOKENS, FROM_CHANNELS, FROM_TOKENS, FROM_CHANNELS]),
+    ):
+        for _ in range(2):
+            assert client.get(path).status_code == 200
+            assert recorded() == expected
+
+
+def test_where_the_orm_finds_the_token_it_is_listed_once(make_token, channel, client_with, recorded, monkeypatch):
+    monkeypatch.setattr(lookup, "_statements", {})
+    override_quoting(monkeypatch)
+    client = client_with(make_token(f"channels:{channel.pk}:read"))
+    assert client.get(f"/api/channels/{channel.pk}/").status_code == 200
+    assert recorded() == [FROM_TOKENS, FROM_CHANNELS]
+
+
+def test_a_refused_token_is_listed(client_with, token, channel, recorded):
+    assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 403
+    assert recorded() == [FROM_TOKENS]
+
+
+def test_a_query_that_fails_is_listed(client_with, token, channel, recorded):
+    def fail(execute, sql, *args):
+        if FROM_TOKENS in sql and not sql.startswith("EXPLAIN"):
+            raise OperationalError("gone")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail):
+        assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 503
+    assert recorded() == [FROM_TOKENS]
+
+
+def test_no_query_has_the_secret(make_token, channel, client_with):
+    token = make_token(f"channels:{channel.pk}:read")
+    assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 200
+    assert not SQLQuery.objects.filter(query__contains=token.secret[4:24]).exists()

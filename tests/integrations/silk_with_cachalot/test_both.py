@@ -1,0 +1,8 @@
+"""The tests of the one and of the other, with both."""
+
+import pytest
+
+from tests.integrations.cachalot.test_cachalot import *  # noqa: F403
+from tests.integrations.silk.test_silk import *  # noqa: F403
+
+pytestmark = pytest.mark.django_db(transaction=True)
