@@ -1,4 +1,4 @@
-"""Staff's door: tokens of all users, in any AdminSite. A secret is shown once, a digest never."""
+"""Manage the tokens of all users in the admin, in any AdminSite."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ else:
     _FormBase = forms.ModelForm
     _AdminBase = admin.ModelAdmin
 
-_NEVER_ASKED = {"digest", "name_key"}  # columns that no query string may narrow the list by
+_NEVER_ASKED = {"digest", "name_key"}  # columns that query strings can't filter by
 
 
 def _duration_choices() -> list[tuple[str, str]]:
@@ -51,20 +51,21 @@ def _duration_choices() -> list[tuple[str, str]]:
 
 
 class DurationField(forms.ChoiceField):
-    """One of the durations that the site offers."""
-
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", pgettext_lazy("pat_tokens", "Duration"))
         super().__init__(choices=_duration_choices, initial=lambda: conf.default_duration, **kwargs)
 
 
 class ServiceForm(_FormBase):
-    """A form that a service judges and writes, in place of the model; its errors stand beside their fields."""
+    """A form that is validated and saved by a service instead of the model.
+
+    The service's errors are shown next to their fields.
+    """
 
     request: HttpRequest  # set by PersonalAccessTokenAdmin.get_form()
 
     def _post_clean(self) -> None:
-        # Here, and not in save(): the admin can show an error only while the form is judged.
+        # Not in save(), because the admin can only show errors during validation.
         if self.errors:
             return
         try:
@@ -73,20 +74,18 @@ class ServiceForm(_FormBase):
             for field, problems in error.errors.items():
                 self.add_error(field if field in self.fields else None, self.texts(field, problems))
         except PersonalAccessToken.DoesNotExist:
-            self.add_error(None, _("The token was deleted meanwhile."))
+            self.add_error(None, _("The token was deleted in the meantime."))
 
     def write(self) -> None:
         """Call the service."""
         raise NotImplementedError
 
     def texts(self, field: str, problems: Any) -> list[str]:
-        """Return the errors of one field as text."""
+        """Return the errors of one field as strings."""
         return [str(problem) for problem in problems]
 
 
 class TokenAddForm(ServiceForm):
-    """A new token for a user."""
-
     duration = DurationField()
     scopes = forms.CharField(
         label=pgettext_lazy("pat_tokens", "Scopes"),
@@ -108,7 +107,6 @@ class TokenAddForm(ServiceForm):
         )
 
     def clean_scopes(self) -> list[ScopeKey]:
-        """Read one scope a line."""
         keys, problems = [], []
         for line in filter(None, map(str.strip, self.cleaned_data["scopes"].splitlines())):
             try:
@@ -121,7 +119,6 @@ class TokenAddForm(ServiceForm):
 
     @sensitive_variables()
     def write(self) -> None:
-        """Create the token and keep its secret for the page that shows it."""
         fields = dict(self.cleaned_data)
         user = fields.pop("user")
         try:
@@ -131,7 +128,6 @@ class TokenAddForm(ServiceForm):
         self.instance, self.secret = services.create_token(user, **fields)
 
     def texts(self, field: str, problems: Any) -> list[str]:
-        """Name the scope that is wrong."""
         lines: list[str] = []
         for position, problem in enumerate(problems):
             if isinstance(problem, Mapping):
@@ -143,59 +139,53 @@ class TokenAddForm(ServiceForm):
 
 
 class TokenChangeForm(ServiceForm):
-    """What can be edited of a token."""
-
     class Meta:
         model = PersonalAccessToken
         fields = EDITABLE_FIELDS
         widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
 
     def write(self) -> None:
-        """Change name and description."""
         self.instance = services.update_token(self.instance, **self.cleaned_data)
 
 
 class RegenerateForm(forms.Form):
-    """How long the new secret lives."""
-
     duration = DurationField()
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """Active, expired, revoked."""
+    """Filter tokens by status."""
 
     title = pgettext_lazy("pat_tokens", "status")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer each status."""
         return [(str(value), str(label)) for value, label in Status.choices]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> TokenQuerySet | None:
-        """Narrow the list."""
         value = self.value()
         return queryset.with_status(value) if value in Status.values else None
 
 
 class EntityTypeFilter(admin.SimpleListFilter):
-    """Tokens with a scope on an entity type."""
+    """Filter tokens by the entity types of their scopes."""
 
     title = pgettext_lazy("pat_tokens", "entity type")
     parameter_name = "entity_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer each entity type."""
         return [(one.name, type_label(one)) for one in registry]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> TokenQuerySet | None:
-        """Narrow the list."""
         value = self.value()
         return queryset.with_scope(entity_type=value) if value and registry.get(value) else None
 
 
 @admin.register(PersonalAccessToken)
 class PersonalAccessTokenAdmin(_AdminBase):
-    """Tokens for staff: look, create for a user, rename, revoke, regenerate, delete."""
+    """List, create, rename, revoke, regenerate and delete tokens.
+
+    A secret is shown once, and a digest never. All writes go through services.
+    """
 
     list_display = ("name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
     list_select_related = ("user",)
@@ -211,90 +201,82 @@ class PersonalAccessTokenAdmin(_AdminBase):
         *("created_at", "issued_at", "expires_at", "revoked_at", "last_used_at", "last_used_ip", "last_used_agent"),
     )
 
-    # What is seen
+    # Display
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Search what users log in with, whatever the site's user model calls it."""
+        """Search by name, and by whatever field users log in with."""
         return (f"user__{get_user_model().USERNAME_FIELD}", "name")
 
     def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Complete the user where this admin site knows how to search users."""
+        """Use autocompletion for the user if this admin site can search users."""
         users: Any = self.admin_site._registry.get(get_user_model())
         return ("user",) if users is not None and users.get_search_fields(request) else ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Let no query string probe what is never shown."""
+        """Refuse query strings that filter by a column that is never shown."""
         if lookup.partition("__")[0] in _NEVER_ASKED:
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Ask for little on the way in, show all there is afterwards."""
         if obj is None:
             return [(None, {"fields": self.add_fields})]
         return [(None, {"fields": EDITABLE_FIELDS}), (pgettext("pat_tokens", "Facts"), {"fields": self.facts})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave nothing but name and description to be edited."""
         return () if obj is None else self.facts
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Use the form that calls the right service, for the user of this request."""
         form: Any = super().get_form(request, obj, change, form=TokenChangeForm if obj else TokenAddForm, **kwargs)
         form.request = request
         return form
 
     @admin.display(description=pgettext_lazy("pat_tokens", "status"))
     def get_status(self, token: PersonalAccessToken) -> str:
-        """Say what the token is now."""
         return str(token.status.label)
 
     @admin.display(description=pgettext_lazy("pat_tokens", "scopes"))
     def get_scopes(self, token: PersonalAccessToken) -> str:
-        """Show the scopes by the names of their entities."""
         scopes = token.scope_set.order_by("entity_type", "operation", "entity_id")
         return render_to_string(
             "admin/pat_tokens/personalaccesstoken/scopes.html", {"scopes": describe_scopes(token.user, scopes)}
         )
 
-    # Who may do what
+    # Permissions
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Ask for the permission to view, too: the secret is shown on the page of the token."""
+        """Require the view permission too, because the secret is shown on the token's page."""
         return super().has_add_permission(request) and self.has_view_permission(request)
 
-    # What is written, by services alone
+    # Writes, all through services
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Write nothing: the form's service has done so."""
+        """Do nothing: the form's service has already saved the token."""
         if not change:
             obj.secret = form.secret  # for response_add()
 
     def delete_model(self, request: HttpRequest, obj: PersonalAccessToken) -> None:
-        """Delete by the service."""
         services.delete_token(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        """Delete by the service, one after the other."""
         for token in queryset:
             services.delete_token(token)
 
     @admin.action(description=gettext_lazy("Revoke selected %(verbose_name_plural)s"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: Any) -> None:
-        """Revoke what is chosen in the list; those that were revoked before stay as they are."""
         tokens = [token for token in queryset if not token.is_revoked]
         for token in tokens:
             self._revoke(request, token)
         count = len(tokens)
-        text = ngettext("%(count)d token is revoked.", "%(count)d tokens are revoked.", count)
+        text = ngettext("%(count)d token was revoked.", "%(count)d tokens were revoked.", count)
         self.message_user(request, text % {"count": count}, messages.SUCCESS)
 
-    # Secrets, once
+    # Showing a secret once
 
     @sensitive_variables()
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """Lead to the page of the token, which shows its secret once."""
-        self.message_user(request, _("The token %(name)s is made.") % {"name": obj.name}, messages.SUCCESS)
+        """Redirect to the page of the token, which shows its secret once."""
+        self.message_user(request, _("“%(name)s” was created.") % {"name": obj.name}, messages.SUCCESS)
         return self._reveal(request, obj, obj.secret)
 
     @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
@@ -305,14 +287,14 @@ class PersonalAccessTokenAdmin(_AdminBase):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Ask for the password where a form of this admin, whichever view it came from, is about to create a token."""
+        """Ask for the password before any form of this admin creates a token, whichever view it came from."""
         if (
             request.method == "POST"
             and password_prompt.FIELD in request.POST
             and (question := self._ask_for_password(request))
         ):
             return question
-        # The secret of a new token has to be seen before another one is created.
+        # The secret has to be shown before another token is created.
         context = {**(extra_context or {}), "show_save_and_add_another": False}
         try:
             return super().changeform_view(request, object_id, form_url, context)
@@ -322,7 +304,6 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show a token, and its secret where one has just been made."""
         revealed = Revealed()
         token = self.get_object(request, unquote(object_id))
         if token is None or not self.has_view_permission(request, token):
@@ -339,10 +320,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
             one_time_secret.close(response, revealed, path=self._url("change", token))
         return response
 
-    # Revoke and regenerate one
+    # Revoking and regenerating a token
 
     def get_urls(self) -> list[Any]:
-        """Add a page that asks before each of the two."""
         name = "pat_tokens_personalaccesstoken"
         view = self.admin_site.admin_view
         return [
@@ -352,23 +332,21 @@ class PersonalAccessTokenAdmin(_AdminBase):
         ]
 
     def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then revoke."""
         token = self._get_changeable(request, object_id)
         if request.method != "POST":
             return self._ask(
                 request,
                 token,
                 pgettext("pat_tokens", "Revoke"),
-                _("It stops working at once. Its scopes and history stay."),
+                _("It stops working immediately. Its scopes and history are kept."),
             )
         self._revoke(request, token)
-        self.message_user(request, _("The token %(name)s is revoked.") % {"name": token.name}, messages.SUCCESS)
+        self.message_user(request, _("“%(name)s” was revoked.") % {"name": token.name}, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", token))
 
     @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     @sensitive_variables()
     def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask for how long, then give the token a new secret."""
         token = self._get_changeable(request, object_id)
         if obstacle := sensitive_actions.find_obstacle(request.user, token.user):
             raise PermissionDenied(obstacle)
@@ -385,7 +363,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
             else:
                 self.log_change(request, token, pgettext("pat_tokens", "Regenerated."))
                 return self._reveal(request, token, secret)
-        text = _("It gets a new secret, and the old one stops working at once. Name, scopes and id stay.")
+        text = _(
+            "It gets a new secret, and the old one stops working immediately. The name, scopes and id stay the same."
+        )
         return self._ask(request, token, pgettext("pat_tokens", "Regenerate"), text, form)
 
     def _revoke(self, request: HttpRequest, token: PersonalAccessToken) -> None:
@@ -430,7 +410,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": token,
-            "title": _("Confirm that it is you"),
+            "title": _("Confirm your identity"),
             "question": question,
             "media": self.media,
             "back": here,

@@ -1,4 +1,4 @@
-"""The app configuration: it alone imports from every layer."""
+"""The app configuration, the only module that imports from every layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class PatTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Find integrations and entity types, and register the checks."""
         from pat_tokens import checks, contrib  # noqa: PLC0415 -- the checks need the models
 
         for package in iter_modules(contrib.__path__, f"{contrib.__name__}."):
@@ -39,7 +38,7 @@ class PatTokensConfig(AppConfig):
 
 
 def _hide_header(environ: dict[str, Any] | None = None, **kwargs: object) -> None:
-    # Before any middleware can fail. Under ASGI there is no environ; there the header is hidden when it is read.
+    # Before any middleware can raise an error. Under ASGI there is no environ, so the header is hidden when it is read.
     if environ is not None:
         hide_header(environ, conf.header_key)
     if "sentry_sdk" in sys.modules:

@@ -1,7 +1,7 @@
-"""Secret to token, or TokenError: what every integration calls to authenticate a request.
+"""Authenticate a request: return the token that belongs to a secret, or raise TokenError.
 
-Some sites import integrations before the models are loaded: DRF does so with the classes that its settings name. So
-what needs models is imported in the functions that use it.
+Every integration calls this module. Some sites import integrations before models are loaded, because DRF imports the
+classes named in its settings. Functions that need models therefore import them when they are called.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _OUTAGE = (OperationalError, InterfaceError)
-# In memory: a shared counter would cost each failed look-up more than the query that it saves.
+# In memory, because a shared counter would cost more than the query that it saves.
 _failures = RateLimiter(0, FAILURES_WINDOW, size=4096)
 
 
 def read_secret(request: HttpRequest) -> str | None:
-    """Return the secret that `request` carries in its header, or None; raises MalformedHeader."""
+    """Return the secret in the header of `request`, or None. Raises MalformedHeader."""
     value = read_header(request, conf.header_key)
     if value is None:
         return None
@@ -82,13 +82,13 @@ def read_secret(request: HttpRequest) -> str | None:
 
 
 def legacy_scheme(request: HttpRequest) -> str | None:
-    """Return the scheme, in lower case, of a request whose header has a key as of authtoken; None for all others."""
+    """Return the scheme, in lower case, if the header contains a key in authtoken's format, otherwise None."""
     legacy = read_legacy_key(read_header(request, conf.header_key) or "", keywords=conf.keywords)
     return None if legacy is None else legacy[0]
 
 
 def has_secret_format(secret: str) -> bool:
-    """Tell whether a token may have this secret: one of ours, or an imported key where the site allows them."""
+    """Return whether `secret` has the format of a secret, or of an imported key if the site allows those."""
     return crypto.is_well_formed(secret, conf.prefix) or (crypto.is_legacy_key(secret) and conf.allow_legacy_keys)
 
 
@@ -101,13 +101,14 @@ def authenticate(
     third_party: bool = False,
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
-    """Return the token that has this secret and may do what `requirement` asks, its `user` and `decision` loaded.
+    """Return the token with this secret, if it meets `requirement`, with its `user` and `decision` loaded.
 
-    `kwargs` are the URL keywords that the requirement takes its entity id from; `filtered` says that the view limits
-    its list to the token's ids; `third_party` that what no token has may belong to another scheme. One SELECT; two more
-    where a URL names its entity by other fields than the key.
-    Raises InvalidToken (401); ScopeNotDeclared, where `requirement` is None, and InsufficientScope (403);
-    ThirdPartyToken; TemporarilyUnavailable (503), where the database does not answer.
+    `kwargs` are the URL keywords that the entity id is taken from. `filtered`: the view limits its list to the token's
+    ids. `third_party`: an unknown secret can belong to another scheme. Makes one query, or three if the URL identifies
+    the entity by other fields than the primary key.
+
+    Raises InvalidToken (401); ScopeNotDeclared if `requirement` is None, and InsufficientScope (403); ThirdPartyToken;
+    TemporarilyUnavailable (503) if the database doesn't respond.
     """
     secret = crypto.SecretText(secret)
     token = _find(secret, requirement, kwargs or {}, filtered=filtered, third_party=third_party, request=request)
@@ -134,11 +135,10 @@ def _find(
 
 
 def identify(request: HttpRequest) -> PersonalAccessToken | None:
-    """Return the token of `request` if its view will let it in, or None; for middleware that runs before any view.
+    """Return the token of `request` if its view accepts it, otherwise None. For middleware that runs before the view.
 
-    The URL says which view that is, and so what is required. Views that don't look at tokens, or refuse them, get
-    None. `request.user` stays what it is. The view's own integration uses what was found: it asks the database no
-    second time, and the signals are sent once.
+    The URL determines the view, and so the requirement. Views that don't read tokens, or refuse them, give None.
+    Doesn't set `request.user`. The view's own integration reuses the result, without another query or signal.
     """
     try:
         secret = read_secret(request)
@@ -148,7 +148,7 @@ def identify(request: HttpRequest) -> PersonalAccessToken | None:
 
 
 async def aidentify(request: HttpRequest) -> PersonalAccessToken | None:
-    """Do what `identify` does without blocking the event loop."""
+    """Like `identify`, without blocking the event loop."""
     return await sync_to_async(identify)(request)
 
 
@@ -172,7 +172,7 @@ def _identify(secret: str, request: HttpRequest) -> PersonalAccessToken | None:
     requirement = asked.resolution.requirement
     if requirement is None:
         return None
-    # A plain view may limit its list; only what it returns can tell.
+    # Whether a plain view limits its list is only known when it returns.
     limits = (
         asked.may_limit
         or asked.limits
@@ -192,9 +192,9 @@ async def aauthenticate(
     filtered: bool = False,
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
-    """Do what `authenticate` does without blocking the event loop."""
+    """Like `authenticate`, without blocking the event loop."""
     secret = crypto.SecretText(secret)
-    # Django looks after the connections of its own requests; nobody else would do so for others.
+    # Django closes stale connections for its own requests only.
     ask = _authenticate_in_thread if request is None else authenticate
     return await sync_to_async(ask)(secret, requirement, kwargs, filtered=filtered, request=request)
 
@@ -209,18 +209,17 @@ def _authenticate_in_thread(*args: Any, **kwargs: Any) -> PersonalAccessToken:
 
 def _close_stale_connections() -> None:
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:  # then somebody else is at work with it, as the tests of a site are
+        if not connection.in_atomic_block:  # otherwise it is in use, for example by the site's tests
             connection.close_if_unusable_or_obsolete()
 
 
 def authenticate_for_scope(
     secret: str, required_scope: RequiredScope | None, *, third_party: bool = False, request: HttpRequest | None = None
 ) -> PersonalAccessToken:
-    """Return the live token with this secret, and its decision about `required_scope`, which the caller has to heed.
+    """Return the usable token with this secret, and its decision about `required_scope`, which the caller has to check.
 
-    Raises InvalidToken, TemporarilyUnavailable, and ThirdPartyToken where `third_party` is true and no token has this
-    secret.
-    Within one request nothing is asked twice.
+    Raises InvalidToken, TemporarilyUnavailable, and ThirdPartyToken if `third_party` is true and no token has this
+    secret. Within one request, each secret and scope is looked up only once.
     """
     from pat_tokens import services
 
@@ -262,10 +261,10 @@ def authenticate_options(
     third_party: bool = False,
     request: HttpRequest | None = None,
 ) -> PersonalAccessToken:
-    """Return the token, if a scope of it would allow one of the route's `requirements` with these URL keywords.
+    """Return the token, if one of its scopes would allow one of the route's `requirements` with these URL keywords.
 
-    Raises InvalidToken; ScopeNotDeclared, where there are no requirements; and NoScopeForOptions, which does not tell
-    whether the URL names an entity that exists.
+    Raises InvalidToken; ScopeNotDeclared if there are no requirements; and NoScopeForOptions, which doesn't reveal
+    whether the entity in the URL exists.
     """
     secret = crypto.SecretText(secret)
     asked = list(requirements)
@@ -297,7 +296,7 @@ def _find_for_options(
 
 
 def need_of(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> RequiredScope:
-    """Return what a request with these URL keywords needs, in one query where the URL does not hold the key."""
+    """Return the scope that a request with these URL keywords requires, with a query if the URL has no key."""
     required_scope = required_scope_from_url(requirement, kwargs, filtered=is_list(requirement))
     if required_scope is None:
         entity_id = find_entity_id(requirement, kwargs, user)
@@ -308,9 +307,9 @@ def need_of(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> R
 def allow(
     token: PersonalAccessToken, *, request: HttpRequest | None = None, names_entity: bool = False
 ) -> PersonalAccessToken:
-    """Return `token` if its decision is yes, and remember its use; else raise InsufficientScope.
+    """Return `token` and record its use if its decision allows the request. Raises InsufficientScope otherwise.
 
-    `names_entity` says that the URL names an entity; if `*` is missing all the same, it was not found.
+    `names_entity`: the URL names an entity. If a scope on `*` is missing nevertheless, the entity wasn't found.
     """
     from pat_tokens import services
 
@@ -331,7 +330,7 @@ def allow(
 
 
 def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpRequest | None = None) -> None:
-    """Raise InsufficientScope unless `token` may do with this entity, too, what it was allowed to do."""
+    """Raise InsufficientScope unless the allowed operation of `token` also covers this entity."""
     from pat_tokens import lookup
 
     if token.decision is None or token.decision.required_scope is None:
@@ -347,9 +346,9 @@ def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpR
 def refuse(
     error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
 ) -> TokenError:
-    """Tell the log and the site's receivers that `error` refuses a request, and return it to be raised.
+    """Log that `error` refuses the request, send the signal, and return `error` for the caller to raise.
 
-    An InsufficientScope gets its `fix_url`.
+    Sets `fix_url` of an InsufficientScope.
     """
     # The response to OPTIONS doesn't say what is missing.
     if (
@@ -379,7 +378,7 @@ def _unavailable(error: Exception, request: HttpRequest | None, token: PersonalA
 
 
 def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[PersonalAccessToken, str]:
-    """Return the token, be it dead or alive, and the digest that it should have under the newest pepper."""
+    """Return the token, whatever its status, and its digest under the newest pepper."""
     from pat_tokens import lookup
 
     if not has_secret_format(secret):
@@ -433,9 +432,9 @@ def _find_by_lookup(
     if key not in known:
         with _database_answers(request, token):
             entity_id = find_entity_id(requirement, kwargs, token.user)
-            # An entity that the owner cannot see is not named, not even by its id.
+            # The id of an entity that the owner can't see isn't revealed.
             if entity_id is not None:
-                # A copy: the one that this request remembers stands for the scope for all.
+                # A copy, because the request caches the token with its decision about the scope on all entities.
                 token = copy(token)
                 token.decision = lookup.decide_for_token(token, required_scope._replace(entity_id=entity_id))
         known[key] = token
@@ -446,13 +445,13 @@ def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: An
     if not isinstance(requirement.entity, EntityLookup):
         return None
     fields = {field: kwargs.get(keyword) for field, keyword in requirement.entity.fields}
-    # PostgreSQL fails on a NUL, which no text of it can hold.
+    # PostgreSQL raises an error for NUL characters.
     if any(value is None or "\0" in str(value) for value in fields.values()):
         return None
     try:
         found = uncached(requirement.get_entity_type().get_queryset(user).filter(**fields))
         keys = {str(key) for key in found.values_list("pk", flat=True)[:2]}
-    except (ValidationError, ValueError, TypeError, OverflowError):  # a keyword that no such column can hold
+    except (ValidationError, ValueError, TypeError, OverflowError):  # not a valid value for the field
         return None
     return keys.pop() if len(keys) == 1 else None
 

@@ -1,4 +1,4 @@
-"""Settings: one typed property each. It only reads; judging is for `checks`."""
+"""Settings, as one typed property each. They are only read here; `checks` validates them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from pat_tokens.crypto import SecretText
 _T = TypeVar("_T")
 
 _MINUTE = timedelta(minutes=1)
-_DERIVED = {"header_key", "keyword"}  # properties of Conf that follow from others
+_DERIVED = {"header_key", "keyword"}  # properties of Conf that depend on others
 
 
 class Conf:
-    """`PAT_TOKENS_<NAME>` for each property in capitals, read once, and anew after `setting_changed`."""
+    """`PAT_TOKENS_<NAME>` for each property, in upper case. Values are cached until `setting_changed`."""
 
     @cached_property
     def prefix(self) -> str:
-        """What every secret starts with, before the underscore; letters and digits. Default `pat`."""
+        """The start of every secret, before the underscore: letters and digits. Default: `pat`."""
         return _read("PAT_TOKENS_PREFIX", "pat")
 
     @cached_property
     @sensitive_variables()
     def peppers(self) -> Sequence[str]:
-        """Keys of the digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
+        """The keys of digests, newest first. Default: SECRET_KEY and SECRET_KEY_FALLBACKS."""
         own: Any = _read("PAT_TOKENS_PEPPERS", None)
         if own:
             if not are_peppers(own):
                 raise ImproperlyConfigured("PAT_TOKENS_PEPPERS must be a list of strings, none of them empty.")
             return tuple(map(SecretText, own))
-        # Django takes bytes for its keys, too, and says by itself that there is none.
+        # Django also accepts bytes, and raises its own error if there is no key.
         newest: str | bytes = _read("SECRET_KEY", "") or settings.SECRET_KEY
         older: Sequence[str | bytes] = _read("SECRET_KEY_FALLBACKS", ())
         keys = [newest, *(key for key in older if key)]
@@ -46,7 +46,7 @@ class Conf:
 
     @cached_property
     def header(self) -> str:
-        """Name of the request header that carries the secret. Default `Authorization`."""
+        """The request header that contains the secret. Default: `Authorization`."""
         return _read("PAT_TOKENS_HEADER", "Authorization")
 
     @cached_property
@@ -56,138 +56,139 @@ class Conf:
 
     @cached_property
     def keywords(self) -> Sequence[str]:
-        """The words that are accepted before the secret in the header. Default only `Bearer`."""
+        """The keywords that are accepted before the secret in the header. Default: only `Bearer`."""
         return _read("PAT_TOKENS_KEYWORDS", ("Bearer",))
 
     @cached_property
     def keyword(self) -> str:
-        """The first of the keywords, which challenges and names the scheme in the schema."""
+        """The first keyword, which is used in challenges and in the schema."""
         return self.keywords[0]
 
     @cached_property
     def realm(self) -> str:
-        """The realm named in `WWW-Authenticate`. Default `api`."""
+        """The realm in `WWW-Authenticate`. Default: `api`."""
         return _read("PAT_TOKENS_REALM", "api")
 
     @cached_property
     def default_duration(self) -> str:
-        """How long a token lives when nobody says. Default `30d`."""
+        """The lifetime of a token if none is given. Default: `30d`."""
         return _read("PAT_TOKENS_DEFAULT_DURATION", "30d")
 
     @cached_property
     def max_duration(self) -> str:
-        """The longest life that can be asked for. Default `366d`."""
+        """The maximum lifetime. Default: `366d`."""
         return _read("PAT_TOKENS_MAX_DURATION", "366d")
 
     @cached_property
     def allow_no_expiry(self) -> bool:
-        """Whether a token may live for ever (duration `never`). Default no."""
+        """Whether tokens without an expiration date are allowed (duration `never`). Default: no."""
         return _read("PAT_TOKENS_ALLOW_NO_EXPIRY", False)
 
     @cached_property
     def allow_legacy_keys(self) -> bool:
-        """Whether imported keys of DRF's authtoken open their tokens, until these expire. Default no."""
+        """Whether keys imported from DRF's authtoken are accepted until they expire. Default: no."""
         return _read("PAT_TOKENS_ALLOW_LEGACY_KEYS", False)
 
     @cached_property
     def durations(self) -> Sequence[str]:
-        """The durations that the pages offer. Default 24h, 7d, 30d, 60d, 90d, 1y."""
+        """The durations that the pages offer. Default: 24h, 7d, 30d, 60d, 90d, 1y."""
         return _read("PAT_TOKENS_DURATIONS", ("24h", "7d", "30d", "60d", "90d", "1y"))
 
     @cached_property
     def max_tokens_per_user(self) -> int:
-        """How many tokens, dead ones included, a user may have. Default 100."""
+        """The maximum number of tokens per user, including inactive ones. Default: 100."""
         return _read("PAT_TOKENS_MAX_TOKENS_PER_USER", 100)
 
     @cached_property
     def max_scopes_per_token(self) -> int:
-        """How many scopes a token may have. Default 500."""
+        """The maximum number of scopes per token. Default: 500."""
         return _read("PAT_TOKENS_MAX_SCOPES_PER_TOKEN", 500)
 
     @cached_property
     def max_description_length(self) -> int:
-        """How many characters a description may have, 1000 at most. Default 1000."""
+        """The maximum length of a description, at most 1000. Default: 1000."""
         return _read("PAT_TOKENS_MAX_DESCRIPTION_LENGTH", 1000)
 
     @cached_property
     def last_used_interval(self) -> timedelta:
-        """How much time passes at least between two writes of a token's last use. Default a minute."""
+        """The minimum time between two updates of a token's last use. Default: one minute."""
         return _read("PAT_TOKENS_LAST_USED_INTERVAL", _MINUTE)
 
     @cached_property
     def read_from_replicas(self) -> bool:
-        """Whether authentication may read from the database that the router names for reading. Default no."""
+        """Whether authentication can use the database that the router returns for reading. Default: no."""
         return _read("PAT_TOKENS_READ_FROM_REPLICAS", False)
 
     @cached_property
     def max_failed_lookups(self) -> int | None:
-        """How many unknown secrets an address can send in a minute, in each process. Default None: no limit."""
+        """How many unknown secrets an address can send per minute and process. Default: None, no limit."""
         return _read("PAT_TOKENS_MAX_FAILED_LOOKUPS", None)
 
     @cached_property
     def base_template(self) -> str:
-        """The template that the pages extend. Default our own, which needs nothing of the host."""
+        """The template that the pages extend. Default: the package's own, which depends on nothing in the site."""
         return _read("PAT_TOKENS_BASE_TEMPLATE", "pat_tokens/base.html")
 
     @cached_property
     def reminder_days(self) -> Sequence[int]:
-        """How many days before its end a token's owner is told, each once; 0 is after it. Default 14, 3 and 1."""
+        """How many days before the expiration to remind the owner; 0 is once after it. Default: 14, 3 and 1."""
         return _read("PAT_TOKENS_REMINDER_DAYS", (14, 3, 1))
 
     @cached_property
     def reminder_mail(self) -> bool:
-        """Whether reminders are mailed; a site with its own notifications listens to `token_expiring`. Default yes."""
+        """Whether reminders are sent by email. If not, a site can connect to `token_expiring`. Default: yes."""
         return _read("PAT_TOKENS_REMINDER_MAIL", True)
 
     @cached_property
     def site_url(self) -> str:
-        """Where this site is, for links in mails and responses: `https://example.org`."""
+        """The base URL of links in emails and responses, such as `https://example.org`."""
         return _read("PAT_TOKENS_SITE_URL", "")
 
     @cached_property
     def language(self) -> Callable[..., str | None] | None:
-        """A callable, or its dotted path, from user to the language of mails to them; default LANGUAGE_CODE."""
+        """A callable, or its dotted path, that returns the language of emails to a user. Default: LANGUAGE_CODE."""
         return _callable(_read("PAT_TOKENS_LANGUAGE", None))
 
     @cached_property
     def refuse(self) -> Callable[..., Any] | None:
-        """A callable, or its dotted path, asked with `(token, request)` at each authentication.
+        """A callable, or its dotted path, called with `(token, request)` at each authentication.
 
-        A truthy answer refuses the token; a text answer is told to the client.
+        A truthy return value refuses the token; if it is a string, the client sees it.
         """
         return _callable(_read("PAT_TOKENS_REFUSE", None))
 
     @cached_property
     def policy(self) -> str | type[Any]:
-        """The policy class, or its dotted path. Default `pat_tokens.policy.Policy`."""
+        """The policy class, or its dotted path. Default: `pat_tokens.policy.Policy`."""
         return _read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy")
 
     @cached_property
     def management_authentication(self) -> Sequence[str | type[Any]]:
-        """Authentication classes, or their dotted paths, that stand for a user in person. Default: sessions only."""
+        """Authentication classes, or their dotted paths, that can manage tokens by API. Default: sessions only."""
         return _read("PAT_TOKENS_MANAGEMENT_AUTHENTICATION", ("rest_framework.authentication.SessionAuthentication",))
 
     @cached_property
     def management_permissions(self) -> Sequence[str | type[Any]]:
-        """Permission classes, or their dotted paths, that the management API asks besides its own. Default none."""
+        """Additional permission classes of the management API, or their dotted paths. Default: none."""
         return _read("PAT_TOKENS_MANAGEMENT_PERMISSIONS", ())
 
     @cached_property
     def reauthenticate_after(self) -> float | None:
-        """How many seconds a password counts before creating, widening and regenerating ask again; None: never."""
+        """For how many seconds a password counts before sensitive actions ask for it again. None: never ask."""
         return _read("PAT_TOKENS_REAUTHENTICATE_AFTER", None)
 
     @cached_property
     def reauthenticate(self) -> Callable[..., Any] | None:
-        """A callable, or its dotted path, from request to whether the person has proven lately who they are.
+        """A callable, or its dotted path, that returns whether the user of a request confirmed their identity.
 
-        True: yes. None: our own page asks for the password. A text: the address where to prove it. Else: no.
+        True: yes. None: our own page asks for the password. A string: the URL of a page that confirms it. Anything
+        else: no.
         """
         return _callable(_read("PAT_TOKENS_REAUTHENTICATE", None))
 
     @cached_property
     def client_ip(self) -> Callable[..., str | None] | None:
-        """A callable, or its dotted path, from request to client address; default `REMOTE_ADDR`."""
+        """A callable, or its dotted path, that returns the client address of a request. Default: `REMOTE_ADDR`."""
         return _callable(_read("PAT_TOKENS_CLIENT_IP", None))
 
 
@@ -202,12 +203,12 @@ def _callable(value: Any) -> Callable[..., Any] | None:
 
 
 def are_peppers(value: object) -> bool:
-    """Return whether `value` is a list or tuple of strings that aren't empty."""
+    """Return whether `value` is a list or tuple of nonempty strings."""
     return isinstance(value, list | tuple) and all(isinstance(pepper, str) and pepper for pepper in value)
 
 
 def setting_names() -> list[str]:
-    """Return the name of every setting that there is."""
+    """Return the names of all settings."""
     properties = (name for name, value in vars(Conf).items() if isinstance(value, cached_property))
     return [f"PAT_TOKENS_{name.upper()}" for name in properties if name not in _DERIVED]
 
@@ -216,7 +217,7 @@ conf = Conf()
 
 
 def _forget(**_kwargs: object) -> None:
-    # Settings change in tests alone. Whichever it was: some of ours follow from Django's.
+    # Settings only change in tests. Any of them, because some of ours depend on Django's.
     vars(conf).clear()
 
 

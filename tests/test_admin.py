@@ -208,7 +208,7 @@ def test_deletes_through_the_service(boss, token, monkeypatch):
 
 def test_asks_before_it_revokes(boss, token):
     page = url("revoke", token.pk)
-    assert "It stops working at once" in boss.get(page).content.decode()
+    assert "It stops working immediately" in boss.get(page).content.decode()
     token.refresh_from_db()
     assert token.is_active
     assert boss.post(page)["Location"] == url("change", token.pk)

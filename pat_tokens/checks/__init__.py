@@ -1,4 +1,4 @@
-"""System checks: one small function per subject, and every message with a hint and an id that is never used again."""
+"""System checks. Each message has a hint, and an id that is never reused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TAG = "pat_tokens"
 
 
 def register_checks() -> None:
-    """Add the checks to `manage.py check`, and those of a deployment to its `--deploy`."""
+    """Register the checks, including those for `check --deploy`."""
     for check in (*SETTINGS_CHECKS, check_entity_types):
         register(check, TAG, SETTINGS_TAG)
     register(check_routes, TAG)

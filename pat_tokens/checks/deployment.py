@@ -15,49 +15,47 @@ from pat_tokens.checks.settings import HEADER_NAME
 from pat_tokens.checks.values import matches
 from pat_tokens.conf import are_peppers, conf
 
-INSECURE_PEPPER = "django-insecure-"  # what `startproject` marks its SECRET_KEY with
+INSECURE_PEPPER = "django-insecure-"  # the start of the SECRET_KEY that `startproject` generates
 
 
 def check_peppers_for_deployment(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A key that everybody can read in a repository is no key."""
     own = getattr(settings, "PAT_TOKENS_PEPPERS", None)
     peppers = () if own and not are_peppers(own) else conf.peppers
     if any(pepper.startswith(INSECURE_PEPPER) for pepper in peppers):
         yield checks.Warning(
-            f"The digests of tokens are made with a key that begins with {INSECURE_PEPPER!r}, as a new project has it.",
-            hint="Such keys are committed and shared. Set a new SECRET_KEY and put the old one into "
+            f"The digests of tokens are made with a key that starts with {INSECURE_PEPPER!r}, like that of a new "
+            "project.",
+            hint="Such keys are often committed and shared. Set a new SECRET_KEY and add the old one to "
             "SECRET_KEY_FALLBACKS while its tokens are in use, or set PAT_TOKENS_PEPPERS.",
             id="pat_tokens.W040",
         )
 
 
 def check_tls(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A secret in a header is as secret as the connection it comes through."""
     if not (settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER):
         yield checks.Warning(
-            "Nothing in the settings says that this site is reached through TLS alone; on plain HTTP everybody on the "
-            "way can read the secrets of tokens.",
-            hint="Set SECURE_SSL_REDIRECT = True, and SECURE_PROXY_SSL_HEADER behind a proxy. Where the proxy itself "
+            "No setting ensures that this site is only available over TLS. Over plain HTTP, anyone on the network can "
+            "read the secrets of tokens.",
+            hint="Set SECURE_SSL_REDIRECT = True, and SECURE_PROXY_SSL_HEADER behind a proxy. If the proxy itself "
             "refuses plain HTTP, add 'pat_tokens.W041' to SILENCED_SYSTEM_CHECKS.",
             id="pat_tokens.W041",
         )
 
 
 def check_reports(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Django's report of an exception, which may be mailed and kept, hides headers by their names."""
+    """Django's exception reports, which can be emailed and stored, hide headers by name."""
     if matches(HEADER_NAME, conf.header):
         shown = get_default_exception_reporter_filter().cleanse_setting(conf.header_key, "secret")
         if shown == "secret":
             yield checks.Warning(
-                f"Reports of exceptions would show the header {conf.header}, and with it the secrets of tokens.",
-                hint="Give PAT_TOKENS_HEADER a name with Auth, Token or Key in it, or have hidden_settings of your "
-                "DEFAULT_EXCEPTION_REPORTER_FILTER cover it.",
+                f"Exception reports would show the header {conf.header}, which contains the secrets of tokens.",
+                hint="Use a name with Auth, Token or Key in PAT_TOKENS_HEADER, or add the header to hidden_settings of "
+                "your DEFAULT_EXCEPTION_REPORTER_FILTER.",
                 id="pat_tokens.W042",
             )
 
 
 def check_logging(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A format of a log that names the header writes down every secret; what proxies log nobody can see from here."""
     if not matches(HEADER_NAME, conf.header):
         return
     own: Any = settings.LOGGING
@@ -67,9 +65,9 @@ def check_logging(**kwargs: Any) -> Iterator[CheckMessage]:
     names = (conf.header.lower(), conf.header_key.lower())
     if any(name in text.lower() for text in formats for name in names):
         yield checks.Warning(
-            f"A formatter of LOGGING, or GUNICORN_CMD_ARGS, names the header {conf.header}, so logs would have the "
-            "secrets of tokens.",
-            hint=f"Take {conf.header} out of the format. pat_tokens logs which token was used and which was refused.",
+            f"A formatter in LOGGING, or GUNICORN_CMD_ARGS, includes the header {conf.header}, so logs would contain "
+            "the secrets of tokens.",
+            hint=f"Remove {conf.header} from the format. pat_tokens logs which tokens were used or refused.",
             id="pat_tokens.W043",
         )
 

@@ -1,4 +1,4 @@
-"""Checks of the entity types that a site registers: E020 to E029 and W020 to W029."""
+"""Checks of registered entity types: E020 to E029 and W020 to W029."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from pat_tokens.entities import MAX_ID_LENGTH, EntityType, registry
 
 
 def check_entity_types(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What the site registered in its `pat_entities` modules."""
     if not len(registry):
         yield checks.Warning(
-            "No entity type is registered, so no token can be given a scope.",
-            hint="Write a module pat_entities.py in one of your apps: a subclass of pat_tokens.entities.EntityType "
-            "with name, model and get_queryset(self, user), decorated with @register.",
+            "No entity type is registered, so tokens can't have scopes.",
+            hint="Add a module pat_entities.py to one of your apps, with a subclass of pat_tokens.entities.EntityType "
+            "that has a name, a model and get_queryset(self, user), and is decorated with @register.",
             id="pat_tokens.W020",
         )
     for entity_type in registry:
@@ -32,15 +31,16 @@ def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
     where = type(entity_type)
     if where.get_queryset is EntityType.get_queryset:
         yield Error(
-            f"The entity type {entity_type.name!r} does not say what a user may pick.",
-            hint="Define get_queryset(self, user) and return what this user may see, and nothing else.",
+            f"The entity type {entity_type.name!r} doesn't define which entities a user can choose.",
+            hint="Define get_queryset(self, user) and return only what this user can see.",
             obj=where,
             id="pat_tokens.E020",
         )
     if not _is_concrete_model(entity_type.model):
         yield Error(
-            f"The entity type {entity_type.name!r} has the model {entity_type.model!r}, which has no rows of its own.",
-            hint="Give a model class that is installed and neither abstract nor swapped out.",
+            f"The model of the entity type {entity_type.name!r} is {entity_type.model!r}, which isn't an installed, "
+            "concrete model.",
+            hint="Use a model class that is installed and neither abstract nor swapped out.",
             obj=where,
             id="pat_tokens.E021",
         )
@@ -48,16 +48,15 @@ def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
     key = entity_type.model._meta.pk
     if isinstance(key, getattr(models, "CompositePrimaryKey", ())):
         yield Error(
-            f"The entity type {entity_type.name!r} has a model whose primary key is made of several fields.",
-            hint="A scope names one key. Register a model with a single primary key.",
+            f"The model of the entity type {entity_type.name!r} has a composite primary key.",
+            hint="A scope has a single key. Register a model with a primary key of one field.",
             obj=where,
             id="pat_tokens.E022",
         )
     elif (length := entity_type.key_field.max_length or 0) > MAX_ID_LENGTH:
         yield checks.Warning(
-            f"The primary key of the entity type {entity_type.name!r} may have {length} characters.",
-            hint=f"A scope holds {MAX_ID_LENGTH} of them; entities with longer keys can only be reached by a scope "
-            "for all.",
+            f"Primary keys of the entity type {entity_type.name!r} can have up to {length} characters.",
+            hint=f"A scope stores up to {MAX_ID_LENGTH} characters. Entities with longer keys need a scope on *.",
             obj=where,
             id="pat_tokens.W022",
         )
@@ -65,7 +64,7 @@ def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
         yield Error(
             f"search_fields of the entity type {entity_type.name!r} is {entity_type.search_fields!r}, "
             "which is not a list of field names.",
-            hint="Give a tuple or list, as ('name', 'owner__email'); a tuple of one needs a comma.",
+            hint="Use a tuple or list, such as ('name', 'owner__email'). A tuple with one item needs a comma.",
             obj=where,
             id="pat_tokens.E023",
         )
@@ -75,9 +74,9 @@ def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
             entity_type.model._base_manager.filter(**{f"{field}__icontains": "x"})
         except FieldError as error:
             yield Error(
-                f"search_fields of the entity type {entity_type.name!r} names {field!r}, which cannot be searched: "
+                f"search_fields of the entity type {entity_type.name!r} contains {field!r}, which can't be searched: "
                 f"{error}",
-                hint="Name text fields of the model, or of a related one with two underscores, as 'owner__email'.",
+                hint="Use text fields of the model, or of a related model, such as 'owner__email'.",
                 obj=where,
                 id="pat_tokens.E024",
             )
@@ -90,9 +89,9 @@ def _check_models_are_named_once(entity_types: Iterable[EntityType]) -> Iterator
     for model, names in by_model.items():
         if len(names) > 1:
             yield checks.Warning(
-                f"The entity types {', '.join(names)} have the same model, so nothing is known about its ViewSets by "
-                "themselves, and tokens are refused there.",
-                hint="Declare on these views which entity type they are about, or take one type out with "
+                f"The entity types {', '.join(names)} have the same model, so the requirements of its ViewSets can't "
+                "be inferred, and they refuse tokens.",
+                hint="Declare the requirements of these views, or remove an entity type with "
                 "registry.unregister(name).",
                 obj=model,
                 id="pat_tokens.W021",

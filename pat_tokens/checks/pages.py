@@ -1,4 +1,4 @@
-"""Checks of what the pages need: template engine, base template, static files. Ids E080-E089 and W080-W089."""
+"""Checks of what the pages need (template engine, base template, static files): E080 to E089 and W080 to W089."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ _N = TypeVar("_N", bound=Node)
 
 
 def check_template_engine(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The pages are Django templates in a folder of this app."""
     if _pages_are_mounted() and _find_template(_PAGE) is None:
         yield Error(
             "The token pages are in your URLs, but no engine in TEMPLATES finds their templates.",
             hint="Add an engine with the BACKEND 'django.template.backends.django.DjangoTemplates' and 'APP_DIRS': "
-            "True to TEMPLATES. Other engines, such as Jinja2, can stay beside it.",
+            "True to TEMPLATES. You can keep other engines, such as Jinja2.",
             id="pat_tokens.E080",
         )
 
 
 def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The template that the pages extend, if the site has set one."""
     if not hasattr(settings, "PAT_TOKENS_BASE_TEMPLATE"):
         return
     name: Any = conf.base_template
@@ -49,8 +47,8 @@ def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
     if problem:
         yield Error(
             f"PAT_TOKENS_BASE_TEMPLATE is {name!r}, {problem}.",
-            hint="Name a template that an engine of Django templates in TEMPLATES finds, such as 'base.html', or "
-            "remove the setting to use the template of the package.",
+            hint="Use a template that a Django template engine in TEMPLATES finds, such as 'base.html', or remove the "
+            "setting to use the package's own template.",
             id="pat_tokens.E017",
         )
     elif missing:
@@ -64,7 +62,7 @@ def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 def check_static_files(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Storages with a manifest raise an error for a file that `collectstatic` has not collected."""
+    """Storages with a manifest raise an error for files that `collectstatic` hasn't collected."""
     if settings.DEBUG or not _pages_are_mounted():
         return
     try:
@@ -80,14 +78,14 @@ def check_static_files(**kwargs: Any) -> Iterator[CheckMessage]:
             id="pat_tokens.W080",
         )
     except (ImproperlyConfigured, OSError):
-        return  # not ours: the site's storage does not work at all
+        return  # not our concern: the site's storage doesn't work at all
 
 
 def reachable_blocks(template: Template) -> set[str]:
     """Return the blocks of `template` that a template extending it can fill.
 
-    A block counts only where it is rendered: one in a child template does not, unless its parent has it, too, or it
-    is inside of another block that counts.
+    A block counts only if it is rendered: a block in a child template counts if its parent has it too, or if it is
+    inside another block that counts.
     """
     definitions: dict[str, list[BlockNode]] = {}
     reached: set[str] = set()
@@ -102,7 +100,7 @@ def reachable_blocks(template: Template) -> set[str]:
                     walk(getattr(node, attribute, ()))
 
     def authenticate_request(nodes: list[BlockNode]) -> None:
-        # The definition that is rendered, and the one below it as long as each asks for its block.super.
+        # The definition that is rendered, and those that it includes with block.super.
         for node in nodes:
             walk(node.nodelist)
             if not any(
@@ -120,7 +118,7 @@ def reachable_blocks(template: Template) -> set[str]:
             return reached
         parent: Any = extends.parent_name
         if parent.filters or not isinstance(parent.var, str):
-            return set(BLOCKS)  # chosen for each request
+            return set(BLOCKS)  # the parent is chosen at each request
         root = template.engine.get_template(parent.var)
 
 

@@ -1,4 +1,4 @@
-"""Checks of what is declared for the routes of a site, and of how much is: E050 to E059 and W050 to W059."""
+"""Checks of declarations, and of routes without one: E050 to E059 and W050 to W059."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHOWN = 5  # routes that a warning names
 
 
 def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Each route is looked at once, since a site may have thousands."""
+    """Inspects each route once, because a site can have thousands."""
     reports = inspect_all() if getattr(settings, "ROOT_URLCONF", None) else []
     yield from _check_methods(reports)
     yield from _check_keys(reports)
@@ -51,10 +51,10 @@ def _check_coverage(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     ]
     if undeclared and not _is_run_by_another_command():
         yield checks.Warning(
-            f"{len(undeclared)} operations refuse every token, since nobody has declared what they require: "
+            f"{len(undeclared)} operations refuse every token because their requirements aren't declared: "
             f"{_some(undeclared)}",
-            hint="manage.py pat_routes lists them. Give the view pat_requirements, or None there to refuse on purpose; "
-            "for a view that you cannot edit use declare_view() or declare_url().",
+            hint="manage.py pat_routes lists them. Set pat_requirements on the view, with None to refuse tokens. For a "
+            "view that you can't edit, use declare_view() or declare_url().",
             id="pat_tokens.W050",
         )
 
@@ -74,10 +74,9 @@ def _check_plain_views(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     ]
     if unread:
         yield Error(
-            f"{len(unread)} plain Django views declare what they require of a token, and nothing enforces it: "
-            f"{_some(unread)}",
+            f"{len(unread)} plain Django views declare what they require, but nothing enforces it: {_some(unread)}",
             hint=f"Add {MIDDLEWARE_PATH!r} to MIDDLEWARE, before CsrfViewMiddleware and LoginRequiredMiddleware. "
-            "Without it, requests with a token are anonymous there.",
+            "Without it, these views treat requests with a token as anonymous.",
             id="pat_tokens.E055",
         )
 
@@ -98,7 +97,7 @@ def _check_methods(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                     seen.add(key)
                     yield Error(
                         f"{where}: {resolution.origin}.",
-                        hint="Until it is mended, every token is refused there.",
+                        hint="Until this is fixed, every token is refused.",
                         id="pat_tokens.E050",
                     )
                 continue
@@ -111,9 +110,9 @@ def _check_methods(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 seen.add(key)
                 has = ", ".join(sorted(report.route.keywords)) or "none"
                 yield Error(
-                    f"{where}: {requirement} takes its entity id from {', '.join(sorted(lacking))}, which is no "
-                    f"keyword of the route (it has: {has}).",
-                    hint="Name the URL keyword that holds the id. Until then only a scope for * is enough there.",
+                    f"{where}: {requirement} reads its entity id from {', '.join(sorted(lacking))}, but the route has "
+                    f"no such keyword (it has: {has}).",
+                    hint="Use the URL keyword that holds the id. Until then, the route needs a scope on *.",
                     id="pat_tokens.E051",
                 )
 
@@ -135,7 +134,7 @@ def _check_keys(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         yield from _check_used(named, declaration.requirements, by_identity.get(id(view), []))
     for declaration in declarations_for_urls():
         named, routes = f"declare_url({declaration.target!r})", by_url.get(declaration.target, [])
-        # A URL name and a method say exactly what is meant, of a ViewSet too.
+        # For a URL name, the HTTP method is unambiguous, even for ViewSets.
         methods = {"HEAD", "OPTIONS", *(method.method for route in routes for method in route.methods)}
         yield from _check_used(named, declaration.requirements, routes, methods)
 
@@ -147,10 +146,10 @@ def _check_used(
     unused = [str(key) for key in requirements if key not in used and key not in more]
     if used and unused:
         yield checks.Warning(
-            f"{where} has {', '.join(map(repr, unused))}, which no route of the view asks for (they ask for: "
+            f"{where} has {', '.join(map(repr, unused))}, which no route of the view uses (they use: "
             f"{', '.join(sorted(used))}).",
-            hint="ViewSets are declared by action, or by method and action ('POST lock'); all others by HTTP method in "
-            "capitals.",
+            hint="The keys for ViewSets are actions, or a method and an action ('POST lock'). For all other views they "
+            "are HTTP methods in upper case.",
             id="pat_tokens.W051",
         )
 
@@ -172,7 +171,7 @@ def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     for path, reason in broken_declarations().items():
         yield Error(
             f"declare_view({path!r}): there is no such view: {reason}.",
-            hint="Give the dotted path of the view's class or function.",
+            hint="Use the dotted path of the view's class or function.",
             id="pat_tokens.E052",
         )
     routed = _by_identity(reports)
@@ -180,8 +179,8 @@ def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         integration = integration_of(view)
         if id(view) not in routed and not (integration is not None and integration.has_own_routes):
             yield Error(
-                f"declare_view({_name_of(view, declaration)}): no route of the site leads to this view.",
-                hint="A subclass is another view. Declare for the one that the URLconf names.",
+                f"declare_view({_name_of(view, declaration)}): no route of the site uses this view.",
+                hint="A subclass counts as another view. Declare the view that is in the URLconf.",
                 id="pat_tokens.E053",
             )
     names = {report.route.url_name for report in reports}
@@ -190,14 +189,14 @@ def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         if declaration.target not in names:
             yield Error(
                 f"declare_url({declaration.target!r}): {_why_no_route(declaration.target, asked_by)}.",
-                hint="Write the name as reverse() takes it, with its namespaces: 'shop:order-detail'.",
+                hint="Use the name that reverse() takes, with its namespaces: 'shop:order-detail'.",
                 id="pat_tokens.E054",
             )
 
 
 def _why_no_route(name: Any, asked_by: Mapping[str | None, str | None]) -> str:
     if name in asked_by:
-        return f"every request to its path comes by the name {asked_by[name]!r}, which the path's first operation has"
+        return f"requests to its path resolve to the name {asked_by[name]!r}, that of the path's first operation"
     return "no route of the site has this name"
 
 
@@ -209,8 +208,8 @@ def _check_routes_declared(reports: list[RouteReport]) -> Iterator[CheckMessage]
         found = routes.get(pattern, [])
         if not found:
             yield Error(
-                f"declare_route({declaration.target!r}): no route of the site is written like this.",
-                hint="Write it as manage.py pat_routes prints it.",
+                f"declare_route({declaration.target!r}): the site has no such route.",
+                hint="Write the route as manage.py pat_routes prints it.",
                 id="pat_tokens.E056",
             )
         methods = {"HEAD", "OPTIONS", *(method.method for report in found for method in report.methods)}
@@ -223,13 +222,13 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         by_name.setdefault(report.route.url_name, []).append(report)
     for declaration in declarations_for_urls():
         routes = by_name.get(declaration.target, [])
-        # The suffix of a format makes a second route of the same view, about the same entity.
+        # A format suffix adds a second route to the same view, for the same entity.
         kinds = {(id(class_of(one.route.view)), one.route.keywords - {"format"}) for one in routes}
         if len(kinds) > 1:
             yield checks.Warning(
-                f"declare_url({declaration.target!r}) counts for {len(routes)} routes, which share the name: "
+                f"declare_url({declaration.target!r}) applies to {len(routes)} routes that share the name: "
                 f"{_some([f'/{one.route.pattern}' for one in routes])}",
-                hint="Declare them one by one with declare_route(), or give them names of their own.",
+                hint="Declare each of them with declare_route(), or give them different names.",
                 id="pat_tokens.W053",
             )
 
@@ -241,8 +240,8 @@ def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             found.setdefault((report.route.view_name, report.asked_before), []).append(f"/{report.route.pattern}")
     for (view, before), patterns in found.items():
         yield checks.Warning(
-            f"{view} ({_some(patterns)}) names {', '.join(before)} before PersonalAccessTokenAuthentication, so a "
-            "request with a session and a bad token is let in with all that the session allows.",
-            hint="Name our class first. It leaves every request without a token of ours to the classes behind it.",
+            f"{view} ({_some(patterns)}) lists {', '.join(before)} before PersonalAccessTokenAuthentication, so a "
+            "request with a session and a bad token is accepted, and only limited by the session.",
+            hint="List our class first. It passes every request without a personal access token to the next class.",
             id="pat_tokens.W054",
         )

@@ -1,7 +1,7 @@
-"""Checks of the `PAT_TOKENS_*` settings and of the settings of Django and DRF that they depend on.
+"""Checks of the `PAT_TOKENS_*` settings, and of Django and DRF settings that they depend on.
 
 E001 to E019 and W001 to W009 are about settings, E030 to E039 and W030 to W039 about middleware, E060 to E069 about
-reminders, E070 to E079 about the policy and who manages tokens, E080 to E089 and W080 to W089 about the pages, W090
+reminders, E070 to E079 about the policy and who can manage tokens, E080 to E089 and W080 to W089 about the pages, W090
 to W099 about the database.
 """
 
@@ -36,12 +36,12 @@ DRF_CLASS = "pat_tokens.contrib.rest_framework.authentication.PersonalAccessToke
 
 MAX_REMINDER_DAYS = 3660
 MIN_PEPPER_LENGTH = 32  # characters
-MIN_PEPPER_VARIETY = 5  # different characters, as Django asks of a SECRET_KEY
+MIN_PEPPER_VARIETY = 5  # different characters, like Django's check of SECRET_KEY
 
 _START = "PAT_TOKENS_"
-_PREFIX = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)  # with the rest of the hint it has to fit its column of 32
+_PREFIX = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)  # the hint, which includes it, is stored in 32 characters
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
-_NO_CREDENTIALS = {"content-length", "content-type", "cookie", "host"}  # headers that mean something else already
+_NO_CREDENTIALS = {"content-length", "content-type", "cookie", "host"}  # headers with another meaning
 _KEYWORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # `token` of RFC 9110 section 5.6.2
 _REALM = re.compile(r"[ !#-\[\]-~]+", re.ASCII)  # what RFC 6750 section 3 allows between the quotes
 _CALLABLES = {
@@ -61,7 +61,6 @@ _SITE_URL = re.compile(r"https?://[^/?#\s]+(?:/[^?#\s]*)?", re.ASCII)
 
 
 def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
-    """A setting that does not exist changes nothing, and nobody would notice."""
     known = [name.removeprefix(_START) for name in setting_names()]
     for name in dir(settings):
         if name.startswith(_START) and (word := name.removeprefix(_START)) not in known:
@@ -73,25 +72,24 @@ def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 def check_prefix(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What every secret starts with."""
     if not matches(_PREFIX, conf.prefix):
         yield Error(
             f"PAT_TOKENS_PREFIX is {conf.prefix!r}, which no secret can start with.",
-            hint="Use 1 to 20 of the characters A-Z, a-z and 0-9. The underscore behind it comes by itself.",
+            hint="Use 1 to 20 of the characters A-Z, a-z and 0-9. The underscore is added automatically.",
             id="pat_tokens.E001",
         )
 
 
 def check_peppers(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The keys of the digests; no message shows one."""
+    """Messages never show a pepper."""
     peppers = getattr(settings, "PAT_TOKENS_PEPPERS", None)
     if peppers is None:
         return
     if not peppers or not are_peppers(peppers):
         yield Error(
             "PAT_TOKENS_PEPPERS is not a list of strings, or one of them is empty.",
-            hint="Use a list of one or more secret strings, the newest first: [os.environ['PAT_PEPPER']]. "
-            "Leave the setting out to use SECRET_KEY and SECRET_KEY_FALLBACKS.",
+            hint="Use a list of secret strings, newest first: [os.environ['PAT_PEPPER']]. "
+            "Remove the setting to use SECRET_KEY and SECRET_KEY_FALLBACKS.",
             id="pat_tokens.E002",
         )
         return
@@ -99,49 +97,47 @@ def check_peppers(**kwargs: Any) -> Iterator[CheckMessage]:
         if len(pepper) < MIN_PEPPER_LENGTH or len(set(pepper)) < MIN_PEPPER_VARIETY:
             yield checks.Warning(
                 f"PAT_TOKENS_PEPPERS[{position}] is short or simple enough to be guessed.",
-                hint=f"Use at least {MIN_PEPPER_LENGTH} random characters, as from "
-                "python -c 'import secrets; print(secrets.token_urlsafe(48))'. Put the new pepper first and keep "
-                "the old one behind it until its tokens are gone.",
+                hint=f"Use at least {MIN_PEPPER_LENGTH} random characters, for example from "
+                "python -c 'import secrets; print(secrets.token_urlsafe(48))'. Put the new pepper first, and keep "
+                "the old one after it until no token uses it.",
                 id="pat_tokens.W002",
             )
 
 
 def check_header(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Where the secret is looked for, and what is answered when it is missing."""
     if not matches(HEADER_NAME, conf.header) or conf.header.lower() in _NO_CREDENTIALS:
         yield Error(
-            f"PAT_TOKENS_HEADER is {conf.header!r}, which is no header that can carry a secret.",
-            hint="Use Authorization, or a name of your own made of letters, digits and hyphens, as X-Access-Token.",
+            f"PAT_TOKENS_HEADER is {conf.header!r}, which is not a header that can contain a secret.",
+            hint="Use Authorization, or your own name of letters, digits and hyphens, such as X-Access-Token.",
             id="pat_tokens.E003",
         )
     if not is_list_of_strings(conf.keywords) or not all(matches(_KEYWORD, keyword) for keyword in conf.keywords):
         yield Error(
-            f"PAT_TOKENS_KEYWORDS is {conf.keywords!r}, which is not a list of single words of an HTTP header.",
-            hint="Use ['Bearer'], or other words without spaces: ['Bearer', 'Token'].",
+            f"PAT_TOKENS_KEYWORDS is {conf.keywords!r}, which is not a list of words that are valid in a header.",
+            hint="Use ['Bearer'], or other words without spaces, such as ['Bearer', 'Token'].",
             id="pat_tokens.E004",
         )
     if not matches(_REALM, conf.realm):
         yield Error(
-            f"PAT_TOKENS_REALM is {conf.realm!r}, which a WWW-Authenticate header cannot hold.",
-            hint="Use plain ASCII text without quotes and backslashes, as api.",
+            f"PAT_TOKENS_REALM is {conf.realm!r}, which is not valid in a WWW-Authenticate header.",
+            hint="Use ASCII characters without quotes and backslashes, such as api.",
             id="pat_tokens.E005",
         )
 
 
 def check_durations(**kwargs: Any) -> Iterator[CheckMessage]:
-    """How long tokens live: each duration can be read, and none is longer than the longest allowed."""
     longest = _span(conf.max_duration)
     if longest is None:
         yield Error(
             f"PAT_TOKENS_MAX_DURATION is {conf.max_duration!r}, which is not a duration.",
-            hint=f"{_DURATION_HINT} A year too far ahead for a calendar is none either.",
+            hint=f"{_DURATION_HINT} It can't be longer than dates can represent.",
             id="pat_tokens.E006",
         )
     yield from _check_duration("PAT_TOKENS_DEFAULT_DURATION", conf.default_duration, longest, "E007", "E008")
     if not is_list_of_strings(conf.durations):
         yield Error(
             f"PAT_TOKENS_DURATIONS is {conf.durations!r}, which is not a list of durations.",
-            hint="Give a list of one or more durations: ['7d', '30d', '90d'].",
+            hint="Use a list of durations, such as ['7d', '30d', '90d'].",
             id="pat_tokens.E009",
         )
         return
@@ -149,7 +145,7 @@ def check_durations(**kwargs: Any) -> Iterator[CheckMessage]:
         yield from _check_duration("PAT_TOKENS_DURATIONS", duration, longest, "E010", "E011")
 
 
-_DURATION_HINT = "Write a number above zero with its unit, as 24h, 30d, 2w or 1y, or an ISO 8601 duration, as P30D."
+_DURATION_HINT = "Use a positive number with a unit, such as 24h, 30d, 2w or 1y, or an ISO 8601 duration, such as P30D."
 
 
 def _check_duration(
@@ -158,28 +154,28 @@ def _check_duration(
     if isinstance(duration, str) and duration.strip().lower() == NEVER:
         if not conf.allow_no_expiry:
             yield Error(
-                f"{setting} offers {NEVER!r}, and tokens must expire on this site.",
-                hint="Take it out, or set PAT_TOKENS_ALLOW_NO_EXPIRY = True.",
+                f"{setting} contains {NEVER!r}, but tokens must expire on this site.",
+                hint="Remove it, or set PAT_TOKENS_ALLOW_NO_EXPIRY = True.",
                 id=f"pat_tokens.{too_long}",
             )
         return
     span = _span(duration)
     if span is None:
         yield Error(
-            f"{setting} offers {duration!r}, which is not a duration.",
+            f"{setting} contains {duration!r}, which is not a duration.",
             hint=_DURATION_HINT,
             id=f"pat_tokens.{unreadable}",
         )
     elif longest is not None and span > longest:
         yield Error(
-            f"{setting} offers {duration!r}, which is longer than PAT_TOKENS_MAX_DURATION, {conf.max_duration!r}.",
-            hint="Shorten the one, or lengthen the other.",
+            f"{setting} contains {duration!r}, which is longer than PAT_TOKENS_MAX_DURATION, {conf.max_duration!r}.",
+            hint="Use a shorter duration, or raise the maximum.",
             id=f"pat_tokens.{too_long}",
         )
 
 
 def check_switches(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Yes or no: a text from the environment, "False" too, would count as yes."""
+    """Strings from environment variables, such as "False", would count as true."""
     for name in _SWITCHES:
         value = getattr(settings, name, False)
         if not isinstance(value, bool):
@@ -187,40 +183,38 @@ def check_switches(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 def check_limits(**kwargs: Any) -> Iterator[CheckMessage]:
-    """How many and how much."""
     for name in _LIMITS:
         value = getattr(settings, name, 1)
         if not is_integer(value) or value < 1:
             yield Error(
-                f"{name} is {value!r}, not a whole number above zero.",
-                hint="Leave the setting out for its default, or give a number as 100.",
+                f"{name} is {value!r}, not a positive integer.",
+                hint="Use a number such as 100, or remove the setting to use the default.",
                 id="pat_tokens.E013",
             )
     failures: Any = conf.max_failed_lookups
     if failures is not None and (not is_integer(failures) or failures < 1):
         yield Error(
-            f"PAT_TOKENS_MAX_FAILED_LOOKUPS is {failures!r}, not a whole number above zero.",
-            hint="Leave the setting out for no limit, or give a number of failures a minute, such as 600.",
+            f"PAT_TOKENS_MAX_FAILED_LOOKUPS is {failures!r}, not a positive integer.",
+            hint="Use the number of failures per minute, such as 600, or remove the setting for no limit.",
             id="pat_tokens.E019",
         )
     length: Any = conf.max_description_length
     if not is_integer(length) or not 1 <= length <= MAX_DESCRIPTION_LENGTH:
         yield Error(
-            f"PAT_TOKENS_MAX_DESCRIPTION_LENGTH is {length!r}, not a whole number from 1 to {MAX_DESCRIPTION_LENGTH}.",
-            hint=f"The column holds {MAX_DESCRIPTION_LENGTH} characters; give that or fewer.",
+            f"PAT_TOKENS_MAX_DESCRIPTION_LENGTH is {length!r}, not an integer from 1 to {MAX_DESCRIPTION_LENGTH}.",
+            hint=f"The column stores at most {MAX_DESCRIPTION_LENGTH} characters.",
             id="pat_tokens.E014",
         )
     interval: Any = conf.last_used_interval
     if not isinstance(interval, timedelta) or interval < timedelta():
         yield Error(
             f"PAT_TOKENS_LAST_USED_INTERVAL is {interval!r}, not a timedelta of zero or more.",
-            hint="Give a timedelta, as timedelta(minutes=1).",
+            hint="Use a timedelta, such as timedelta(minutes=1).",
             id="pat_tokens.E015",
         )
 
 
 def check_reminders(**kwargs: Any) -> Iterator[CheckMessage]:
-    """When people are told that a token ends, and where the links in the mail lead."""
     days: Any = conf.reminder_days
     if (
         not isinstance(days, list | tuple)
@@ -228,21 +222,19 @@ def check_reminders(**kwargs: Any) -> Iterator[CheckMessage]:
         or len(set(days)) != len(days)
     ):
         yield Error(
-            f"PAT_TOKENS_REMINDER_DAYS is {days!r}, not a list of different whole numbers from 0 to "
-            f"{MAX_REMINDER_DAYS}.",
-            hint="Give the days before a token's end, as (14, 3, 1), or an empty tuple for no reminders.",
+            f"PAT_TOKENS_REMINDER_DAYS is {days!r}, not a list of different integers from 0 to {MAX_REMINDER_DAYS}.",
+            hint="Use the days before the expiration, such as (14, 3, 1), or an empty tuple for no reminders.",
             id="pat_tokens.E060",
         )
     if conf.site_url != "" and not matches(_SITE_URL, conf.site_url):
         yield Error(
-            f"PAT_TOKENS_SITE_URL is {conf.site_url!r}, which no link can begin with.",
-            hint="Give scheme and host, as https://example.org.",
+            f"PAT_TOKENS_SITE_URL is {conf.site_url!r}, which is not the base URL of a site.",
+            hint="Use a scheme and a host, such as https://example.org.",
             id="pat_tokens.E061",
         )
 
 
 def check_callables(**kwargs: Any) -> Iterator[CheckMessage]:
-    """What the site has us call."""
     for name, arguments in _CALLABLES.items():
         value = getattr(settings, name, None)
         if value is None:
@@ -256,24 +248,22 @@ def check_callables(**kwargs: Any) -> Iterator[CheckMessage]:
         if not callable(target):
             yield Error(
                 f"{name} is {value!r}, which {problem}.",
-                hint=f"Give a function that takes {arguments}, or its dotted path, as 'shop.tokens.check'.",
+                hint=f"Use a function that takes {arguments}, or its dotted path, such as 'shop.tokens.check'.",
                 id="pat_tokens.E016",
             )
 
 
 def check_policy(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The class that answers the site's questions."""
     value = getattr(settings, "PAT_TOKENS_POLICY", None)
     if value is not None and not _is_class(value, Policy):
         yield Error(
             f"PAT_TOKENS_POLICY is {value!r}, not a policy class.",
-            hint="Name a subclass of pat_tokens.policy.Policy by its dotted path, such as 'shop.tokens.ShopPolicy'.",
+            hint="Use the dotted path of a subclass of pat_tokens.policy.Policy, such as 'shop.tokens.ShopPolicy'.",
             id="pat_tokens.E070",
         )
 
 
 def check_management(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Who can manage tokens by the API, and that somebody can."""
     for name in ("PAT_TOKENS_MANAGEMENT_AUTHENTICATION", "PAT_TOKENS_MANAGEMENT_PERMISSIONS"):
         value = getattr(settings, name, ())
         if not isinstance(value, list | tuple) or not all(_is_class(one, object) for one in value):
@@ -290,93 +280,90 @@ def check_management(**kwargs: Any) -> Iterator[CheckMessage]:
     trusted = tuple(import_string(one) if isinstance(one, str) else one for one in conf.management_authentication)
     if not any(_is_class(one, *trusted) for one in classes):
         yield checks.Warning(
-            "None of REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] can manage tokens by the management API.",
-            hint="If users of this site log in by another class than SessionAuthentication, name it in "
-            "PAT_TOKENS_MANAGEMENT_AUTHENTICATION. Override can_manage_tokens() of the policy where that class also "
-            "accepts credentials that can do less than their user.",
+            "None of REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] can manage tokens with the management API.",
+            hint="If users of this site log in with another class than SessionAuthentication, add it to "
+            "PAT_TOKENS_MANAGEMENT_AUTHENTICATION. If that class also accepts credentials that can do less than their "
+            "user, override can_manage_tokens() of the policy.",
             id="pat_tokens.W007",
         )
 
 
 def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
-    """When people have to prove again who they are, and that they can."""
     after: Any = conf.reauthenticate_after
     own = getattr(settings, "PAT_TOKENS_REAUTHENTICATE", None)
     if after is None:
         if own is not None:
             yield checks.Warning(
-                "PAT_TOKENS_REAUTHENTICATE is set and never asked.",
-                hint="Say with PAT_TOKENS_REAUTHENTICATE_AFTER that people have to prove again who they are.",
+                "PAT_TOKENS_REAUTHENTICATE has no effect without PAT_TOKENS_REAUTHENTICATE_AFTER.",
+                hint="Set PAT_TOKENS_REAUTHENTICATE_AFTER to the number of seconds after which users are asked again.",
                 id="pat_tokens.W005",
             )
     elif isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < math.inf:
         yield Error(
-            f"PAT_TOKENS_REAUTHENTICATE_AFTER is {after!r}, not a number of seconds above zero.",
-            hint="Give a number, as 600 for ten minutes, or leave the setting out to never ask.",
+            f"PAT_TOKENS_REAUTHENTICATE_AFTER is {after!r}, not a positive number of seconds.",
+            hint="Use a number, such as 600 for ten minutes, or remove the setting to never ask.",
             id="pat_tokens.E018",
         )
     elif own is None and not _has_url("pat_tokens:reauthenticate"):
         yield checks.Warning(
-            "PAT_TOKENS_REAUTHENTICATE_AFTER is set, and this site has no page where people could give their password, "
-            "so the API lets nobody create or regenerate a token.",
+            "PAT_TOKENS_REAUTHENTICATE_AFTER is set, but this site has no page where users can enter their password, "
+            "so the API can't create or regenerate tokens.",
             hint="Include pat_tokens.urls in your URLs, or set PAT_TOKENS_REAUTHENTICATE.",
             id="pat_tokens.W006",
         )
 
 
 def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The order of DRF's authentication classes, which DRF asks one after the other until one answers."""
+    """DRF tries authentication classes in order, until one of them responds."""
     drf = getattr(settings, "REST_FRAMEWORK", None)
     classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES", ()) if isinstance(drf, dict) else ()
     names = [_dotted_path(one) for one in classes] if isinstance(classes, list | tuple) else []
     if DRF_CLASS in names[1:]:
         yield checks.Warning(
             f"REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] has {names[0]} before "
-            "PersonalAccessTokenAuthentication. A class that comes first may answer before the token was looked at: a "
-            "request with a session and a bad token, or one without the scope, would go through with all that the "
-            "session allows.",
-            hint=f"Put {DRF_CLASS!r} first. It leaves every request without a token of ours to the classes behind it.",
+            "PersonalAccessTokenAuthentication. That class can accept a request before the token is read: a request "
+            "with a session and a token that is bad or lacks the scope would only be limited by the session.",
+            hint=f"List {DRF_CLASS!r} first. It passes every other request to the next class.",
             id="pat_tokens.W003",
         )
 
 
 def check_legacy_keys(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Clients send the keys that they hold where authtoken reads them, whatever header ours are in."""
+    """Clients keep sending imported keys in `Authorization`, whatever `PAT_TOKENS_HEADER` is."""
     if conf.allow_legacy_keys is True and str(conf.header).lower() != "authorization":
         yield checks.Warning(
-            f"PAT_TOKENS_ALLOW_LEGACY_KEYS is on and PAT_TOKENS_HEADER is {conf.header!r}, so imported keys are not "
+            f"PAT_TOKENS_ALLOW_LEGACY_KEYS is True and PAT_TOKENS_HEADER is {conf.header!r}, so imported keys are not "
             "read from Authorization, where clients of authtoken send them.",
-            hint="Leave PAT_TOKENS_HEADER out until the last imported key has ended, or turn the keys off.",
+            hint="Remove PAT_TOKENS_HEADER until the last imported key has expired, or set "
+            "PAT_TOKENS_ALLOW_LEGACY_KEYS = False.",
             id="pat_tokens.W004",
         )
 
 
 def check_middleware(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The order of middleware: what turns people away before a view must not turn away a token."""
     if MIDDLEWARE_PATH not in settings.MIDDLEWARE:
         return
     place = settings.MIDDLEWARE.index(MIDDLEWARE_PATH)
     for path, _middleware in middleware_before_views():
         if settings.MIDDLEWARE.index(path) < place:
             yield Error(
-                f"MIDDLEWARE has {path} before PersonalAccessTokenMiddleware, so it answers a request before the token "
-                "was looked at: with a page for people, about CSRF or a login.",
+                f"MIDDLEWARE has {path} before PersonalAccessTokenMiddleware, so it can respond before the token is "
+                "read, with a CSRF error or a redirect to the login page.",
                 hint=f"Move {MIDDLEWARE_PATH!r} up, before {path!r}.",
                 id="pat_tokens.E030",
             )
 
 
 def check_caching(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Responses to tokens are marked private before the site's cache stores them."""
     if MIDDLEWARE_PATH not in settings.MIDDLEWARE:
         return
     place = settings.MIDDLEWARE.index(MIDDLEWARE_PATH)
     for path, _middleware in site_middleware("django.middleware.cache.UpdateCacheMiddleware"):
         if place < settings.MIDDLEWARE.index(path):
             yield checks.Warning(
-                f"MIDDLEWARE has PersonalAccessTokenMiddleware before {path}, which stores responses to tokens before "
-                "they are marked as private: a revoked token would go on getting them.",
-                hint=f"Move {path!r} to the top of MIDDLEWARE, as Django's documentation says.",
+                f"MIDDLEWARE has PersonalAccessTokenMiddleware before {path}, which then stores responses to tokens "
+                "before they are marked as private. A revoked token would keep getting them.",
+                hint=f"Move {path!r} to the top of MIDDLEWARE, as Django's documentation recommends.",
                 id="pat_tokens.W031",
             )
 

@@ -1,4 +1,4 @@
-"""Tests of values that a site may have set to anything."""
+"""Validate setting values, which can be of any type."""
 
 from __future__ import annotations
 

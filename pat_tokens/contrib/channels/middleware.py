@@ -1,4 +1,4 @@
-"""The door to WebSockets: a token gets to a consumer that asked for it, and no longer than it lives."""
+"""Authenticate WebSocket handshakes, and close connections when their token stops working."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# What middleware of Channels, or made like it, calls the application inside; the second is that of its OriginValidator.
+# Attributes in which middleware keeps the wrapped application; Channels' OriginValidator uses the second.
 _INNER = ("inner", "application")
-_CLOSE_CODES = 4000  # plus the HTTP status that says the same; RFC 6455 section 7.4.2 leaves 4000 to 4999 to us
-_SCHEMES = {"ws": "http", "wss": "https"}  # of the page that a handshake would be a request of
+_CLOSE_CODES = 4000  # plus the corresponding HTTP status; RFC 6455 section 7.4.2 reserves 4000 to 4999 for applications
+_SCHEMES = {"ws": "http", "wss": "https"}  # by the scheme of the handshake
 
 
 class PersonalAccessTokenMiddleware:
-    """Goes around a `URLRouter`, or around middleware that does, and guards each consumer that it leads to.
+    """Wraps a `URLRouter`, or middleware around one, and guards all of its consumers.
 
-    A consumer says what a token needs as every view does, by `pat_requirements = {"GET": Requirement(...)}`, since a
-    WebSocket begins with a GET; or it is declared from outside with `declare_view`. With the token let in,
-    `scope["user"]` is its owner and `scope["token"]` the token, and the socket is closed with code 4401 within seconds
-    of the token's end. A consumer that declares nothing refuses tokens. A handshake without a token passes untouched.
+    A consumer declares `pat_requirements = {"GET": Requirement(...)}`, because a WebSocket starts with a GET request,
+    or is declared with `declare_view`. If the token is accepted, `scope["user"]` is its owner and `scope["token"]` is
+    the token. The socket is closed with code 4401 within seconds after the token stops working. Consumers without a
+    declaration refuse tokens. Handshakes without a token pass unchanged.
     """
 
     def __init__(self, inner: Application) -> None:
@@ -54,13 +54,13 @@ class PersonalAccessTokenMiddleware:
 
 
 class ConsumerGuard:
-    """One consumer, reached through the door."""
+    """Authenticates handshakes for one consumer."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the token of the handshake in, or deny the handshake."""
+        """Run the consumer, or deny the handshake if its token is refused."""
         name = conf.header.lower().encode("latin-1")
         if scope["type"] != "websocket" or all(key.lower() != name for key, _value in scope["headers"]):
             return await self.app(scope, receive, send)
@@ -73,8 +73,8 @@ class ConsumerGuard:
         return await _run_until_inactive(token, self.app, {**scope, "user": token.user, "token": token}, receive, send)
 
     def authenticate(self, scope: Scope) -> PersonalAccessToken | None:
-        """Return the token that the handshake carries, if it may connect, or None; raises TokenError."""
-        # The same handshake as a request, for the site's own hooks and for what is recorded of a token's use.
+        """Return the token of the handshake, or None if it has none. Raises TokenError."""
+        # The handshake as a request, for the site's callables and for recording the last use.
         scheme = _SCHEMES.get(scope.get("scheme", ""), "http")
         request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
         secret = authentication.read_secret(request)
@@ -84,14 +84,14 @@ class ConsumerGuard:
         requirement = self.find_requirement()
         third_party = requirement is None and is_legacy_key(
             secret
-        )  # a consumer that says nothing may have its own keys
+        )  # a consumer without a declaration can have keys of another scheme
         try:
             return authentication.authenticate(secret, requirement, kwargs, third_party=third_party, request=request)
         except ThirdPartyToken:
             return None
 
     def find_requirement(self) -> Requirement | None:
-        """Return what the consumer requires; nothing that it does not declare."""
+        """Return what the consumer declares, or None."""
         consumer = getattr(self.app, "consumer_class", self.app)
         own = getattr(consumer, "pat_requirements", None)
         declared = find_declared(("GET",), view=consumer, url_name=None, own=own)
@@ -120,9 +120,9 @@ def _guarded_route(route: Any) -> Any:
 
 
 async def _deny(error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()  # websocket.connect, which comes before any answer
+    await receive()  # websocket.connect, which precedes any response
     if "websocket.http.response" not in (scope.get("extensions") or {}):
-        # Most servers make a plain 403 of this.
+        # Most servers turn this into a plain 403.
         await send({"type": "websocket.close", "code": _CLOSE_CODES + error_status(error), "reason": error.code})
         return
     response: Any = refusal(error)
@@ -145,7 +145,7 @@ async def _run_until_inactive(
 
 
 class _Socket:
-    """A connection that is cut once `ended` is set, whatever its consumer is doing."""
+    """A connection that is closed once `ended` is set, whatever its consumer is doing."""
 
     def __init__(self, receive: Receive, send: Send, ended: asyncio.Event) -> None:
         self._receive = receive
@@ -169,7 +169,7 @@ class _Socket:
 
     async def send(self, message: Message) -> None:
         if self.closed:
-            return  # a consumer learns of the end by `websocket.disconnect`, and may be sending until then
+            return  # the consumer can keep sending until it receives `websocket.disconnect`
         self.closed = message["type"] == "websocket.close"
         await self._send(message)
 
@@ -180,7 +180,7 @@ class _Socket:
     async def close(self) -> None:
         if not self.closed:
             self.closed = True
-            with contextlib.suppress(OSError):  # the client has just gone by itself
+            with contextlib.suppress(OSError):  # the client has already disconnected
                 await self._send({"type": "websocket.close", "code": _close_code(), "reason": InvalidToken.code})
 
 

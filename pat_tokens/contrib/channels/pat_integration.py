@@ -1,4 +1,4 @@
-"""Registers the integration with Channels, whose consumers have routes of their own."""
+"""Register the integration with Channels, whose consumers aren't in the URLconf."""
 
 from __future__ import annotations
 

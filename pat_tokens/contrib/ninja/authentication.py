@@ -1,4 +1,4 @@
-"""Django Ninja's door: auth classes that authenticate a token and enforce its scopes."""
+"""Authentication classes for Django Ninja, which also enforce scopes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 class PersonalAccessTokenAuthentication(HttpAuthBase):
-    """Lets a token into an operation whose `requirement` its scopes cover, and into no other.
+    """Authenticates a token and refuses it unless its scopes cover `requirement`.
 
     `@api.get("/channels/{pk}", auth=[PersonalAccessTokenAuthentication(Requirement("channels", "read", "pk")), ...])`
-    takes the channel's id from the path parameter `pk`. Without a requirement, as an API has it for all of its
-    operations, every token is refused, unless one is declared for the operation's URL name with `declare_url`. A list
-    that takes its rows through `limit_to_token(request, queryset)` says so by `limits_list=True`; any other needs a
-    scope for `*`. `request.user` is the token's owner and `request.auth` the token.
+    takes the channel's id from the path parameter `pk`. Without a requirement, for example in the `auth` of the whole
+    API, every token is refused, unless `declare_url` declares the URL name of the operation. Pass `limits_list=True` if
+    the operation returns rows of `limit_to_token(request, queryset)`; any other list needs a scope on `*`.
+    `request.user` is the token's owner and `request.auth` is the token.
     """
 
     openapi_scheme = "bearer"
@@ -66,7 +66,7 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
 
     @sensitive_variables("secret")
     def get_token(self, request: HttpRequest) -> PersonalAccessToken | None:
-        """Return the token, if it may do what the operation requires; None where there is none; raises TokenError."""
+        """Return the token if it meets the operation's requirement, or None without a token. Raises TokenError."""
         secret = authentication.read_secret(request)
         if secret is None:
             return None
@@ -94,19 +94,19 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         return token
 
     def resolve(self, method: str, url_name: str | None, route: str | None = None) -> Resolution:
-        """Return what is declared for the URL name from outside, else for the operation itself."""
+        """Return what is declared for the route or URL name, otherwise what the operation declares."""
         method = "GET" if method == "HEAD" else method
         own = None if self.requirement is None else {method: self.requirement}
         declared = find_declared((method,), view=None, url_name=url_name, own=own, route=route)
         return declared or Resolution(None, "not declared: the operation's auth has no requirement")
 
     def is_filtered(self, requirement: Requirement | None) -> bool:
-        """Tell whether the operation limits its list to ids, so that a scope for some of them is enough."""
+        """Return whether the operation limits its list to ids, so that scopes for some ids are enough."""
         return self.limits_list and requirement is not None and is_list(requirement)
 
 
 class AsyncPersonalAccessTokenAuthentication(PersonalAccessTokenAuthentication):
-    """The same for `async def` operations; it does not block the event loop in any version of Ninja."""
+    """The same for `async def` operations, without blocking the event loop in any version of Ninja."""
 
     async def __call__(self, request: HttpRequest) -> PersonalAccessToken | None:  # type: ignore[override]
         return await sync_to_async(super().__call__)(request)

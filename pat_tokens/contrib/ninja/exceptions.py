@@ -1,4 +1,4 @@
-"""The core's errors as answers of Django Ninja."""
+"""Convert token errors to responses of Django Ninja."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TokenRefused(HttpError):
-    """A refused token, as 401, 403 or 503 with its headers and a JSON body; a site may handle it in its own way."""
+    """A refused token: a 401, 403 or 503 with headers and a JSON body. An API can have its own handler."""
 
     def __init__(self, error: TokenError) -> None:
         super().__init__(error_status(error), error.message)
@@ -26,9 +26,9 @@ class TokenRefused(HttpError):
 
 
 def answer_for(request: HttpRequest) -> None:
-    """Have the API of `request` answer a refused token as all doors do, where it has no handler of its own for that.
+    """Register a handler for refused tokens with the API of `request`, unless the API has its own.
 
-    An API that cannot be found, behind a decorator that hides it, answers as for any HttpError: status and detail.
+    If the API can't be found because a decorator hides it, the response is that of any HttpError: status and detail.
     """
     api = _find_api(request)
     if api is not None:
@@ -45,12 +45,12 @@ def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
 
 
 def _answer_view(request: HttpRequest, error: Any) -> HttpResponse:
-    # What the operation itself met: a list that could not be limited, a write that was refused.
+    # Raised by the operation itself: a list that couldn't be limited, or a refused write.
     return refuse(request, GuardResult(getattr(request, "auth", None)), error)
 
 
 def find_path_view(view: Any) -> PathView | None:
-    """Return what Ninja made the function `view` over, or None for a view of somebody else."""
+    """Return the Ninja PathView behind `view`, or None if it isn't a view of Ninja."""
     if getattr(view, "__module__", None) != PathView.__module__:
         return None
     view = unwrap(view)  # a closure, or in older versions a method

@@ -1,4 +1,4 @@
-"""What `pat_routes`, `pat_explain` and the checks are told about the operations of Django Ninja."""
+"""Report on operations of Django Ninja to `pat_routes`, `pat_explain` and the checks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pat_tokens.contrib.ninja.exceptions import find_path_view
 from pat_tokens.integrations import MethodReport, Route, RouteReport
 from pat_tokens.requirements import Resolution
 
-_NOT_READ = "tokens are not looked at here: the operation's auth has no class that reads them"
+_NOT_READ = "tokens are not read: the operation's auth has no class that reads them"
 
 
 def inspect(route: Route) -> RouteReport | None:
-    """Return what the operations of one path require, method by method; None for other views."""
+    """Return what the operations of a path require, by method, or None for other views."""
     path_view = find_path_view(route.view)
     if path_view is None:
         return None
@@ -28,7 +28,7 @@ def inspect(route: Route) -> RouteReport | None:
         keys=frozenset(report.method for report in reports),
         has_head=False,
         has_options=False,
-        # A pattern for each operation, all of one path: Django comes to the first, which finds the operation.
+        # Ninja adds a pattern per operation, all for one path. Django resolves the first, which finds the operation.
         dispatcher=path_view,
     )
 

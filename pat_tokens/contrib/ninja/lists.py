@@ -1,4 +1,4 @@
-"""What an operation of Django Ninja returns to a token that is limited to some ids."""
+"""Check that an operation of Django Ninja returns only rows of the limited queryset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEPS = ("_result_to_response", "_stream_response", "_async_stream_response")
 
 
 def find_operation(request: HttpRequest) -> Operation | None:
-    """Return the operation that answers `request`, or None where a decorator hides it."""
+    """Return the operation that handles `request`, or None if a decorator hides it."""
     match = request.resolver_match
     path_view = find_path_view(match.func) if match else None
     if path_view is None:
@@ -28,12 +28,12 @@ def find_operation(request: HttpRequest) -> Operation | None:
 
 
 def can_be_bound(operation: Operation | None) -> bool:
-    """Return whether what `operation` returns can be looked at before it becomes the response."""
+    """Return whether the return value of `operation` can be checked before it becomes a response."""
     return operation is not None and hasattr(operation, _STEPS[0])
 
 
 def bind_operation(operation: Operation) -> None:
-    """Have `operation` answer a limited token with what was limited, or not at all."""
+    """Make `operation` return only rows of the limited queryset, or refuse the request."""
     own: Any = operation
     for name in _STEPS:
         step = getattr(own, name, None)

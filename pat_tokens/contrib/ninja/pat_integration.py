@@ -1,4 +1,4 @@
-"""Registers the integration with Django Ninja, without importing the framework."""
+"""Register the integration with Django Ninja without importing the framework."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pat_tokens.integrations import Integration, Route, RouteReport, register_in
 
 
 def _owns(view: Any) -> bool:
-    # A view of Ninja has no mark other than its module: it is a function, or in older versions a method.
+    # Views of Ninja can only be recognized by their module: they are functions, or methods in older versions.
     return getattr(view, "__module__", None) == "ninja.operation"
 
 

@@ -71,4 +71,4 @@ class TestOperationsOfOnePath:
     def test_are_declared_by_the_name_of_the_first(self, urlpatterns):
         declare_url("one-path:change", {"POST": site.READ})
         (error,) = [message for message in check_routes() if message.id == "pat_tokens.E054"]
-        assert "comes by the name 'one-path:read'" in error.msg
+        assert "resolve to the name 'one-path:read'" in error.msg
