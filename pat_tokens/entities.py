@@ -15,10 +15,11 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DataError, connections, transaction
 from django.db.models import CharField, IntegerField, Model, Q, QuerySet, TextField, UUIDField
 from django.db.models.expressions import RawSQL
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from pat_tokens.scopes import ALL
+from pat_tokens.scopes import ALL, ScopeKey
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 MAX_WORD_LENGTH = 64  # characters of an entity type's or an operation's name
 MAX_ID_LENGTH = 255  # characters of an entity id
 MAX_WORDS = 8  # of a search: each is a condition on every row
+
+READ_ONLY = "-read-only"  # behind the name of an entity type: the name of its default preset
+ASK = "?"  # as the entity id of a preset's scope: users choose the entity
 
 _REFUSALS = (DataError, OverflowError, ValueError)  # of a value, by a database or its driver
 
@@ -65,6 +69,38 @@ STANDARD_OPERATIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Preset:
+    """Scopes for a purpose, which users can start from when they create a token.
+
+    `scopes` are ScopeKeys, or strings such as `channels:*:read`. `?` instead of `*` asks for the entity.
+    """
+
+    name: str
+    label: _StrOrPromise
+    scopes: Sequence[Any]
+    description: _StrOrPromise = ""
+
+    def __post_init__(self) -> None:
+        if not is_name(self.name):
+            raise ImproperlyConfigured(
+                f"Preset {self.name!r}: the name must be 1 to 64 characters of a-z, 0-9, _ and -."
+            )
+        object.__setattr__(self, "scopes", tuple(self._to_key(scope) for scope in self.scopes))
+
+    def _to_key(self, scope: Any) -> ScopeKey:
+        try:
+            key = ScopeKey.parse(scope) if isinstance(scope, str) else ScopeKey(*scope)
+        except (TypeError, ValueError):
+            key = None
+        if key is None or key.entity_id not in (ALL, ASK):
+            raise ImproperlyConfigured(
+                f"Preset {self.name!r}: {scope!r} is not a scope such as 'channels:*:read', or 'channels:?:read' to "
+                "ask for the entity."
+            )
+        return key
+
+
 class EntityType:
     """A kind of entity that scopes can be for; subclass it, name a model, and `register` it.
 
@@ -81,6 +117,21 @@ class EntityType:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.operations = _to_operations(cls)
+
+    @property
+    def read_only(self) -> Preset | None:
+        """The preset that every entity type has by default; None where nothing can be read."""
+        names = [operation.name for operation in (LIST, READ) if self.get_operation(operation.name)]
+        if not names:
+            return None
+        label = format_lazy(_("Read only: {type}"), type=self.label or self.name)
+        scopes = [ScopeKey(self.name, ALL, name) for name in names]
+        return Preset(f"{self.name[: MAX_WORD_LENGTH - len(READ_ONLY)]}{READ_ONLY}", label, scopes)
+
+    @property
+    def presets(self) -> list[Preset]:
+        """The presets that have a scope on this entity type."""
+        return [preset for preset in registry.presets if any(scope.entity_type == self.name for scope in preset.scopes)]
 
     @functools.cached_property
     def key_field(self) -> Any:
@@ -222,6 +273,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._types: dict[str, EntityType] = {}
+        self._presets: dict[str, Preset] = {}
         self.generation = 0  # counts changes
 
     def register(self, entity_type: type[EntityType]) -> None:
@@ -251,6 +303,31 @@ class Registry:
         """Take an entity type out again, for a site that replaces one of an app it uses."""
         del self._types[name]
         self.generation += 1
+
+    def register_preset(self, preset: Preset) -> None:
+        """Add a preset; raises ImproperlyConfigured for a duplicate name.
+
+        One with the name of an entity type's default preset, such as `channels-read-only`, replaces it.
+        """
+        if preset.name in self._presets:
+            raise ImproperlyConfigured(
+                f"The preset {preset.name!r} is registered already. Give one of them another name."
+            )
+        self._presets[preset.name] = preset
+
+    def unregister_preset(self, name: str) -> None:
+        """Take a preset out again."""
+        del self._presets[name]
+
+    @property
+    def presets(self) -> list[Preset]:
+        """The site's own presets, then the defaults."""
+        defaults = [preset for entity_type in self if (preset := entity_type.read_only)]
+        return [*self._presets.values(), *(preset for preset in defaults if preset.name not in self._presets)]
+
+    def get_preset(self, name: str) -> Preset | None:
+        """Return the preset called `name`, or None."""
+        return next((preset for preset in self.presets if preset.name == name), None)
 
     def get(self, name: str) -> EntityType | None:
         """Return the entity type called `name`, or None."""
@@ -314,6 +391,11 @@ def register(entity_type: type[_EntityTypeT]) -> type[_EntityTypeT]:
     return entity_type
 
 
+def register_preset(preset: Preset) -> None:
+    """Register a preset in a site's `pat_entities.py`."""
+    registry.register_preset(preset)
+
+
 __all__ = [
     "CREATE",
     "DELETE",
@@ -326,7 +408,9 @@ __all__ = [
     "UPDATE",
     "EntityType",
     "Operation",
+    "Preset",
     "Registry",
     "register",
+    "register_preset",
     "registry",
 ]

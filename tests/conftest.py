@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
 from pat_tokens import deferred_writes
+from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken
 from tests.cases import case
 from tests.chromium import browser_type_launch_args
@@ -83,6 +84,12 @@ def make_token(user: Any) -> Callable[..., PersonalAccessToken]:
 def token(make_token: Callable[..., PersonalAccessToken]) -> PersonalAccessToken:
     """A token of the owner without scopes."""
     return make_token(name="deploy")
+
+
+@pytest.fixture
+def presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No presets but the defaults; what a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_presets", {})
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Manager
 
 from pat_tokens import services
-from pat_tokens.entities import READ, SHARE, EntityType, Operation, Registry, registry
+from pat_tokens.entities import READ, SHARE, UPDATE, EntityType, Operation, Preset, Registry, register_preset, registry
 from pat_tokens.pages.scope_formset import suggest
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
 from tests.models import Channel, Device, Host, Reading, Shift
@@ -213,3 +213,41 @@ def test_an_entity_called_all_is_never_offered_or_granted(user, client):
     assert suggest(PAGES, user) == ([("a", "a")], False)
     client.force_login(user)
     assert [row["id"] for row in client.get("/api/pats/entities/pages/").json()["results"]] == ["a"]
+
+
+class TestPresets:
+    def test_read_only_is_there_by_default(self):
+        preset = registry.get_preset("channels-read-only")
+        assert str(preset.label) == "Read only: Channels"
+        assert list(map(str, preset.scopes)) == ["channels:*:list", "channels:*:read"]
+        assert registry.get_preset("no-such") is None
+
+    def test_a_type_that_can_not_be_read_has_none(self, monkeypatch):
+        monkeypatch.setattr(type(registry.get("pages")), "operations", (UPDATE,))
+        assert registry.get_preset("pages-read-only") is None
+
+    def test_a_long_name_of_a_type_fits(self, monkeypatch):
+        monkeypatch.setattr(type(registry.get("pages")), "name", "p" * 64)
+        assert registry.get("pages").read_only.name == "p" * 54 + "-read-only"
+
+    def test_a_site_replaces_a_default(self, presets):
+        mine = Preset("channels-read-only", "Look", ["channels:?:read"])
+        register_preset(mine)
+        assert registry.get_preset("channels-read-only") is mine
+        assert [preset.name for preset in registry.presets].count("channels-read-only") == 1
+        with pytest.raises(ImproperlyConfigured, match="registered already"):
+            register_preset(mine)
+        registry.unregister_preset("channels-read-only")
+        assert str(registry.get_preset("channels-read-only").label) == "Read only: Channels"
+
+    def test_what_is_no_preset(self, case):
+        for name, scopes in (
+            ("Upper", ["channels:*:read"]),
+            ("", ["channels:*:read"]),
+            ("one", ["channels:42:read"]),
+            ("one", ["channels"]),
+            ("one", [("channels", "*")]),
+            ("one", [None]),
+        ):
+            with case(name, scopes), pytest.raises(ImproperlyConfigured, match="Preset"):
+                Preset(name, "One", scopes)

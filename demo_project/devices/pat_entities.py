@@ -20,7 +20,9 @@ from pat_tokens.entities import (
     UNSHARE,
     UPDATE,
     EntityType,
+    Preset,
     register,
+    register_preset,
 )
 
 
@@ -68,3 +70,21 @@ class Dashboards(EntityType):
 
     def get_queryset(self, user: AbstractBaseUser) -> QuerySet[Dashboard]:
         return Dashboard.objects.visible_to(user)
+
+
+register_preset(
+    Preset(
+        "sensor",
+        _("Sensor"),
+        ["channels:?:publish"],
+        _("Publishes measurements to one channel."),
+    )
+)
+register_preset(
+    Preset(
+        "monitor",
+        _("Monitor"),
+        ["channels:*:list", "channels:*:read", "channels:*:subscribe", "dashboards:*:list", "dashboards:*:read"],
+        _("Shows dashboards and receives the messages of all channels."),
+    )
+)

@@ -11,7 +11,8 @@ from django.core.exceptions import FieldError
 from django.db import models
 
 from pat_tokens.checks.values import is_list_of_strings
-from pat_tokens.entities import MAX_ID_LENGTH, EntityType, registry
+from pat_tokens.entities import ASK, MAX_ID_LENGTH, EntityType, Preset, registry
+from pat_tokens.scopes import ALL
 
 
 def check_entity_types(**kwargs: Any) -> Iterator[CheckMessage]:
@@ -25,6 +26,8 @@ def check_entity_types(**kwargs: Any) -> Iterator[CheckMessage]:
     for entity_type in registry:
         yield from _check_entity_type(entity_type)
     yield from _check_models_are_named_once(registry)
+    for preset in registry.presets:
+        yield from _check_preset(preset)
 
 
 def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
@@ -79,6 +82,26 @@ def _check_entity_type(entity_type: EntityType) -> Iterator[CheckMessage]:
                 hint="Use text fields of the model, or of a related model, such as 'owner__email'.",
                 obj=where,
                 id="pat_tokens.E024",
+            )
+
+
+def _check_preset(preset: Preset) -> Iterator[CheckMessage]:
+    for scope in preset.scopes:
+        entity_type = registry.get(scope.entity_type)
+        operation = entity_type.get_operation(scope.operation) if entity_type else None
+        if entity_type is None or operation is None:
+            what = f"operation {scope.operation!r} of {scope.entity_type!r}" if entity_type else "entity type"
+            yield Error(
+                f"The preset {preset.name!r} has the scope {scope}, whose {what} is not registered.",
+                hint="Correct the scope, or register what it names.",
+                id="pat_tokens.E025",
+            )
+        elif scope.entity_id == ASK and not operation.per_entity:
+            yield Error(
+                f"The preset {preset.name!r} asks for an entity in the scope {scope}, but {scope.operation!r} is not "
+                "about a single entity.",
+                hint=f"Write {scope._replace(entity_id=ALL)}.",
+                id="pat_tokens.E026",
             )
 
 

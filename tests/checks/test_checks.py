@@ -16,7 +16,7 @@ from pat_tokens.checks import deployment, entity_types
 from pat_tokens.checks import settings as checks
 from pat_tokens.conf import conf, setting_names
 from pat_tokens.crypto import hint, make_secret
-from pat_tokens.entities import EntityType, Registry
+from pat_tokens.entities import EntityType, Preset, Registry, registry
 from pat_tokens.models import PersonalAccessToken
 from tests.models import Channel, Device
 
@@ -444,3 +444,11 @@ def test_django_hides_our_header_in_reports(settings):
     """What W042 relies on: the report hides a header by the name that the check asks about."""
     reporter_filter = SafeExceptionReporterFilter()
     assert reporter_filter.cleanse_setting(conf.header_key, "secret") != "secret"
+
+
+def test_a_preset_with_a_scope_that_does_not_exist(presets):
+    """E025, E026: a type or an operation that nobody registered; an entity of an operation that has none."""
+    for scope, code in (("chanels:*:read", "E025"), ("channels:*:reed", "E025"), ("channels:?:create", "E026")):
+        registry.register_preset(Preset("one", "One", [scope]))
+        assert found() == {f"pat_tokens.{code}"}, scope
+        registry.unregister_preset("one")

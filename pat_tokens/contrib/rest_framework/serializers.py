@@ -15,8 +15,10 @@ from pat_tokens.contrib.rest_framework.fields import (
     StrictDateTimeField,
     TextField,
 )
+from pat_tokens.entities import ASK
 from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
+from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, find_unknown_fields
 
 MAX_PATH_LENGTH = 2000  # characters
@@ -174,12 +176,40 @@ class EntityOperationSerializer(serializers.Serializer[Any]):
         ref_name = "PersonalAccessTokenEntityOperation"
 
 
+class PresetScopeSerializer(serializers.Serializer[Any]):
+    """A scope of a preset."""
+
+    entity_type = serializers.CharField()
+    entity_id = serializers.SerializerMethodField()
+    operation = serializers.CharField()
+
+    def get_entity_id(self, scope: ScopeKey) -> str | None:
+        """Return `*`, or None if the user chooses the entity."""
+        return None if scope.entity_id == ASK else scope.entity_id
+
+    class Meta:
+        ref_name = "PersonalAccessTokenPresetScope"
+
+
+class PresetSerializer(serializers.Serializer[Any]):
+    """Scopes to start from."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    description = serializers.CharField()
+    scopes = PresetScopeSerializer(many=True)
+
+    class Meta:
+        ref_name = "PersonalAccessTokenPreset"
+
+
 class EntityTypeSerializer(serializers.Serializer[Any]):
     """A type of entities that scopes can be for."""
 
     name = serializers.CharField()
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
     operations = EntityOperationSerializer(many=True)
+    presets = PresetSerializer(many=True)
 
     def get_label(self, entity_type: Any) -> str:
         """Return the name for people."""

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
 from pat_tokens import services
 from pat_tokens.contrib.rest_framework import views
-from pat_tokens.entities import registry
+from pat_tokens.entities import Preset, registry
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.contrib.rest_framework.management import PATS, row, session_client, snapshot, url
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory, TokenFactory, UserFactory
@@ -429,7 +429,7 @@ class TestEntities:
         types = {found["name"]: found for found in answer.json()}
         assert list(types) == [entity_type.name for entity_type in registry]
         channels = types["channels"]
-        assert list(channels) == ["name", "label", "operations"]
+        assert list(channels) == ["name", "label", "operations", "presets"]
         assert channels["label"] == "Channels"
         operations = {operation["name"]: operation for operation in channels["operations"]}
         assert list(operations) == ["create", "read", "list", "update", "delete", "publish", "subscribe"]
@@ -441,6 +441,31 @@ class TestEntities:
             "per_entity": True,
         }
         assert operations["create"]["per_entity"] is False
+
+    def test_the_presets(self, client, presets):
+        registry.register_preset(Preset("publisher", "Publisher", ["channels:?:publish", "devices:*:read"], "Sends."))
+        types = {found["name"]: found["presets"] for found in client.get(PATS + "entities/").json()}
+        publisher = {
+            "name": "publisher",
+            "label": "Publisher",
+            "description": "Sends.",
+            "scopes": [
+                {"entity_type": "channels", "entity_id": None, "operation": "publish"},
+                {"entity_type": "devices", "entity_id": "*", "operation": "read"},
+            ],
+        }
+        read_only = {
+            "name": "channels-read-only",
+            "label": "Read only: Channels",
+            "description": "",
+            "scopes": [
+                {"entity_type": "channels", "entity_id": "*", "operation": "list"},
+                {"entity_type": "channels", "entity_id": "*", "operation": "read"},
+            ],
+        }
+        assert types["channels"] == [publisher, read_only]
+        assert [preset["name"] for preset in types["devices"]] == ["publisher", "devices-read-only"]
+        assert [preset["name"] for preset in types["pages"]] == ["pages-read-only"]
 
     def test_a_type_without_a_label_is_called_by_its_name(self, client, monkeypatch):
         monkeypatch.setattr(type(registry.get("pages")), "label", "")
