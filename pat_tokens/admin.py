@@ -21,12 +21,13 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from pat_tokens import sensitive_actions, services
+from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import describe_scopes, duration_label, type_label
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.querysets import Status, TokenQuerySet
@@ -41,6 +42,10 @@ else:
     _AdminBase = admin.ModelAdmin
 
 _NEVER_ASKED = {"digest", "name_key"}  # columns that query strings can't filter by
+
+
+def _actor(request: HttpRequest) -> Actor:
+    return Actor.of_request(request, Via.ADMIN)
 
 
 def _duration_choices() -> list[tuple[str, str]]:
@@ -125,7 +130,7 @@ class TokenAddForm(ServiceForm):
             sensitive_actions.require(self.request, user)
         except PermissionDenied as error:
             raise InvalidInput({"user": [str(error)]}) from None
-        self.instance, self.secret = services.create_token(user, **fields)
+        self.instance, self.secret = services.create_token(user, actor=_actor(self.request), **fields)
 
     def texts(self, field: str, problems: Any) -> list[str]:
         lines: list[str] = []
@@ -145,7 +150,7 @@ class TokenChangeForm(ServiceForm):
         widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
 
     def write(self) -> None:
-        self.instance = services.update_token(self.instance, **self.cleaned_data)
+        self.instance = services.update_token(self.instance, actor=_actor(self.request), **self.cleaned_data)
 
 
 class RegenerateForm(forms.Form):
@@ -256,11 +261,11 @@ class PersonalAccessTokenAdmin(_AdminBase):
             obj.secret = form.secret  # for response_add()
 
     def delete_model(self, request: HttpRequest, obj: PersonalAccessToken) -> None:
-        services.delete_token(obj)
+        services.delete_token(obj, actor=_actor(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for token in queryset:
-            services.delete_token(token)
+            services.delete_token(token, actor=_actor(request))
 
     @admin.action(description=gettext_lazy("Revoke selected %(verbose_name_plural)s"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: Any) -> None:
@@ -356,7 +361,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
                 return question
             try:
                 sensitive_actions.require(request, token.user)
-                token, secret = services.regenerate_token(token, duration=form.cleaned_data["duration"])
+                token, secret = services.regenerate_token(
+                    token, duration=form.cleaned_data["duration"], actor=_actor(request)
+                )
             except InvalidInput as error:
                 for field, problems in error.errors.items():
                     form.add_error(None if field == NON_FIELD else "duration", list(map(str, problems)))
@@ -369,7 +376,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         return self._ask(request, token, pgettext("pat_tokens", "Regenerate"), text, form)
 
     def _revoke(self, request: HttpRequest, token: PersonalAccessToken) -> None:
-        services.revoke_token(token)
+        services.revoke_token(token, actor=_actor(request))
         self.log_change(request, token, pgettext("pat_tokens", "Revoked."))
 
     def _get_changeable(self, request: HttpRequest, object_id: str) -> PersonalAccessToken:

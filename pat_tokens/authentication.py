@@ -322,7 +322,8 @@ def allow(
             services.record_use(token)
         else:
             address = client_ip(request, conf.client_ip)
-            services.record_use(token, ip=address, agent=client_agent(request), request=request)
+            agent = client_agent(request, prefix=conf.prefix)
+            services.record_use(token, ip=address, agent=agent, request=request)
     log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)

@@ -23,6 +23,7 @@ CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
 HINT_LENGTH = 4
 DIGEST_LENGTH = 64  # hexadecimal characters of SHA-256
 
+PART_LENGTH = 16  # characters of a secret after its prefix; without them, more than 160 random bits stay unknown
 LEGACY_KEY_LENGTH = 40  # hexadecimal characters, as DRF's authtoken makes its keys: 160 random bits
 
 _LEGACY_KEY = re.compile(rf"[0-9a-f]{{{LEGACY_KEY_LENGTH}}}", re.ASCII)
@@ -151,6 +152,12 @@ def join(pad: bytes, share: bytes) -> str | None:
         return SecretText(bytes(a ^ b for a, b in zip(pad, share, strict=True)).decode("ascii"))
     except UnicodeDecodeError:
         return None
+
+
+def part_pattern(prefix: str, *, legacy: bool) -> str:
+    """Return a regular expression, for Python and JavaScript, of a part of a secret or, if `legacy`, of an old key."""
+    pattern = f"{re.escape(prefix)}_[0-9A-Za-z]{{{PART_LENGTH},}}"
+    return pattern + rf"|\b[0-9a-f]{{{LEGACY_KEY_LENGTH}}}\b" if legacy else pattern
 
 
 __all__ = ["is_well_formed"]

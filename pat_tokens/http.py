@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import translation
 
-from pat_tokens.crypto import BODY_LENGTH, CHECKSUM_LENGTH, SecretText, is_legacy_key, is_well_formed
+from pat_tokens.crypto import BODY_LENGTH, CHECKSUM_LENGTH, SecretText, is_legacy_key, is_well_formed, part_pattern
 from pat_tokens.exceptions import (
     InsufficientScope,
     InvalidToken,
@@ -212,6 +212,10 @@ def network_of(address: str | None) -> str | None:
     return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
 
 
-def client_agent(request: HttpRequest) -> str:
-    """Return what the client calls itself, without what a database could not hold."""
-    return str(request.META.get("HTTP_USER_AGENT", "")).replace("\0", "")
+def client_agent(request: HttpRequest, *, prefix: str) -> str:
+    """Return what the client calls itself, without null characters, which no database can store.
+
+    Returns an empty string if a client sends a secret there: this is stored and shown.
+    """
+    agent = str(request.META.get("HTTP_USER_AGENT", "")).replace("\0", "")
+    return "" if re.search(part_pattern(prefix, legacy=True), agent) else agent

@@ -1,4 +1,4 @@
-"""Tokens, scopes and reminders: fields, constraints and properties of one row."""
+"""Tokens, scopes, reminders and activity: fields, constraints and properties of one row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils.translation import pgettext_lazy
 from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
 from pat_tokens.fields import ExactCharField
-from pat_tokens.querysets import ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
+from pat_tokens.querysets import ActivityQuerySet, ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
 from pat_tokens.scopes import ALL, Decision, ScopeKey
 
 if TYPE_CHECKING:
@@ -217,6 +217,112 @@ class Reminder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.token_id}: {self.days}"
+
+
+class Kind(models.TextChoices):
+    """What happened to a token."""
+
+    CREATED = "created", pgettext_lazy("pat_tokens", "Created")
+    IMPORTED = "imported", pgettext_lazy("pat_tokens", "Imported")
+    UPDATED = "updated", pgettext_lazy("pat_tokens", "Updated")
+    SCOPES_ADDED = "scopes_added", pgettext_lazy("pat_tokens", "Scopes added")
+    SCOPES_DELETED = "scopes_deleted", pgettext_lazy("pat_tokens", "Scopes deleted")
+    REVOKED = "revoked", pgettext_lazy("pat_tokens", "Revoked")
+    REGENERATED = "regenerated", pgettext_lazy("pat_tokens", "Regenerated")
+    ROTATED = "rotated", pgettext_lazy("pat_tokens", "Rotated")
+    ROTATION_FINISHED = "rotation_finished", pgettext_lazy("pat_tokens", "Rotation finished")
+    ROTATION_CANCELLED = "rotation_cancelled", pgettext_lazy("pat_tokens", "Rotation canceled")
+    DELETED = "deleted", pgettext_lazy("pat_tokens", "Deleted")
+    REMINDED = "reminded", pgettext_lazy("pat_tokens", "Reminder sent")
+    LEAKED = "leaked", pgettext_lazy("pat_tokens", "Reported as leaked")
+    REFUSED = "refused", pgettext_lazy("pat_tokens", "Refused")
+
+
+class Via(models.TextChoices):
+    """Through what a token was changed."""
+
+    PAGE = "page", pgettext_lazy("pat_tokens", "Page")
+    API = "api", pgettext_lazy("pat_tokens", "API")
+    ADMIN = "admin", pgettext_lazy("pat_tokens", "Admin")
+    COMMAND = "command", pgettext_lazy("pat_tokens", "Command")
+    TOKEN = "token", pgettext_lazy("pat_tokens", "Token")
+    SYSTEM = "system", pgettext_lazy("pat_tokens", "System")
+
+
+class Reason(models.TextChoices):
+    """Why the secret of a known token was refused."""
+
+    REVOKED = "revoked", pgettext_lazy("pat_tokens", "Revoked")
+    EXPIRED = "expired", pgettext_lazy("pat_tokens", "Expired")
+    REPLACED = "replaced", pgettext_lazy("pat_tokens", "Replaced")
+    NETWORK_NOT_ALLOWED = "network_not_allowed", pgettext_lazy("pat_tokens", "Network not allowed")
+
+
+class Activity(models.Model):
+    """One act: what happened to a token, when, by whom, and through what.
+
+    Rows are kept when the token or the actor is deleted, whose names are copied, and deleted with the owner. They never
+    contain a secret or a digest.
+    """
+
+    if TYPE_CHECKING and not MYPY:  # what mypy's plugin finds out by itself
+        owner_id: Any
+        actor_id: Any
+        objects: ClassVar[ActivityQuerySet]
+
+    id = models.BigAutoField(pgettext_lazy("pat_tokens", "ID"), primary_key=True)  # in the order of the acts
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=pgettext_lazy("pat_tokens", "owner"),
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,  # two indexes begin with it
+    )
+    # Not a foreign key, because the row is kept when the token is deleted.
+    token_id = models.UUIDField(pgettext_lazy("pat_tokens", "token ID"))
+    token_name = models.CharField(pgettext_lazy("pat_tokens", "token"), max_length=MAX_NAME_LENGTH)
+    kind = models.CharField(pgettext_lazy("pat_tokens", "kind"), max_length=20)
+    at = models.DateTimeField(pgettext_lazy("pat_tokens", "at"), default=timezone.now)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=pgettext_lazy("pat_tokens", "actor"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    actor_name = models.CharField(
+        pgettext_lazy("pat_tokens", "actor name"), max_length=MAX_NAME_LENGTH, blank=True, default=""
+    )
+    via = models.CharField(pgettext_lazy("pat_tokens", "via"), max_length=10)
+    ip = models.GenericIPAddressField(pgettext_lazy("pat_tokens", "address"), null=True, blank=True)
+    agent = models.CharField(pgettext_lazy("pat_tokens", "client"), max_length=MAX_AGENT_LENGTH, blank=True, default="")
+    changes = models.JSONField(pgettext_lazy("pat_tokens", "changes"), default=dict, blank=True)
+    # The rest is about refused secrets: `at` is the first of `count` requests, `ip` and `agent` are those of the last.
+    reason = models.CharField(pgettext_lazy("pat_tokens", "reason"), max_length=20, blank=True, default="")
+    count = models.PositiveIntegerField(pgettext_lazy("pat_tokens", "count"), null=True, blank=True)
+    last_at = models.DateTimeField(pgettext_lazy("pat_tokens", "last at"), null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ActivityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = pgettext_lazy("pat_tokens", "activity")
+        verbose_name_plural = pgettext_lazy("pat_tokens", "activity")
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="pat_tokens_act_owner"),
+            models.Index(fields=["owner", "kind", "-id"], name="pat_tokens_act_owner_kind"),
+            models.Index(fields=["token_id", "-id"], name="pat_tokens_act_token"),
+            models.Index(fields=["at"], name="pat_tokens_act_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.token_name}"
+
+    @property
+    def all_changes(self) -> dict[str, list[str]]:
+        """What changed: names of `fields`, and `scopes_added` and `scopes_deleted` as `type:id:operation`."""
+        return {name: self.changes.get(name, []) for name in ("fields", "scopes_added", "scopes_deleted")}
 
 
 def owner_is_active(user: AbstractBaseUser) -> bool:

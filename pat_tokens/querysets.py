@@ -1,4 +1,4 @@
-"""Querysets of tokens, scopes and reminders."""
+"""Querysets of tokens, scopes, reminders and activity."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from uuid import UUID
 
 from django.db import connections, models
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
@@ -21,7 +22,7 @@ from pat_tokens.uncached import uncached
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-    from pat_tokens.models import PersonalAccessToken, Reminder, Scope  # noqa: F401 -- named in strings below
+    from pat_tokens.models import Activity, PersonalAccessToken, Reminder, Scope  # noqa: F401 -- named in strings below
 
 
 class Status(models.TextChoices):
@@ -204,3 +205,27 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
     def unfinished(self, since: datetime) -> Self:
         """The reminders that were claimed before `since` and not sent, because a process was killed or is very slow."""
         return self.filter(sent_at=None, claimed_at__lte=since)
+
+
+class ActivityQuerySet(models.QuerySet["Activity"]):
+    """Reusable, chainable filters for activity."""
+
+    def for_owner(self, owner: AbstractBaseUser) -> Self:
+        """The activity of the tokens of `owner`, deleted ones included."""
+        return self.filter(owner=owner)
+
+    def for_token(self, token_id: UUID) -> Self:
+        """The activity of one token, which may have been deleted."""
+        return self.filter(token_id=token_id)
+
+    def newest_first(self) -> Self:
+        """The newest first."""
+        return self.order_by("-id")
+
+    def refusals(self) -> Self:
+        """The requests that sent a secret in vain."""
+        return self.filter(kind="refused")
+
+    def older_than(self, when: datetime) -> Self:
+        """What happened before `when`; refused secrets by their last request."""
+        return self.filter(Q(last_at=None) | Q(last_at__lt=when), at__lt=when)

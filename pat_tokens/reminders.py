@@ -22,6 +22,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
 from pat_tokens import log_events, services
+from pat_tokens.activity import SYSTEM, Actor
 from pat_tokens.conf import conf
 from pat_tokens.labels import span_text
 from pat_tokens.links import page_url
@@ -67,7 +68,7 @@ class Line:
         return self.days == 0
 
 
-def send_reminders(*, dry_run: bool = False) -> Summary:
+def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     """Send all reminders that are due. Several runs at once share the work.
 
     Two queries for each page of users and five for each user; a dry run writes and sends nothing.
@@ -83,7 +84,7 @@ def send_reminders(*, dry_run: bool = False) -> Summary:
             summary.tokens += count
             summary.mails += conf.reminder_mail
         else:
-            failure = _remind(user, days, now, summary)
+            failure = _remind(user, days, now, summary, actor)
             if failure and _is_about_one_mail(failure):
                 continue
             in_a_row = in_a_row + 1 if failure else 0
@@ -131,7 +132,9 @@ def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: da
     return mail
 
 
-def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary: Summary) -> Exception | None:
+def _remind(
+    user: AbstractBaseUser, days: Sequence[int], now: datetime, summary: Summary, actor: Actor
+) -> Exception | None:
     """Remind one user; return the error if that failed."""
     reminders = services.claim_reminders(user, days=days, now=now)
     if not reminders:  # another run was faster
@@ -146,7 +149,7 @@ def _remind(user: AbstractBaseUser, days: Sequence[int], now: datetime, summary:
             summary.failed += 1
             return error
         summary.mails += 1
-    services.finish_reminders(reminders, mailed=conf.reminder_mail)
+    services.finish_reminders(reminders, mailed=conf.reminder_mail, actor=actor)
     summary.tokens += len(reminders)
     return None
 

@@ -1,6 +1,7 @@
 """The only functions that write: create, import, regenerate, revoke, update, delete, and record use.
 
-Each checks the limits, writes in one transaction and sends its signal after the commit. Locks are always taken in the
+Each checks the limits, writes in one transaction, with a row of activity that names the `actor`, and sends its signal
+after the commit. Locks are always taken in the
 same order, the owner's row before a token's, to avoid deadlocks.
 """
 
@@ -22,11 +23,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import log_events, signals
+from pat_tokens.activity import SYSTEM, Actor, record
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
 from pat_tokens.deferred_writes import lock_or_skip, write_later
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
-from pat_tokens.models import MAX_AGENT_LENGTH, PersonalAccessToken, Reminder, Scope
+from pat_tokens.models import MAX_AGENT_LENGTH, Kind, PersonalAccessToken, Reminder, Scope
 from pat_tokens.scopes import ScopeKey, absorb
 from pat_tokens.validation import (
     FIELD_CLEANERS,
@@ -55,6 +57,7 @@ def create_token(
     user: AbstractBaseUser,
     *,
     errors: Mapping[str, Any] | None = None,
+    actor: Actor = SYSTEM,
     **fields: Unpack[NewTokenFields],
 ) -> tuple[PersonalAccessToken, str]:
     """Create a token of `user`; return it and its secret, which can't be retrieved later.
@@ -68,7 +71,8 @@ def create_token(
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
         _lock_owner(user)
-        token = _insert_token(user, clean.values, **_secret_fields(secret, now))
+        token, added = _insert_token(user, clean.values, **_secret_fields(secret, now))
+        record(actor, Kind.CREATED, token, scopes_added=added)
         _announce("token_created", token)
     return token, secret
 
@@ -77,6 +81,8 @@ def create_token(
 def import_token(
     user: AbstractBaseUser,
     key: str,
+    *,
+    actor: Actor = SYSTEM,
     **fields: Unpack[NewTokenFields],
 ) -> tuple[PersonalAccessToken, bool]:
     """Import a key of DRF's authtoken; return the token that has it now, and whether it was created.
@@ -98,7 +104,8 @@ def import_token(
                 raise InvalidInput({"key": [_("Another user has a token with this key.")]})
             return token, False
         columns = {**_secret_fields(key, now), "hint": legacy_hint(key), "is_legacy": True}
-        token = _insert_token(user, clean.values, **columns)
+        token, added = _insert_token(user, clean.values, **columns)
+        record(actor, Kind.IMPORTED, token, scopes_added=added)
         _announce("token_imported", token)
     return token, True
 
@@ -109,6 +116,7 @@ def regenerate_token(
     duration: str | timedelta | None = None,
     expires_at: datetime | date | str | None = None,
     errors: Mapping[str, Any] | None = None,
+    actor: Actor = SYSTEM,
 ) -> tuple[PersonalAccessToken, str]:
     """Give `token` a new secret and expiration date; the old secret stops working in the same transaction.
 
@@ -123,16 +131,18 @@ def regenerate_token(
         clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
         clean.check()
         _write(locked, **clean.values, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
+        record(actor, Kind.REGENERATED, locked)
         _announce("token_regenerated", locked)
     return locked, secret
 
 
-def revoke_token(token: PersonalAccessToken) -> PersonalAccessToken:
+def revoke_token(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
     """Revoke `token` immediately, in every process; a token that is already revoked stays as it is."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         if not locked.is_revoked:
             _write(locked, revoked_at=timezone.now())
+            record(actor, Kind.REVOKED, locked)
             _announce("token_revoked", locked)
     return locked
 
@@ -141,6 +151,7 @@ def update_token(
     token: PersonalAccessToken,
     *,
     errors: Mapping[str, Any] | None = None,
+    actor: Actor = SYSTEM,
     **fields: Unpack[TokenFields],
 ) -> PersonalAccessToken:
     """Change the given fields. Raises InvalidInput with all errors at once."""
@@ -159,28 +170,33 @@ def update_token(
         changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
         if changed:
             _write(locked, **changed)
-            # The folded name is an internal column.
-            _announce("token_updated", locked, fields=tuple(field for field in changed if field != "name_key"))
+            names = tuple(field for field in changed if field != "name_key")  # an internal column
+            record(actor, Kind.UPDATED, locked, fields=names)
+            _announce("token_updated", locked, fields=names)
     return locked
 
 
-def delete_token(token: PersonalAccessToken) -> None:
+def delete_token(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> None:
     """Delete `token` with its scopes."""
     with transaction.atomic(using=_alias()):
         _lock_user(token.user_id)
-        _delete(_tokens().filter(pk=token.pk))
+        _delete(_tokens().filter(pk=token.pk), actor)
 
 
-def delete_tokens(user: AbstractBaseUser, selected: TokenQuerySet | None = None) -> int:
+def delete_tokens(user: AbstractBaseUser, selected: TokenQuerySet | None = None, *, actor: Actor = SYSTEM) -> int:
     """Delete the tokens of `user`, all or those that are `selected`, and return how many there were."""
     tokens = _tokens() if selected is None else selected.using(_alias())
     with transaction.atomic(using=_alias()):
         _lock_user(user.pk)
-        return _delete(tokens.for_user(user))
+        return _delete(tokens.for_user(user), actor)
 
 
 def add_scopes(
-    token: PersonalAccessToken, scopes: Iterable[Any], *, errors: Mapping[str, Any] | None = None
+    token: PersonalAccessToken,
+    scopes: Iterable[Any],
+    *,
+    errors: Mapping[str, Any] | None = None,
+    actor: Actor = SYSTEM,
 ) -> list[ScopeKey]:
     """Add all of `scopes` or none, and return those that were new.
 
@@ -200,31 +216,34 @@ def add_scopes(
             _delete_keys(locked, redundant)
         if added:
             _insert_scopes(locked, added)
+            record(actor, Kind.SCOPES_ADDED, locked, scopes_added=added, scopes_deleted=redundant)
             _announce("scopes_added", locked, scopes=tuple(added))
     return added
 
 
-def delete_scope(scope: Scope) -> None:
+def delete_scope(scope: Scope, *, actor: Actor = SYSTEM) -> None:
     """Delete one scope, unless it has been deleted already."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(scope.token)
         deleted, _per_model = locked.scope_set.filter(pk=scope.pk).delete()
         if deleted:
+            record(actor, Kind.SCOPES_DELETED, locked, scopes_deleted=[scope.key])
             _announce("scopes_deleted", locked, scopes=(scope.key,))
 
 
-def delete_scopes(token: PersonalAccessToken) -> int:
+def delete_scopes(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> int:
     """Delete all scopes of `token`, and return how many there were. It can't do anything then."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         keys = locked.scope_set.sorted().keys()
         if keys:
             locked.scope_set.all().delete()
+            record(actor, Kind.SCOPES_DELETED, locked, scopes_deleted=keys)
             _announce("scopes_deleted", locked, scopes=tuple(keys))
     return len(keys)
 
 
-def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH) -> int:
+def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH, actor: Actor = SYSTEM) -> int:
     """Delete the tokens that have been revoked or expired for at least `inactive_for`; return how many.
 
     Each batch is one transaction, to keep locks short. Two runs at once share the work where the database can skip
@@ -235,7 +254,7 @@ def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH) -> int:
     while True:
         with transaction.atomic(using=_alias()):
             to_delete = list(_lock(_tokens().inactive_since(when), skip_locked=True)[:batch])
-            _delete_locked(to_delete, pruned=True)
+            _delete_locked(to_delete, actor, pruned=True)
         count += len(to_delete)
         if len(to_delete) < batch:
             return count
@@ -260,10 +279,11 @@ def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetim
     return [row for row in rows if row.pk in claimed]
 
 
-def finish_reminders(rows: Sequence[Reminder], *, mailed: bool) -> None:
+def finish_reminders(rows: Sequence[Reminder], *, mailed: bool, actor: Actor = SYSTEM) -> None:
     """Mark these as sent, and send their signals."""
     with transaction.atomic(using=_alias()):
         Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).update(sent_at=timezone.now())
+        record(actor, Kind.REMINDED, *(row.token for row in rows))
         for row in rows:
             _announce("token_expiring", row.token, days=row.days, mailed=mailed)
 
@@ -378,7 +398,9 @@ def _secret_fields(secret: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _insert_token(user: AbstractBaseUser, values: Mapping[str, Any], **fields: Any) -> PersonalAccessToken:
+def _insert_token(
+    user: AbstractBaseUser, values: Mapping[str, Any], **fields: Any
+) -> tuple[PersonalAccessToken, Sequence[ScopeKey]]:
     # The owner's row is locked, so these can't change before the insert.
     if conflicts := _find_conflicts(user, values):
         raise InvalidInput(conflicts)
@@ -393,7 +415,7 @@ def _insert_token(user: AbstractBaseUser, values: Mapping[str, Any], **fields: A
     token.save(force_insert=True, using=_alias())
     _redundant, added = absorb((), values["scopes"])
     _insert_scopes(token, added)
-    return token
+    return token, added
 
 
 def _find_conflicts(user: AbstractBaseUser, values: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -458,14 +480,15 @@ def _write(token: PersonalAccessToken, **fields: Any) -> None:
     token.save(using=_alias(), force_update=True, update_fields=fields)
 
 
-def _delete(tokens: TokenQuerySet) -> int:
+def _delete(tokens: TokenQuerySet, actor: Actor) -> int:
     to_delete: Sequence[PersonalAccessToken] = list(_lock(tokens.order_by("pk")))
-    _delete_locked(to_delete)
+    _delete_locked(to_delete, actor)
     return len(to_delete)
 
 
-def _delete_locked(to_delete: Sequence[PersonalAccessToken], *, pruned: bool = False) -> None:
+def _delete_locked(to_delete: Sequence[PersonalAccessToken], actor: Actor, *, pruned: bool = False) -> None:
     _tokens().filter(pk__in=[token.pk for token in to_delete]).delete()
+    record(actor, Kind.DELETED, *to_delete)
     for token in to_delete:
         _announce("token_deleted", token, pruned=pruned)
 

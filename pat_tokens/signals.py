@@ -18,3 +18,4 @@ token_expiring = Signal()  # token, days: before the end, 0 after it; mailed: wh
 token_authenticated = Signal()  # token, request
 token_refused = Signal()  # reason, token or None, request
 last_use_failed = Signal()  # token, error: a DatabaseError
+activity_recorded = Signal()  # activity: a row of what happened to a token

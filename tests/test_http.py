@@ -277,5 +277,13 @@ def test_a_site_says_where_a_client_address_comes_from():
 
 
 def test_a_user_agent_can_be_stored():
-    assert client_agent(RequestFactory().get("/", headers={"user-agent": "cu\0rl"})) == "curl"
-    assert client_agent(RequestFactory().get("/")) == ""
+    agents = {
+        "cu\0rl": "curl",
+        "pat_tool/1.0": "pat_tool/1.0",
+        make_secret("pat"): "",
+        f"curl Bearer {make_secret('pat')[:30]}": "",
+        f"Token {'0' * 40}": "",
+    }
+    for agent, shown in agents.items():
+        assert client_agent(RequestFactory().get("/", headers={"user-agent": agent}), prefix="pat") == shown
+    assert client_agent(RequestFactory().get("/"), prefix="pat") == ""

@@ -16,8 +16,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from pat_tokens.activity import Actor
 from pat_tokens.exceptions import InvalidInput
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, NewTokenFields
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import AbstractBaseUser
 
+ACTOR = Actor(via=Via.COMMAND)
 BROKEN_PIPE = 141  # the exit code of a program that SIGPIPE ends
 
 

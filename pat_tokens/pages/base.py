@@ -19,9 +19,10 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.django_views.csrf import always_csrf_protect
-from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm
 from pat_tokens.pages.framing import never_framed
@@ -81,6 +82,11 @@ class Page(LoginRequiredMixin, View):
     def user(self) -> AbstractBaseUser:
         """Who is logged in."""
         return cast("AbstractBaseUser", self.request.user)
+
+    @property
+    def actor(self) -> Actor:
+        """Who changes a token by this request."""
+        return Actor.of_request(self.request, Via.PAGE)
 
     @property
     def tokens(self) -> TokenQuerySet:

@@ -72,7 +72,7 @@ class TokenRevoke(TokenConfirmation):
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Revoke it."""
-        services.revoke_token(self.token)
+        services.revoke_token(self.token, actor=self.actor)
         notice = _("“%(name)s” was revoked. To use it again, regenerate it.")
         return self.done(token_url(self.token), notice % {"name": self.token.name})
 
@@ -93,7 +93,7 @@ class TokenDelete(TokenConfirmation):
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Delete it."""
-        services.delete_token(self.token)
+        services.delete_token(self.token, actor=self.actor)
         notice = _("“%(name)s” was deleted.") % {"name": self.token.name}
         return self.done(reverse("pat_tokens:token_list"), notice)
 
@@ -115,7 +115,7 @@ class TokensDelete(Confirmation):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Delete them."""
-        count = services.delete_tokens(self.user)
+        count = services.delete_tokens(self.user, actor=self.actor)
         text = ngettext("%(count)d token was deleted.", "All %(count)d tokens were deleted.", count)
         notice = text % {"count": count} if count else _("There were no tokens to delete.")
         return self.done(reverse("pat_tokens:token_list"), notice)
@@ -166,7 +166,7 @@ class ScopeDelete(TokenConfirmation):
     def post(self, request: HttpRequest, pk: uuid.UUID, scope_pk: uuid.UUID) -> HttpResponse:
         """Delete it."""
         scope = get_object_or_404(self.token.scope_set.select_related("token"), pk=scope_pk)
-        services.delete_scope(scope)
+        services.delete_scope(scope, actor=self.actor)
         return self.done(token_url(self.token), _("The scope was deleted."))
 
     def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
@@ -196,7 +196,7 @@ class ScopesDelete(TokenConfirmation):
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Delete them."""
-        count = services.delete_scopes(self.token)
+        count = services.delete_scopes(self.token, actor=self.actor)
         text = ngettext("%(count)d scope was deleted.", "All %(count)d scopes were deleted.", count)
         done = text % {"count": count} if count else _("There were no scopes to delete.")
         notice = done + " " + _("The token can't do anything until you add a scope.")

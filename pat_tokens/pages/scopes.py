@@ -41,7 +41,7 @@ class ScopesAdd(TokenPage):
         if question := self.ask_for_password():
             return question
         try:
-            added = services.add_scopes(self.token, rows.scopes)
+            added = services.add_scopes(self.token, rows.scopes, actor=self.actor)
         except InvalidInput as error:
             rows.add_service_errors(error.errors.get("scopes", ()))
             return self._show(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.conf import conf
-from pat_tokens.crypto import LEGACY_KEY_LENGTH, SecretText, digests, is_legacy_key, is_well_formed
+from pat_tokens.crypto import SecretText, digests, is_legacy_key, is_well_formed, part_pattern
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -16,19 +16,13 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.querysets import TokenQuerySet
 
-# With fewer characters of a secret behind its prefix, more than 160 random bits stay unknown.
-MIN_LENGTH = 16
-
 
 def secret_pattern() -> str:
     """Return the regular expression, for Python and JavaScript, of what must not be in a URL.
 
     Parts of a secret count, too. Texts with the prefix alone, such as a name, do not.
     """
-    pattern = f"{re.escape(conf.prefix)}_[0-9A-Za-z]{{{MIN_LENGTH},}}"
-    if conf.allow_legacy_keys:
-        pattern += rf"|\b[0-9a-f]{{{LEGACY_KEY_LENGTH}}}\b"
-    return pattern
+    return part_pattern(conf.prefix, legacy=conf.allow_legacy_keys)
 
 
 @sensitive_variables()

@@ -157,7 +157,12 @@ class TokenCreate(Page):
         try:
             # With errors of the form nothing is created; the service adds its own, so that all are shown at once.
             token, secret = services.create_token(
-                self.user, scopes=rows.scopes, errors=form.service_errors, **form.values, **form.expiry
+                self.user,
+                scopes=rows.scopes,
+                errors=form.service_errors,
+                actor=self.actor,
+                **form.values,
+                **form.expiry,
             )
         except InvalidInput as error:
             rows.add_service_errors(error.errors.get("scopes", ()))
@@ -220,7 +225,7 @@ class TokenEdit(TokenDetail):
         form = self._form(field, request.POST)
         if form.is_valid():
             try:
-                services.update_token(self.token, **form.cleaned_data)
+                services.update_token(self.token, actor=self.actor, **form.cleaned_data)
             except InvalidInput as error:
                 form.add_service_errors(error.errors)
             else:
@@ -250,7 +255,9 @@ class TokenRegenerate(TokenPage):
         if form.is_valid() and (question := self.ask_for_password()):
             return question
         try:
-            token, secret = services.regenerate_token(self.token, errors=form.service_errors, **form.expiry)
+            token, secret = services.regenerate_token(
+                self.token, errors=form.service_errors, actor=self.actor, **form.expiry
+            )
         except InvalidInput as error:
             form.add_service_errors(error.errors)
             return self.show(token=self.token, form=form)

@@ -29,6 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from pat_tokens import sensitive_actions, services
+from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.exceptions import (
@@ -65,7 +66,7 @@ from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
 from pat_tokens.log_events import log_outage
-from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
 
@@ -119,6 +120,11 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
     def user(self) -> AbstractBaseUser:
         """Who asks; the permissions have seen to it that it is a user of this site."""
         return cast("AbstractBaseUser", self.request.user)
+
+    @property
+    def actor(self) -> Actor:
+        """Who changes a token by this request."""
+        return Actor.of_request(self.request._request, Via.API, user=self.user)
 
     def require_reauthentication(self) -> None:
         """Refuse, where this site asks for it, whoever has not proven lately who they are, and say where to."""
@@ -207,14 +213,15 @@ class TokenViewSet(OwnTokensViewSet):
     def create(self, request: Request) -> Response:
         """Create a token; this answer alone has its secret."""
         self.require_reauthentication()
-        token, secret = services.create_token(self.user, **self.read(PersonalAccessTokenCreateSerializer))
+        fields = self.read(PersonalAccessTokenCreateSerializer)
+        token, secret = services.create_token(self.user, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:
         """Delete all my tokens, or those that the filters select."""
         selection = TokenSelectionFilterSet(request.query_params, self.get_queryset())
         self.reject(selection.errors)
-        return Response({"deleted": services.delete_tokens(self.user, selection.qs)})
+        return Response({"deleted": services.delete_tokens(self.user, selection.qs, actor=self.actor)})
 
     def retrieve(self, request: Request, token_id: str) -> Response:
         """Show one of my tokens."""
@@ -223,23 +230,25 @@ class TokenViewSet(OwnTokensViewSet):
     def partial_update(self, request: Request, token_id: str) -> Response:
         """Change the name or the description of a token."""
         token = self.get_token()
-        return Response(_describe(services.update_token(token, **self.read(PersonalAccessTokenUpdateSerializer))))
+        fields = self.read(PersonalAccessTokenUpdateSerializer)
+        return Response(_describe(services.update_token(token, actor=self.actor, **fields)))
 
     def destroy(self, request: Request, token_id: str) -> Response:
         """Delete a token."""
-        services.delete_token(self.get_token())
+        services.delete_token(self.get_token(), actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def revoke(self, request: Request, token_id: str) -> Response:
         """Stop a token at once."""
-        return Response(_describe(services.revoke_token(self.get_token())))
+        return Response(_describe(services.revoke_token(self.get_token(), actor=self.actor)))
 
     @sensitive_variables()
     def regenerate(self, request: Request, token_id: str) -> Response:
         """Give a token a new secret, which this answer alone has, and a new time."""
         token = self.get_token()
         self.require_reauthentication()
-        token, secret = services.regenerate_token(token, **self.read(PersonalAccessTokenRegenerateSerializer))
+        fields = self.read(PersonalAccessTokenRegenerateSerializer)
+        token, secret = services.regenerate_token(token, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret})
 
     def explain(self, request: Request, token_id: str) -> Response:
@@ -263,19 +272,20 @@ class ScopeViewSet(OwnTokensViewSet):
         """Add scopes to a token, all of them or none, and list all it has."""
         token = self.get_token()
         self.require_reauthentication()
-        services.add_scopes(token, **{"scopes": (), **self.read(PersonalAccessTokenScopesAddSerializer)})
+        fields = {"scopes": (), **self.read(PersonalAccessTokenScopesAddSerializer)}
+        services.add_scopes(token, actor=self.actor, **fields)
         return Response(_describe_scopes(token), status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request, token_id: str) -> Response:
         """Delete all scopes of a token."""
         token = self.get_token()
         self.reject(find_parameter_errors(request.query_params))
-        return Response({"deleted": services.delete_scopes(token)})
+        return Response({"deleted": services.delete_scopes(token, actor=self.actor)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
         """Delete one scope of a token."""
         scopes = Scope.objects.select_related("token").filter(token__in=self.get_queryset(), token=_to_uuid(token_id))
-        services.delete_scope(scopes.get(pk=_to_uuid(scope_id)))
+        services.delete_scope(scopes.get(pk=_to_uuid(scope_id)), actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -328,7 +338,8 @@ class CurrentTokenViewSet(ManagementViewSet):
 
     def revoke(self, request: Request) -> Response:
         """Stop this token at once."""
-        services.revoke_token(self.token)
+        actor = Actor.of_request(request._request, Via.TOKEN, user=self.user)
+        services.revoke_token(self.token, actor=actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

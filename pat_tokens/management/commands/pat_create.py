@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, no_translations
 from pat_tokens import services
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
+    ACTOR,
     TokenCommand,
     add_token_arguments,
     as_dict,
@@ -40,7 +41,7 @@ class Command(TokenCommand):
         texts = options["scopes"]
         fields = token_fields(options)
         try:
-            token, secret = services.create_token(user, **fields)
+            token, secret = services.create_token(user, actor=ACTOR, **fields)
         except InvalidInput as error:
             raise CommandError("\n".join(input_lines(error, texts))) from None
         if options["json"]:

@@ -16,6 +16,7 @@ from pat_tokens import services
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
+    ACTOR,
     TokenCommand,
     add_token_arguments,
     find_user,
@@ -164,7 +165,7 @@ class _Move:
                 transaction.atomic(using=self.alias),
                 transaction.atomic(using=router.db_for_write(PersonalAccessToken)),
             ):
-                token, created = services.import_token(owner, row.pk, **self.fields)
+                token, created = services.import_token(owner, row.pk, actor=ACTOR, **self.fields)
                 if not self.keep:
                     row.delete()
                     self.deleted += 1

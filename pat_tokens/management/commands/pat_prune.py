@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from pat_tokens import services
-from pat_tokens.management.base import TokenCommand
+from pat_tokens.management.base import ACTOR, TokenCommand
 from pat_tokens.models import PersonalAccessToken
 
 DEFAULT_DAYS = 90
@@ -45,7 +45,7 @@ class Command(TokenCommand):
             if options["dry_run"]:
                 count = PersonalAccessToken.objects.inactive_since(timezone.now() - inactive_for).count()
             else:
-                count = services.prune_tokens(inactive_for=inactive_for, batch=batch)
+                count = services.prune_tokens(inactive_for=inactive_for, batch=batch, actor=ACTOR)
         except DatabaseError as error:
             raise CommandError(
                 f"The database failed ({type(error).__name__}). Deleted tokens stay deleted. Run this again."

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, no_translations
 from django.db import DatabaseError
 
-from pat_tokens.management.base import TokenCommand
+from pat_tokens.management.base import ACTOR, TokenCommand
 from pat_tokens.reminders import send_reminders
 
 
@@ -27,7 +27,7 @@ class Command(TokenCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Send what is due; fail where a mail could not be sent."""
         try:
-            summary = send_reminders(dry_run=options["dry_run"])
+            summary = send_reminders(dry_run=options["dry_run"], actor=ACTOR)
         except DatabaseError as error:
             raise CommandError(
                 f"The database failed ({type(error).__name__}). No reminder is sent twice. Run this again."

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, no_translations
 
 from pat_tokens import services
-from pat_tokens.management.base import TokenCommand, as_dict, find_token, printable
+from pat_tokens.management.base import ACTOR, TokenCommand, as_dict, find_token, printable
 from pat_tokens.models import PersonalAccessToken
 
 
@@ -28,7 +28,7 @@ class Command(TokenCommand):
         """Revoke all of them, or none where an id is wrong."""
         tokens = [find_token(token_id) for token_id in options["ids"]]
         try:
-            revoked = [services.revoke_token(token) for token in tokens]
+            revoked = [services.revoke_token(token, actor=ACTOR) for token in tokens]
         except PersonalAccessToken.DoesNotExist:
             raise CommandError(
                 "A token was deleted in the meantime. Those before it in the list have been revoked."

@@ -1,0 +1,275 @@
+"""What happened to tokens: every change has one row, which says who made it and through what."""
+
+from datetime import timedelta
+from io import StringIO
+from uuid import UUID
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.authtoken.models import Token
+
+from pat_tokens import activity, services, signals
+from pat_tokens.activity import Actor
+from pat_tokens.models import Activity, Kind, PersonalAccessToken
+from tests.contrib.rest_framework.management import PATS, row, session_client
+from tests.contrib.rest_framework.management import url as api_url
+from tests.factories import TokenFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+AGENT = "curl/8.5"
+IP = "203.0.113.7"
+
+
+@pytest.fixture
+def full(make_token):
+    """A token with a scope for one page and one for all channels."""
+    return make_token("channels:*:read", "pages:*:read", name="full")
+
+
+@pytest.fixture
+def forget():
+    """Delete the rows of the set-up."""
+    return lambda: Activity.objects.all().delete()
+
+
+def story():
+    """Each row as kind, actor, via, address, client, name of the token and what changed."""
+    return [
+        (row.kind, row.actor_name or None, row.via, row.ip, row.agent, row.token_name, row.changes)
+        for row in Activity.objects.order_by("pk")
+    ]
+
+
+def page(name, *args):
+    return reverse(f"pat_tokens:{name}", args=args)
+
+
+def act_by_page(client, user, token, stranger):
+    client.force_login(user)
+    headers = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT}
+    scope = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "*", "scopes-0-operations": ["list"]}
+
+    def post(view, *args, **data):
+        return client.post(page(view, *args), data, **headers)
+
+    first, *_rest = token.scope_set.filter(entity_type="channels")
+    yield post("token_create", name="new", duration="24h", **scope), "created", {"scopes_added": ["channels:*:list"]}
+    yield post("token_edit", token.pk, "name", name="other"), "updated", {"fields": ["name"]}
+    yield post("scopes_add", token.pk, **scope), "scopes_added", {"scopes_added": ["channels:*:list"]}
+    yield post("scope_delete", token.pk, first.pk), "scopes_deleted", {"scopes_deleted": ["channels:*:read"]}
+    yield post("scopes_delete", token.pk), "scopes_deleted", {"scopes_deleted": ["channels:*:list", "pages:*:read"]}
+    yield post("token_revoke", token.pk), "revoked", {}
+    yield post("token_regenerate", token.pk, duration="24h"), "regenerated", {}
+    yield post("token_delete", token.pk), "deleted", {}
+    yield post("tokens_delete"), "deleted", {}
+
+
+def act_by_api(client, user, token, stranger):
+    api = session_client(user)
+    extra = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT}
+    rows = {"scopes": [row("channels:*:list")]}
+    first, *_rest = token.scope_set.filter(entity_type="channels")
+    deleted = {"scopes_deleted": ["channels:*:list", "pages:*:read"]}
+    yield api.post(PATS, {"name": "new", **rows}, **extra), "created", {"scopes_added": ["channels:*:list"]}
+    yield (
+        api.patch(api_url(token), {"name": "other", "description": "x"}, **extra),
+        "updated",
+        {"fields": ["name", "description"]},
+    )
+    yield api.post(api_url(token, "scopes"), rows, **extra), "scopes_added", {"scopes_added": ["channels:*:list"]}
+    yield (
+        api.delete(api_url(token, "scopes", first.pk), **extra),
+        "scopes_deleted",
+        {"scopes_deleted": ["channels:*:read"]},
+    )
+    yield api.delete(api_url(token, "scopes"), **extra), "scopes_deleted", deleted
+    yield api.post(api_url(token, "revoke"), **extra), "revoked", {}
+    yield api.post(api_url(token, "regenerate"), **extra), "regenerated", {}
+    yield api.delete(api_url(token), **extra), "deleted", {}
+    yield api.delete(PATS, **extra), "deleted", {}
+
+
+def act_by_admin(client, user, token, stranger):
+    client.force_login(stranger)
+    extra = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT}
+
+    def post(view, *args, **data):
+        return client.post(reverse(f"admin:pat_tokens_personalaccesstoken_{view}", args=args), data, **extra)
+
+    fields = {"user": user.pk, "name": "new", "description": "", "duration": "30d", "scopes": "pages:*:list"}
+    yield post("add", **fields), "created", {"scopes_added": ["pages:*:list"]}
+    yield post("change", token.pk, name="other", description=""), "updated", {"fields": ["name"]}
+    yield post("revoke", token.pk), "revoked", {}
+    yield post("regenerate", token.pk, duration="30d"), "regenerated", {}
+    yield post("changelist", action="revoke_selected", _selected_action=[token.pk]), "revoked", {}
+    yield post("delete", token.pk, post="yes"), "deleted", {}
+    new = PersonalAccessToken.objects.get(name="new")
+    yield post("changelist", action="delete_selected", post="yes", _selected_action=[new.pk]), "deleted", {}
+
+
+def act_by_command(client, user, token, stranger):
+    def run(*args):
+        call_command(*args, stdout=StringIO(), stderr=StringIO())
+
+    Token.objects.create(user=user)
+    PersonalAccessToken.objects.filter(pk=token.pk).update(expires_at=timezone.now() + timedelta(hours=1))
+    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=timezone.now() - timedelta(days=40))
+    scope = "--scope=channels:*:list"
+    yield run("pat_create", "owner", "--name=new", scope), "created", {"scopes_added": ["channels:*:list"]}
+    yield run("pat_import_authtoken", "--all", scope), "imported", {"scopes_added": ["channels:*:list"]}
+    yield run("pat_remind"), "reminded", {}
+    yield run("pat_revoke", str(token.pk)), "revoked", {}
+    yield run("pat_prune", "--days=0"), "deleted", {}
+
+
+def act_by_token(client, user, token, stranger):
+    extra = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT, "HTTP_AUTHORIZATION": f"Bearer {token.secret}"}
+    yield client.post("/api/pats/current/revoke/", **extra), "revoked", {}
+
+
+def act_by_services(client, user, token, stranger):
+    yield services.create_token(user, name="new"), "created", {}
+    yield services.revoke_token(token), "revoked", {}
+    yield services.delete_tokens(user, PersonalAccessToken.objects.filter(pk=token.pk)), "deleted", {}
+
+
+INTERFACES = {
+    "page": (act_by_page, "owner", IP, AGENT),
+    "api": (act_by_api, "owner", IP, AGENT),
+    "admin": (act_by_admin, "stranger", IP, AGENT),
+    "command": (act_by_command, None, None, ""),
+    "token": (act_by_token, "owner", IP, AGENT),
+    "system": (act_by_services, None, None, ""),
+}
+
+
+@pytest.mark.urls("tests.test_admin")
+@pytest.mark.parametrize("via", INTERFACES)
+def test_each_change_has_one_row_with_its_actor(via, client, user, full, settings, forget):
+    settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
+    act, actor, ip, agent = INTERFACES[via]
+    user.email = "owner@example.com"
+    user.save()
+    stranger = UserFactory(username="stranger", is_staff=True, is_superuser=True)
+    forget()
+    acts = 0
+    for _answer, kind, changes in act(client, user, full, stranger):
+        assert [(one[0], *one[1:5], one[6]) for one in story()] == [(kind, actor, via, ip, agent, changes)]
+        forget()
+        acts += 1
+    assert acts
+
+
+def test_what_changed_nothing_is_not_recorded(user, full, forget):
+    services.revoke_token(full)
+    forget()
+    services.revoke_token(full)
+    services.update_token(full, name="full")
+    assert services.add_scopes(full, [("channels", "*", "read")]) == []
+    services.delete_scope(full.scope_set.get(entity_type="pages"))
+    forget()
+    services.delete_tokens(user, PersonalAccessToken.objects.none())
+    assert story() == []
+
+
+def test_absorbed_scopes_are_among_the_changes(make_token, channel, forget):
+    token = make_token(f"channels:{channel.pk}:read")
+    forget()
+    services.add_scopes(token, [("channels", "*", "read")])
+    changes = {"scopes_added": ["channels:*:read"], "scopes_deleted": [f"channels:{channel.pk}:read"]}
+    assert [row.changes for row in Activity.objects.all()] == [changes]
+
+
+def test_a_change_that_is_rolled_back_leaves_no_row(user, full, forget):
+    forget()
+    changes = [
+        lambda: services.create_token(user, name="new"),
+        lambda: services.update_token(full, name="other"),
+        lambda: services.regenerate_token(full),
+        lambda: services.revoke_token(full),
+        lambda: services.add_scopes(full, [("channels", "*", "list")]),
+        lambda: services.delete_scopes(full),
+        lambda: services.delete_token(full),
+    ]
+    for change in changes:
+        with transaction.atomic():
+            change()
+            assert Activity.objects.count() == 1
+            transaction.set_rollback(True)
+        assert story() == []
+
+
+def test_a_change_fails_if_it_cannot_be_recorded(full, monkeypatch):
+    monkeypatch.setattr(Activity, "save", lambda self, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        services.revoke_token(full)
+    full.refresh_from_db()
+    assert not full.is_revoked
+
+
+def test_rows_outlive_token_and_actor_and_keep_their_names(user, stranger, full):
+    services.update_token(full, name="renamed", actor=Actor(stranger, "admin"))
+    services.delete_token(full, actor=Actor(stranger, "admin"))
+    get_user_model().objects.filter(pk=stranger.pk).delete()
+    rows = [(row.kind, row.token_id, row.token_name, row.actor_id, row.actor_name) for row in Activity.objects.all()]
+    assert sorted(rows) == [
+        ("created", full.pk, "full", None, ""),
+        ("deleted", full.pk, "renamed", None, "stranger"),
+        ("updated", full.pk, "renamed", None, "stranger"),
+    ]
+
+
+def test_rows_go_with_the_owner(user, full, stranger):
+    services.revoke_token(full)
+    TokenFactory(user=stranger)
+    user.delete()
+    assert [row.owner_id for row in Activity.objects.all()] == [stranger.pk]
+
+
+def test_no_secret_and_no_digest_is_in_any_row(client, user, forget):
+    client.force_login(user)
+    client.post(page("token_create"), {"name": "new", "duration": "24h"}, HTTP_USER_AGENT="x" * 500)
+    token = PersonalAccessToken.objects.get()
+    new, secret = services.regenerate_token(token)
+    client.post(page("token_search"), {"q": secret}, HTTP_USER_AGENT=secret)
+    client.post(page("token_revoke", token.pk), HTTP_USER_AGENT=f"curl {secret}")
+    text = str(list(Activity.objects.values()))
+    for private in (secret, secret[4:20], token.digest, new.digest):
+        assert private not in text
+    assert [row.agent for row in Activity.objects.order_by("pk")] == ["x" * 200, "", ""]
+
+
+def test_several_rows_cost_one_query(user, make_token, django_assert_num_queries):
+    tokens = [make_token(name=f"token {number}") for number in range(5)]
+    with transaction.atomic(), django_assert_num_queries(1):
+        activity.record(Actor(), Kind.DELETED, *tokens)
+    with transaction.atomic(), django_assert_num_queries(1):
+        activity.record(Actor(user, "page"), Kind.REVOKED, tokens[0])
+
+
+def test_signal_is_sent_after_the_commit(full, django_capture_on_commit_callbacks):
+    heard = []
+
+    def hear(sender, activity, **kwargs):
+        heard.append((activity.pk, activity.kind))
+
+    signals.activity_recorded.connect(hear)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            services.revoke_token(full)
+            assert heard == []
+        assert heard == [(Activity.objects.latest("pk").pk, "revoked")]
+    finally:
+        signals.activity_recorded.disconnect(hear)
+
+
+def test_users_without_a_row_are_no_actors(full, forget):
+    forget()
+    services.revoke_token(full, actor=Actor(get_user_model()(username="unsaved"), "page"))
+    assert [(row.actor_id, row.actor_name) for row in Activity.objects.all()] == [(None, "")]
+    assert isinstance(Activity.objects.get().token_id, UUID)
