@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -17,7 +17,7 @@ from django.db.models import CharField, IntegerField, Model, Q, QuerySet, TextFi
 from django.db.models.expressions import RawSQL
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import override, pgettext_lazy
 
 from pat_tokens.scopes import ALL, ScopeKey
 
@@ -394,6 +394,37 @@ def register(entity_type: type[_EntityTypeT]) -> type[_EntityTypeT]:
 def register_preset(preset: Preset) -> None:
     """Register a preset in a site's `pat_entities.py`."""
     registry.register_preset(preset)
+
+
+def register_models(
+    *models: type[Model],
+    get_queryset: Callable[[type[Any], Any], QuerySet[Any]],
+    operations: Sequence[Any] = EntityType.operations,
+    search_fields: Sequence[str] = (),
+) -> tuple[type[EntityType], ...]:
+    """Register an entity type for each of `models`, and return the types.
+
+    `get_queryset(model, user)` returns the entities of a model that `user` can see. The name is the model's plural
+    verbose name in English, with `-` for spaces. Raises ImproperlyConfigured for names that are invalid or taken.
+    """
+
+    def queryset_of(self: EntityType, user: Any) -> QuerySet[Any]:
+        return get_queryset(self.model, user)
+
+    entity_types: list[type[EntityType]] = []
+    for model in models:
+        with override(None):
+            name = "-".join(str(model._meta.verbose_name_plural).lower().split())
+        attributes = {
+            "__module__": model.__module__,
+            "name": name,
+            "model": model,
+            "operations": operations,
+            "search_fields": search_fields,
+            "get_queryset": queryset_of,
+        }
+        entity_types.append(register(type(f"{model.__name__}EntityType", (EntityType,), attributes)))
+    return tuple(entity_types)
 
 
 __all__ = [

@@ -5,7 +5,18 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Manager
 
 from pat_tokens import services
-from pat_tokens.entities import READ, SHARE, UPDATE, EntityType, Operation, Preset, Registry, register_preset, registry
+from pat_tokens.entities import (
+    READ,
+    SHARE,
+    UPDATE,
+    EntityType,
+    Operation,
+    Preset,
+    Registry,
+    register_models,
+    register_preset,
+    registry,
+)
 from pat_tokens.pages.scope_formset import suggest
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
 from tests.models import Channel, Device, Host, Reading, Shift
@@ -35,6 +46,37 @@ def test_three_lines_register_a_model():
     assert [operation.name for operation in own.get("things").operations] == [
         "create", "read", "list", "update", "delete",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def registered_later():
+    """Take out again what a test registers."""
+    before = {entity_type.name for entity_type in registry}
+    yield
+    for name in {entity_type.name for entity_type in registry} - before:
+        registry.unregister(name)
+
+
+@pytest.mark.usefixtures("registered_later")
+def test_one_call_registers_many_models():
+    seen = []
+
+    def get_queryset(model, user):
+        seen.append((model, user))
+        return model.objects.none()
+
+    made = register_models(
+        Host, Shift, get_queryset=get_queryset, operations=("read", "share"), search_fields=["address"]
+    )
+    assert [entity_type.name for entity_type in made] == ["hosts", "shifts"]
+    hosts = registry.for_model(Host)
+    assert type(hosts) is made[0]
+    assert (hosts.operations, hosts.search_fields) == ((READ, SHARE), ["address"])
+    assert hosts.find("somebody").model is Host
+    assert registry.for_model(Shift).find("else").model is Shift
+    assert seen == [(Host, "somebody"), (Shift, "else")]
+    with pytest.raises(ImproperlyConfigured, match="registered already"):
+        register_models(Host, get_queryset=get_queryset)
 
 
 def test_a_duplicate_name_is_an_error():
