@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from pat_tokens import signals
 from pat_tokens.conf import conf
-from pat_tokens.http import client_agent, client_ip
+from pat_tokens.http import client_agent
 from pat_tokens.models import MAX_AGENT_LENGTH, MAX_NAME_LENGTH, Activity, Kind, PersonalAccessToken, Via
+from pat_tokens.policy import client_ip
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -40,7 +41,7 @@ class Actor:
     def of_request(cls, request: HttpRequest, via: str, *, user: Any = None) -> Actor:
         """Return the actor of `request`: its user, unless another one is given."""
         user = request.user if user is None else user
-        return cls(user, via, client_ip(request, conf.client_ip), client_agent(request, prefix=conf.prefix))
+        return cls(user, via, client_ip(request), client_agent(request, prefix=conf.prefix))
 
 
 SYSTEM = Actor()

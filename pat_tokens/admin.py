@@ -22,17 +22,16 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
-from pat_tokens.conf import conf
-from pat_tokens.durations import NEVER
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequired
+from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import describe_scopes, duration_label, type_label
 from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
 from pat_tokens.pages.one_time_secret import Revealed
+from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.validation import EDITABLE_FIELDS
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
@@ -48,17 +47,17 @@ def _actor(request: HttpRequest) -> Actor:
     return Actor.of_request(request, Via.ADMIN)
 
 
-def _duration_choices() -> list[tuple[str, str]]:
-    offered = dict.fromkeys([*conf.durations, conf.default_duration])
-    if conf.allow_no_expiry:
-        offered[NEVER] = None
-    return [(duration, duration_label(duration)) for duration in offered]
-
-
 class DurationField(forms.ChoiceField):
+    """One of the durations that the owner of a token can choose."""
+
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", pgettext_lazy("pat_tokens", "Duration"))
-        super().__init__(choices=_duration_choices, initial=lambda: conf.default_duration, **kwargs)
+        super().__init__(**kwargs)
+
+    def offer(self, rules: DurationRules) -> None:
+        """Offer what `rules` allow."""
+        self.choices = [(duration, duration_label(duration)) for duration in rules.choices]
+        self.initial = rules.default
 
 
 class ServiceForm(_FormBase):
@@ -106,10 +105,25 @@ class TokenAddForm(ServiceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        owner = self._chosen_user() or self.request.user
+        duration: Any = self.fields["duration"]
+        duration.offer(DurationRules(owner))
         self.fields["scopes"].help_text = render_to_string(
             "admin/pat_tokens/personalaccesstoken/scopes_help.html",
-            {"entity_types": [(type_label(one), one) for one in registry]},
+            {
+                "entity_types": [
+                    (type_label(one), one.name, grantable_operations(owner, one)) for one in grantable_types(owner)
+                ]
+            },
         )
+
+    def _chosen_user(self) -> Any:
+        field = self.fields["user"]
+        value = field.widget.value_from_datadict(self.data, self.files, self.add_prefix("user"))
+        try:
+            return field.clean(value or self.initial.get("user"))
+        except forms.ValidationError:
+            return None
 
     def clean_scopes(self) -> list[ScopeKey]:
         keys, problems = [], []
@@ -155,6 +169,11 @@ class TokenChangeForm(ServiceForm):
 
 class RegenerateForm(forms.Form):
     duration = DurationField()
+
+    def __init__(self, *args: Any, token: PersonalAccessToken, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        duration: Any = self.fields["duration"]
+        duration.offer(DurationRules(token.user, token))
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -355,7 +374,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         token = self._get_changeable(request, object_id)
         if obstacle := sensitive_actions.find_obstacle(request.user, token.user):
             raise PermissionDenied(obstacle)
-        form = RegenerateForm(request.POST or None)
+        form = RegenerateForm(request.POST or None, token=token)
         if request.method == "POST" and form.is_valid():
             if question := self._ask_for_password(request, token):
                 return question
@@ -366,7 +385,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
                 )
             except InvalidInput as error:
                 for field, problems in error.errors.items():
-                    form.add_error(None if field == NON_FIELD else "duration", list(map(str, problems)))
+                    form.add_error(field if field in form.fields else None, list(map(str, problems)))
             else:
                 self.log_change(request, token, pgettext("pat_tokens", "Regenerated."))
                 return self._reveal(request, token, secret)

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.urls import Resolver404, get_resolver
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from pat_tokens import crypto, links, log_events, signals
 from pat_tokens.conf import conf
@@ -38,13 +39,13 @@ from pat_tokens.exceptions import (
 from pat_tokens.http import (
     FAILURES_WINDOW,
     client_agent,
-    client_ip,
-    network_of,
     read_bearer,
     read_header,
     read_legacy_key,
 )
 from pat_tokens.integrations import Route, inspect
+from pat_tokens.networks import network_of
+from pat_tokens.policy import client_ip, get_policy
 from pat_tokens.rate_limits import RateLimiter
 from pat_tokens.request_state import RequestState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, is_list, required_scope_from_url
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
+_NO_TOKENS = _("The owner of the token can't have tokens on this site.")
 _OUTAGE = (OperationalError, InterfaceError)
 # In memory, because a shared counter would cost more than the query that it saves.
 _failures = RateLimiter(0, FAILURES_WINDOW, size=4096)
@@ -321,9 +323,8 @@ def allow(
         if request is None:
             services.record_use(token)
         else:
-            address = client_ip(request, conf.client_ip)
             agent = client_agent(request, prefix=conf.prefix)
-            services.record_use(token, ip=address, agent=agent, request=request)
+            services.record_use(token, ip=client_ip(request), agent=agent, request=request)
     log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)
@@ -403,7 +404,7 @@ def _count_failure(request: HttpRequest | None) -> None:
 
 
 def _network(request: HttpRequest | None) -> str | None:
-    return None if request is None else network_of(client_ip(request, conf.client_ip))
+    return None if request is None else network_of(client_ip(request))
 
 
 def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> None:
@@ -415,7 +416,10 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
         raise LegacyKeyExpired if token.is_legacy else ExpiredToken
     if token.owner_is_hidden or not owner_is_active(token.user):
         raise InactiveOwner
-    if conf.refuse and (answer := conf.refuse(token, request)):
+    policy = get_policy()
+    if not policy.can_have_tokens(token.user):
+        raise RefusedToken(_NO_TOKENS)
+    if answer := policy.refuse_token(token, request):
         raise RefusedToken(answer if isinstance(answer, str) else None)
 
 

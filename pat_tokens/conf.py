@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.crypto import SecretText
@@ -145,19 +144,6 @@ class Conf:
         return _read("PAT_TOKENS_SITE_URL", "")
 
     @cached_property
-    def language(self) -> Callable[..., str | None] | None:
-        """A callable, or its dotted path, that returns the language of emails to a user. Default: LANGUAGE_CODE."""
-        return _callable(_read("PAT_TOKENS_LANGUAGE", None))
-
-    @cached_property
-    def refuse(self) -> Callable[..., Any] | None:
-        """A callable, or its dotted path, called with `(token, request)` at each authentication.
-
-        A truthy return value refuses the token; if it is a string, the client sees it.
-        """
-        return _callable(_read("PAT_TOKENS_REFUSE", None))
-
-    @cached_property
     def policy(self) -> str | type[Any]:
         """The policy class, or its dotted path. Default: `pat_tokens.policy.Policy`."""
         return _read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy")
@@ -177,29 +163,10 @@ class Conf:
         """For how many seconds a password counts before sensitive actions ask for it again. None: never ask."""
         return _read("PAT_TOKENS_REAUTHENTICATE_AFTER", None)
 
-    @cached_property
-    def reauthenticate(self) -> Callable[..., Any] | None:
-        """A callable, or its dotted path, that returns whether the user of a request confirmed their identity.
-
-        True: yes. None: our own page asks for the password. A string: the URL of a page that confirms it. Anything
-        else: no.
-        """
-        return _callable(_read("PAT_TOKENS_REAUTHENTICATE", None))
-
-    @cached_property
-    def client_ip(self) -> Callable[..., str | None] | None:
-        """A callable, or its dotted path, that returns the client address of a request. Default: `REMOTE_ADDR`."""
-        return _callable(_read("PAT_TOKENS_CLIENT_IP", None))
-
 
 def _read(name: str, default: _T) -> _T:
     value: _T = getattr(settings, name, default)
     return value
-
-
-def _callable(value: Any) -> Callable[..., Any] | None:
-    found: Callable[..., Any] | None = import_string(value) if isinstance(value, str) else value
-    return found
 
 
 def are_peppers(value: object) -> bool:

@@ -106,7 +106,7 @@ class InactiveOwner(InvalidToken):
 
 
 class RefusedToken(InvalidToken):
-    """The site's own `PAT_TOKENS_REFUSE` callable said no."""
+    """The site's policy refuses the token now."""
 
     reason = "refused"
     default_message = _("This site does not accept the token.")

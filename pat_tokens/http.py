@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -185,31 +184,6 @@ def error_body(error: TokenError) -> dict[str, Any]:
         if error.fix_url:
             body["fix_url"] = error.fix_url
     return body
-
-
-def client_ip(request: HttpRequest, ask: Callable[[HttpRequest], str | None] | None = None) -> str | None:
-    """Return the client's address as `ask` or the server gives it; None where that is no IP address.
-
-    Without a zone, which no database can store, and as IPv4 where IPv6 maps one (RFC 4291 section 2.5.5.2).
-    """
-    value = ask(request) if ask else request.META.get("REMOTE_ADDR")
-    try:
-        address = ipaddress.ip_address(value or "")
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or ipaddress.IPv6Address(int(address))
-    return str(address)
-
-
-def network_of(address: str | None) -> str | None:
-    """Return what one client can be expected to have: an IPv4 address, or the /64 network of an IPv6 address."""
-    if address is None:
-        return None
-    ip = ipaddress.ip_address(address)
-    if ip.version == 4:
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
 
 
 def client_agent(request: HttpRequest, *, prefix: str) -> str:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 
-def page_url(name: str, *args: Any, query: str = "", request: HttpRequest | None = None) -> str | None:
-    """Return the absolute URL of the page called `name`.
+def page_url(name: str, *args: Any, user: Any, query: str = "", request: HttpRequest | None = None) -> str | None:
+    """Return the absolute URL of the page called `name`, for `user`.
 
     None if the site hasn't mounted the pages, or if its address is unknown.
     """
-    path, base = page_path(name, *args, query=query), get_policy().get_site_url(request)
+    path, base = page_path(name, *args, query=query), get_policy().get_site_url(user, request)
     return base.rstrip("/") + path if base and path else None
 
 
@@ -39,7 +39,7 @@ def scopes_add_url(
     token: PersonalAccessToken, scopes: Iterable[ScopeKey], *, request: HttpRequest | None = None
 ) -> str | None:
     """Return the absolute URL of the page where the owner adds `scopes` to `token`, which are filled in there."""
-    return page_url("scopes_add", token.pk, query=scope_query(scopes), request=request)
+    return page_url("scopes_add", token.pk, user=token.user, query=scope_query(scopes), request=request)
 
 
 def scope_query(scopes: Iterable[ScopeKey]) -> str:

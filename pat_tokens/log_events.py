@@ -9,8 +9,8 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from pat_tokens.conf import conf
-from pat_tokens.http import client_ip, network_of
+from pat_tokens.networks import network_of
+from pat_tokens.policy import client_ip
 from pat_tokens.rate_limits import RateLimiter, RateLimitResult
 
 if TYPE_CHECKING:
@@ -150,4 +150,4 @@ def _origin(request: HttpRequest | None) -> tuple[str | None, str | None]:
     if request is None:
         return None, None
     match = getattr(request, "resolver_match", None)
-    return client_ip(request, conf.client_ip), None if match is None else f"/{match.route}"
+    return client_ip(request), None if match is None else f"/{match.route}"

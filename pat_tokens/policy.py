@@ -1,7 +1,9 @@
-"""Questions that a site answers with code: one class, named by `PAT_TOKENS_POLICY`, whose methods a site overrides."""
+"""What a site decides in code: one class, named by `PAT_TOKENS_POLICY`, whose methods a site overrides."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import SESSION_KEY
@@ -9,13 +11,65 @@ from django.core.exceptions import DisallowedHost
 from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
+from pat_tokens.entities import EntityType, Operation, registry
+from pat_tokens.networks import parse_address
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from pat_tokens.models import PersonalAccessToken
+
 
 class Policy:
-    """The default answers. Override the methods that your site needs and leave the others."""
+    """The default policy, which reads the settings and makes no query. Override the methods that your site needs.
+
+    The pages, the API, the admin and the commands all ask the same methods. They hold for superusers, too: a method
+    that makes an exception for them says so itself. `user` is the owner of a token, whoever acts for them. One instance
+    answers all requests, so methods can't store anything on `self`. Overrides can narrow the parameters typed as Any.
+    """
+
+    # Asked at each request
+
+    def can_have_tokens(self, user: Any) -> bool:
+        """Return whether `user` can have tokens at all.
+
+        If not, the menu entry and the pages are hidden, the API answers 403, nothing can be created, and no token of
+        this user works.
+        """
+        return True
+
+    def refuse_token(self, token: PersonalAccessToken, request: HttpRequest | None) -> str | bool | None:
+        """Return whether to refuse `token` now, with a 401; a string is the reason that the client sees.
+
+        `request` is None where the token is used without one, and when an open stream is checked again.
+        """
+        return None
+
+    # Asked when something is created, widened or renewed; `token` is None while it does not exist yet
+
+    def get_max_tokens(self, user: Any) -> int:
+        """Return how many tokens `user` can have, including inactive ones."""
+        return conf.max_tokens_per_user
+
+    def get_default_duration(self, user: Any, token: PersonalAccessToken | None = None) -> str:
+        """Return how long a token lives if none is given, such as `30d`. Cut to the maximum."""
+        return conf.default_duration
+
+    def get_max_duration(self, user: Any, token: PersonalAccessToken | None = None) -> str:
+        """Return the longest duration that can be chosen, such as `366d`."""
+        return conf.max_duration
+
+    def allows_no_expiration(self, user: Any, token: PersonalAccessToken | None = None) -> bool:
+        """Return whether a token can do without an expiration date."""
+        return conf.allow_no_expiry
+
+    def can_grant(
+        self, user: Any, entity_type: EntityType, operation: Operation, token: PersonalAccessToken | None = None
+    ) -> bool:
+        """Return whether `user` can give a token scopes for `operation` on this entity type."""
+        return True
+
+    # Asked about who manages tokens
 
     def can_manage_tokens(self, request: HttpRequest) -> bool:
         """Return whether the credential of `request` stands for the user in person, so that it can manage tokens.
@@ -31,8 +85,33 @@ class Policy:
         takes_users_of_middleware = authentication is None or hasattr(authentication, "enforce_csrf")
         return not takes_users_of_middleware or has_own_session(request)
 
-    def get_site_url(self, request: HttpRequest | None) -> str:
-        """Return the address of this site for links to the pages, such as `https://example.org`.
+    def get_reauthentication(self, request: HttpRequest) -> float | str | None:
+        """Return how the user of `request` has to confirm their identity before a sensitive action.
+
+        None: not at all. A number: by their password, which then counts for so many seconds. A string: on the page of
+        the site with this URL; an empty one refuses the action.
+        """
+        return conf.reauthenticate_after
+
+    # Asked about requests, emails and links
+
+    def get_client_ip(self, request: HttpRequest) -> str | None:
+        """Return the address of the client, or None if it is unknown."""
+        ip: str | None = request.META.get("REMOTE_ADDR")
+        return ip
+
+    def get_language(self, user: Any) -> str | None:
+        """Return the language of emails to `user`, such as `de`; None is `LANGUAGE_CODE`."""
+        return None
+
+    def get_email_addresses(self, user: Any) -> Sequence[str]:
+        """Return the addresses that get the emails about the tokens of `user`."""
+        field = user.get_email_field_name() if hasattr(user, "get_email_field_name") else "email"
+        address = str(getattr(user, field, None) or "")
+        return [address] if address else []
+
+    def get_site_url(self, user: Any, request: HttpRequest | None = None) -> str:
+        """Return the address of this site for links to the pages of `user`, such as `https://example.org`.
 
         `request` is None for mails and commands. The default is `PAT_TOKENS_SITE_URL`, else the host of the request. An
         empty string means that the address is unknown, so there is no link.
@@ -45,6 +124,17 @@ class Policy:
             return ""
 
 
+def client_ip(request: HttpRequest) -> str | None:
+    """Return the client's address in the form that databases and comparisons need, or None if it is unknown."""
+    address = parse_address(get_policy().get_client_ip(request))
+    return None if address is None else str(address)
+
+
+def can_see_tokens(user: Any) -> bool:
+    """Return whether `user` has any tokens to look after."""
+    return get_policy().can_have_tokens(user)
+
+
 def has_own_session(request: HttpRequest) -> bool:
     """Return whether the user of `request` is the one who logged in to its session."""
     user: Any = request.user
@@ -54,8 +144,32 @@ def has_own_session(request: HttpRequest) -> bool:
 
 def get_policy() -> Policy:
     """Return the site's policy."""
-    policy_class: type[Policy] = import_string(conf.policy) if isinstance(conf.policy, str) else conf.policy
+    chosen: Any = conf.policy
+    return _make(chosen)
+
+
+@lru_cache(maxsize=8)
+def _make(policy: Any) -> Policy:
+    policy_class: type[Policy] = import_string(policy) if isinstance(policy, str) else policy
     return policy_class()
+
+
+def is_overridden(method: str) -> bool:
+    """Return whether the site's policy overrides this method."""
+    return getattr(type(get_policy()), method) is not getattr(Policy, method)
+
+
+def grantable_operations(
+    user: Any, entity_type: EntityType, token: PersonalAccessToken | None = None
+) -> list[Operation]:
+    """Return the operations on `entity_type` that `user` can grant."""
+    policy = get_policy()
+    return [operation for operation in entity_type.operations if policy.can_grant(user, entity_type, operation, token)]
+
+
+def grantable_types(user: Any, token: PersonalAccessToken | None = None) -> list[EntityType]:
+    """Return the entity types of which `user` can grant any operation."""
+    return [entity_type for entity_type in registry if grantable_operations(user, entity_type, token)]
 
 
 __all__ = ["Policy", "get_policy", "has_own_session"]

@@ -16,9 +16,8 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import log_events
-from pat_tokens.conf import conf
 from pat_tokens.exceptions import ReauthenticationRequired
-from pat_tokens.policy import has_own_session
+from pat_tokens.policy import get_policy, has_own_session
 from pat_tokens.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -43,20 +42,13 @@ class Proof(Enum):
 
 
 def require(request: HttpRequest) -> None:
-    """Raise ReauthenticationRequired unless this site does not ask, or the person has proven it lately.
-
-    The site's own `PAT_TOKENS_REAUTHENTICATE` is asked first: True lets through, None leaves it to the password, a
-    text is the address of a page where to prove it, and anything else is no.
-    """
-    after = conf.reauthenticate_after
-    if after is None:
+    """Raise ReauthenticationRequired unless the site's policy does not ask, or the user has done so lately."""
+    answer = get_policy().get_reauthentication(request)
+    if answer is None:
         return
-    answer = conf.reauthenticate(request) if conf.reauthenticate else None
-    if answer is True:
-        return
-    if answer is not None or not _has_password(request):
-        raise ReauthenticationRequired(url=answer if isinstance(answer, str) else None)
-    if not _has_fresh_stamp(request, after):
+    if isinstance(answer, str) or not _has_password(request):
+        raise ReauthenticationRequired(url=answer if isinstance(answer, str) and answer else None)
+    if not _has_fresh_stamp(request, answer):
         raise ReauthenticationRequired(by_password=True)
 
 

@@ -27,6 +27,7 @@ from pat_tokens.conf import conf
 from pat_tokens.labels import span_text
 from pat_tokens.links import page_url
 from pat_tokens.models import PersonalAccessToken, Reminder, owner_is_active
+from pat_tokens.policy import get_policy
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -78,7 +79,7 @@ def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     summary = Summary()
     in_a_row = 0
     for user, count in _due_users(days, now):
-        if not owner_is_active(user) or (conf.reminder_mail and not email_of(user)):
+        if not owner_is_active(user) or (conf.reminder_mail and not get_policy().get_email_addresses(user)):
             summary.skipped += 1
         elif dry_run:
             summary.tokens += count
@@ -104,17 +105,11 @@ def _is_about_one_mail(error: Exception) -> bool:
     return not isinstance(error, OSError)
 
 
-def email_of(user: AbstractBaseUser) -> str:
-    """Return the address of `user`, or nothing, whatever the site's user model calls it."""
-    field = user.get_email_field_name() if hasattr(user, "get_email_field_name") else "email"
-    return str(getattr(user, field, None) or "")
-
-
 def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: datetime) -> EmailMultiAlternatives:
     """Return the mail about all of `reminders`, in the language of `user`: plain text, and the same as HTML."""
-    language = (conf.language(user) if conf.language else None) or settings.LANGUAGE_CODE
+    language = get_policy().get_language(user) or settings.LANGUAGE_CODE
     with translation.override(language):
-        lines = [_line(reminder, now) for reminder in reminders]
+        lines = [_line(user, reminder, now) for reminder in reminders]
         context = {
             "user": user,
             "lines": lines,
@@ -125,7 +120,7 @@ def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: da
         }
         subject = " ".join(render_to_string("pat_tokens/mail/reminder_subject.txt", context).split())
         text = render_to_string("pat_tokens/mail/reminder.txt", context)
-        mail = EmailMultiAlternatives(subject, text, to=[email_of(user)])
+        mail = EmailMultiAlternatives(subject, text, to=list(get_policy().get_email_addresses(user)))
         mail.attach_alternative(render_to_string("pat_tokens/mail/reminder.html", context), "text/html")
     # RFC 3834 section 5: keeps vacation responders quiet.
     mail.extra_headers["Auto-Submitted"] = "auto-generated"
@@ -170,11 +165,12 @@ def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:
         last = ids[-1]
 
 
-def _line(reminder: Reminder, now: datetime) -> Line:
+def _line(user: AbstractBaseUser, reminder: Reminder, now: datetime) -> Line:
     token = reminder.token
     left = (token.expires_at or now) - now  # what never ends is never due
     name = "".join(character if character.isprintable() else " " for character in token.name)
-    return Line(token, name, reminder.days, span_text(left), page_url("token_detail", token.pk) or "")
+    url = page_url("token_detail", token.pk, user=user)
+    return Line(token, name, reminder.days, span_text(left), url or "")
 
 
 __all__ = ["Summary", "send_reminders"]

@@ -29,11 +29,15 @@ from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, p
 from pat_tokens.deferred_writes import lock_or_skip, write_later
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_AGENT_LENGTH, Kind, PersonalAccessToken, Reminder, Scope
+from pat_tokens.policy import get_policy
 from pat_tokens.scopes import ScopeKey, absorb
 from pat_tokens.validation import (
     FIELD_CLEANERS,
+    DurationRules,
     NewTokenFields,
     TokenFields,
+    check_can_have_tokens,
+    check_held_scopes,
     check_scope_count,
     clean_expiry,
     clean_legacy_expiry,
@@ -127,10 +131,13 @@ def regenerate_token(
     secret = make_secret(conf.prefix)
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
+        check_can_have_tokens(locked.user)
         clean = _Input(errors)
+        clean.add("scopes", lambda: check_held_scopes(locked, locked.scope_set.sorted().keys()))
         clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
         clean.check()
-        _write(locked, **clean.values, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
+        expiry = clean.values["expires_at"]
+        _write(locked, expires_at=expiry, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
         record(actor, Kind.REGENERATED, locked)
         _announce("token_regenerated", locked)
     return locked, secret
@@ -203,8 +210,9 @@ def add_scopes(
     A scope for `*` replaces the single ones of its operation; a scope that is covered changes nothing. Raises
     InvalidInput where the owner can't grant one of them, or for more scopes than the site allows.
     """
+    check_can_have_tokens(token.user)
     clean = _Input(errors)
-    clean.add("scopes", lambda: clean_scopes(token.user, scopes))
+    clean.add("scopes", lambda: clean_scopes(token.user, scopes, token))
     clean.check()
     keys = clean.values["scopes"]
     with transaction.atomic(using=_alias()):
@@ -372,10 +380,11 @@ class _Input:
 def _clean_new(
     user: AbstractBaseUser, fields: Mapping[str, Any], now: datetime, errors: Mapping[str, Any] | None = None
 ) -> _Input:
+    check_can_have_tokens(user)
     clean = _Input(errors)
     clean.add_fields({"name": None, **fields}, NewTokenFields)
     duration, expires_at = fields.get("duration"), fields.get("expires_at")
-    clean.add("expires_at", lambda: clean_expiry(duration, expires_at, now=now), unless="duration")
+    clean.add("expires_at", lambda: clean_expiry(DurationRules(user), duration, expires_at, now=now), unless="duration")
     clean.add("scopes", lambda: clean_scopes(user, fields.get("scopes", ())))
     return clean
 
@@ -422,8 +431,9 @@ def _find_conflicts(user: AbstractBaseUser, values: Mapping[str, Any]) -> dict[s
     mine = _tokens().for_user(user)
     errors = _find_duplicate(mine, values)
     total = mine.count()
-    if total >= conf.max_tokens_per_user:
-        message = _("You have reached the maximum number of tokens (%(limit)d).") % {"limit": conf.max_tokens_per_user}
+    limit = get_policy().get_max_tokens(user)
+    if total >= limit:
+        message = _("You have reached the maximum number of tokens (%(limit)d).") % {"limit": limit}
         if inactive := total - mine.active().count():
             hint = ngettext(
                 "%(count)d of them is inactive and can be deleted.",

@@ -16,9 +16,10 @@ from django.utils.translation import ngettext, pgettext
 from pat_tokens.conf import conf
 from pat_tokens.crypto import LEGACY_KEY_LENGTH, fold, is_legacy_key
 from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_expiry
-from pat_tokens.entities import registry
+from pat_tokens.entities import Operation, registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from pat_tokens.policy import get_policy, grantable_operations
 from pat_tokens.scopes import ALL, ScopeKey
 
 if TYPE_CHECKING:
@@ -83,20 +84,55 @@ FIELD_CLEANERS: dict[str, Callable[[object], Any]] = {
 EDITABLE_FIELDS = tuple(FIELD_CLEANERS)
 
 
+class DurationRules:
+    """How long a token of `user` can live, by the site's policy; `token` is the one that is renewed."""
+
+    def __init__(self, user: Any, token: PersonalAccessToken | None = None) -> None:
+        policy = get_policy()
+        self.maximum = policy.get_max_duration(user, token)
+        self.longest = parse_duration(self.maximum)
+        self.allows_never = policy.allows_no_expiration(user, token)
+        default = policy.get_default_duration(user, token)
+        # Longer than the maximum where a policy overrides the one and not the other.
+        self.default = default if self._allows(default) else self.maximum
+
+    @property
+    def choices(self) -> list[str]:
+        """The durations that forms offer, the shortest first."""
+        offered = [text for text in dict.fromkeys((*conf.durations, self.default)) if self._allows(text)]
+        spans = sorted((text for text in offered if not _is_never(text)), key=parse_duration)
+        return [*spans, NEVER] if self.allows_never else spans
+
+    def latest(self, now: datetime) -> datetime:
+        """Return the last expiration date of a token that is issued at `now`."""
+        return add_duration(now, self.longest)
+
+    def _allows(self, duration: str) -> bool:
+        return self.allows_never if _is_never(duration) else parse_duration(duration) <= self.longest
+
+
+def _is_never(duration: str) -> bool:
+    return duration.strip().lower() == NEVER
+
+
 def clean_expiry(
-    duration: str | timedelta | None, expires_at: datetime | date | str | None, *, now: datetime | None = None
+    rules: DurationRules,
+    duration: str | timedelta | None,
+    expires_at: datetime | date | str | None,
+    *,
+    now: datetime | None = None,
 ) -> datetime | None:
     """Return when a token that is issued now expires, or None for never.
 
-    Without a duration and an expiration date, the site's default duration applies. A date without a time means the
-    last second of that day in the site's time zone.
+    Without a duration and an expiration date, the default duration applies. A date without a time means the last second
+    of that day in the site's time zone.
     """
     now = now or timezone.now()
     if duration is not None and expires_at is not None:
         raise InvalidInput({"duration": [_("Set either a duration or an expiration date, not both.")]})
     if expires_at is not None:
-        return _clean_date(expires_at, now)
-    return _clean_duration(conf.default_duration if duration is None else duration, now)
+        return _clean_date(rules, expires_at, now)
+    return _clean_duration(rules, rules.default if duration is None else duration, now)
 
 
 def clean_renewal(
@@ -110,11 +146,12 @@ def clean_renewal(
 
     Without a duration and an expiration date, it lives as long as before, up to the site's maximum.
     """
+    rules = DurationRules(token.user, token)
     if duration is not None or expires_at is not None:
-        return clean_expiry(duration, expires_at, now=now)
+        return clean_expiry(rules, duration, expires_at, now=now)
     if token.expires_at is not None:
-        return min(_latest(now), add_duration(now, token.expires_at - token.issued_at))
-    return None if conf.allow_no_expiry else _latest(now)
+        return min(rules.latest(now), add_duration(now, token.expires_at - token.issued_at))
+    return None if rules.allows_never else rules.latest(now)
 
 
 def clean_legacy_expiry(expires_at: datetime | None) -> datetime:
@@ -132,11 +169,7 @@ def clean_legacy_key(value: object) -> str:
     return value
 
 
-def _latest(now: datetime) -> datetime:
-    return add_duration(now, parse_duration(conf.max_duration))
-
-
-def _clean_date(value: datetime | date | str, now: datetime) -> datetime:
+def _clean_date(rules: DurationRules, value: datetime | date | str, now: datetime) -> datetime:
     if isinstance(value, str):
         try:
             value = parse_expiry(value)
@@ -148,24 +181,24 @@ def _clean_date(value: datetime | date | str, now: datetime) -> datetime:
         if not settings.USE_TZ and timezone.is_aware(value):
             value = timezone.make_naive(value, timezone.get_default_timezone())
     elif isinstance(value, date):
-        value = _last_second(value, now)
+        value = _last_second(rules, value, now)
     else:
         raise InvalidInput({"expires_at": [_("Enter a date such as 2030-12-31 or 2030-12-31T12:00:00Z.")]})
-    return _in_range("expires_at", value, now)
+    return _in_range(rules, "expires_at", value, now)
 
 
-def _last_second(day: date, now: datetime) -> datetime:
+def _last_second(rules: DurationRules, day: date, now: datetime) -> datetime:
     first, last = datetime.combine(day, time.min), datetime.combine(day, time(23, 59, 59))
     if settings.USE_TZ:
         zone = timezone.get_default_timezone()
         first, last = timezone.make_aware(first, zone), timezone.make_aware(last, zone)
     # The maximum is somewhere within the last day that can be chosen.
-    return min(last, _latest(now)) if first <= _latest(now) else last
+    return min(last, rules.latest(now)) if first <= rules.latest(now) else last
 
 
-def _clean_duration(value: str | timedelta, now: datetime) -> datetime | None:
-    if isinstance(value, str) and value.strip().lower() == NEVER:
-        if conf.allow_no_expiry:
+def _clean_duration(rules: DurationRules, value: str | timedelta, now: datetime) -> datetime | None:
+    if isinstance(value, str) and _is_never(value):
+        if rules.allows_never:
             return None
         raise InvalidInput({"duration": [_("Tokens must expire on this site. Choose a duration.")]})
     try:
@@ -173,19 +206,21 @@ def _clean_duration(value: str | timedelta, now: datetime) -> datetime | None:
     except (ValueError, TypeError, AttributeError):
         message = _("Enter a duration with a unit, such as 24h, 30d, 2w, 1y or P30D. It must be longer than zero.")
         raise InvalidInput({"duration": [message]}) from None
-    return _in_range("duration", expires_at, now)
+    return _in_range(rules, "duration", expires_at, now)
 
 
-def _in_range(field: str, expires_at: datetime, now: datetime) -> datetime:
+def _in_range(rules: DurationRules, field: str, expires_at: datetime, now: datetime) -> datetime:
     if expires_at <= now:
         raise InvalidInput({field: [_("The expiration date must be in the future.")]})
-    if expires_at > _latest(now):
+    if expires_at > rules.latest(now):
         message = _("Too long: the maximum on this site is %(max)s.")
-        raise InvalidInput({field: [message % {"max": conf.max_duration}]})
+        raise InvalidInput({field: [message % {"max": rules.maximum}]})
     return expires_at
 
 
-def clean_scopes(user: AbstractBaseUser, rows: Iterable[Any]) -> list[ScopeKey]:
+def clean_scopes(
+    user: AbstractBaseUser, rows: Iterable[Any], token: PersonalAccessToken | None = None
+) -> list[ScopeKey]:
     """Return the scopes that `rows` name, with canonical ids, if `user` can grant every one of them.
 
     A row is a ScopeKey, a triple (entity type, entity id, operation), or a mapping with these keys. One query for each
@@ -196,13 +231,45 @@ def clean_scopes(user: AbstractBaseUser, rows: Iterable[Any]) -> list[ScopeKey]:
     rows = list(islice(rows, conf.max_scopes_per_token + 1))
     check_scope_count(len(rows))
     errors: list[dict[str, list[str]]] = [{} for _row in rows]
-    keys = [_clean_row(row, problems) for row, problems in zip(rows, errors, strict=True)]
+    grantable = {entity_type.name: grantable_operations(user, entity_type, token) for entity_type in registry}
+    keys = [_clean_row(row, problems, grantable) for row, problems in zip(rows, errors, strict=True)]
     _check_visible(user, keys, errors)
     wrong = [position for position, problems in enumerate(errors, start=1) if problems]
     if wrong:
         last = wrong[MAX_ERRORS - 1] if len(wrong) >= MAX_ERRORS else None
         raise InvalidInput({"scopes": errors[:last]})
     return list(dict.fromkeys(key for key in keys if key is not None))
+
+
+def check_can_have_tokens(user: Any) -> None:
+    """Raise InvalidInput if the policy doesn't let `user` have tokens."""
+    if not get_policy().can_have_tokens(user):
+        message = _("%(user)s can't have tokens on this site.") % {"user": user.get_username()}
+        raise InvalidInput({NON_FIELD: [message]})
+
+
+def check_held_scopes(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> None:
+    """Raise InvalidInput if the owner couldn't grant the scopes `keys` of `token` today, and name those.
+
+    Entities that the owner can no longer see don't matter, nor does what the site no longer has: both are without
+    effect.
+    """
+    if wrong := find_no_longer_grantable(token, keys):
+        listed = ", ".join(map(str, wrong[:MAX_ERRORS]))
+        message = _("Delete these scopes first, which can no longer be granted: %(scopes)s.") % {"scopes": listed}
+        raise InvalidInput({"scopes": [message]})
+
+
+def find_no_longer_grantable(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> list[ScopeKey]:
+    """Return those of the scopes `keys` that the owner of `token` couldn't grant today."""
+    policy = get_policy()
+    wrong = []
+    for key in keys:
+        entity_type = registry.get(key.entity_type)
+        operation = entity_type and entity_type.get_operation(key.operation)
+        if entity_type and operation and not policy.can_grant(token.user, entity_type, operation, token):
+            wrong.append(key)
+    return wrong
 
 
 def check_scope_count(count: int) -> None:
@@ -217,7 +284,9 @@ def check_scope_count(count: int) -> None:
         raise InvalidInput({"scopes": [message % {"limit": limit}]})
 
 
-def _clean_row(row: Any, problems: dict[str, list[str]]) -> ScopeKey | None:
+def _clean_row(
+    row: Any, problems: dict[str, list[str]], grantable: Mapping[str, Sequence[Operation]]
+) -> ScopeKey | None:
     if isinstance(row, Mapping):
         problems.update(find_unknown_fields(row, ScopeKey._fields))
         row = [row.get(field) for field in ScopeKey._fields]
@@ -233,14 +302,19 @@ def _clean_row(row: Any, problems: dict[str, list[str]]) -> ScopeKey | None:
         return None
     type_name, entity_id, operation_name = (value if isinstance(value, str) else str(value) for value in row)
     entity_type = registry.get(type_name)
-    if entity_type is None:
-        known = ", ".join(known.name for known in registry)
-        problems["entity_type"] = [_("Unknown entity type. Choose one of: %(known)s.") % {"known": known}]
+    if entity_type is None or not grantable[type_name]:
+        known = ", ".join(name for name, operations in grantable.items() if operations)
+        message = _("Unknown entity type. Choose one of: %(known)s.")
+        if entity_type is not None:
+            message = _("This entity type can't be granted. Choose one of: %(known)s.")
+        problems["entity_type"] = [message % {"known": known or "-"}]
         return None
     operation = entity_type.get_operation(operation_name)
-    if operation is None:
-        known = ", ".join(known.name for known in entity_type.operations)
+    if operation is None or operation not in grantable[type_name]:
+        known = ", ".join(known.name for known in grantable[type_name])
         message = _("Unknown operation for %(type)s. Choose one of: %(known)s.")
+        if operation is not None:
+            message = _("This operation on %(type)s can't be granted. Choose one of: %(known)s.")
         problems["operation"] = [message % {"type": entity_type.name, "known": known}]
         return None
     if entity_id == ALL:

@@ -35,8 +35,10 @@ from pat_tokens.exceptions import (
     UnknownToken,
 )
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.policy import Policy
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.factories import ChannelFactory
+from tests.policies import policy_with
 
 pytestmark = pytest.mark.django_db
 READ = Requirement("channels", "read", "pk")
@@ -263,13 +265,17 @@ class TestPeppers:
 
 class TestHooks:
     def test_a_site_may_refuse(self, token, settings):
-        settings.PAT_TOKENS_REFUSE = lambda token, request: "Not on Sundays." if token.name == "deploy" else None
+        settings.PAT_TOKENS_POLICY = policy_with(
+            refuse_token=lambda token, request: "Not on Sundays." if token.name == "deploy" else None
+        )
         with pytest.raises(RefusedToken) as caught:
             authenticate(token.secret, ANY_TOKEN)
         assert caught.value.message == "Not on Sundays."
 
     def test_a_site_may_refuse_by_the_request_and_without_a_word(self, token, settings, rf):
-        settings.PAT_TOKENS_REFUSE = lambda token, request: request.META["REMOTE_ADDR"] == "10.0.0.9"
+        settings.PAT_TOKENS_POLICY = policy_with(
+            refuse_token=lambda token, request: request.META["REMOTE_ADDR"] == "10.0.0.9"
+        )
         by_lookup = Requirement("channels", "read", EntityLookup(slug="slug"))
         for ask in (authenticate, async_to_sync(aauthenticate)):
             for requirement in (ANY_TOKEN, by_lookup):
@@ -294,7 +300,7 @@ class TestHooks:
             for secret, requirement in ((token.secret, None), (token.secret, READ), ("pat_", ANY_TOKEN)):
                 with pytest.raises((ScopeNotDeclared, InsufficientScope, MalformedToken)):
                     authenticate(secret, requirement, {"pk": channel.pk})
-            settings.PAT_TOKENS_REFUSE = lambda token, request: token.name == "deploy"
+            settings.PAT_TOKENS_POLICY = policy_with(refuse_token=lambda token, request: token.name == "deploy")
             with pytest.raises(RefusedToken):
                 authenticate(token.secret, ANY_TOKEN)
             services.revoke_token(token)
@@ -333,8 +339,9 @@ def test_use_is_recorded_with_its_client(
     channel = ChannelFactory(owner=user, slug="mine")
     token = make_token(f"channels:{channel.pk}:read")
     request = rf.get("/", headers={"user-agent": "curl/8", "x-client": "10.9.9.9"}, REMOTE_ADDR="10.1.2.3")
-    for ask, ip in ((None, "10.1.2.3"), (lambda request: request.headers["x-client"], "10.9.9.9")):
-        settings.PAT_TOKENS_CLIENT_IP = ask
+    by_header = policy_with(get_client_ip=lambda request: request.headers["x-client"])
+    for policy, ip in ((Policy, "10.1.2.3"), (by_header, "10.9.9.9")):
+        settings.PAT_TOKENS_POLICY = policy
         PersonalAccessToken.objects.update(last_used_at=None)
         with django_capture_on_commit_callbacks(execute=True):
             authenticate(token.secret, requirement, {"slug": channel.slug}, request=copy(request))
@@ -387,7 +394,7 @@ def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, hea
         require_entity(allowed, str(channel.pk + 1), request=request)
     with pytest.raises(TemporarilyUnavailable):
         authenticate(token.secret, BY_SLUG, {"slug": channel.slug}, request=request)
-    settings.PAT_TOKENS_REFUSE = fail
+    settings.PAT_TOKENS_POLICY = policy_with(refuse_token=fail)
     with pytest.raises(TemporarilyUnavailable):
         authenticate(token.secret, ANY_TOKEN, request=request)
     assert heard[1:] == [{"reason": "unavailable", "token": token, "request": request}] * 3

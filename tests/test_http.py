@@ -12,10 +12,8 @@ from pat_tokens.http import (
     MAX_HEADER_LENGTH,
     challenge,
     client_agent,
-    client_ip,
     error_body,
     error_headers,
-    network_of,
     read_bearer,
     read_legacy_key,
 )
@@ -247,33 +245,6 @@ def test_nothing_breaks_out_of_a_quoted_string(text):
 def test_a_challenge_is_not_translated():
     with translation.override("de"):
         assert "The token has expired" in challenge(ExpiredToken(), keyword="Bearer", realm="api")
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [("127.0.0.1", "127.0.0.1"), ("2001:DB8::1", "2001:db8::1"), ("", None), ("unix:", None), ("<script>", None)],
-)
-def test_a_client_address_is_one_or_none(address, expected):
-    assert client_ip(RequestFactory().get("/", REMOTE_ADDR=address)) == expected
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        (None, None),
-        ("203.0.113.9", "203.0.113.9"),
-        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("::ffff:203.0.113.9", "203.0.113.9"),
-        ("fe80::1%eth0", "fe80::/64"),
-    ],
-)
-def test_a_network_is_what_one_client_has(address, expected):
-    assert network_of(address) == expected
-
-
-def test_a_site_says_where_a_client_address_comes_from():
-    request = RequestFactory().get("/", headers={"x-real-ip": "10.0.0.9"})
-    assert client_ip(request, lambda request: request.headers["x-real-ip"]) == "10.0.0.9"
 
 
 def test_a_user_agent_can_be_stored():

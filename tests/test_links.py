@@ -99,11 +99,11 @@ def test_the_address_of_the_site_comes_first(ask, token, channel, settings):
 
 def test_the_policy_replaces_it(ask, token, channel, settings):
     class Elsewhere(Policy):
-        def get_site_url(self, request):
-            return f"https://{request.user}.example.org" if request else ""
+        def get_site_url(self, user, request=None):
+            return f"https://{user.get_username()}.example.org" if request else ""
 
     settings.PAT_TOKENS_POLICY = Elsewhere
-    assert ask(f"/plain/{channel.pk}/").json()["fix_url"].startswith("https://AnonymousUser.example.org/pats/")
+    assert ask(f"/plain/{channel.pk}/").json()["fix_url"].startswith("https://owner.example.org/pats/")
 
 
 def test_no_link_without_the_pages(case, ask, settings, channel):

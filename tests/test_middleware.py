@@ -19,6 +19,7 @@ from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_url, declare
 from tests import plain_site
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.plain_client import GET_TABLE, LOGIN_REQUIRED, OURS, POST_TABLE, SERVERS, Asker, expire
+from tests.policies import policy_with
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.plain_site")]
 
@@ -485,7 +486,7 @@ class TestHooks:
     def test_the_site_may_refuse(self, case, ask, make_token, channel, settings):
         for kind in KINDS:
             with case(kind):
-                settings.PAT_TOKENS_REFUSE = lambda token, request: f"not at {request.path}"
+                settings.PAT_TOKENS_POLICY = policy_with(refuse_token=lambda token, request: f"not at {request.path}")
                 path = f"/{kind}/{channel.pk}/"
                 response = ask(make_token("channels:*:read").secret)(path)
                 assert (response.status_code, response.json()["detail"]) == (401, f"not at {path}")

@@ -25,6 +25,7 @@ from pat_tokens.reauthentication import Proof
 from pat_tokens.requirements import ANY_TOKEN
 from tests.contrib.rest_framework.management import row, session_client, snapshot
 from tests.factories import TokenFactory, UserFactory
+from tests.policies import policy_with
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_reauthentication")]
 
@@ -419,25 +420,25 @@ class TestOtherWays:
             reauthentication.require(request)
         assert not caught.value.by_password
 
-    @pytest.mark.parametrize(
-        ("answer", "status"), [(True, 302), (False, 403), (1, 403), ("", 403), (object(), 403), (None, 403)]
-    )
-    def test_the_callable_decides_and_only_true_is_yes(self, without_password, settings, answer, status):
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: answer
+    @pytest.mark.parametrize(("answer", "status"), [(None, 302), (False, 403), (600, 403), ("", 403), (0, 403)])
+    def test_the_policy_decides_and_only_none_is_yes(self, without_password, settings, answer, status):
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: answer)
         assert without_password.post(url("token_create"), TYPED).status_code == status
         assert PersonalAccessToken.objects.exists() == (status == 302)
 
     def test_its_no_is_not_turned_by_a_password(self, person, settings):
         confirm(person)
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: False
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "")
         assert person.post(url("token_create"), {**TYPED, "pat_password": PASSWORD}).status_code == 403
 
     def test_it_may_leave_it_to_the_password(self, person, settings):
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: None
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: 60)
         assert is_question(person.post(url("token_create"), TYPED))
 
     def test_it_may_send_people_elsewhere(self, person, settings):
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: "https://sso.example/again/?app=1"
+        settings.PAT_TOKENS_POLICY = policy_with(
+            get_reauthentication=lambda request: "https://sso.example/again/?app=1"
+        )
         answer = person.post(url("token_create"), TYPED)
         assert answer.url == "https://sso.example/again/?app=1&next=/pats/create/"
         scripted = person.post(url("token_create"), TYPED, headers={"accept": "application/json"})
@@ -528,10 +529,10 @@ class TestApi:
         client.handler._force_user = user
         assert client.post("/api/pats/", {"name": "new"}).json()["code"] == "reauthentication_required"
 
-    def test_the_callable_names_its_own_way_out(self, ask, settings):
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: "/sso/"
+    def test_the_policy_names_its_own_page(self, ask, settings):
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "/sso/")
         assert ask(*WIDENING[0]).json()["url"] == "http://testserver/sso/"
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: True
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: None)
         assert ask(*WIDENING[0]).status_code == 201
 
     def test_a_site_without_pages_names_none(self, user, settings):
@@ -581,11 +582,11 @@ class TestAdmin:
         assert answers[-1].url == page
         assert boss.get(page).url.startswith("/admin/login/")
 
-    def test_the_callable_decides_here_too(self, boss, token, settings):
+    def test_the_policy_decides_in_the_admin(self, boss, token, settings):
         page = reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[token.pk])
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: False
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "")
         assert boss.post(page, {"duration": "30d", "pat_password": PASSWORD}).status_code == 403
-        settings.PAT_TOKENS_REAUTHENTICATE = lambda request: "/sso/"
+        settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "/sso/")
         assert boss.post(page, {"duration": "30d"}).url == f"/sso/?next={page}"
 
 

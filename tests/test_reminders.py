@@ -14,6 +14,7 @@ from pat_tokens.models import PersonalAccessToken, Reminder
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.reminders import Summary, send_reminders
 from tests.factories import TokenFactory, UserFactory
+from tests.policies import policy_with
 from tests.test_translations import english_in
 from tests.translation_catalogs import LANGUAGES
 
@@ -270,7 +271,7 @@ def test_a_dry_run_counts_and_does_nothing(user, stranger):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_mail_speaks_the_language_of_its_reader(user, settings, language):
-    settings.PAT_TOKENS_LANGUAGE = lambda user: language
+    settings.PAT_TOKENS_POLICY = policy_with(get_language=lambda user: language)
     make(user, "a", left=timedelta(days=2, minutes=5))
     make(user, "b", left=timedelta(days=2, minutes=5))
     assert send_reminders().mails == 1
@@ -285,7 +286,7 @@ def test_the_mail_speaks_the_language_of_its_reader(user, settings, language):
 
 def test_without_a_word_it_is_the_language_of_the_site(user, settings):
     settings.LANGUAGE_CODE = "de"
-    settings.PAT_TOKENS_LANGUAGE = lambda user: None
+    settings.PAT_TOKENS_POLICY = policy_with(get_language=lambda user: None)
     make(user, left=timedelta(days=2))
     (subject,) = sent()
     assert subject == "1 persönliches Zugriffstoken läuft bald ab"

@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 from pat_tokens import log_events, rate_limits, services
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import MalformedToken, RevokedToken
+from tests.policies import policy_with
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +124,6 @@ def test_junk_of_many_addresses_cannot_fill_a_disk(lines, rf, turn_clock):
 
 
 def test_the_address_is_the_one_that_the_site_tells(lines, settings):
-    settings.PAT_TOKENS_CLIENT_IP = lambda request: "203.0.113.9"
+    settings.PAT_TOKENS_POLICY = policy_with(get_client_ip=lambda request: "203.0.113.9")
     ask("pat_junk")
     assert " ip=203.0.113.9 " in lines()[0]

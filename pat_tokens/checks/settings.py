@@ -30,7 +30,7 @@ from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, site_middlewar
 from pat_tokens.durations import NEVER, add_duration, parse_duration
 from pat_tokens.lookup import token_database
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
-from pat_tokens.policy import Policy
+from pat_tokens.policy import Policy, is_overridden
 
 DRF_CLASS = "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication"
 
@@ -44,12 +44,6 @@ HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
 _NO_CREDENTIALS = {"content-length", "content-type", "cookie", "host"}  # headers with another meaning
 _KEYWORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # `token` of RFC 9110 section 5.6.2
 _REALM = re.compile(r"[ !#-\[\]-~]+", re.ASCII)  # what RFC 6750 section 3 allows between the quotes
-_CALLABLES = {
-    "PAT_TOKENS_REFUSE": "(token, request)",
-    "PAT_TOKENS_CLIENT_IP": "(request)",
-    "PAT_TOKENS_REAUTHENTICATE": "(request)",
-    "PAT_TOKENS_LANGUAGE": "(user)",
-}
 _LIMITS = ("PAT_TOKENS_MAX_TOKENS_PER_USER", "PAT_TOKENS_MAX_SCOPES_PER_TOKEN")
 _SWITCHES = (
     "PAT_TOKENS_ALLOW_NO_EXPIRY",
@@ -234,25 +228,6 @@ def check_reminders(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def check_callables(**kwargs: Any) -> Iterator[CheckMessage]:
-    for name, arguments in _CALLABLES.items():
-        value = getattr(settings, name, None)
-        if value is None:
-            continue
-        try:
-            target = import_string(value) if isinstance(value, str) else value
-        except ImportError as error:
-            target, problem = None, f"cannot be imported ({error})"
-        else:
-            problem = "is not callable"
-        if not callable(target):
-            yield Error(
-                f"{name} is {value!r}, which {problem}.",
-                hint=f"Use a function that takes {arguments}, or its dotted path, such as 'shop.tokens.check'.",
-                id="pat_tokens.E016",
-            )
-
-
 def check_policy(**kwargs: Any) -> Iterator[CheckMessage]:
     value = getattr(settings, "PAT_TOKENS_POLICY", None)
     if value is not None and not _is_class(value, Policy):
@@ -290,25 +265,19 @@ def check_management(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
     after: Any = conf.reauthenticate_after
-    own = getattr(settings, "PAT_TOKENS_REAUTHENTICATE", None)
     if after is None:
-        if own is not None:
-            yield checks.Warning(
-                "PAT_TOKENS_REAUTHENTICATE has no effect without PAT_TOKENS_REAUTHENTICATE_AFTER.",
-                hint="Set PAT_TOKENS_REAUTHENTICATE_AFTER to the number of seconds after which users are asked again.",
-                id="pat_tokens.W005",
-            )
-    elif isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < math.inf:
+        return
+    if isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < math.inf:
         yield Error(
             f"PAT_TOKENS_REAUTHENTICATE_AFTER is {after!r}, not a positive number of seconds.",
             hint="Use a number, such as 600 for ten minutes, or remove the setting to never ask.",
             id="pat_tokens.E018",
         )
-    elif own is None and not _has_url("pat_tokens:reauthenticate"):
+    elif not _has_url("pat_tokens:reauthenticate") and not _policy_overrides("get_reauthentication"):
         yield checks.Warning(
             "PAT_TOKENS_REAUTHENTICATE_AFTER is set, but this site has no page where users can enter their password, "
             "so the API can't create or regenerate tokens.",
-            hint="Include pat_tokens.urls in your URLs, or set PAT_TOKENS_REAUTHENTICATE.",
+            hint="Include pat_tokens.urls in your URLs, or override get_reauthentication() of the policy.",
             id="pat_tokens.W006",
         )
 
@@ -382,6 +351,11 @@ def check_database(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def _policy_overrides(method: str) -> bool:
+    # An invalid policy has a message of its own.
+    return _is_class(conf.policy, Policy) and is_overridden(method)
+
+
 def _has_url(name: str) -> bool:
     try:
         reverse(name)
@@ -423,7 +397,6 @@ SETTINGS_CHECKS = (
     check_switches,
     check_limits,
     check_reminders,
-    check_callables,
     check_policy,
     check_management,
     check_reauthentication,

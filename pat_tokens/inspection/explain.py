@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 
 from pat_tokens import links, lookup
 from pat_tokens.authentication import find_entity_id, need_of
-from pat_tokens.conf import conf
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
 from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect
 from pat_tokens.models import owner_is_active
+from pat_tokens.policy import get_policy, is_overridden
 from pat_tokens.querysets import Status
 from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list, required_scope_from_url
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
@@ -143,7 +143,9 @@ def _explain_token(explanation: Explanation, token: PersonalAccessToken) -> None
         explanation.add("token", True, _("The token “%(name)s” is active.") % texts)
     if not owner_is_active(token.user):
         explanation.add("token", False, _("Its owner may not log in."))
-    if conf.refuse is not None:
+    if not get_policy().can_have_tokens(token.user):
+        explanation.add("token", False, _("Its owner can't have tokens on this site."))
+    if is_overridden("refuse_token"):
         explanation.add("token", None, _("This site may refuse a token for reasons of its own, at each request."))
     if any(step.ok is False for step in explanation.steps):
         explanation.refuse(401, InvalidToken.code)

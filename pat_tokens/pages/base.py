@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib.auth.middleware import get_user
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -27,6 +28,7 @@ from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.pages.secret_search import query_holds_secret
+from pat_tokens.policy import can_see_tokens
 from pat_tokens.validation import name_key
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Page(LoginRequiredMixin, View):
             return _logged_out()
         if query_holds_secret(request.GET):
             return self.drop_query()
+        if request.user.is_authenticated and not can_see_tokens(request.user):
+            raise PermissionDenied
         try:
             if self.is_sensitive and request.user.is_authenticated and (response := self.ask_on_opening()):
                 return response

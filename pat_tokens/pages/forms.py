@@ -17,7 +17,7 @@ from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration
 from pat_tokens.labels import duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from pat_tokens.validation import EDITABLE_FIELDS, clean_renewal
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_renewal
 
 if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
@@ -109,12 +109,12 @@ class DurationForm(ServiceForm):
     # Any text at all: a browser's own word for where it is, which is only looked up.
     timezone = forms.Field(required=False, widget=forms.HiddenInput(attrs={"data-pat-timezone": True}))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, rules: DurationRules, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         now = timezone.localtime() if settings.USE_TZ else datetime.now().astimezone()
-        longest = now + parse_duration(conf.max_duration)
-        self.fields["duration"].initial = conf.default_duration
-        self.fields["duration"].widget.choices = _duration_choices(now)
+        longest = now + rules.longest
+        self.fields["duration"].initial = rules.default
+        self.fields["duration"].widget.choices = _duration_choices(rules, now)
         self.fields["expires_on"].widget.attrs |= {
             "min": now.date().isoformat(),
             "max": (longest.date() - timedelta(days=1)).isoformat(),
@@ -166,8 +166,10 @@ class TokenForm(TokenFieldsForm, DurationForm):
 class RegenerateForm(DurationForm):
     """A new expiration date for a token, which lives as long as before unless something else is chosen."""
 
+    fields_of_errors: ClassVar[dict[str, str | None]] = {**DurationForm.fields_of_errors, "scopes": None}
+
     def __init__(self, *args: Any, token: PersonalAccessToken, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, rules=DurationRules(token.user, token), **kwargs)
         now = timezone.now()
         expires_at = clean_renewal(token, None, None, now=now)
         field = self.fields["duration"]
@@ -181,26 +183,20 @@ class RegenerateForm(DurationForm):
         field.widget.choices = [("", label), *field.widget.choices]
 
 
-def _duration_choices(now: datetime) -> list[tuple[str, str]]:
-    offered = list(dict.fromkeys([*conf.durations, conf.default_duration]))
-    seconds = {duration: _seconds(duration) for duration in offered}
-    longest = parse_duration(conf.max_duration).total_seconds()
-    choices = []
-    for duration in sorted(offered, key=lambda duration: seconds[duration] or 0):
-        length = seconds[duration]
-        if length is not None and length <= longest:
-            day = _date_text(now + timedelta(seconds=length))
-            choices.append(
-                (
-                    duration,
-                    pgettext("pat_tokens", "%(duration)s (%(date)s)")
-                    % {"duration": duration_label(duration), "date": day},
-                )
-            )
-    choices.append((OWN_DATE, pgettext("pat_tokens", "Until a date…")))
-    if conf.allow_no_expiry:
+def _duration_choices(rules: DurationRules, now: datetime) -> list[tuple[str, str]]:
+    choices = [(OWN_DATE, pgettext("pat_tokens", "Until a date…"))]
+    if rules.allows_never:
         choices.append((NEVER, duration_label(NEVER)))
-    return choices
+    dated = [
+        (
+            duration,
+            pgettext("pat_tokens", "%(duration)s (%(date)s)")
+            % {"duration": duration_label(duration), "date": _date_text(now + parse_duration(duration))},
+        )
+        for duration in rules.choices
+        if duration != NEVER
+    ]
+    return [*dated, *choices]
 
 
 def _date_text(when: datetime) -> str:

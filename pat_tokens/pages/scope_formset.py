@@ -13,11 +13,14 @@ from django.urls import reverse
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, registry
 from pat_tokens.labels import Capability, all_label, entity_names, type_label
+from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.scopes import ALL, ScopeKey
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.http import QueryDict
+
+    from pat_tokens.models import PersonalAccessToken
 
 
 MAX_SUGGESTIONS = 20
@@ -70,8 +73,11 @@ class ScopeRows:
 
     template_index = "__n__"  # stands where a script puts the number of the row that it adds
 
-    def __init__(self, user: AbstractBaseUser, data: QueryDict | None = None) -> None:
+    def __init__(
+        self, user: AbstractBaseUser, data: QueryDict | None = None, *, token: PersonalAccessToken | None = None
+    ) -> None:
         self.user = user
+        self.token = token
         self.errors: list[str] = []
         self.rows = [ScopeRow("0")] if data is None else _read_rows(data)
         self._searched: ScopeRow | None = None
@@ -125,7 +131,9 @@ class ScopeRows:
     @cached_property
     def types(self) -> list[EntityType]:
         """The entity types to choose from, by what people call them."""
-        return sorted(registry, key=lambda entity_type: type_label(entity_type).casefold())
+        return sorted(
+            grantable_types(self.user, self.token), key=lambda entity_type: type_label(entity_type).casefold()
+        )
 
     @cached_property
     def names(self) -> dict[tuple[str, str], str]:
@@ -157,6 +165,13 @@ class ScopeRows:
             )
             capability.operations += [operation for operation in operations if operation not in capability.operations]
         return list(capabilities.values())
+
+    def operation_choices(self, entity_type: EntityType, chosen: Sequence[str] = ()) -> list[Choice]:
+        """Return the operations of a type that can be granted, as choices."""
+        return [
+            Choice(operation.name, str(operation.label), operation.name in chosen, operation, entity_type.name)
+            for operation in grantable_operations(self.user, entity_type, self.token)
+        ]
 
     def found_for(self, row: ScopeRow) -> list[tuple[str, str]]:
         """Return the entities that a row offers: those that were searched for, else the first ones."""
@@ -213,7 +228,9 @@ class ScopeRowView:
     @property
     def operation_choices(self) -> list[Choice]:
         """The operations of the chosen type."""
-        return operation_choices(self.entity_type, self.row.operations) if self.entity_type else []
+        if self.entity_type is None:
+            return []
+        return self._rows.operation_choices(self.entity_type, self.row.operations)
 
     @property
     def entity_choices(self) -> list[Choice]:
@@ -230,14 +247,6 @@ class ScopeRowView:
     def is_for_all(self) -> bool:
         """Whether all entities were chosen."""
         return self.row.entity_id == ALL
-
-
-def operation_choices(entity_type: EntityType, chosen: Sequence[str] = ()) -> list[Choice]:
-    """Return the operations of a type as choices."""
-    return [
-        Choice(operation.name, str(operation.label), operation.name in chosen, operation, entity_type.name)
-        for operation in entity_type.operations
-    ]
 
 
 def suggest(entity_type: EntityType, user: AbstractBaseUser, term: str = "") -> tuple[list[tuple[str, str]], bool]:
@@ -266,4 +275,4 @@ def _read_rows(data: QueryDict) -> list[ScopeRow]:
 
 
 def type_templates(rows: ScopeRows) -> list[dict[str, Any]]:
-    return [{"name": known.name, "choices": operation_choices(known)} for known in rows.types]
+    return [{"name": known.name, "choices": rows.operation_choices(known)} for known in rows.types]

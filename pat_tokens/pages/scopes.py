@@ -11,9 +11,10 @@ from django.utils.translation import ngettext
 
 from pat_tokens import services
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import InvalidInput
+from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.scope_formset import ScopeRows, suggest, type_templates
+from pat_tokens.policy import grantable_operations
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -27,11 +28,11 @@ class ScopesAdd(TokenPage):
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Show one empty row."""
-        return self._show(ScopeRows(self.user))
+        return self._show(ScopeRows(self.user, token=self.token))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Add all of them, or none; or add and remove rows."""
-        rows = ScopeRows(self.user, request.POST)
+        rows = ScopeRows(self.user, request.POST, token=self.token)
         if step := request.POST.get("step"):
             rows.take_step(step)
             return self._show(rows)
@@ -43,7 +44,7 @@ class ScopesAdd(TokenPage):
         try:
             added = services.add_scopes(self.token, rows.scopes, actor=self.actor)
         except InvalidInput as error:
-            rows.add_service_errors(error.errors.get("scopes", ()))
+            rows.add_service_errors([*error.errors.get(NON_FIELD, ()), *error.errors.get("scopes", ())])
             return self._show(rows)
         text = ngettext("%(count)d scope was added.", "%(count)d scopes were added.", len(added))
         effect = _("They take effect immediately. The secret stays the same.")
@@ -62,7 +63,7 @@ class EntityList(Page):
     def get(self, request: HttpRequest, entity_type: str) -> HttpResponse:
         """Answer with the first few that were found."""
         known = registry.get(entity_type)
-        if known is None:
+        if known is None or not grantable_operations(self.user, known):
             raise Http404
         pairs, has_more = suggest(known, self.user, request.GET.get("q", ""))
         results = [{"id": entity_id, "label": label} for entity_id, label in pairs]

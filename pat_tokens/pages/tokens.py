@@ -28,7 +28,7 @@ from pat_tokens.pages.scope_formset import ScopeRows, type_templates
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.querysets import Status
-from pat_tokens.validation import EDITABLE_FIELDS
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
@@ -142,7 +142,7 @@ class TokenCreate(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show an empty form."""
-        return self._show(TokenForm(), ScopeRows(self.user))
+        return self._show(TokenForm(rules=DurationRules(self.user)), ScopeRows(self.user))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -150,8 +150,8 @@ class TokenCreate(Page):
         rows = ScopeRows(self.user, request.POST)
         if step := request.POST.get("step"):
             rows.take_step(step)
-            return self._show(_unvalidated(TokenForm, request.POST), rows)
-        form = TokenForm(request.POST)
+            return self._show(_unvalidated(TokenForm, request.POST, rules=DurationRules(self.user)), rows)
+        form = TokenForm(request.POST, rules=DurationRules(self.user))
         if form.is_valid() and (question := self.ask_for_password()):
             return question
         try:
@@ -326,10 +326,10 @@ def _tabs(table: Table, counts: dict[str, int], chosen: str) -> list[dict[str, A
     ]
 
 
-def _unvalidated(form_class: type[FormT], typed: QueryDict) -> FormT:
+def _unvalidated(form_class: type[FormT], typed: QueryDict, **kwargs: Any) -> FormT:
     # The form as it was filled in, without error messages before it is submitted.
-    fields = form_class().fields
-    return form_class(initial={name: typed[name] for name in fields if name in typed})
+    fields = form_class(**kwargs).fields
+    return form_class(initial={name: typed[name] for name in fields if name in typed}, **kwargs)
 
 
 def _curl(request: HttpRequest, revealed: Revealed) -> str | None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.labels import UNITS, span_text
 from pat_tokens.pages.secret_search import secret_pattern
+from pat_tokens.policy import can_see_tokens
 
 register = Library()
 
@@ -96,6 +97,13 @@ def script_texts() -> dict[str, str]:
         **{name: str(text) for name, text in _SCRIPT_TEXTS.items()},
         "now": str(_NOW),
     }
+
+
+@register.simple_tag(takes_context=True, name="can_see_tokens")
+def can_see_tokens_tag(context: Context) -> bool:
+    """Return whether the pages are for the user of the page, so that a menu can leave them out."""
+    user = context.get("user") or getattr(context.get("request"), "user", None)
+    return user is None or not user.is_authenticated or can_see_tokens(user)
 
 
 def _exact_text(value: datetime) -> str:

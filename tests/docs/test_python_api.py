@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pat_tokens.policy import Policy
 from tests.docs.pages import DOCS, ROOT
 
 pytestmark = pytest.mark.docs
@@ -65,3 +66,13 @@ def test_arguments_are_those_of_the_code(subtests: pytest.Subtests) -> None:
                     assert not inspect.isroutine(documented), "a function is documented with its arguments"
                 else:
                     assert written(arguments) == described(documented)
+
+
+def test_each_method_of_the_policy_is_in_its_reference():
+    text = (DOCS / "reference/policy.md").read_text()
+    methods = [method for name, method in vars(Policy).items() if not name.startswith("_")]
+    assert methods
+    for method in methods:
+        _self, *parameters = inspect.signature(method).parameters.values()
+        written = ", ".join(one.name if one.default is one.empty else f"{one.name}=None" for one in parameters)
+        assert f"| `{method.__name__}({written})` |" in text

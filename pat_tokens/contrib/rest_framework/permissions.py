@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from pat_tokens.policy import get_policy
+from pat_tokens.policy import can_see_tokens, get_policy
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -30,6 +30,16 @@ class IsUser(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Tell whether the request comes from a user who can own tokens."""
         return bool(request.user) and request.user.is_authenticated and isinstance(request.user, get_user_model())
+
+
+class CanHaveTokens(BasePermission):
+    """Allows a user who can have tokens according to the site's policy."""
+
+    message = _("You can't have personal access tokens on this site.")
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return whether the user has any tokens to look after."""
+        return can_see_tokens(request.user)
 
 
 class IsOwnerInPerson(BasePermission):
@@ -53,4 +63,4 @@ class HasToken(BasePermission):
         return isinstance(request.auth, apps.get_model("pat_tokens", "PersonalAccessToken"))
 
 
-__all__ = ["HasToken", "IsOwnerInPerson", "IsUser"]
+__all__ = ["CanHaveTokens", "HasToken", "IsOwnerInPerson", "IsUser"]

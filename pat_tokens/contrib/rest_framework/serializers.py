@@ -18,6 +18,7 @@ from pat_tokens.contrib.rest_framework.fields import (
 from pat_tokens.entities import ASK
 from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
+from pat_tokens.policy import grantable_operations
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, find_unknown_fields
 
@@ -210,6 +211,12 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
     operations = EntityOperationSerializer(many=True)
     presets = PresetSerializer(many=True)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Return the type with those of its operations that the user can grant."""
+        known = {operation.name for operation in grantable_operations(self.context["user"], instance)}
+        fields = super().to_representation(instance)
+        return {**fields, "operations": [row for row in fields["operations"] if row["name"] in known]}
 
     def get_label(self, entity_type: Any) -> str:
         """Return the name for people."""

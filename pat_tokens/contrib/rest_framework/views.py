@@ -47,7 +47,13 @@ from pat_tokens.contrib.rest_framework.filtersets import (
 )
 from pat_tokens.contrib.rest_framework.pagination import PagePagination, UncountedPagination
 from pat_tokens.contrib.rest_framework.parsers import StrictJSONParser
-from pat_tokens.contrib.rest_framework.permissions import NOT_IN_PERSON, HasToken, IsOwnerInPerson, IsUser
+from pat_tokens.contrib.rest_framework.permissions import (
+    NOT_IN_PERSON,
+    CanHaveTokens,
+    HasToken,
+    IsOwnerInPerson,
+    IsUser,
+)
 from pat_tokens.contrib.rest_framework.serializers import (
     EntitySerializer,
     EntityTypeSerializer,
@@ -67,6 +73,7 @@ from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, Tempor
 from pat_tokens.inspection.explain import explain
 from pat_tokens.log_events import log_outage
 from pat_tokens.models import PersonalAccessToken, Scope, Via
+from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
 
@@ -158,7 +165,7 @@ class PersonViewSet(ManagementViewSet):
     create a token that does more than itself.
     """
 
-    permission_classes: Any = (IsAuthenticated, IsUser, IsOwnerInPerson)
+    permission_classes: Any = (IsAuthenticated, IsUser, IsOwnerInPerson, CanHaveTokens)
 
     def get_authenticators(self) -> list[Any]:
         """Return ours, which refuses tokens here, and those that the site trusts to stand for a user in person."""
@@ -297,7 +304,8 @@ class EntityTypeViewSet(PersonViewSet):
 
     def list(self, request: Request) -> Response:
         """List the entity types of the site with their operations."""
-        return Response(EntityTypeSerializer(list(registry), many=True).data)
+        types = grantable_types(self.user)
+        return Response(EntityTypeSerializer(types, many=True, context={"user": self.user}).data)
 
 
 class EntityViewSet(PersonViewSet):
@@ -309,7 +317,7 @@ class EntityViewSet(PersonViewSet):
     def list(self, request: Request, entity_type: str) -> Response:
         """List the entities of a type that I may pick."""
         found = registry.get(entity_type)
-        if found is None:
+        if found is None or not grantable_operations(self.user, found):
             raise exceptions.NotFound
         page = self.paginate_queryset(found.find(self.user, _read_search(request)))
         rows = EntitySerializer(page, many=True, context={"entity_type": found}).data

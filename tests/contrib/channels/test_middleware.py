@@ -19,6 +19,7 @@ from tests.contrib.channels import consumers
 from tests.contrib.channels.communicator import PATIENCE, WebsocketCommunicator
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.plain_client import expire
+from tests.policies import policy_with
 
 # What runs in other threads sees only what is committed.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -303,7 +304,9 @@ def test_records_use_and_asks_the_sites_hooks(make_token, channel, settings):
     token.refresh_from_db()
     assert token.last_used_agent == "a client"
     assert shake("/ws/undeclared/1/", token.secret) == 4403
-    settings.PAT_TOKENS_REFUSE = lambda token, request: request.META["HTTP_USER_AGENT"] == "a client"
+    settings.PAT_TOKENS_POLICY = policy_with(
+        refuse_token=lambda token, request: request.META["HTTP_USER_AGENT"] == "a client"
+    )
     assert shake(path, token.secret, headers=agent) == 4401
     assert heard == [("authenticated", path), ("scope_not_declared", "/ws/undeclared/1/"), ("refused", path)]
     signals.token_authenticated.disconnect(listen)

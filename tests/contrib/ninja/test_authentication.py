@@ -12,6 +12,7 @@ from pat_tokens.requirements import declare_url
 from tests.contrib.ninja import api as site
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.plain_client import GET_TABLE, OURS, POST_TABLE, SERVERS, Asker, expire
+from tests.policies import policy_with
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.contrib.ninja.api")]
 KINDS = ["sync", "async", "mixed", "foreign"]
@@ -173,7 +174,7 @@ def test_the_site_hears_of_each_answer_and_may_refuse(ask, make_token, channel, 
     path = f"/sync/{channel.pk}"
     ask(token.secret)(path)
     ask(token.secret)(path, "POST")
-    settings.PAT_TOKENS_REFUSE = lambda token, request: f"not at {request.path}"
+    settings.PAT_TOKENS_POLICY = policy_with(refuse_token=lambda token, request: f"not at {request.path}")
     assert ask(token.secret)(path).json()["detail"] == f"not at {path}"
     assert heard == [("authenticated", path), ("insufficient_scope", path), ("refused", path)]
     signals.token_authenticated.disconnect(listen)

@@ -1,0 +1,331 @@
+"""What a policy forbids is neither offered nor accepted by pages, API, admin and commands, also for superusers."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.template import Context, Template
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import include, path, reverse
+from django.utils import timezone
+
+from pat_tokens import services
+from pat_tokens.authentication import authenticate
+from pat_tokens.entities import registry
+from pat_tokens.exceptions import InvalidInput, RefusedToken
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.policy import Policy, get_policy
+from pat_tokens.reminders import send_reminders
+from pat_tokens.requirements import ANY_TOKEN
+from tests.contrib.rest_framework.management import row, session_client
+from tests.contrib.rest_framework.management import url as api_url
+from tests.factories import TokenFactory, UserFactory
+from tests.policies import policy_with
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_policy")]
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
+
+Create = Callable[..., str]
+
+
+class LimitedPolicy(Policy):
+    """Lets members of the team read and list channels for at most 30 days, and superusers of the team no more."""
+
+    def is_limited(self, user):
+        return user.get_username().startswith("team-")
+
+    def get_max_tokens(self, user):
+        return 2 if self.is_limited(user) else super().get_max_tokens(user)
+
+    def get_default_duration(self, user, token=None):
+        return "7d" if self.is_limited(user) else super().get_default_duration(user, token)
+
+    def get_max_duration(self, user, token=None):
+        return "30d" if self.is_limited(user) else super().get_max_duration(user, token)
+
+    def allows_no_expiration(self, user, token=None):
+        return not self.is_limited(user)
+
+    def can_grant(self, user, entity_type, operation, token=None):
+        return not self.is_limited(user) or (entity_type.name == "channels" and operation.name in ("read", "list"))
+
+
+@pytest.fixture
+def limited(settings):
+    """A site with the limited policy."""
+    settings.PAT_TOKENS_POLICY = f"{__name__}.LimitedPolicy"
+    settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+
+
+@pytest.fixture
+def member(db: None) -> Any:
+    """A superuser whom the policy limits."""
+    return UserFactory(username="team-anna", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def boss(db: None) -> Client:
+    """A superuser whom the policy does not limit, in the admin."""
+    client = Client()
+    client.force_login(UserFactory(username="boss", is_staff=True, is_superuser=True))
+    return client
+
+
+def by_page(user: Any, **fields: Any) -> str:
+    client = Client()
+    client.force_login(user)
+    scope = fields.pop("scope", "")
+    if scope:
+        entity_type, entity_id, operation = scope.split(":")
+        fields |= {
+            "scopes-0-entity_type": entity_type,
+            "scopes-0-entity_id": entity_id,
+            "scopes-0-operations": operation,
+        }
+    response = client.post("/pats/create/", {"name": "new", **fields})
+    return "" if response.status_code == 302 else response.content.decode()
+
+
+def by_api(user: Any, **fields: Any) -> str:
+    scopes = [row(fields.pop("scope"))] if "scope" in fields else []
+    response = session_client(user).post("/api/pats/", {"name": "new", "scopes": scopes, **fields})
+    return "" if response.status_code == 201 else json.dumps(response.json(), ensure_ascii=False)
+
+
+def by_command(user: Any, **fields: Any) -> str:
+    try:
+        call_command("pat_create", user.username, name="new", **_scopes(fields), stdout=StringIO(), stderr=StringIO())
+    except CommandError as error:
+        return str(error)
+    return ""
+
+
+def _scopes(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "scopes": [fields.pop("scope")]} if "scope" in fields else fields
+
+
+def by_admin(user: Any, **fields: Any) -> str:
+    client = Client()
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    data = {"user": user.pk, "name": "new", "description": "", "duration": "7d", "scopes": fields.pop("scope", "")}
+    response = client.post(reverse("admin:pat_tokens_personalaccesstoken_add"), {**data, **fields})
+    return "" if response.status_code == 302 else response.content.decode()
+
+
+INTERFACES: list[Create] = [by_page, by_api, by_command, by_admin]
+
+
+def test_no_interface_accepts_what_is_forbidden(case, limited, member):
+    rows = [
+        ({"duration": "60d"}, ("Too long", "not one of the available choices")),
+        ({"duration": "never"}, ("must expire", "not one of the available choices")),
+        ({"scope": "channels:*:delete"}, ("can&#x27;t be granted", "can't be granted")),
+        ({"scope": "pages:*:read"}, ("can&#x27;t be granted", "can't be granted")),
+    ]
+    for create in INTERFACES:
+        for fields, expected in rows:
+            with case(create.__name__, fields):
+                text = create(member, **fields)
+                assert any(words in text for words in expected), text[:2000]
+                assert not PersonalAccessToken.objects.exists()
+        with case(create.__name__, "allowed"):
+            assert create(member, duration="30d", scope="channels:*:read") == ""
+            assert PersonalAccessToken.objects.get().user == member
+        with case(create.__name__, "number"):
+            TokenFactory.create_batch(2, user=member)
+            assert "maximum number of tokens (2)" in create(member)
+        with case(create.__name__, "somebody else"):
+            assert create(UserFactory(), duration="60d", scope="channels:*:delete") == ""
+
+
+def test_default_duration_is_the_policys_for_each_user(limited, member, user):
+    for owner, days in ((member, 7), (user, 30)):
+        token, _secret = services.create_token(owner, name="new")
+        assert token.expires_at - token.issued_at == timedelta(days=days)
+
+
+def test_default_duration_is_cut_to_the_maximum(settings, user):
+    for policy in (
+        policy_with(get_max_duration=lambda user, token=None: "2d"),
+        policy_with(
+            get_max_duration=lambda user, token=None: "2d", get_default_duration=lambda user, token=None: "never"
+        ),
+    ):
+        settings.PAT_TOKENS_POLICY = policy
+        token, _secret = services.create_token(user, name=policy.__qualname__ + str(id(policy)))
+        assert token.expires_at - token.issued_at == timedelta(days=2)
+
+
+def test_pages_offer_only_what_is_allowed(limited, member):
+    client = Client()
+    client.force_login(member)
+    page = client.get("/pats/create/")
+    durations = [value for value, _label in page.context["form"].fields["duration"].widget.choices]
+    assert durations == ["24h", "7d", "30d", "date"]
+    assert page.context["form"].fields["duration"].initial == "7d"
+    assert [known.name for known in page.context["rows"].types] == ["channels"]
+    assert [[choice.value for choice in known["choices"]] for known in page.context["types"]] == [["read", "list"]]
+    token = TokenFactory(user=member)
+    page = client.get(reverse("pat_tokens:scopes_add", args=[token.pk]))
+    assert [known.name for known in page.context["rows"].types] == ["channels"]
+    assert client.get("/pats/entities/pages/").status_code == 404
+    assert client.get("/pats/entities/channels/").status_code == 200
+
+
+def test_api_offers_only_what_is_allowed(limited, member, user):
+    client = session_client(member)
+    (channels,) = client.get("/api/pats/entities/").json()
+    assert channels["name"] == "channels"
+    assert [operation["name"] for operation in channels["operations"]] == ["read", "list"]
+    assert client.get("/api/pats/entities/pages/").status_code == 404
+    assert client.get("/api/pats/entities/channels/").status_code == 200
+    assert len(session_client(user).get("/api/pats/entities/").json()) == len(registry)
+
+
+def test_admin_offers_only_what_the_chosen_owner_can_have(limited, member, boss):
+    add = reverse("admin:pat_tokens_personalaccesstoken_add")
+    form = boss.get(add, {"user": member.pk}).context["adminform"].form
+    assert [value for value, _label in form.fields["duration"].choices] == ["24h", "7d", "30d"]
+    assert "channels" in form.fields["scopes"].help_text
+    assert "delete" not in form.fields["scopes"].help_text
+    assert "pages" not in form.fields["scopes"].help_text
+    token = TokenFactory(user=member)
+    form = boss.get(reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[token.pk])).context["form"]
+    assert [value for value, _label in form.fields["duration"].choices] == ["24h", "7d", "30d"]
+
+
+def test_scopes_that_can_no_longer_be_granted_have_to_go_before_regenerating(case, settings, member, boss):
+    token = TokenFactory(user=member, scopes=[("channels", "*", "read"), ("channels", "*", "delete")])
+    settings.PAT_TOKENS_POLICY = LimitedPolicy
+    person = Client()
+    person.force_login(member)
+    regenerate = reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[token.pk])
+    responses = {
+        "page": lambda: person.post(reverse("pat_tokens:token_regenerate", args=[token.pk])),
+        "api": lambda: session_client(member).post(api_url(token, "regenerate"), {}),
+        "admin": lambda: boss.post(regenerate, {"duration": "7d"}),
+    }
+    for name, ask in responses.items():
+        with case(name):
+            text = ask().content.decode()
+            assert "which can no longer be granted: channels:*:delete." in text
+            token.refresh_from_db()
+            assert authenticate(token.secret, ANY_TOKEN)
+    services.delete_scope(token.scope_set.get(operation="delete"))
+    assert session_client(member).post(api_url(token, "regenerate"), {}).status_code == 200
+
+
+def test_entity_that_the_owner_cannot_see_does_not_block_regenerating(settings, user, channel, stranger):
+    token = TokenFactory(user=user, scopes=[("channels", str(channel.pk), "read")])
+    channel.owner = stranger
+    channel.save()
+    settings.PAT_TOKENS_POLICY = LimitedPolicy
+    services.regenerate_token(token)
+
+
+def test_regenerated_token_lives_no_longer_than_today_is_allowed(settings, member):
+    token = TokenFactory(user=member, duration="90d")
+    settings.PAT_TOKENS_POLICY = LimitedPolicy
+    token, _secret = services.regenerate_token(token)
+    assert token.expires_at - token.issued_at == timedelta(days=30)
+    with pytest.raises(InvalidInput):
+        services.regenerate_token(token, duration="31d")
+
+
+class TestUserWithoutTokens:
+    """`can_have_tokens` is asked at each request, and effective at once."""
+
+    @pytest.fixture
+    def excluded(self, settings, member):
+        """Somebody who got a token before the policy excluded them."""
+        token = TokenFactory(user=member, scopes=[("channels", "*", "list")])
+        settings.PAT_TOKENS_POLICY = policy_with(can_have_tokens=lambda user: not user.username.startswith("team-"))
+        return token
+
+    def test_no_token_works(self, excluded, client_with):
+        with pytest.raises(RefusedToken, match="can't have tokens"):
+            authenticate(excluded.secret, ANY_TOKEN)
+        response = client_with(excluded).get("/api/channels/")
+        assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
+
+    def test_pages_api_and_menu_are_closed(self, case, excluded, member):
+        client = Client()
+        client.force_login(member)
+        for address in ("/pats/", "/pats/create/", f"/pats/{excluded.pk}/", "/pats/entities/channels/"):
+            with case(address):
+                assert client.get(address).status_code == 403
+        for address in ("/api/pats/", api_url(excluded), "/api/pats/entities/"):
+            with case(address):
+                assert session_client(member).get(address).status_code == 403
+        entry = Template("{% include 'pat_tokens/menu_entry.html' %}")
+        assert entry.render(Context({"user": member})).strip() == ""
+        assert "/pats/" in entry.render(Context({"user": UserFactory()}))
+
+    def test_nothing_is_created_renewed_or_widened(self, case, excluded, member, boss):
+        for create in INTERFACES:
+            with case(create.__name__):
+                assert create(member) != ""
+                assert PersonalAccessToken.objects.get() == excluded
+        for act in (
+            lambda: services.create_token(member, name="new"),
+            lambda: services.import_token(member, "a" * 40, name="new"),
+            lambda: services.regenerate_token(excluded),
+            lambda: services.add_scopes(excluded, [("channels", "*", "read")]),
+        ):
+            with pytest.raises(InvalidInput, match="can't have tokens"):
+                act()
+        regenerate = reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[excluded.pk])
+        assert "have tokens on this site" in boss.post(regenerate, {"duration": "7d"}).content.decode()
+
+
+def test_default_policy_makes_no_query(user, token, settings, client_with):
+    policy = Policy()
+    request = RequestFactory().get("/")
+    request.user = user
+    operation = registry.get("channels").operations[0]
+    with CaptureQueriesContext(connection) as queries:
+        assert policy.can_have_tokens(user)
+        assert policy.refuse_token(token, request) is None
+        assert policy.get_max_tokens(user) == 100
+        assert policy.get_default_duration(user) == "30d"
+        assert policy.get_max_duration(user) == "366d"
+        assert policy.allows_no_expiration(user) is False
+        assert policy.can_grant(user, registry.get("channels"), operation)
+        assert policy.get_reauthentication(request) is None
+        assert policy.get_client_ip(request) == "127.0.0.1"
+        assert policy.get_language(user) is None
+        assert policy.get_email_addresses(user) == []
+        assert policy.get_site_url(user) == ""
+        assert policy.get_site_url(user, request) == "http://testserver"
+        settings.PAT_TOKENS_SITE_URL = "https://example.org"
+        assert policy.get_site_url(user, request) == "https://example.org"
+    assert not queries
+
+
+def test_policy_can_be_a_class_or_its_dotted_path(settings):
+    for value in (LimitedPolicy, f"{__name__}.LimitedPolicy"):
+        settings.PAT_TOKENS_POLICY = value
+        assert type(get_policy()) is LimitedPolicy
+        assert get_policy() is get_policy()
+
+
+def test_emails_and_their_links_are_the_policys(settings, user, mailoutbox):
+    TokenFactory(user=user)
+    now = timezone.now()
+    PersonalAccessToken.objects.update(issued_at=now - timedelta(days=9), expires_at=now + timedelta(days=2))
+    settings.PAT_TOKENS_POLICY = policy_with(
+        get_email_addresses=lambda user: ["one@example.org", "two@example.org"],
+        get_site_url=lambda user, request=None: f"https://{user.username}.example.org/",
+    )
+    assert send_reminders().mails == 1
+    (message,) = mailoutbox
+    assert message.to == ["one@example.org", "two@example.org"]
+    assert "https://owner.example.org/pats/" in message.body
