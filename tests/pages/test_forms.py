@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -10,6 +11,7 @@ from pat_tokens.entities import registry
 from pat_tokens.pages.forms import OWN_DATE, DurationForm, RegenerateForm
 from pat_tokens.pages.scope_formset import ScopeRows, suggest
 from pat_tokens.scopes import ScopeKey
+from pat_tokens.validation import DurationRules
 from tests.factories import ChannelFactory
 
 
@@ -92,7 +94,7 @@ def test_suggestions_are_few_and_say_that_there_are_more(user, stranger):
 
 
 def expiry(**data):
-    form = DurationForm(data)
+    form = DurationForm(data, rules=DurationRules(User()))
     assert form.is_valid(), form.errors
     return form.expiry
 
@@ -122,23 +124,23 @@ def test_a_nonsense_zone_means_that_of_the_site(zone):
     ],
 )
 def test_half_a_date_is_an_error_of_the_date(data):
-    assert list(DurationForm(data).errors) == ["expires_on"]
+    assert list(DurationForm(data, rules=DurationRules(User())).errors) == ["expires_on"]
 
 
 def test_six_durations_and_a_date_of_ones_own_are_offered():
-    values = [value for value, _label in DurationForm().fields["duration"].widget.choices]
+    values = [value for value, _label in DurationForm(rules=DurationRules(User())).fields["duration"].widget.choices]
     assert values == ["24h", "7d", "30d", "60d", "90d", "1y", OWN_DATE]
 
 
 def test_durations_over_the_maximum_are_not_offered(settings):
     settings.PAT_TOKENS_MAX_DURATION = "30d"
-    values = [value for value, _label in DurationForm().fields["duration"].widget.choices]
+    values = [value for value, _label in DurationForm(rules=DurationRules(User())).fields["duration"].widget.choices]
     assert values == ["24h", "7d", "30d", OWN_DATE]
 
 
 def test_never_is_offered_only_where_it_is_allowed(settings):
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
-    assert DurationForm().fields["duration"].widget.choices[-1] == ("never", "No expiration")
+    assert DurationForm(rules=DurationRules(User())).fields["duration"].widget.choices[-1] == ("never", "No expiration")
 
 
 @pytest.mark.parametrize(("duration", "seconds"), [("90d", 90 * 86400), ("1y", 366 * 86400)])
