@@ -118,7 +118,7 @@ def integrations(session: nox.Session) -> None:
     install(session, "test", "integrations", django="6.0")
     for settings in sorted(Path("tests/integrations").glob("*/settings.py")):
         site = settings.parent
-        pytest(session, str(site), f"--ds={'.'.join(site.parts)}.settings")
+        pytest(session, str(site), f"--ds={'.'.join(site.parts)}.settings", POSTGRES_URL=URL["POSTGRES_URL"])
 
 
 @nox.session(python=NEWEST)

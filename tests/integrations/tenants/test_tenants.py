@@ -1,0 +1,90 @@
+"""A token of one tenant is unknown to all others, though users and entities have the same keys everywhere."""
+
+import pytest
+from django.core.management import call_command, execute_from_command_line
+from django.db import connection, connections
+from django_tenants.utils import schema_context
+from rest_framework.test import APIClient
+
+from pat_tokens import services
+from tests.factories import ChannelFactory, TokenFactory, UserFactory
+from tests.integrations.tenants.models import Domain, Tenant
+
+pytestmark = pytest.mark.django_db
+
+TENANTS = ("acme", "globex")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def schemas(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        for name in TENANTS:
+            tenant = Tenant.objects.create(schema_name=name)
+            Domain.objects.create(domain=f"{name}.example.org", tenant=tenant)
+            connection.cursor().execute(f"CREATE SCHEMA {name}")
+        call_command("migrate_schemas", tenant=True, run_syncdb=True, verbosity=0)
+
+
+@pytest.fixture
+def tokens():
+    """A token in each tenant, of the user and for the channel with the same keys."""
+    made = {}
+    for name in TENANTS:
+        with schema_context(name):
+            user = UserFactory(pk=1, username="owner")
+            ChannelFactory(pk=1, owner=user, name=name, slug="mine")
+            made[name] = TokenFactory(
+                user=user, name=name, scopes=[("channels", "1", "read"), ("channels", "1", "list")]
+            )
+    return made
+
+
+def ask(tenant, token, path, method="get"):
+    client = APIClient(headers={"authorization": f"Bearer {token.secret}", "host": f"{tenant}.example.org"})
+    return getattr(client, method)(path)
+
+
+@pytest.fixture(params=[False, True], ids=["set for each cursor", "set once a request"])
+def search_path(request, settings):
+    settings.TENANT_LIMIT_SET_CALLS = request.param
+
+
+def test_a_token_works_for_its_tenant_alone(tokens, search_path):
+    kept = connection.connection
+    for _ in range(3):
+        for name, other in (TENANTS, TENANTS[::-1]):
+            for path in ("/api/channels/1/", "/api/by-slug/mine/", "/api/channels/"):
+                response = ask(name, tokens[name], path)
+                assert response.status_code == 200
+                assert name in response.content.decode()
+                assert ask(other, tokens[name], path).status_code == 401
+            assert ask(name, tokens[name], "/api/channels/1/", "options").status_code == 200
+            assert ask(other, tokens[name], "/api/channels/1/", "options").status_code == 401
+    assert connection.connection is kept
+
+
+def test_revoking_in_one_tenant_leaves_the_other(tokens):
+    with schema_context("acme"):
+        services.revoke_token(tokens["acme"])
+    assert ask("acme", tokens["acme"], "/api/channels/1/").status_code == 401
+    assert ask("globex", tokens["globex"], "/api/channels/1/").status_code == 200
+
+
+def test_a_use_is_recorded_where_the_token_is(tokens):
+    for name in TENANTS:
+        ask(name, tokens[name], "/api/channels/1/")
+    for name in TENANTS:
+        with schema_context(name):
+            tokens[name].refresh_from_db()
+            assert tokens[name].last_used_at is not None
+
+
+def test_commands_for_one_tenant_and_for_all(tokens, capsys, monkeypatch):
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # ends the test's transaction
+    execute_from_command_line(["manage.py", "tenant_command", "pat_list", "--schema=acme"])
+    listed = capsys.readouterr().out
+    assert "acme" in listed
+    assert "globex" not in listed
+    execute_from_command_line(["manage.py", "all_tenants_command", "pat_list", "--no-public"])
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in TENANTS)
