@@ -1,0 +1,11 @@
+"""What is recorded: changes of channels, by each of the packages."""
+
+import reversion
+from auditlog.registry import auditlog
+from simple_history import register
+
+from tests.models import Channel
+
+auditlog.register(Channel)
+reversion.register(Channel)
+register(Channel, app=__package__)
