@@ -147,12 +147,21 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
         finally:
             rows.in_object = False
 
+    async def aget_object(*args: Any, **kwargs: Any) -> Any:
+        rows.in_object = True
+        try:
+            return await found_aobject(*args, **kwargs)
+        finally:
+            rows.in_object = False
+
     def paginate_queryset(queryset: Any, *args: Any, **kwargs: Any) -> Any:
         rows.note(queryset)  # a paginator need not read a page that is empty
         return page(queryset, *args, **kwargs)
 
     if hasattr(own, "get_object"):
         found_object, own.get_object = own.get_object, get_object
+    if hasattr(own, "aget_object"):
+        found_aobject, own.aget_object = own.aget_object, aget_object
     if hasattr(own, "paginate_queryset"):
         page, own.paginate_queryset = own.paginate_queryset, paginate_queryset
 

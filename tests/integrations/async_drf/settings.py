@@ -1,0 +1,7 @@
+"""A site whose API is asynchronous, with adrf."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "adrf"]
+ROOT_URLCONF = "tests.integrations.async_drf.urls"
