@@ -8,7 +8,7 @@ same order, the owner's row before a token's, to avoid deadlocks.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -190,12 +190,35 @@ def delete_token(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> None:
         _delete(_tokens().filter(pk=token.pk), actor)
 
 
-def delete_tokens(user: AbstractBaseUser, selected: TokenQuerySet | None = None, *, actor: Actor = SYSTEM) -> int:
-    """Delete the tokens of `user`, all or those that are `selected`, and return how many there were."""
+def delete_tokens(
+    user: AbstractBaseUser,
+    selected: TokenQuerySet | None = None,
+    *,
+    expected_active: Collection[uuid.UUID] | None = None,
+    actor: Actor = SYSTEM,
+) -> int:
+    """Delete the tokens of `user`, all or those that are `selected`, and return how many there were.
+
+    `expected_active` are the ids of the tokens that can be deleted although they are active; None means all.
+    """
     tokens = _tokens() if selected is None else selected.using(_alias())
     with transaction.atomic(using=_alias()):
         _lock_user(user.pk)
-        return _delete(tokens.for_user(user), actor)
+        return _delete(tokens.for_user(user), actor, expected_active=expected_active)
+
+
+def revoke_tokens(user: AbstractBaseUser, selected: TokenQuerySet, *, actor: Actor = SYSTEM) -> int:
+    """Revoke those of the `selected` tokens of `user` that are active, and return how many there were."""
+    with transaction.atomic(using=_alias()):
+        _lock_user(user.pk)
+        found = list(_lock(selected.using(_alias()).for_user(user).active().order_by("pk")))
+        now = timezone.now()
+        _tokens().filter(pk__in=[token.pk for token in found]).update(revoked_at=now)
+        record(actor, Kind.REVOKED, *found)
+        for token in found:
+            token.revoked_at = now
+            _announce("token_revoked", token)
+    return len(found)
 
 
 def add_scopes(
@@ -490,8 +513,11 @@ def _write(token: PersonalAccessToken, **fields: Any) -> None:
     token.save(using=_alias(), force_update=True, update_fields=fields)
 
 
-def _delete(tokens: TokenQuerySet, actor: Actor) -> int:
-    to_delete: Sequence[PersonalAccessToken] = list(_lock(tokens.order_by("pk")))
+def _delete(tokens: TokenQuerySet, actor: Actor, *, expected_active: Collection[uuid.UUID] | None = None) -> int:
+    found: Sequence[PersonalAccessToken] = list(_lock(tokens.order_by("pk")))
+    to_delete = [
+        token for token in found if expected_active is None or not token.is_active or token.pk in expected_active
+    ]
     _delete_locked(to_delete, actor)
     return len(to_delete)
 
@@ -542,5 +568,6 @@ __all__ = [
     "prune_tokens",
     "regenerate_token",
     "revoke_token",
+    "revoke_tokens",
     "update_token",
 ]

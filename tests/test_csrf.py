@@ -15,9 +15,10 @@ CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 SWITCH = "tests.plain_site.csrf_switch"
 MIDDLEWARE = django_settings.MIDDLEWARE
 WITHOUT = [name for name in MIDDLEWARE if name != CSRF]
+OF_SEVERAL = ("tokens_delete", "selected_delete", "selected_revoke")
 PAGES = [
     ("token_create", {"name": "stolen", "duration": "7d"}),
-    ("tokens_delete", {}),
+    *((name, {}) for name in OF_SEVERAL),
     ("token_revoke", {}),
     ("token_regenerate", {"duration": "7d"}),
     ("token_delete", {}),
@@ -48,7 +49,9 @@ def test_a_forged_request_changes_nothing(settings, user, make_token, middleware
     token = make_token("channels:*:list")
     before = state()
     for name, fields in PAGES:
-        path = reverse(f"pat_tokens:{name}", args=[] if name in ("token_create", "tokens_delete") else [token.pk])
+        if name in OF_SEVERAL:
+            fields = {"ids": str(token.pk), "active": str(token.pk), "number": 1}
+        path = reverse(f"pat_tokens:{name}", args=[] if name in ("token_create", *OF_SEVERAL) else [token.pk])
         post = async_to_sync(client.post) if client_class is AsyncClient else client.post
         assert post(path, fields).status_code == 403, name
         assert post(path, fields, headers={"origin": "https://evil.example"}).status_code == 403, name

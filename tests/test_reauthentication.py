@@ -172,7 +172,8 @@ class TestPages:
             "token_delete": (other.pk,),
             "tokens_delete": (),
         }.items():
-            assert person.post(url(name, *args)).status_code == 302, name
+            ids = {"ids": str(token.pk)} if name == "tokens_delete" else {}
+            assert person.post(url(name, *args), ids).status_code == 302, name
         assert not PersonalAccessToken.objects.exists()
 
     def test_renaming_and_the_steps_of_a_form_are_free(self, person, token):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Q
 from django.db.models.functions import Lower
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
@@ -20,9 +19,12 @@ from pat_tokens import services
 from pat_tokens.labels import ScopeLabel, describe_scopes
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.pages.base import Page, TokenPage, token_url
+from pat_tokens.pages.token_filter import LIST_QUERY, TokenFilter, list_url
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+
+    from pat_tokens.querysets import TokenQuerySet
 
 
 MAX_NAMED = 10  # tokens that the question before Delete All names
@@ -108,50 +110,173 @@ class TokenDelete(TokenConfirmation):
         return [stops, lost] if self.token.is_active else [_("The token and its scopes are deleted permanently.")]
 
 
-class TokensDelete(Confirmation):
-    """Delete all tokens of a person."""
+class TokensConfirmation(Confirmation):
+    """A question about several tokens, whose ids it carries: nothing is done to any other token.
 
-    submit_label = pgettext_lazy("pat_tokens", "Delete All")
+    It carries the ids of those that are active, too. One that becomes active later is left as it is.
+    """
+
+    asks_number = False
+
+    def get_selected(self) -> TokenQuerySet:
+        """Return the tokens that the question is about."""
+        raise NotImplementedError
+
+    def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
+        """Do it, and return what to say about it."""
+        raise NotImplementedError
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """Ask, unless there is nothing to ask about."""
+        self.selected = list(self.get_selected().order_by(Lower("name"), "pk"))
+        return self._ask() if self.selected else self.done(self.get_back_url(), self.get_nothing())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Delete them."""
-        count = services.delete_tokens(self.user, actor=self.actor)
-        text = ngettext("%(count)d token was deleted.", "All %(count)d tokens were deleted.", count)
-        notice = text % {"count": count} if count else _("There were no tokens to delete.")
-        return self.done(reverse("pat_tokens:token_list"), notice)
+        """Do it to the tokens that the question was about."""
+        ids, active = (_read_ids(request.POST.get(name, "")) for name in ("ids", "active"))
+        selected = self.tokens.filter(pk__in=ids)
+        if not ids or (self.asks_number and active and _read_number(request.POST.get("number", "")) != len(ids)):
+            self.selected = list((selected if ids else self.get_selected()).order_by(Lower("name"), "pk"))
+            error = _("This is not the number of tokens.") if ids else ""
+            return self._ask(error) if self.selected else self.done(self.get_back_url(), self.get_nothing())
+        return self.done(self.get_back_url(), self.act(selected, active))
+
+    def _ask(self, error: str = "") -> HttpResponse:
+        return self.show(
+            title=self.get_title(),
+            consequences=self.get_consequences(),
+            submit_label=self.submit_label,
+            back_url=self.get_back_url(),
+            ids=_join_ids(self.selected),
+            active=_join_ids(self.active),
+            number=len(self.selected) if self.asks_number and self.active else None,
+            number_error=error,
+        )
 
     @cached_property
-    def counts(self) -> dict[str, int]:
-        """How many tokens there are, and how many of them work."""
-        works = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-        return self.tokens.aggregate(all=Count("pk"), active=Count("pk", filter=works))
+    def active(self) -> list[PersonalAccessToken]:
+        """Those that work."""
+        return [token for token in self.selected if token.is_active]
 
-    def get_title(self) -> str:
-        """Say how many."""
-        count = self.counts["all"]
-        return ngettext("Delete your only token?", "Delete all %(count)d tokens?", count) % {"count": count}
+    def drop_query(self) -> HttpResponse:
+        """Go back to the list: without its parameters, the question would be about other tokens."""
+        return HttpResponseRedirect(reverse("pat_tokens:token_list"))
 
-    def get_consequences(self) -> Sequence[str]:
-        """Name the tokens that work."""
-        active = self.counts["active"]
-        if not active:
-            return [_("None of them is active. They are deleted permanently, with their scopes.")]
-        names = list(self.tokens.active().order_by(Lower("name")).values_list("name", flat=True)[:MAX_NAMED])
-        quoted = ", ".join(pgettext("pat_tokens", "“%(name)s”") % {"name": name} for name in names)
-        if active > len(names):
+    def get_back_url(self) -> str:
+        """Return to the list as it was."""
+        return list_url(**{name: self.request.GET[name] for name in LIST_QUERY if self.request.GET.get(name)})
+
+    def get_nothing(self) -> str:
+        """Return what to say if there is no token to ask about."""
+        return _("Select at least one token first.")
+
+    def get_stopping(self) -> str:
+        """Name the tokens that stop working."""
+        names = [pgettext("pat_tokens", "“%(name)s”") % {"name": token.name} for token in self.active[:MAX_NAMED]]
+        quoted = ", ".join(names)
+        if len(self.active) > len(names):
             quoted = pgettext("pat_tokens", "%(names)s and %(count)d more") % {
                 "names": quoted,
-                "count": active - len(names),
+                "count": len(self.active) - len(names),
             }
         text = ngettext(
             "Programs that use the active one stop working immediately: %(names)s.",
             "Programs that use the %(count)d active ones stop working immediately: %(names)s.",
-            active,
+            len(self.active),
         )
-        return [
-            text % {"count": active, "names": quoted},
-            _("All tokens are deleted permanently, including expired and revoked ones, with their scopes."),
-        ]
+        return text % {"count": len(self.active), "names": quoted}
+
+    def find_selected(self) -> TokenQuerySet:
+        """Return the tokens whose boxes were ticked in the list."""
+        return self.tokens.filter(pk__in=_read_ids(",".join(self.request.GET.getlist("id"))))
+
+
+class TokensDelete(TokensConfirmation):
+    """Delete all tokens that the list shows, on all of its pages."""
+
+    submit_label = pgettext_lazy("pat_tokens", "Delete All")
+    asks_number = True
+
+    def get_selected(self) -> TokenQuerySet:
+        """Return those that the parameters of the list select."""
+        return TokenFilter(self.request.GET).apply(self.tokens)
+
+    def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
+        """Delete them, and name those that were left."""
+        count = services.delete_tokens(self.user, selected, expected_active=active, actor=self.actor)
+        text = ngettext("%(count)d token was deleted.", "%(count)d tokens were deleted.", count)
+        notice = text % {"count": count} if count else _("No tokens were deleted.")
+        left = selected.order_by(Lower("name")).values_list("name", flat=True)
+        quoted = ", ".join(pgettext("pat_tokens", "“%(name)s”") % {"name": name} for name in left)
+        if quoted:
+            kept = _("Kept, because they became active in the meantime: %(names)s.") % {"names": quoted}
+            notice = f"{notice} {kept}"
+        return notice
+
+    def get_title(self) -> str:
+        """Say how many of how many."""
+        count, total = len(self.selected), self.tokens.count()
+        if count == total:
+            return ngettext("Delete your only token?", "Delete all %(count)d tokens?", count) % {"count": count}
+        text = ngettext(
+            "Delete %(count)d of your %(total)d tokens?", "Delete %(count)d of your %(total)d tokens?", count
+        )
+        return text % {"count": count, "total": total}
+
+    def get_consequences(self) -> Sequence[str]:
+        """Name the tokens that work."""
+        if not self.active:
+            return [_("None of them is active. They are deleted permanently, with their scopes.")]
+        return [self.get_stopping(), _("The tokens and their scopes are deleted permanently.")]
+
+    def get_nothing(self) -> str:
+        """Return what to say if the list is empty."""
+        return _("There are no tokens to delete.")
+
+
+class SelectedDelete(TokensDelete):
+    """Delete the tokens whose boxes are ticked."""
+
+    submit_label = pgettext_lazy("pat_tokens", "Delete")
+    asks_number = False
+
+    def get_selected(self) -> TokenQuerySet:
+        """Return those that are ticked."""
+        return self.find_selected()
+
+    def get_nothing(self) -> str:
+        """Return what to say if nothing is ticked."""
+        return _("Select at least one token first.")
+
+
+class SelectedRevoke(TokensConfirmation):
+    """Revoke the tokens whose boxes are ticked, as far as they are active."""
+
+    submit_label = pgettext_lazy("pat_tokens", "Revoke")
+
+    def get_selected(self) -> TokenQuerySet:
+        """Return those that are ticked and active."""
+        return self.find_selected().active()
+
+    def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
+        """Revoke them."""
+        count = services.revoke_tokens(self.user, selected, actor=self.actor)
+        text = ngettext("%(count)d token was revoked.", "%(count)d tokens were revoked.", count)
+        return text % {"count": count} if count else _("No tokens were revoked.")
+
+    def get_title(self) -> str:
+        """Say how many."""
+        count = len(self.selected)
+        return ngettext("Revoke %(count)d token?", "Revoke %(count)d tokens?", count) % {"count": count}
+
+    def get_consequences(self) -> Sequence[str]:
+        """Name them, and say what stays."""
+        kept = _("Names, descriptions and scopes are kept. You can regenerate the tokens later, with new secrets.")
+        return [self.get_stopping(), kept]
+
+    def get_nothing(self) -> str:
+        """Return what to say if nothing that is ticked is active."""
+        return _("Select at least one active token first.")
 
 
 class ScopeDelete(TokenConfirmation):
@@ -215,3 +340,23 @@ class ScopesDelete(TokenConfirmation):
             count,
         )
         return [text % {"count": count}, _("The token itself is kept, and you can add scopes later.")]
+
+
+def _join_ids(tokens: Iterable[PersonalAccessToken]) -> str:
+    # In one field: Django limits the number of fields.
+    return ",".join(str(token.pk) for token in tokens)
+
+
+def _read_ids(text: str) -> set[uuid.UUID]:
+    ids = set()
+    for part in text.split(","):
+        with suppress(ValueError):
+            ids.add(uuid.UUID(part))
+    return ids
+
+
+def _read_number(text: str) -> int | None:
+    try:
+        return int(text)  # in the digits of any script
+    except ValueError:
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
 
 from django.db.models import Count, F, Q
 from django.db.models.functions import Lower
@@ -27,6 +26,7 @@ from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.scope_formset import ScopeRows, type_templates
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
+from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
 from pat_tokens.querysets import Status
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 FormT = TypeVar("FormT", bound=ServiceForm)
 
-LIST_QUERY = ("q", "in", "status")  # parameters that choose the tokens of the list
 CURRENT_ROUTE = "pat_tokens_api:current-token"
 TOKEN_COLUMNS = (
     Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
@@ -51,11 +50,6 @@ SCOPE_COLUMNS = (
     Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
     Column("operation", pgettext_lazy("pat_tokens", "Operation")),
 )
-SEARCH_FIELDS = {
-    "name": pgettext_lazy("pat_tokens", "Name"),
-    "description": pgettext_lazy("pat_tokens", "Description"),
-    "id": pgettext_lazy("pat_tokens", "ID"),
-}
 STATUS_LABELS = {
     Status.ACTIVE: pgettext_lazy("pat_tokens", "Active"),
     Status.EXPIRED: pgettext_lazy("pat_tokens", "Expired"),
@@ -71,27 +65,18 @@ class TokenList(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show those that were asked for, the active ones unless something else was."""
         table = Table(request, "tokens", TOKEN_COLUMNS, sort="-issued_at", size=10, keep=LIST_QUERY)
-        term = _read_term(request.GET)
-        status = request.GET.get("status", Status.ACTIVE)
-        if status not in (*Status, "all"):
-            status = Status.ACTIVE
-        field = request.GET.get("in", "")
-        if field not in SEARCH_FIELDS:
-            field = "name"
-        matches = _matches(field, term)
-        counts = self._count(matches)
-        tokens = self.tokens.filter(matches) if term else self.tokens
-        if status != "all":
-            tokens = tokens.with_status(status)
-        table.fill(tokens.order_by(*_token_order(table)), counts[status])
+        found = TokenFilter(request.GET)
+        counts = self._count(found.matches)
+        table.fill(found.apply(self.tokens).order_by(*_token_order(table)), counts[found.status])
         return self.show(
             table=table,
-            term=term,
-            search_field=field,
+            term=found.term,
+            search_field=found.field,
             search_fields=SEARCH_FIELDS,
             clear_url=table.url(**{"q": "", "in": ""}),
-            status=status,
-            tabs=_tabs(table, counts, status),
+            status=found.status,
+            tabs=_tabs(table, counts, found.status),
+            selection=found.query,
             total=counts["total"],
             all=counts["all"],
         )
@@ -127,11 +112,11 @@ class TokenSearch(Page):
     @sensitive_variables("term")
     def post(self, request: HttpRequest) -> HttpResponse:
         """Tell which token a secret belongs to; go on to the list with anything else."""
-        term = SecretText(_read_term(request.POST))
+        term = SecretText(read_term(request.POST))
         if holds_secret(term):
             return self.done(*_look_up_secret(term, self.tokens))
         query = {key: request.POST[key] for key in (*LIST_QUERY, "sort", "rows") if request.POST.get(key)}
-        return self.done(_list_url(**query))
+        return self.done(list_url(**query))
 
 
 class TokenCreate(Page):
@@ -264,14 +249,6 @@ class TokenRegenerate(TokenPage):
         return self.reveal(token, secret)
 
 
-def _list_url(**query: str) -> str:
-    return reverse("pat_tokens:token_list") + (f"?{urlencode(query)}" if query else "")
-
-
-def _read_term(query: QueryDict) -> str:
-    return query.get("q", "").replace("\0", "").strip()[:255]
-
-
 @sensitive_variables()
 def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
     # Where the list shows the token with this secret, and what to say about it. Somebody else's is none of `tokens`.
@@ -279,23 +256,10 @@ def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
     if token is not None:
         label = STATUS_LABELS[token.status]
         notice = pgettext("pat_tokens", "This is the secret of “%(name)s”. Status: %(status)s.")
-        return _list_url(q=str(token.pk), **{"in": "id"}, status="all"), notice % {"name": token.name, "status": label}
+        return list_url(q=str(token.pk), **{"in": "id"}, status="all"), notice % {"name": token.name, "status": label}
     if is_complete(text):
-        return _list_url(), pgettext("pat_tokens", "None of your tokens has this secret.")
-    return _list_url(), pgettext("pat_tokens", "This is not a complete secret. Copy all of it and search again.")
-
-
-def _matches(field: str, term: str) -> Q:
-    if not term:
-        return ~Q(pk=None)
-    matches = Q(pk=None) if field == "id" else Q(**{f"{field}__icontains": term})
-    hint = term.replace("...", "…")
-    if "…" in hint:
-        matches |= Q(hint__endswith=hint) if hint.startswith("…") else Q(hint=hint)
-    try:
-        return matches | Q(pk=uuid.UUID(term))
-    except ValueError:
-        return matches
+        return list_url(), pgettext("pat_tokens", "None of your tokens has this secret.")
+    return list_url(), pgettext("pat_tokens", "This is not a complete secret. Copy all of it and search again.")
 
 
 def _token_order(table: Table) -> list[Any]:

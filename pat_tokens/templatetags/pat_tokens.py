@@ -40,6 +40,7 @@ _SCRIPT_TEXTS = {
     "out": gettext_lazy("You are no longer logged in. Log in again."),
     "row": gettext_lazy("Scope {}"),
     "remove": gettext_lazy("Remove scope {}"),
+    "selected": pgettext_lazy("pat_tokens", "Selected: {}"),
 }
 _NOW = 10  # seconds during which something has happened "just now"
 _ATTRIBUTES = ("data_", "aria_")

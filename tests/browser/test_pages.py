@@ -188,10 +188,76 @@ def test_delete_from_the_row_menu_and_delete_all(screen, make_token):
     expect(screen.get_by_text("“two” was deleted.")).to_be_visible()
     screen.get_by_role("button", name="Delete All").click()
     expect(dialog).to_contain_text("“one”, “three”")
+    number = dialog.get_by_label("To confirm, enter the number of tokens: 2")
+    expect(number).to_be_focused()
+    number.fill("3")
+    dialog.get_by_role("button", name="Delete All").click()
+    expect(dialog).to_contain_text("This is not the number of tokens.")
+    assert_sound(screen)
+    number.fill("2")
     dialog.get_by_role("button", name="Delete All").click()
     expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
     assert not PersonalAccessToken.objects.exists()
     assert_sound(screen)
+
+
+def test_rows_are_selected_and_revoked_or_deleted(screen, make_token):
+    for name in ("one", "two", "three", "four"):
+        make_token(name=name)
+    screen.goto("/pats/")
+    dialog = screen.get_by_role("dialog")
+    revoke, delete = (screen.get_by_role("button", name=f"{verb} selected") for verb in ("Revoke", "Delete"))
+    expect(revoke).to_be_disabled()
+    screen.get_by_label("Select one").check()
+    screen.get_by_label("Select two").check()
+    expect(screen.get_by_text("Selected: 2")).to_be_visible()
+    assert_sound(screen)
+    revoke.click()
+    expect(dialog).to_contain_text("Revoke 2 tokens?")
+    assert_sound(screen)
+    dialog.get_by_role("button", name="Revoke", exact=True).click()
+    expect(screen.get_by_text("2 tokens were revoked.")).to_be_visible()
+    assert set(PersonalAccessToken.objects.revoked().values_list("name", flat=True)) == {"one", "two"}
+    screen.get_by_label("Status").get_by_role("link", name="All").click()
+    expect(screen.get_by_role("row", name="two")).to_be_visible()
+    screen.get_by_label("Select all").check()
+    expect(screen.get_by_text("Selected: 4")).to_be_visible()
+    screen.get_by_label("Select one").uncheck()
+    expect(screen.get_by_label("Select all")).to_be_checked(indeterminate=True)
+    delete.click()
+    expect(dialog).to_contain_text("Delete 3 of your 4 tokens?")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(screen.get_by_text("3 tokens were deleted.")).to_be_visible()
+    expect(screen.get_by_role("row", name="one")).to_be_visible()
+    assert list(PersonalAccessToken.objects.values_list("name", flat=True)) == ["one"]
+
+
+def test_delete_all_follows_the_filter(screen, make_token):
+    for name in ("printer", "probe", "other"):
+        make_token(name=name)
+    screen.goto("/pats/")
+    screen.get_by_role("searchbox").fill("pr")
+    expect(screen.get_by_role("row", name="other")).to_have_count(0)
+    screen.get_by_role("button", name="Delete All").click()
+    dialog = screen.get_by_role("dialog")
+    expect(dialog).to_contain_text("Delete 2 of your 3 tokens?")
+    dialog.get_by_label("To confirm").fill("2")
+    dialog.get_by_role("button", name="Delete All").click()
+    expect(screen.get_by_text("2 tokens were deleted.")).to_be_visible()
+    assert list(PersonalAccessToken.objects.values_list("name", flat=True)) == ["other"]
+
+
+def test_rows_are_selected_without_a_script(open_browser, make_token):
+    page = open_browser(java_script_enabled=False, viewport=PHONE)
+    for name in ("one", "two"):
+        make_token(name=name)
+    page.goto("/pats/")
+    page.get_by_label("Select two").check()
+    page.get_by_role("button", name="Delete selected").click()
+    expect(page.get_by_text("Delete 1 of your 2 tokens?")).to_be_visible()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("1 token was deleted.")).to_be_visible()
+    assert list(PersonalAccessToken.objects.values_list("name", flat=True)) == ["one"]
 
 
 def test_name_is_edited_in_its_place(screen, make_token):
@@ -541,7 +607,10 @@ def test_the_other_steps_by_keyboard_alone(screen, user, make_token):
     press(dialog.get_by_role("button", name="Regenerate"))
     expect(screen.locator("#token-secret")).to_be_visible()
     press(screen.get_by_role("link", name="Go back"))
+    press(screen.get_by_label("Status").get_by_role("link", name="All"))
     press(screen.get_by_role("button", name="Delete All"))
+    expect(dialog.get_by_label("To confirm")).to_be_focused()
+    screen.keyboard.type("2")
     press(dialog.get_by_role("button", name="Delete All"))
     expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
 
@@ -580,8 +649,9 @@ def test_the_other_steps_without_a_script(open_browser, user, make_token):
     expect(page.locator("#token-secret")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("link", name="Go back").click()
-    for _ask in range(2):
-        page.get_by_role("button", name="Delete All").click()
+    page.get_by_role("button", name="Delete All").click()
+    page.get_by_label("To confirm").fill("2")
+    page.get_by_role("button", name="Delete All").click()
     expect(page.get_by_text("You have no tokens yet")).to_be_visible()
 
 

@@ -20,7 +20,11 @@ PAGES = {
     ("get", "token_create"): {},
     ("post", "token_create"): NEW,
     ("get", "tokens_delete"): {},
-    ("post", "tokens_delete"): {},
+    ("post", "tokens_delete"): {"number": 1},
+    ("get", "selected_delete"): {},
+    ("post", "selected_delete"): {},
+    ("get", "selected_revoke"): {},
+    ("post", "selected_revoke"): {},
     ("get", "reauthenticate"): {},
     ("post", "columns"): {"columns": ["name"]},
     ("get", "entity_list"): {"q": "c"},
@@ -40,6 +44,7 @@ PAGES = {
     ("get", "scope_delete"): {},
     ("post", "scope_delete"): {},
 }
+OF_SEVERAL = ("tokens_delete", "selected_delete", "selected_revoke")
 MOST = {"get": 6, "post": 25}
 
 
@@ -68,8 +73,12 @@ def test_a_page_takes_as_many_queries_for_many_rows(client, user, make_token, me
             Scope(token=tokens[0], entity_type="channels", entity_id=str(one.pk), operation="read") for one in channels
         )
         path = reverse(f"pat_tokens:{name}", kwargs=keywords(name, tokens[0]))
+        fields = PAGES[method, name]
+        if name in OF_SEVERAL:
+            ids = [str(token.pk) for token in tokens]
+            fields = {"id": ids} if method == "get" else {"ids": ",".join(ids), "active": ",".join(ids), "number": many}
         with CaptureQueriesContext(connection) as queries:
-            answer = getattr(client, method)(path, PAGES[method, name])
+            answer = getattr(client, method)(path, fields)
         counts.append(len(queries))
         statuses.append(answer.status_code)
     assert set(statuses) <= {200, 302}, answer.content

@@ -28,6 +28,7 @@ function enhance(part) {
   tick(part);
   part.querySelectorAll("[data-pat-duration-fields]").forEach(startDuration);
   part.querySelectorAll("[data-pat-scopes]").forEach(startScopes);
+  part.querySelectorAll("[data-pat-selection]").forEach((form) => countSelected(form));
   part.querySelectorAll("select").forEach((select) => selected.set(select, select.value));
   part.querySelectorAll("[data-pat-errors]").forEach((errors) => (errors.tabIndex = -1));
   part.querySelectorAll("a[data-pat-back]").forEach(leadBack);
@@ -192,7 +193,8 @@ function onSubmit(event) {
     takeStep(form, step, submitter);
   } else if (submitter?.hasAttribute("data-pat-dialog")) {
     event.preventDefault();
-    attempt(() => openDialog(form.action, submitter), () => form.submit());
+    const url = getUrl(form, submitter);
+    attempt(() => openDialog(url, submitter), () => location.assign(url));
   } else if (form.hasAttribute("data-pat-live")) {
     event.preventDefault();
     search(form, 0);
@@ -205,6 +207,13 @@ function onSubmit(event) {
     if (form.hasAttribute("data-pat-sent")) event.preventDefault();
     else disableOnceSent(form, event);
   }
+}
+
+// Where a browser goes when this form is sent by GET.
+function getUrl(form, submitter) {
+  const url = new URL(submitter.getAttribute("formaction") ?? form.action, location.href);
+  url.search = new URLSearchParams(new FormData(form, submitter));
+  return url.href;
 }
 
 const PATIENCE = 15_000; // milliseconds until a form can be sent again
@@ -229,6 +238,7 @@ function enableAgain(form) {
 // A page from the back/forward cache is as it was left, and Firefox remembers what was disabled even when it reloads.
 function onPageshow() {
   root.querySelectorAll("form").forEach(enableAgain);
+  root.querySelectorAll("[data-pat-selection]").forEach((form) => countSelected(form));
   checkSelects();
 }
 
@@ -265,7 +275,21 @@ function onSelect(select) {
   }
 }
 
+// The rows of a table that are ticked, and the buttons that act on them.
+function countSelected(form, changed) {
+  const boxes = [...form.elements].filter((element) => element.matches("[data-pat-select]"));
+  const all = form.querySelector("[data-pat-select-all]");
+  if (changed === all) boxes.forEach((box) => (box.checked = all.checked));
+  const count = boxes.filter((box) => box.checked).length;
+  form.querySelector("[data-pat-script]").hidden = false;
+  all.checked = count === boxes.length;
+  all.indeterminate = count > 0 && count < boxes.length;
+  form.querySelector("[data-pat-selected]").textContent = count ? say("selected", count) : "";
+  submitButtons(form).forEach((button) => (button.disabled = !count));
+}
+
 function onChange(event) {
+  if (event.target.matches("[data-pat-select], [data-pat-select-all]")) countSelected(event.target.form, event.target);
   const columns = event.target.closest("[data-pat-columns]");
   if (columns) attempt(async () => (await send(columns), visit(location.href, [columns.dataset.patColumns])));
 }

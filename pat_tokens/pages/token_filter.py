@@ -1,0 +1,75 @@
+"""Which tokens the parameters of the list select."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import pgettext_lazy
+
+from pat_tokens.querysets import Status
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
+
+    from pat_tokens.querysets import TokenQuerySet
+
+LIST_QUERY = ("q", "in", "status")
+ALL = "all"  # as a status
+SEARCH_FIELDS = {
+    "name": pgettext_lazy("pat_tokens", "Name"),
+    "description": pgettext_lazy("pat_tokens", "Description"),
+    "id": pgettext_lazy("pat_tokens", "ID"),
+}
+
+
+class TokenFilter:
+    """The search and the status of a list of tokens. Invalid parameters count as not given."""
+
+    def __init__(self, query: QueryDict) -> None:
+        self.term = read_term(query)
+        self.field = query.get("in", "")
+        if self.field not in SEARCH_FIELDS:
+            self.field = "name"
+        self.status = query.get("status", Status.ACTIVE)
+        if self.status not in (*Status, ALL):
+            self.status = Status.ACTIVE
+
+    def apply(self, tokens: TokenQuerySet) -> TokenQuerySet:
+        """Return those of `tokens` that the list shows."""
+        if self.term:
+            tokens = tokens.filter(self.matches)
+        return tokens if self.status == ALL else tokens.with_status(self.status)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters that select the same tokens."""
+        return {"q": self.term, "in": self.field if self.term else "", "status": self.status}
+
+    @property
+    def matches(self) -> Q:
+        """The condition for the search, whatever the status."""
+        if not self.term:
+            return ~Q(pk=None)
+        matches = Q(pk=None) if self.field == "id" else Q(**{f"{self.field}__icontains": self.term})
+        hint = self.term.replace("...", "…")
+        if "…" in hint:
+            matches |= Q(hint__endswith=hint) if hint.startswith("…") else Q(hint=hint)
+        try:
+            return matches | Q(pk=uuid.UUID(self.term))
+        except ValueError:
+            return matches
+
+
+def read_term(query: QueryDict) -> str:
+    """Return what is searched for."""
+    return query.get("q", "").replace("\0", "").strip()[:255]
+
+
+def list_url(**query: str) -> str:
+    """Return the URL of the list with these parameters; empty ones are left out."""
+    text = urlencode({name: value for name, value in query.items() if value})
+    return reverse("pat_tokens:token_list") + (f"?{text}" if text else "")
