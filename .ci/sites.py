@@ -200,7 +200,8 @@ WAGTAIL_ENTITIES = """
 from wagtail.models import Page
 
 from pat_tokens.entities import EntityType, register
-from pat_tokens.requirements import Requirement, declare_view
+from pat_tokens.declarations import declare_view
+from pat_tokens.requirements import Requirement
 
 
 @register
@@ -252,7 +253,8 @@ ARA_ENTITIES = """
 from ara.api.models import Label, Playbook
 
 from pat_tokens.entities import EntityType, register
-from pat_tokens.requirements import Requirement, declare_view
+from pat_tokens.declarations import declare_view
+from pat_tokens.requirements import Requirement
 
 
 @register

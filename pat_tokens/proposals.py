@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import FieldDoesNotExist
 
+from pat_tokens.declarations import plain_route
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, EntityType, registry
-from pat_tokens.requirements import EntityLookup, Requirement, plain_route
+from pat_tokens.requirements import EntityLookup, Requirement
 
 if TYPE_CHECKING:
     from django.db.models import Model

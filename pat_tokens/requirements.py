@@ -1,18 +1,12 @@
-"""What a view asks of a token, and where a site says so for views that it cannot edit."""
+"""What a view requires of a token: an entity type, an operation, and where the entity id comes from."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Model
-from django.utils.module_loading import import_string
 
 from pat_tokens.entities import LIST, EntityType, registry
 from pat_tokens.scopes import ALL, RequiredScope
@@ -97,166 +91,6 @@ ANY_TOKEN = Requirement(ALL, ALL)  # the explicit word for a view that any valid
 Requirements = Mapping[str, Requirement | None]  # action (ViewSets) or HTTP method (everything else) to requirement
 
 
-@dataclass(frozen=True)
-class Declaration:
-    """What a site said from outside: about which view or URL name, and what each of its keys requires."""
-
-    target: Any  # a view class or function, a dotted path, or a URL name
-    requirements: Requirements
-
-
-class _Declarations:
-    """What a site declared from outside."""
-
-    def __init__(self) -> None:
-        self.by_view: dict[Any, Declaration] = {}
-        self.by_path: dict[str, Declaration] = {}  # dotted paths, until the first one asks
-        self.by_url_name: dict[str, Declaration] = {}
-        self.by_route: dict[str, Declaration] = {}  # as `plain_route` writes them
-        self.broken: dict[str, str] = {}  # dotted paths that name nothing, and why
-        self.generation = 0  # counts changes, so that whoever remembers an answer can tell that it is old
-
-
-_declared = _Declarations()
-
-
-def declare_view(view: str | Callable[..., Any], requirements: Requirements) -> None:
-    """Declare the requirements of a view that cannot be edited: its class, its function, or its dotted path."""
-    declaration = Declaration(view, _copied(requirements, view))
-    if isinstance(view, str):
-        _declared.by_path[view] = declaration
-        _declared.broken.pop(view, None)
-    else:
-        _declared.by_view[class_of(view)] = declaration
-    _declared.generation += 1
-
-
-def declare_url(url_name: str, requirements: Requirements) -> None:
-    """Declare the requirements of the route with this URL name, namespaces included (`shop:order-detail`)."""
-    _declared.by_url_name[url_name] = Declaration(url_name, _copied(requirements, url_name))
-    _declared.generation += 1
-
-
-def declare_route(route: str, requirements: Requirements) -> None:
-    """Declare the requirements of one route, written as `pat_routes` prints it: `api/books/<pk>/`.
-
-    Converters, and what a regular expression says about a keyword, may be left out. It comes before `declare_url`.
-    """
-    _declared.by_route[plain_route(route)] = Declaration(route, _copied(requirements, route))
-    _declared.generation += 1
-
-
-_CONVERTER = re.compile(r"<[^<>:]+:([^<>:]+)>")
-_GROUP = re.compile(r"\(\?P<(\w+)>")
-
-
-@lru_cache(maxsize=4096)
-def plain_route(route: str) -> str:
-    """Return a route without what only says how its keywords look."""
-    parts, position = [], 0
-    for group in _GROUP.finditer(route):
-        if group.start() >= position:
-            parts += [route[position : group.start()], f"<{group[1]}>"]
-            position = end_of_group(route, group.start())
-    text = "".join((*parts, route[position:]))
-    text = _CONVERTER.sub(r"<\1>", text).replace("\\Z", "").replace("\\", "")
-    return text.strip("^$").removeprefix("/").replace("/?", "/")
-
-
-def end_of_group(route: str, start: int) -> int:
-    """Return where the group of a regular expression ends that begins at `start`."""
-    depth, position, in_class = 0, start, False
-    while position < len(route):
-        character = route[position]
-        if character == "\\":
-            position += 1
-        elif in_class:
-            in_class = character != "]"
-        elif character == "[":
-            in_class = True
-        elif character in "()":
-            depth += 1 if character == "(" else -1
-            if depth == 0:
-                return position + 1
-        position += 1
-    return len(route)
-
-
-def _copied(requirements: object, target: object) -> Requirements:
-    if not isinstance(requirements, Mapping):
-        raise ImproperlyConfigured(
-            f"The requirements of {target} must be a mapping from action or HTTP method to Requirement, "
-            f"not {requirements!r}."
-        )
-    return dict(requirements)
-
-
-def generation() -> tuple[int, int]:
-    """Return a value that changes whenever a declaration or an entity type is added or taken out."""
-    return _declared.generation, registry.generation
-
-
-def class_of(view: Any) -> Any:
-    """Return what identifies a view: its class where it has one, since `as_view()` makes a new function each time."""
-    return getattr(view, "cls", None) or getattr(view, "view_class", None) or view
-
-
-def declared_for_url(url_name: str | None) -> Requirements | None:
-    """Return what was declared from outside for a URL name, or None."""
-    declaration = _declared.by_url_name.get(url_name) if url_name else None
-    return declaration.requirements if declaration else None
-
-
-def declared_for_route(route: str | None) -> Requirements | None:
-    """Return what was declared from outside for a route, or None."""
-    declaration = _declared.by_route.get(plain_route(route)) if _declared.by_route and route is not None else None
-    return declaration.requirements if declaration else None
-
-
-def declared_for_view(view: Any) -> Requirements | None:
-    """Return what was declared from outside for exactly this view class or function, or None."""
-    _find_paths()
-    try:
-        declaration = _declared.by_view.get(view)
-    except TypeError:  # a view that is an object of a class without a hash
-        return None
-    return declaration.requirements if declaration else None
-
-
-def declarations_for_views() -> Iterable[tuple[Any, Declaration]]:
-    """Return what was declared from outside for views, each with the class or function that it is about."""
-    _find_paths()
-    return tuple(_declared.by_view.items())
-
-
-def declarations_for_urls() -> Iterable[Declaration]:
-    """Return what was declared from outside for URL names."""
-    return tuple(_declared.by_url_name.values())
-
-
-def declarations_for_routes() -> Iterable[tuple[str, Declaration]]:
-    """Return what was declared from outside for routes, each with the route as `plain_route` writes it."""
-    return tuple(_declared.by_route.items())
-
-
-def broken_declarations() -> Mapping[str, str]:
-    """Return the dotted paths that something was declared for and that name nothing, and why."""
-    _find_paths()
-    return dict(_declared.broken)
-
-
-def _find_paths() -> None:
-    for path, declaration in tuple(_declared.by_path.items()):
-        try:
-            found = class_of(import_string(path))
-        except Exception as error:  # noqa: BLE001 -- any; one bad path must not take all requests down
-            _declared.broken[path] = f"{type(error).__name__}: {error}"
-        else:
-            _declared.by_view.setdefault(found, declaration)
-        # Only now: another thread that sees no paths has to see what they name.
-        _declared.by_path.pop(path, None)
-
-
 def is_list(requirement: Requirement) -> bool:
     """Return whether `requirement` is that of a list, which may be limited to the ids of a token."""
     return requirement.operation == LIST.name and requirement.entity is None
@@ -302,95 +136,6 @@ class Resolution:
     binds_model: bool = False
 
 
-class Own(NamedTuple):
-    """What a view declares itself.
-
-    `model` is that of the parent class which declares it, where it is inherited; `problem` is why it can't be.
-    """
-
-    requirements: object
-    model: type[Model] | None = None
-    problem: str | None = None
-
-
-def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), name: str = "pat_requirements") -> Own:
-    """Return what the class of a view declares, which `attributes` of a single view may replace.
-
-    A class inherits it from one that is about the same model. About another, the same key is that of another entity.
-    """
-    if name in attributes:
-        return Own(attributes[name])
-    holder = next((base for base in cls.__mro__ if name in vars(base)), None)
-    if holder is None:
-        return Own(None)
-    requirements = vars(holder)[name]
-    theirs, ours = model_of(holder, {}), model_of(cls, attributes)
-    if theirs is None or (holder is cls and theirs is ours):
-        return Own(requirements)
-    if ours is None or issubclass(ours, theirs):
-        return Own(requirements, theirs)
-    problem = f"inherited from {holder.__qualname__}, which is about {theirs.__name__}; this is about {ours.__name__}"
-    return Own(requirements, theirs, problem)
-
-
-def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
-    """Return the model that a view class names: by `queryset` or `model`, or by that of its serializer or form."""
-
-    def plain(name: str) -> Any:
-        value = attributes[name] if name in attributes else inspect.getattr_static(cls, name, None)
-        return None if hasattr(type(value), "__get__") else value
-
-    meta = getattr(plain("serializer_class"), "Meta", None) or getattr(plain("form_class"), "Meta", None)
-    found = (getattr(plain("queryset"), "model", None), plain("model"), getattr(meta, "model", None))
-    model = next((one for one in found if isinstance(one, type) and issubclass(one, Model)), None)
-    return None if model is None else model._meta.concrete_model
-
-
-def find_declared(
-    keys: Sequence[str],
-    *,
-    view: Any,
-    url_name: str | None,
-    own: object,
-    url_keys: Sequence[str] = (),
-    route: str | None = None,
-) -> Resolution | None:
-    """Return what was declared under the first of `keys`: for the route, its URL name, the view, or on the view itself.
-
-    `url_keys` are more keys that count for the route and the URL name alone. None where nothing was declared; a
-    declaration that cannot work refuses, as does an explicit None.
-    """
-    of_view = own if isinstance(own, Own) else Own(own)
-    sources = (
-        (declared_for_route(route), (*keys, *url_keys), f"declared for the route {route!r}"),
-        (declared_for_url(url_name), (*keys, *url_keys), f"declared for the URL name {url_name!r}"),
-        (declared_for_view(view), keys, "declared for the view from outside"),
-        (of_view.requirements, keys, "declared on the view"),
-    )
-    for requirements, keys, origin in sources:
-        if requirements is None:
-            continue
-        if not isinstance(requirements, Mapping):  # what a site wrote may be anything
-            problem = f"{requirements!r} is not a mapping to Requirement"
-            return Resolution(None, f"{origin}: {problem}", problem=problem)
-        for key in keys:
-            if key in requirements:
-                requirement = requirements[key]
-                if requirement is None:
-                    return Resolution(None, f"{origin}: refused", refused=True)
-                is_own = requirements is of_view.requirements
-                found = find_problem(requirement) or (of_view.problem if is_own else None)
-                if found is None:
-                    binds = is_own and of_view.model is not None and _is_of(requirement, of_view.model)
-                    return Resolution(requirement, origin, binds_model=binds)
-                return Resolution(None, f"{origin}: {found}", problem=found)
-    return None
-
-
-def _is_of(requirement: Requirement, model: type[Model]) -> bool:
-    return requirement is not ANY_TOKEN and requirement.get_entity_type().model._meta.concrete_model is model
-
-
 def find_problem(requirement: object) -> str | None:
     """Return why `requirement` cannot work on this site, or None."""
     if not isinstance(requirement, Requirement):  # what a site wrote may be anything
@@ -410,4 +155,4 @@ def find_problem(requirement: object) -> str | None:
     return None
 
 
-__all__ = ["ANY_TOKEN", "EntityLookup", "Requirement", "declare_route", "declare_url", "declare_view"]
+__all__ = ["ANY_TOKEN", "EntityLookup", "Requirement"]

@@ -13,7 +13,8 @@ from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication as NinjaAuthentication
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
-from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_route, declare_url, plain_route
+from pat_tokens.declarations import declare_route, declare_url, plain_route
+from pat_tokens.requirements import ANY_TOKEN, Requirement
 from tests.factories import ChannelFactory
 from tests.models import Channel
 from tests.plain_client import OURS, Asker

@@ -14,8 +14,9 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.views.debug import ExceptionReporter
 
 from pat_tokens import crypto, lookup, services, signals
+from pat_tokens.declarations import declare_url, declare_view
 from pat_tokens.middleware import PersonalAccessTokenMiddleware
-from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_url, declare_view
+from pat_tokens.requirements import ANY_TOKEN, Requirement
 from tests import plain_site
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.plain_client import GET_TABLE, LOGIN_REQUIRED, OURS, POST_TABLE, SERVERS, Asker, expire

@@ -3,20 +3,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.views import View
 from rest_framework.views import APIView
 
-from pat_tokens.entities import Registry
-from pat_tokens.requirements import (
-    ANY_TOKEN,
-    EntityLookup,
-    Requirement,
+from pat_tokens.declarations import (
     broken_declarations,
     class_of,
     declare_url,
     declare_view,
     declared_for_view,
-    find_problem,
     generation,
-    required_scope_from_url,
 )
+from pat_tokens.entities import Registry
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, find_problem, required_scope_from_url
 from pat_tokens.scopes import RequiredScope
 
 

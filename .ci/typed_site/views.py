@@ -16,12 +16,13 @@ from rest_framework.viewsets import ModelViewSet
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.filters import ScopeFilterBackend
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin as ApiTokenMixin
+from pat_tokens.declarations import declare_url
 from pat_tokens.decorators import pat_requirements
 from pat_tokens.entities import EntityType, Operation, register
 from pat_tokens.filtering import limit_to_token
 from pat_tokens.mixins import PersonalAccessTokenMixin
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, declare_url
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 
 
 @register

@@ -11,13 +11,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
-from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, layers
-from pat_tokens.inspection.routes import inspect_all
-from pat_tokens.integrations import RouteReport, integration_of
-from pat_tokens.requirements import (
-    ANY_TOKEN,
+from pat_tokens.declarations import (
     Declaration,
-    Requirements,
     broken_declarations,
     class_of,
     declarations_for_routes,
@@ -25,6 +20,10 @@ from pat_tokens.requirements import (
     declarations_for_views,
     plain_route,
 )
+from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, layers
+from pat_tokens.inspection.routes import inspect_all
+from pat_tokens.integrations import RouteReport, integration_of
+from pat_tokens.requirements import ANY_TOKEN, Requirements
 
 _SHOWN = 5  # routes that a warning names
 

@@ -9,17 +9,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from pat_tokens.declarations import Own, class_of, declared_for_view, find_declared, find_own
 from pat_tokens.integrations import integration_of
-from pat_tokens.requirements import (
-    Own,
-    Requirement,
-    Requirements,
-    Resolution,
-    class_of,
-    declared_for_view,
-    find_declared,
-    find_own,
-)
+from pat_tokens.requirements import Requirement, Requirements, Resolution
 
 View = Callable[..., Any]
 
@@ -118,7 +110,7 @@ def refuse_foreign(view: View) -> None:
     if integration is not None:
         raise ImproperlyConfigured(
             f"{view!r} is a view of {integration.name}, which authenticates tokens itself. Write "
-            "pat_requirements = {...} in its class, or use pat_tokens.requirements.declare_view."
+            "pat_requirements = {...} in its class, or use pat_tokens.declarations.declare_view."
         )
 
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
+from pat_tokens.declarations import class_of, plain_route
 from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.proposals import Proposal, ViewHints, guess
-from pat_tokens.requirements import class_of, plain_route
 
+_NAMES = {"declarations": ("declare_route", "declare_view"), "requirements": ("EntityLookup", "Requirement")}
 _UNKNOWN = 'Requirement("?", "?")'
 
 
@@ -58,14 +59,18 @@ def write_module(reports: Sequence[RouteReport]) -> str:
 
 
 def _write_head(operations: Sequence[Operation], body: str) -> str:
-    names = [name for name in ("EntityLookup", "Requirement", "declare_route", "declare_view") if f"{name}(" in body]
+    imports = [
+        f"from pat_tokens.{module} import {', '.join(used)}"
+        for module, names in _NAMES.items()
+        if (used := [name for name in names if f"{name}(" in body])
+    ]
     certain = sum(operation.proposal.is_certain for operation in operations)
     lines = [
         f"# {len(operations)} operations; {certain} of them are certain. Review the others: a line that is a comment",
         "# declares nothing, so tokens are refused. To refuse them on purpose, write None instead of the requirement.",
     ]
-    if names:
-        lines += ["", f"from pat_tokens.requirements import {', '.join(names)}"]
+    if imports:
+        lines += ["", *imports]
     models = sorted({_name_of(one.proposal.model) for one in operations if one.proposal.model is not None})
     if models:
         lines += ["", f"# No entity type has these models; register them in pat_entities.py: {', '.join(models)}"]

@@ -1,5 +1,6 @@
+from pat_tokens.declarations import declare_url, declare_view
 from pat_tokens.entities import EntityType, register
-from pat_tokens.requirements import Requirement, declare_url, declare_view
+from pat_tokens.requirements import Requirement
 from tests.custom_user_site.models import Folder
 
 

@@ -20,10 +20,11 @@ from rest_framework.viewsets import ViewSet
 
 from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.rest_framework.decorators import pat_requirements
+from pat_tokens.declarations import declare_route, declare_url, declare_view
 from pat_tokens.inspection.routes import inspect, inspect_all, walk
 from pat_tokens.integrations import Route
 from pat_tokens.middleware import PersonalAccessTokenMiddleware
-from pat_tokens.requirements import ANY_TOKEN, Requirement, declare_route, declare_url, declare_view
+from pat_tokens.requirements import ANY_TOKEN, Requirement
 from tests import plain_site
 from tests.contrib.rest_framework.test_enforcement import ALLOWED, REFUSED
 

@@ -1,6 +1,7 @@
 """What the site declares from outside, for views that it cannot edit."""
 
-from pat_tokens.requirements import Requirement, declare_url, declare_view
+from pat_tokens.declarations import declare_url, declare_view
+from pat_tokens.requirements import Requirement
 from tests.site import functions, views
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pat_tokens import requirements
+from pat_tokens import declarations as declared
 from pat_tokens.entities import registry
 from tests.factories import ChannelFactory, DeviceFactory, PageFactory
 from tests.site.declarations import declare
@@ -18,9 +18,9 @@ _generations = count(1_000_000)  # so that nothing remembered for one test is ta
 @pytest.fixture
 def declarations(monkeypatch):
     """No declarations from outside; what a test declares is gone after it."""
-    fresh = requirements._Declarations()
+    fresh = declared._Declarations()
     fresh.generation = next(_generations)
-    monkeypatch.setattr(requirements, "_declared", fresh)
+    monkeypatch.setattr(declared, "_declared", fresh)
     return fresh
 
 

@@ -16,10 +16,11 @@ from django.core.handlers.asgi import ASGIRequest
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_legacy_key
+from pat_tokens.declarations import find_declared
 from pat_tokens.django_views.guards import refusal
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.http import error_status
-from pat_tokens.requirements import Requirement, find_declared
+from pat_tokens.requirements import Requirement
 from pat_tokens.watcher import watch
 
 if TYPE_CHECKING:

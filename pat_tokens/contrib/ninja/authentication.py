@@ -15,10 +15,11 @@ from pat_tokens.conf import conf
 from pat_tokens.contrib.ninja.exceptions import TokenRefused, answer_for
 from pat_tokens.contrib.ninja.lists import bind_operation, can_be_bound, find_operation
 from pat_tokens.crypto import is_legacy_key
+from pat_tokens.declarations import find_declared
 from pat_tokens.django_views.guards import set_token_user
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.filtering import LimitedList, enter_list
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, find_declared, is_list
+from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, is_list
 from pat_tokens.writing import watch_writes
 
 if TYPE_CHECKING:

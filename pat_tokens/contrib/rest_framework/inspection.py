@@ -17,9 +17,10 @@ from pat_tokens.contrib.rest_framework.handlers import limits_its_rows
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
 from pat_tokens.contrib.rest_framework.requirements import STANDARD_ACTIONS, RouteInfo, infer, resolve
+from pat_tokens.declarations import model_of
 from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermission
 from pat_tokens.proposals import Proposal, ViewHints, guess
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, model_of
+from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
 _DRF = "rest_framework.permissions."
 _MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.settings import api_settings
 from rest_framework.versioning import URLPathVersioning
 
-from pat_tokens.requirements import Own, find_own
+from pat_tokens.declarations import Own, find_own
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.

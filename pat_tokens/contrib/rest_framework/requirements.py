@@ -14,16 +14,9 @@ from rest_framework.request import Request
 from pat_tokens.contrib.rest_framework.handlers import find_handler
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.route_patterns import is_plain
+from pat_tokens.declarations import find_declared, generation
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
-from pat_tokens.requirements import (
-    ANY_TOKEN,
-    EntityLookup,
-    Requirement,
-    Resolution,
-    find_declared,
-    find_problem,
-    generation,
-)
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution, find_problem
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.

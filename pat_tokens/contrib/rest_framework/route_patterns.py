@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from pat_tokens.requirements import end_of_group
+from pat_tokens.declarations import end_of_group
 
 _CONVERTER = re.compile(r"<(?:[^<>:]*:)?([^<>:]+)>")
 _KEYWORD = re.compile(r"\?P<(\w+)>")

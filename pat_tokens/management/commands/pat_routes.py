@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, no_translations
 
+from pat_tokens.declarations import plain_route
 from pat_tokens.inspection.declarations import propose, write_module
 from pat_tokens.inspection.routes import find_shadow, inspect_all, without_format_suffixes
 from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.management.base import TokenCommand
-from pat_tokens.requirements import plain_route
 
 WORDS = ("declared", "known", "refused", "undeclared", "broken", "not read")
 

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from pat_tokens import crypto, services, signals, watcher
 from pat_tokens.contrib.channels.middleware import ConsumerGuard, PersonalAccessTokenMiddleware
-from pat_tokens.requirements import declare_view
+from pat_tokens.declarations import declare_view
 from tests.contrib.channels import consumers
 from tests.contrib.channels.communicator import PATIENCE, WebsocketCommunicator
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory

@@ -8,7 +8,7 @@ from pat_tokens import crypto, services, signals
 from pat_tokens.contrib.ninja import exceptions
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import TokenRefused
-from pat_tokens.requirements import declare_url
+from pat_tokens.declarations import declare_url
 from tests.contrib.ninja import api as site
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.plain_client import GET_TABLE, OURS, POST_TABLE, SERVERS, Asker, expire

@@ -4,9 +4,9 @@ from ninja import NinjaAPI
 
 from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.ninja.inspection import inspect
+from pat_tokens.declarations import declare_url
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.integrations import Route
-from pat_tokens.requirements import declare_url
 from tests.contrib.ninja import api as site
 
 

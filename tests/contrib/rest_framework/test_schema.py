@@ -21,9 +21,10 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.routers import DefaultRouter
 from schemathesis.specs.openapi import checks
 
-from pat_tokens import requirements
+from pat_tokens import declarations
 from pat_tokens.contrib.rest_framework.schema import ScopeAutoSchema
-from pat_tokens.requirements import Requirement, declare_url
+from pat_tokens.declarations import declare_url
+from pat_tokens.requirements import Requirement
 from tests import views
 from tests.contrib.rest_framework import management_urls
 from tests.models import Channel
@@ -220,7 +221,7 @@ class TestOperationsOfASite:
             ]
 
         settings.ROOT_URLCONF = Named
-        monkeypatch.setattr(requirements, "_declared", requirements._Declarations())
+        monkeypatch.setattr(declarations, "_declared", declarations._Declarations())
         declare_url("shop:stock", {"GET": Requirement("channels", "list")})
         assert operations(generate(Named))["GET", "/api/v1/stock/"]["x-pat-scope"] == "channels:*:list"
 
