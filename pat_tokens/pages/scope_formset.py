@@ -1,18 +1,21 @@
-"""The scopes of a form: rows of an entity and several operations, and what can be chosen in them."""
+"""The formset for scopes: each form is an entity and several operations on it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.urls import reverse
+from django import forms
+from django.forms.formsets import INITIAL_FORM_COUNT, TOTAL_FORM_COUNT, ManagementForm
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, registry
 from pat_tokens.labels import Capability, all_label, entity_names, type_label
+from pat_tokens.pages.forms import NON_FIELD, ServiceForm
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.scopes import ALL, ScopeKey
 
@@ -22,231 +25,241 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-
 MAX_SUGGESTIONS = 20
 MAX_TERM_LENGTH = 100  # characters of a search for an entity
+_FIELD_NAME = re.compile(r"scopes-([0-9]{1,6})-(?:entity_type|entity_id|operations|term)", re.ASCII)
 
 
-@dataclass
-class ScopeRow:
-    """One row of scopes as it was typed: an entity and several operations on it."""
+class AnyChoiceField(forms.ChoiceField):
+    """A choice that services validate."""
 
-    index: str
-    entity_type: str = ""
-    entity_id: str = ""
-    operations: list[str] = field(default_factory=list)
-    term: str = ""
-    errors: dict[str, list[str]] = field(default_factory=dict)
+    def valid_value(self, value: Any) -> bool:
+        """Return True."""
+        return True
+
+
+class ScopeForm(ServiceForm):
+    """An entity, and several operations on it; `formset` looks up what can be chosen."""
+
+    fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None, "operation": "operations"}
+
+    entity_type = AnyChoiceField(
+        label=pgettext_lazy("pat_tokens", "Entity Type"),
+        required=False,
+        widget=forms.Select(attrs={"data-pat-entity-type": True}),
+    )
+    entity_id = AnyChoiceField(
+        label=pgettext_lazy("pat_tokens", "Entity"),
+        required=False,
+        widget=forms.Select(attrs={"data-pat-entity": True}),
+    )
+    operations = forms.Field(required=False, widget=forms.CheckboxSelectMultiple)
+    term = forms.Field(required=False)  # of the search for an entity, without a script
+
+    def __init__(self, *args: Any, formset: ScopeFormSet, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.formset = formset
+        self.fields["entity_type"].choices = formset.type_choices  # type: ignore[attr-defined]
+        self.fields["entity_id"].choices = self._entity_choices  # type: ignore[attr-defined]
+
+    @property
+    def number(self) -> str:
+        """The number of this form in the names of its fields."""
+        return str(self.prefix).rpartition("-")[2]
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The values as they were typed, valid or not."""
+        return {name: self[name].value() or "" for name in self.fields}
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was chosen here, so that there is nothing to complain about."""
-        return not (self.entity_type or self.entity_id or self.operations)
-
-    @property
-    def prefix(self) -> str:
-        """What the names of this row's fields begin with."""
-        return f"scopes-{self.index}"
+        """Whether nothing was chosen here."""
+        return not any(value for name, value in self.values.items() if name != "term")
 
     @property
     def keys(self) -> list[ScopeKey]:
-        """A scope for each operation; without any, one that says so."""
-        return [ScopeKey(self.entity_type, self.entity_id, operation) for operation in self.operations or [""]]
+        """A scope for each operation, or one with an empty operation if none was chosen."""
+        values = self.values
+        operations = dict.fromkeys(values["operations"] or [""])
+        return [ScopeKey(values["entity_type"], values["entity_id"], operation) for operation in operations]
+
+    @cached_property
+    def type(self) -> EntityType | None:
+        """The chosen entity type."""
+        return registry.get(self.values["entity_type"])
+
+    @property
+    def canonical_id(self) -> str | None:
+        """The chosen id, as scopes have it; None where there is none of this type."""
+        typed = self.values["entity_id"]
+        return typed if typed == ALL or self.type is None else self.type.to_id(typed)
+
+    @property
+    def type_label(self) -> str:
+        """The label of the chosen type."""
+        return type_label(self.type) if self.type else ""
+
+    @property
+    def all_label(self) -> str:
+        """The label for all entities of the chosen type."""
+        return all_label(self.type) if self.type else ""
+
+    @property
+    def operation_choices(self) -> list[tuple[Operation, bool]]:
+        """The operations of the chosen type that can be granted, and whether each is chosen."""
+        if self.type is None:
+            return []
+        operations = grantable_operations(self.formset.user, self.type, self.formset.token)
+        return [(operation, operation.name in self.values["operations"]) for operation in operations]
+
+    @property
+    def capability(self) -> Capability | None:
+        """What this form allows, or None if it is incomplete."""
+        if self.type is None:
+            return None
+        is_all = self.canonical_id == ALL
+        entity = self.all_label if is_all else self.formset.names.get((self.type.name, self.canonical_id or ""))
+        operations = [operation for operation, is_chosen in self.operation_choices if is_chosen]
+        return Capability(self.type_label, entity, is_all, operations) if entity and operations else None
+
+    def _entity_choices(self) -> list[tuple[str, str]]:
+        if self.type is None:
+            return [("", _("Select an entity type first"))]
+        choices = {"": pgettext("pat_tokens", "Select an entity"), ALL: self.all_label}
+        choices.update(self.formset.suggestions_for(self))
+        if (typed := self.values["entity_id"]) not in choices:
+            choices[typed] = self.formset.names.get((self.type.name, self.canonical_id or ""), typed)
+        return list(choices.items())
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A choice in a row of scopes."""
-
-    value: str
-    label: str
-    is_chosen: bool = False
-    operation: Operation | None = None
-    type_name: str = ""
+if TYPE_CHECKING:
+    _FormSetBase = forms.BaseFormSet[ScopeForm]
+else:
+    _FormSetBase = forms.formset_factory(ScopeForm, extra=0)
 
 
-_ROW_FIELD = re.compile(r"scopes-([0-9]{1,6})-(entity_type|entity_id|operations|term)", re.ASCII)
+class ScopeFormSet(_FormSetBase):
+    """The scopes that `user` gives `token`, or a new one.
 
-
-class ScopeRows:
-    """The rows of scopes of a form; each may have several operations, and gives one scope for each."""
-
-    template_index = "__n__"  # stands where a script puts the number of the row that it adds
+    Without data, there is one empty form, or one for each of `initial`.
+    """
 
     def __init__(
-        self, user: AbstractBaseUser, data: QueryDict | None = None, *, token: PersonalAccessToken | None = None
+        self,
+        user: AbstractBaseUser,
+        data: QueryDict | None = None,
+        *,
+        token: PersonalAccessToken | None = None,
+        initial: Sequence[dict[str, Any]] = ({},),
     ) -> None:
         self.user = user
         self.token = token
-        self.errors: list[str] = []
-        self.rows = [ScopeRow("0")] if data is None else _read_rows(data)
-        self._searched: ScopeRow | None = None
+        self.max_num = conf.max_scopes_per_token
+        self.absolute_max = self.max_num + 1  # one too many is enough for a service to reject all
+        found = {int(match[1]) for name in data or () if (match := _FIELD_NAME.fullmatch(name))}
+        self._numbers = sorted(found)[: self.absolute_max]
+        self._searched: str | None = None
+        initial = initial if data is None else ()
+        super().__init__(data, prefix="scopes", initial=initial, form_kwargs={"formset": self})
+
+    @cached_property
+    def management_form(self) -> ManagementForm:
+        """The number of forms that were sent, counted by the names of the fields: scripts and clients keep no count."""
+        form = ManagementForm({TOTAL_FORM_COUNT: len(self._numbers), INITIAL_FORM_COUNT: 0})
+        form.full_clean()
+        return form
+
+    def add_prefix(self, index: Any) -> str:
+        """Keep the numbers that the forms were sent with."""
+        return super().add_prefix(self._numbers[index] if self.is_bound and isinstance(index, int) else index)
 
     @property
     def scopes(self) -> list[ScopeKey]:
-        """What a service is asked for."""
-        return [key for row in self.rows if not row.is_empty for key in row.keys]
+        """The scopes to ask a service for."""
+        return [key for form in self.forms if not form.is_empty for key in form.keys]
 
-    def take_step(self, step: str) -> None:
-        """Do what a button other than the last one asks for: `add`, `remove-3`, `find-3`, or just show again."""
-        verb, _separator, index = step.partition("-")
-        if verb == "add":
-            self.add_row()
-        elif verb == "remove":
-            self.rows = [row for row in self.rows if row.index != index]
-        elif verb == "find":
-            self._searched = next((row for row in self.rows if row.index == index), None)
-
-    def add_row(self) -> None:
-        """Add an empty row, as far as a token may have as many scopes."""
-        if len(self.rows) < conf.max_scopes_per_token:
-            self.rows.append(ScopeRow(str(max((int(row.index) for row in self.rows), default=-1) + 1)))
+    def after_step(self, step: str) -> ScopeFormSet:
+        """Return the formset that a button for those without JavaScript leads to: `add`, `remove-3` or `find-3`."""
+        verb, _separator, number = step.partition("-")
+        kept = [form for form in self.forms if not (verb == "remove" and form.number == number)]
+        initial = [form.values for form in kept]
+        if verb == "add" and len(initial) < self.max_num:
+            initial.append({})
+        formset = ScopeFormSet(self.user, token=self.token, initial=initial)
+        if verb == "find":
+            formset._searched = next((str(index) for index, form in enumerate(kept) if form.number == number), None)
+        return formset
 
     def add_service_errors(self, errors: Sequence[Any]) -> None:
-        """Put the errors of the single scopes to the rows that they came from."""
-        owners = [row for row in self.rows if not row.is_empty for _key in row.keys]
+        """Show the errors of scopes at the forms that they came from."""
+        sources = [form for form in self.forms if not form.is_empty for _key in form.keys]
+        by_form: dict[ScopeForm, dict[str, list[str]]] = {}
         for position, problems in enumerate(errors):
             if not isinstance(problems, Mapping):
-                self.errors.append(str(problems))
+                self.non_form_errors().append(str(problems))
                 continue
-            for name, messages in problems.items():
-                known = owners[position].errors.setdefault("operations" if name == "operation" else name, [])
-                known += [str(message) for message in messages if str(message) not in known]
-
-    @property
-    def has_errors(self) -> bool:
-        """Whether anything is wrong with any row."""
-        return bool(self.errors) or any(row.errors for row in self.rows)
-
-    @cached_property
-    def views(self) -> list[ScopeRowView]:
-        """The rows with all that a template needs."""
-        return [ScopeRowView(self, row) for row in self.rows]
-
-    @cached_property
-    def blank(self) -> ScopeRowView:
-        """The row that a script copies."""
-        return ScopeRowView(self, ScopeRow(self.template_index))
+            for field, messages in problems.items():
+                known = by_form.setdefault(sources[position], {}).setdefault(field, [])
+                known += [message for message in map(str, messages) if message not in known]
+        for form, found in by_form.items():
+            form.add_service_errors(found)
 
     @cached_property
     def types(self) -> list[EntityType]:
-        """The entity types to choose from, by what people call them."""
+        """The entity types to choose from, sorted by their labels."""
         return sorted(
             grantable_types(self.user, self.token), key=lambda entity_type: type_label(entity_type).casefold()
         )
 
     @cached_property
-    def names(self) -> dict[tuple[str, str], str]:
-        """What the chosen entities are called."""
-        return entity_names(self.user, self._chosen)
+    def type_choices(self) -> list[tuple[str, str]]:
+        """The choices of an entity type."""
+        return [("", _("Select an entity type")), *((known.name, type_label(known)) for known in self.types)]
+
+    @property
+    def empty_form(self) -> ScopeForm:
+        """The form that a script copies."""
+        return self._blank()
+
+    @property
+    def type_forms(self) -> list[ScopeForm]:
+        """An empty form of each entity type, with its operations."""
+        return [self._blank(entity_type=known.name) for known in self.types]
+
+    def _blank(self, **initial: str) -> ScopeForm:
+        return self.form(prefix=self.add_prefix("__prefix__"), initial=initial, **self.get_form_kwargs(None))
 
     @cached_property
-    def suggestions(self) -> dict[str, list[tuple[str, str]]]:
-        """The first entities of each chosen type, for those who choose without a script."""
-        chosen = {row.entity_type for row in self.rows}
-        return {known.name: suggest(known, self.user)[0] for known in self.types if known.name in chosen}
+    def names(self) -> dict[tuple[str, str], str]:
+        """The labels of the chosen entities, by entity type and id."""
+        ids = [(form.type.name, form.canonical_id) for form in self.forms if form.type is not None]
+        keys = [ScopeKey(type_name, entity_id, "") for type_name, entity_id in ids if entity_id]
+        return entity_names(self.user, keys)
 
     @property
     def capabilities(self) -> list[Capability]:
-        """What the rows allow, in words; rows that are not finished do not count."""
-        capabilities: dict[tuple[str, str], Capability] = {}
-        for row in self.rows:
-            entity_type = registry.get(row.entity_type)
-            if entity_type is None or not row.entity_id:
-                continue
-            is_all = row.entity_id == ALL
-            entity_id = row.entity_id if is_all else entity_type.to_id(row.entity_id) or ""
-            name = all_label(entity_type) if is_all else self.names.get((row.entity_type, entity_id))
-            operations = [found for found in entity_type.operations if found.name in row.operations]
-            if name is None or not operations:
-                continue
-            capability = capabilities.setdefault(
-                (row.entity_type, entity_id), Capability(type_label(entity_type), name, is_all)
-            )
-            capability.operations += [operation for operation in operations if operation not in capability.operations]
-        return list(capabilities.values())
+        """What the complete forms allow, one entry for each entity."""
+        merged: dict[tuple[str, str | None], Capability] = {}
+        for form in self.forms:
+            if (found := form.capability) is not None:
+                known = merged.setdefault((form.values["entity_type"], form.canonical_id), found)
+                known.operations += [operation for operation in found.operations if operation not in known.operations]
+        return list(merged.values())
 
-    def operation_choices(self, entity_type: EntityType, chosen: Sequence[str] = ()) -> list[Choice]:
-        """Return the operations of a type that can be granted, as choices."""
-        return [
-            Choice(operation.name, str(operation.label), operation.name in chosen, operation, entity_type.name)
-            for operation in grantable_operations(self.user, entity_type, self.token)
-        ]
-
-    def found_for(self, row: ScopeRow) -> list[tuple[str, str]]:
-        """Return the entities that a row offers: those that were searched for, else the first ones."""
-        entity_type = registry.get(row.entity_type)
-        if entity_type is None:
+    def suggestions_for(self, form: ScopeForm) -> list[tuple[str, str]]:
+        """Return the entities that `form` offers: those that were searched for, or the first ones of its type."""
+        if form.type is None:
             return []
-        if row is self._searched and row.term:
-            return suggest(entity_type, self.user, row.term)[0]
-        return self.suggestions.get(row.entity_type, [])
+        if form.number == self._searched and (term := form.values["term"]):
+            return suggest(form.type, self.user, term)[0]
+        if form.type.name not in self._suggestions:
+            self._suggestions[form.type.name] = suggest(form.type, self.user)[0]
+        return self._suggestions[form.type.name]
 
-    @property
-    def _chosen(self) -> list[ScopeKey]:
-        keys = []
-        for row in self.rows:
-            entity_type = registry.get(row.entity_type)
-            entity_id = entity_type.to_id(row.entity_id) if entity_type and row.entity_id != ALL else None
-            if entity_id is not None:
-                keys.append(ScopeKey(row.entity_type, entity_id, ""))
-        return keys
-
-
-class ScopeRowView:
-    """A row as a template shows it."""
-
-    def __init__(self, rows: ScopeRows, row: ScopeRow) -> None:
-        self._rows = rows
-        self.row = row
-        self.number = 0 if row.index == rows.template_index else rows.rows.index(row) + 1
-
-    @property
-    def type_choices(self) -> list[dict[str, Any]]:
-        """The entity types, each with where its entities are searched and what all of them are called."""
-        return [
-            {
-                "value": known.name,
-                "label": type_label(known),
-                "is_chosen": known.name == self.row.entity_type,
-                "url": reverse("pat_tokens:entity_list", args=[known.name]),
-                "all": all_label(known),
-            }
-            for known in self._rows.types
-        ]
-
-    @property
-    def entity_type(self) -> EntityType | None:
-        """The chosen entity type."""
-        return registry.get(self.row.entity_type)
-
-    @property
-    def all_label(self) -> str:
-        """The words for all entities of the chosen type."""
-        return all_label(self.entity_type) if self.entity_type else ""
-
-    @property
-    def operation_choices(self) -> list[Choice]:
-        """The operations of the chosen type."""
-        if self.entity_type is None:
-            return []
-        return self._rows.operation_choices(self.entity_type, self.row.operations)
-
-    @property
-    def entity_choices(self) -> list[Choice]:
-        """The entities on offer, the chosen one among them wherever it is."""
-        if self.entity_type is None or not self.row.entity_type:
-            return []
-        found = dict(self._rows.found_for(self.row))
-        chosen = self.row.entity_id if self.row.entity_id in ("", ALL) else self.entity_type.to_id(self.row.entity_id)
-        if chosen and chosen != ALL and chosen not in found:
-            found[chosen] = self._rows.names.get((self.entity_type.name, chosen), chosen)
-        return [Choice(entity_id, label, entity_id == chosen) for entity_id, label in found.items()]
-
-    @property
-    def is_for_all(self) -> bool:
-        """Whether all entities were chosen."""
-        return self.row.entity_id == ALL
+    @cached_property
+    def _suggestions(self) -> dict[str, list[tuple[str, str]]]:
+        return {}
 
 
 def suggest(entity_type: EntityType, user: AbstractBaseUser, term: str = "") -> tuple[list[tuple[str, str]], bool]:
@@ -254,25 +267,3 @@ def suggest(entity_type: EntityType, user: AbstractBaseUser, term: str = "") -> 
     entities = list(entity_type.find(user, term[:MAX_TERM_LENGTH])[: MAX_SUGGESTIONS + 1])
     pairs = [(str(entity.pk), entity_type.get_label(entity)) for entity in entities[:MAX_SUGGESTIONS]]
     return pairs, len(entities) > MAX_SUGGESTIONS
-
-
-def _read_rows(data: QueryDict) -> list[ScopeRow]:
-    rows: dict[int, ScopeRow] = {}
-    limit = conf.max_scopes_per_token + 1  # one too many is enough for a service to refuse them all
-    for key in data:
-        match = _ROW_FIELD.fullmatch(key)
-        if match is None:
-            continue
-        number = int(match[1])
-        if number not in rows and len(rows) >= limit:
-            continue
-        row = rows.setdefault(number, ScopeRow(str(number)))
-        if match[2] == "operations":
-            row.operations = list(dict.fromkeys(data.getlist(key)))
-        else:
-            setattr(row, match[2], data[key])
-    return [row for _number, row in sorted(rows.items())]
-
-
-def type_templates(rows: ScopeRows) -> list[dict[str, Any]]:
-    return [{"name": known.name, "choices": rows.operation_choices(known)} for known in rows.types]

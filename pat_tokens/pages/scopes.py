@@ -13,7 +13,7 @@ from pat_tokens import services
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.pages.base import Page, TokenPage, token_url
-from pat_tokens.pages.scope_formset import ScopeRows, suggest, type_templates
+from pat_tokens.pages.scope_formset import ScopeFormSet, suggest
 from pat_tokens.policy import grantable_operations
 
 if TYPE_CHECKING:
@@ -28,33 +28,29 @@ class ScopesAdd(TokenPage):
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Show one empty row."""
-        return self._show(ScopeRows(self.user, token=self.token))
+        return self.show(token=self.token, formset=ScopeFormSet(self.user, token=self.token))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Add all of them, or none; or add and remove rows."""
-        rows = ScopeRows(self.user, request.POST, token=self.token)
+        formset = ScopeFormSet(self.user, request.POST, token=self.token)
         if step := request.POST.get("step"):
-            rows.take_step(step)
-            return self._show(rows)
-        if not rows.scopes:
-            rows.errors.append(_("Select an entity type, an entity and at least one operation."))
-            return self._show(rows)
+            return self.show(token=self.token, formset=formset.after_step(step))
+        if not formset.scopes:
+            formset.add_service_errors([_("Select an entity type, an entity and at least one operation.")])
+            return self.show(token=self.token, formset=formset)
         if question := self.ask_for_password():
             return question
         try:
-            added = services.add_scopes(self.token, rows.scopes, actor=self.actor)
+            added = services.add_scopes(self.token, formset.scopes, actor=self.actor)
         except InvalidInput as error:
-            rows.add_service_errors([*error.errors.get(NON_FIELD, ()), *error.errors.get("scopes", ())])
-            return self._show(rows)
+            formset.add_service_errors([*error.errors.get(NON_FIELD, ()), *error.errors.get("scopes", ())])
+            return self.show(token=self.token, formset=formset)
         text = ngettext("%(count)d scope was added.", "%(count)d scopes were added.", len(added))
         effect = _("They take effect immediately. The secret stays the same.")
         notice = f"{text % {'count': len(added)}} {effect}"
         if not added:
             notice = _("The token already had all of these scopes.")
         return self.done(token_url(self.token), notice)
-
-    def _show(self, rows: ScopeRows) -> HttpResponse:
-        return self.show(token=self.token, rows=rows, types=type_templates(rows))
 
 
 class EntityList(Page):

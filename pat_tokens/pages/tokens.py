@@ -23,7 +23,7 @@ from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
-from pat_tokens.pages.scope_formset import ScopeRows, type_templates
+from pat_tokens.pages.scope_formset import ScopeFormSet
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
@@ -127,15 +127,15 @@ class TokenCreate(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show an empty form."""
-        return self._show(TokenForm(rules=DurationRules(self.user)), ScopeRows(self.user))
+        return self._show(TokenForm(rules=DurationRules(self.user)), ScopeFormSet(self.user))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
         """Create the token and show its secret once; or add and remove rows of scopes."""
-        rows = ScopeRows(self.user, request.POST)
+        formset = ScopeFormSet(self.user, request.POST)
         if step := request.POST.get("step"):
-            rows.take_step(step)
-            return self._show(_unvalidated(TokenForm, request.POST, rules=DurationRules(self.user)), rows)
+            form = _unvalidated(TokenForm, request.POST, rules=DurationRules(self.user))
+            return self._show(form, formset.after_step(step))
         form = TokenForm(request.POST, rules=DurationRules(self.user))
         if form.is_valid() and (question := self.ask_for_password()):
             return question
@@ -143,20 +143,20 @@ class TokenCreate(Page):
             # With errors of the form nothing is created; the service adds its own, so that all are shown at once.
             token, secret = services.create_token(
                 self.user,
-                scopes=rows.scopes,
+                scopes=formset.scopes,
                 errors=form.service_errors,
                 actor=self.actor,
                 **form.values,
                 **form.expiry,
             )
         except InvalidInput as error:
-            rows.add_service_errors(error.errors.get("scopes", ()))
+            formset.add_service_errors(error.errors.get("scopes", ()))
             form.add_service_errors(error.errors)
-            return self._show(form, rows)
+            return self._show(form, formset)
         return self.reveal(token, secret)
 
-    def _show(self, form: TokenForm, rows: ScopeRows) -> HttpResponse:
-        return self.show(form=form, rows=rows, types=type_templates(rows), same_name=self.find_same_name(form))
+    def _show(self, form: TokenForm, formset: ScopeFormSet) -> HttpResponse:
+        return self.show(form=form, formset=formset, same_name=self.find_same_name(form))
 
 
 class TokenDetail(TokenPage):

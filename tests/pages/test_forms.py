@@ -9,47 +9,48 @@ from django.utils import timezone
 
 from pat_tokens.entities import registry
 from pat_tokens.pages.forms import OWN_DATE, DurationForm, RegenerateForm
-from pat_tokens.pages.scope_formset import ScopeRows, suggest
+from pat_tokens.pages.scope_formset import ScopeFormSet, suggest
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import DurationRules
 from tests.factories import ChannelFactory
 
 
-def rows(user, **fields):
+def formset(user, **fields):
     data = QueryDict(mutable=True)
     for key, value in fields.items():
         data.setlist(f"scopes-{key}", value if isinstance(value, list) else [value])
-    return ScopeRows(user, data)
+    return ScopeFormSet(user, data)
 
 
 def test_a_row_gives_a_scope_for_each_operation(user):
-    found = rows(user, **{"3-entity_type": "channels", "3-entity_id": "7", "3-operations": ["read", "list"]})
+    found = formset(user, **{"3-entity_type": "channels", "3-entity_id": "7", "3-operations": ["read", "list"]})
     assert found.scopes == [ScopeKey("channels", "7", "read"), ScopeKey("channels", "7", "list")]
 
 
 def test_empty_rows_do_not_count_and_odd_names_are_ignored(user):
-    found = rows(user, **{"0-entity_type": "", "x-entity_type": "channels", "99999999-entity_id": "1"})
+    found = formset(user, **{"0-entity_type": "", "x-entity_type": "channels", "99999999-entity_id": "1"})
     assert found.scopes == []
 
 
 def test_rows_are_added_removed_and_found_by_steps(user):
-    found = rows(user, **{"0-entity_type": "channels", "4-entity_type": "devices"})
-    found.take_step("add")
-    assert [row.index for row in found.rows] == ["0", "4", "5"]
-    found.take_step("remove-4")
-    assert [row.index for row in found.rows] == ["0", "5"]
-    found.take_step("nonsense")
-    assert [row.index for row in found.rows] == ["0", "5"]
+    found = formset(user, **{"0-entity_type": "channels", "4-entity_type": "devices"})
+    for step, types in (
+        ("add", ["channels", "devices", ""]),
+        ("remove-4", ["channels"]),
+        ("remove-1", ["channels", "devices"]),
+        ("nonsense", ["channels", "devices"]),
+    ):
+        assert [form.values["entity_type"] for form in found.after_step(step)] == types
 
 
 def test_no_more_rows_are_read_than_it_takes_to_refuse_them(user, settings):
     settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 3
     many = {f"{number}-entity_type": "channels" for number in range(50)}
-    assert len(rows(user, **many).rows) == 4
+    assert len(formset(user, **many).forms) == 4
 
 
 def test_errors_of_scopes_go_to_the_row_they_came_from(user):
-    found = rows(
+    found = formset(
         user,
         **{
             "0-entity_type": "channels",
@@ -61,11 +62,11 @@ def test_errors_of_scopes_go_to_the_row_they_came_from(user):
         },
     )
     found.add_service_errors([{}, {}, {"entity_id": ["gone"]}, {"entity_id": ["gone"], "operation": ["no"]}])
-    assert [row.errors for row in found.rows] == [{}, {"entity_id": ["gone"], "operations": ["no"]}]
+    assert found.errors == [{}, {"entity_id": ["gone"], "operations": ["no"]}]
 
 
 def test_what_the_rows_allow_is_told_by_names(user, channel):
-    found = rows(
+    found = formset(
         user,
         **{
             "0-entity_type": "channels",

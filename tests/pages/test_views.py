@@ -197,7 +197,7 @@ def test_all_errors_of_a_form_are_shown_at_once(person, token):
     typed = {"name": token.name, "duration": "date", "scopes-0-entity_type": "channels", "scopes-0-entity_id": "1"}
     context = person.post("/pats/create/", {**typed, "description": "x" * 9999}).context
     assert set(context["form"].errors) == {"name", "expires_on", "description"}
-    assert context["rows"].rows[0].errors.keys() == {"operations"}
+    assert context["formset"].errors[0].keys() == {"operations"}
     assert PersonalAccessToken.objects.count() == 1
 
 
@@ -284,9 +284,9 @@ def test_errors_stand_at_their_fields_and_keep_what_was_typed(person):
     )
     text = page.content.decode()
     assert page.status_code == 200
-    for part in ("kept text", "id_name_error", "id_duration_error", "scopes-0-entity_id-error"):
+    for part in ("kept text", "id_name_error", "id_duration_error", "id_scopes-0-entity_id_error"):
         assert part in text
-    assert 'aria-describedby="scopes-0-entity_id-error"' in text
+    assert 'aria-describedby="id_scopes-0-entity_id_error"' in text
     assert not PersonalAccessToken.objects.exists()
 
 

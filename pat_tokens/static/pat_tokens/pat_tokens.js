@@ -650,10 +650,10 @@ function takeStep(form, step, button) {
   updateRows(form);
 }
 
-// In a copied template, __n__ stands for the number of the row.
+// In a copied template, __prefix__ stands for the number of the row.
 function numbered(part, number) {
   for (const element of [part, ...part.querySelectorAll("*")]) {
-    for (const attribute of element.attributes) attribute.value = attribute.value.replaceAll("__n__", number);
+    for (const attribute of element.attributes) attribute.value = attribute.value.replaceAll("__prefix__", number);
   }
   return part;
 }
