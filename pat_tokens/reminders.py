@@ -72,7 +72,7 @@ class Line:
 def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     """Send all reminders that are due. Several runs at once share the work.
 
-    Two queries for each page of users and five for each user; a dry run writes and sends nothing.
+    Two queries for each page of users and six for each user; a dry run writes and sends nothing.
     """
     now = timezone.now()
     days = tuple(conf.reminder_days)

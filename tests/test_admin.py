@@ -200,7 +200,7 @@ def test_revokes_and_deletes_what_is_chosen(boss, make_token):
 
 def test_deletes_through_the_service(boss, token, monkeypatch):
     seen = []
-    monkeypatch.setattr(services, "delete_token", seen.append)
+    monkeypatch.setattr(services, "delete_token", lambda token, actor: seen.append(token))
     boss.post(url("delete", token.pk), {"post": "yes"})
     boss.post(url("changelist"), {"action": "delete_selected", "post": "yes", "_selected_action": [token.pk]})
     assert seen == [token, token]

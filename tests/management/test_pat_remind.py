@@ -23,7 +23,7 @@ def run(*args):
 def summary(monkeypatch):
     """What a run would do."""
     found = Summary(tokens=3, mails=2, skipped=1)
-    monkeypatch.setattr(pat_remind, "send_reminders", lambda dry_run: found)
+    monkeypatch.setattr(pat_remind, "send_reminders", lambda **options: found)
     return found
 
 
@@ -54,7 +54,7 @@ def test_fails_where_a_mail_did(summary, stopped):
 
 
 def test_a_failing_database_is_told_in_a_line(monkeypatch):
-    def fail(dry_run):
+    def fail(**options):
         raise OperationalError("no such table")
 
     monkeypatch.setattr(pat_remind, "send_reminders", fail)
