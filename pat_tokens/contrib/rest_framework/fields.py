@@ -10,8 +10,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from pat_tokens.querysets import Status
-
 
 class InputField(serializers.Field[Any, Any, Any, Any]):
     """Passes on what a client sends; the services validate it, with all other fields at once."""
@@ -65,8 +63,9 @@ class StrictDateTimeField(serializers.DateTimeField):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-class StatusField(serializers.ChoiceField):
-    """The status of a token."""
+class NamedChoiceField(serializers.ChoiceField):
+    """One of several words, which are a component of the OpenAPI schema called `component`."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=Status.choices, read_only=True, **kwargs)
+    def __init__(self, choices: Any, *, component: str, **kwargs: Any) -> None:
+        self.component = component
+        super().__init__(choices, read_only=True, **kwargs)

@@ -20,10 +20,13 @@ from django_filters.rest_framework import (
     DjangoFilterBackend,
     FilterSet,
     IsoDateTimeFilter,
+    MultipleChoiceFilter,
     OrderingFilter,
+    UUIDFilter,
 )
 
 from pat_tokens.durations import parse_iso_datetime
+from pat_tokens.models import Kind
 from pat_tokens.querysets import SORTABLE, Status, TokenQuerySet
 from pat_tokens.validation import MAX_ERRORS
 
@@ -161,6 +164,25 @@ class TokenFilterSet(FilterSet):
     def filter_ordering(self, tokens: TokenQuerySet, name: str, value: list[str]) -> TokenQuerySet:
         """Sort by these fields, then newest first."""
         return tokens.sorted_by(*value)
+
+
+class ActivityFilterSet(FilterSet):
+    """The filters of activity: an invalid value is an error, an empty one is ignored."""
+
+    kind = MultipleChoiceFilter(
+        choices=Kind.choices, distinct=False, label=_("What happened. Repeat it for several kinds.")
+    )
+    token = UUIDFilter(field_name="token_id", label=_("The id of a token, which may have been deleted."))
+    since = StrictDateTimeFilter(
+        field_name="at", lookup_expr="gte", label=_("What happened at this datetime or later.")
+    )
+    until = StrictDateTimeFilter(field_name="at", lookup_expr="lt", label=_("What happened before this datetime."))
+
+    def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
+        if data is not None:
+            data = data.copy()
+            data.setlist("kind", [kind for kind in data.getlist("kind") if kind])
+        super().__init__(data, *args, **kwargs)
 
 
 class TokenFilterBackend(DjangoFilterBackend):

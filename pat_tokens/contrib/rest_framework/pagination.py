@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import PageNumberPagination
+from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 MAX_PAGE_SIZE = 100  # rows
+MAX_ID_DIGITS = 18  # of the id of a row of activity, which is less than 2 ** 63
 MAX_PAGE_DIGITS = 9  # of a page number, so that no database gets an offset it can't hold
 
 
@@ -39,12 +40,7 @@ class PagePagination(PageNumberPagination):
 
     def get_page_size(self, request: Request) -> int:
         """Return the page size that the client asks for, at most 100; raises ValidationError if it is not a number."""
-        text: Any = request.query_params.get("page_size", "")
-        if not text:
-            return self.page_size
-        if not (text.isascii() and text.isdigit() and text.strip("0")):
-            raise ValidationError({"page_size": [gettext("This must be a number from 1 to %d.") % MAX_PAGE_SIZE]})
-        return MAX_PAGE_SIZE if len(text.lstrip("0")) > len(str(MAX_PAGE_SIZE)) else min(int(text), MAX_PAGE_SIZE)
+        return _read_page_size(request, self.page_size)
 
 
 class UncountedPagination(PagePagination):
@@ -89,3 +85,43 @@ class UncountedPagination(PagePagination):
         url = request.build_absolute_uri()
         key = self.page_query_param
         return str(remove_query_param(url, key) if number == 1 else replace_query_param(url, key, number))
+
+
+class ActivityPagination(CursorPagination):
+    """`next previous results`, newest first: as fast on the last page as on the first."""
+
+    page_size = PagePagination.page_size
+    max_page_size = MAX_PAGE_SIZE
+    page_size_query_param = "page_size"
+    page_size_query_description = PagePagination.page_size_query_description  # type: ignore[assignment]
+    ordering = "-id"
+
+    def get_page_size(self, request: Request) -> int:
+        """Return the page size that the client asks for, at most 100; raises ValidationError if it is not a number."""
+        return _read_page_size(request, self.page_size)
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """Return the cursor in the URL; raises NotFound for one that can't be ours."""
+        cursor: Cursor | None = super().decode_cursor(request)
+        position: Any = None if cursor is None else cursor.position
+        if position is not None and not (position.isascii() and position.isdigit() and len(position) <= MAX_ID_DIGITS):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the two parameters for the OpenAPI schema."""
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            parameter["allowEmptyValue"] = True
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"]["minimum"] = 1
+        return parameters
+
+
+def _read_page_size(request: Request, default: int) -> int:
+    text: Any = request.query_params.get("page_size", "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and text.strip("0")):
+        raise ValidationError({"page_size": [gettext("This must be a number from 1 to %d.") % MAX_PAGE_SIZE]})
+    return MAX_PAGE_SIZE if len(text.lstrip("0")) > len(str(MAX_PAGE_SIZE)) else min(int(text), MAX_PAGE_SIZE)

@@ -9,7 +9,11 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiViewExtension
+from drf_spectacular.extensions import (
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+    OpenApiViewExtension,
+)
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -19,6 +23,7 @@ from rest_framework.views import APIView
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH
 from pat_tokens.contrib.rest_framework.serializers import (
+    ActivitySerializer,
     DeletedSerializer,
     EntitySerializer,
     EntityTypeSerializer,
@@ -33,21 +38,20 @@ from pat_tokens.contrib.rest_framework.serializers import (
 )
 from pat_tokens.entities import MAX_ID_LENGTH, registry
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.querysets import Status
 
 
-class StatusFieldSchema(OpenApiSerializerFieldExtension):
+class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
     """A component of its own, so that no enum of the site has to change its name for ours."""
 
-    target_class = "pat_tokens.contrib.rest_framework.fields.StatusField"
+    target_class = "pat_tokens.contrib.rest_framework.fields.NamedChoiceField"
 
     def get_name(self) -> str:
         """Return the name of the component."""
-        return "PersonalAccessTokenStatus"
+        return str(self.target.component)
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         """Return the words."""
-        return {"type": "string", "enum": list(Status.values)}
+        return {"type": "string", "enum": list(self.target.choices)}
 
 
 class TextFieldSchema(OpenApiSerializerFieldExtension):
@@ -101,6 +105,18 @@ class ScopesFieldSchema(OpenApiSerializerFieldExtension):
                 "required": ["entity_type", "entity_id", "operation"],
             },
         }
+
+
+class ActivitySchema(OpenApiSerializerExtension):
+    """A row of activity, where only rows of refused secrets have all fields."""
+
+    target_class = "pat_tokens.contrib.rest_framework.serializers.ActivitySerializer"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        """Return the schema."""
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        optional = self.target.fields_of_refusals
+        return {**schema, "required": [name for name in schema.get("required", ()) if name not in optional]}
 
 
 class TokenFilterBackendSchema(DjangoFilterExtension):
@@ -326,6 +342,33 @@ class ScopeViews(OpenApiViewExtension):
             ),
             destroy=_document(
                 "scopes_delete", _("Delete a scope of a token"), (204, None), parameters=[_TOKEN_ID, _SCOPE_ID]
+            ),
+        )
+
+
+class ActivityViews(OpenApiViewExtension):
+    """What happened to tokens."""
+
+    target_class = "pat_tokens.contrib.rest_framework.views.ActivityViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        """Return the view with its operations described."""
+        return _describe(
+            self.target,
+            list=_document(
+                "activity_list",
+                _("List what happened to my tokens, newest first"),
+                (200, ActivitySerializer(many=True)),
+                errors=(400, 404),
+                filters=True,
+            ),
+            list_for_token=_document(
+                "activity_list_for_token",
+                _("List what happened to a token, newest first"),
+                (200, ActivitySerializer(many=True)),
+                errors=(400,),
+                parameters=[_TOKEN_ID],
+                filters=True,
             ),
         )
 

@@ -10,15 +10,16 @@ from rest_framework import serializers
 
 from pat_tokens.contrib.rest_framework.fields import (
     ExpiryField,
+    NamedChoiceField,
     ScopesField,
-    StatusField,
     StrictDateTimeField,
     TextField,
 )
 from pat_tokens.entities import ASK
 from pat_tokens.inspection.explain import METHODS
-from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken, Scope
+from pat_tokens.models import MAX_NAME_LENGTH, Activity, Kind, PersonalAccessToken, Reason, Scope, Via
 from pat_tokens.policy import grantable_operations
+from pat_tokens.querysets import Status
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, find_unknown_fields
 
@@ -42,7 +43,7 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
     """A token."""
 
     owner = serializers.SerializerMethodField()
-    status = StatusField()
+    status = NamedChoiceField(Status.choices, component="PersonalAccessTokenStatus")
     created_at = StrictDateTimeField(read_only=True)
     issued_at = StrictDateTimeField(read_only=True)
     expires_at = StrictDateTimeField(read_only=True, allow_null=True)
@@ -93,6 +94,64 @@ class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):
     class Meta(PersonalAccessTokenSerializer.Meta):
         fields = [*PersonalAccessTokenSerializer.Meta.fields, "secret"]
         read_only_fields = fields
+
+
+class ActivityTokenSerializer(serializers.Serializer[Any]):
+    """The token of a row of activity, which may have been deleted."""
+
+    id = serializers.UUIDField(source="token_id")
+    name = serializers.CharField(source="token_name")
+
+    class Meta:
+        ref_name = "PersonalAccessTokenActivityToken"
+
+
+class ActivityChangesSerializer(serializers.Serializer[Any]):
+    """What changed: names of fields, and scopes as `type:id:operation`."""
+
+    fields = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
+    scopes_added = serializers.ListField(child=serializers.CharField())
+    scopes_deleted = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        ref_name = "PersonalAccessTokenActivityChanges"
+
+
+class ActivitySerializer(serializers.ModelSerializer[Activity]):
+    """What happened to a token; rows of refused secrets also have `reason`, `count` and `last_at`."""
+
+    at = StrictDateTimeField(read_only=True)
+    kind = NamedChoiceField(Kind.choices, component="PersonalAccessTokenActivityKind")
+    actor = serializers.SerializerMethodField()
+    via = NamedChoiceField(Via.choices, component="PersonalAccessTokenActivityVia")
+    token = ActivityTokenSerializer(source="*")
+    changes = ActivityChangesSerializer(source="all_changes")
+    reason = NamedChoiceField(Reason.choices, component="PersonalAccessTokenActivityReason")
+    count = serializers.IntegerField(read_only=True)
+    last_at = StrictDateTimeField(read_only=True)
+
+    fields_of_refusals = ("reason", "count", "last_at")
+
+    class Meta:
+        model = Activity
+        fields = [
+            *("id", "at", "kind", "actor", "via", "ip", "agent", "token", "changes"),
+            *("reason", "count", "last_at"),
+        ]
+        read_only_fields = fields
+        ref_name = "PersonalAccessTokenActivity"
+
+    def get_actor(self, row: Activity) -> str | None:
+        """Return the username, or null for the system."""
+        return row.actor_name or None
+
+    def to_representation(self, instance: Activity) -> dict[str, Any]:
+        """Return the fields; those about refused secrets only where there are any."""
+        values = super().to_representation(instance)
+        if instance.kind != Kind.REFUSED:
+            for name in self.fields_of_refusals:
+                del values[name]
+        return values
 
 
 class InputSerializer(serializers.Serializer[Any]):

@@ -11,6 +11,7 @@ urlpatterns = [
     # Before the tokens' own: an id that is no UUID is not found, and as text it can still be read in any spelling.
     path("entities/", views.EntityTypeViewSet.as_view({"get": "list"}), name="entity-type-list"),
     path("entities/<str:entity_type>/", views.EntityViewSet.as_view({"get": "list"}), name="entity-list"),
+    path("activity/", views.ActivityViewSet.as_view({"get": "list"}), name="activity-list"),
     path("current/", views.CurrentTokenViewSet.as_view({"get": "retrieve"}), name="current-token"),
     path("current/revoke/", views.CurrentTokenViewSet.as_view({"post": "revoke"}), name="current-token-revoke"),
     path(
@@ -20,6 +21,11 @@ urlpatterns = [
     ),
     path("<str:token_id>/revoke/", views.TokenViewSet.as_view({"post": "revoke"}), name="token-revoke"),
     path("<str:token_id>/regenerate/", views.TokenViewSet.as_view({"post": "regenerate"}), name="token-regenerate"),
+    path(
+        "<str:token_id>/activity/",
+        views.ActivityViewSet.as_view({"get": "list_for_token"}),
+        name="token-activity",
+    ),
     path("<str:token_id>/explain/", views.TokenViewSet.as_view({"get": "explain"}), name="token-explain"),
     path(
         "<str:token_id>/scopes/",

@@ -40,12 +40,13 @@ from pat_tokens.contrib.rest_framework.exceptions import (
 )
 from pat_tokens.contrib.rest_framework.filtersets import (
     MAX_TERM_LENGTH,
+    ActivityFilterSet,
     TokenFilterBackend,
     TokenFilterSet,
     TokenSelectionFilterSet,
     find_parameter_errors,
 )
-from pat_tokens.contrib.rest_framework.pagination import PagePagination, UncountedPagination
+from pat_tokens.contrib.rest_framework.pagination import ActivityPagination, PagePagination, UncountedPagination
 from pat_tokens.contrib.rest_framework.parsers import StrictJSONParser
 from pat_tokens.contrib.rest_framework.permissions import (
     NOT_IN_PERSON,
@@ -55,6 +56,7 @@ from pat_tokens.contrib.rest_framework.permissions import (
     IsUser,
 )
 from pat_tokens.contrib.rest_framework.serializers import (
+    ActivitySerializer,
     EntitySerializer,
     EntityTypeSerializer,
     ExplainSerializer,
@@ -72,9 +74,9 @@ from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
 from pat_tokens.log_events import log_outage
-from pat_tokens.models import PersonalAccessToken, Scope, Via
+from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_types
-from pat_tokens.querysets import TokenQuerySet
+from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
 
 if TYPE_CHECKING:
@@ -294,6 +296,27 @@ class ScopeViewSet(OwnTokensViewSet):
         scopes = Scope.objects.select_related("token").filter(token__in=self.get_queryset(), token=_to_uuid(token_id))
         services.delete_scope(scopes.get(pk=_to_uuid(scope_id)), actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ActivityViewSet(OwnTokensViewSet):
+    """What happened to my tokens."""
+
+    serializer_class = ActivitySerializer
+    pagination_class = ActivityPagination
+    filter_backends = (TokenFilterBackend,)
+    filterset_class = ActivityFilterSet
+
+    def list(self, request: Request) -> Response:
+        """List what happened to my tokens, deleted ones included, newest first."""
+        return self._list(Activity.objects.for_owner(self.user))
+
+    def list_for_token(self, request: Request, token_id: str) -> Response:
+        """List what happened to one of my tokens, newest first."""
+        return self._list(Activity.objects.for_token(self.get_token().pk).for_owner(self.user))
+
+    def _list(self, rows: ActivityQuerySet) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(rows))
+        return self.get_paginated_response(ActivitySerializer(page, many=True).data)
 
 
 class EntityTypeViewSet(PersonViewSet):

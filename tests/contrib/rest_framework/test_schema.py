@@ -63,7 +63,7 @@ class TestManagement:
             if method != "head"
         }
         assert set(operations(generate(management_urls))) == served
-        assert len(served) == 17
+        assert len(served) == 19
 
     def test_says_what_each_operation_takes(self):
         schema = generate(management_urls)
@@ -78,10 +78,13 @@ class TestManagement:
         token, pages = PREFIX + "{token_id}/", {"page", "page_size"}
         filters = {"status", "name", "search", "entity_type", "operation", "never_used"}
         moments = {"expires_before", "expires_after", "last_used_before"}
+        activity = {"cursor", "page_size", "kind", "token", "since", "until"}
         assert queries == {
             ("GET", PREFIX): {"ordering", *pages, *filters, *moments},
             ("DELETE", PREFIX): {*filters, *moments},
             ("GET", PREFIX + "entities/{entity_type}/"): {"search", *pages},
+            ("GET", PREFIX + "activity/"): activity,
+            ("GET", token + "activity/"): activity,
             ("GET", token + "explain/"): {"method", "path"},
         }
         assert {key: set(fields) for key, fields in bodies.items()} == {
