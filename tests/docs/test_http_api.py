@@ -16,7 +16,7 @@ CELLS = re.compile(r"^\| `([A-Z]+) (/api/pats/\S*)` \|(.*)\|(.*)\|(.*)\|(.*)\|$"
 SECTIONS = dict(re.findall(r"^##+ (\w+)\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 PREFIX = "PersonalAccessToken"
 # What the page names and says in one place for all, and where the schema repeats it.
-LISTS = "filters"
+LISTS = "(#lists)"
 ANYWHERE = {"401", "403"}
 
 

@@ -48,7 +48,8 @@ def written(arguments: str) -> list[tuple[str, str, Any]]:
     (function,) = ast.parse(f"def function{arguments}: pass").body
     assert isinstance(function, ast.FunctionDef)
     names: dict[str, Any] = {}
-    exec(compile(ast.Module([function], []), "page", "exec"), {"Client": import_module("django.test").Client}, names)
+    known = {"Client": import_module("django.test").Client, "SYSTEM": import_module("pat_tokens.activity").SYSTEM}
+    exec(compile(ast.Module([function], []), "page", "exec"), known, names)
     return described(names["function"])
 
 
