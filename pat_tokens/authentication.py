@@ -28,6 +28,7 @@ from pat_tokens.exceptions import (
     MalformedToken,
     NoScopeForOptions,
     RefusedToken,
+    ReplacedToken,
     RevokedToken,
     ScopeNotDeclared,
     TemporarilyUnavailable,
@@ -39,6 +40,7 @@ from pat_tokens.exceptions import (
 from pat_tokens.http import (
     FAILURES_WINDOW,
     client_agent,
+    format_http_date,
     read_bearer,
     read_header,
     read_legacy_key,
@@ -236,7 +238,14 @@ def authenticate_for_scope(
                 _check_failures(request)
             token, newest_digest = _find_token(secret, required_scope)
             _check_validity(token, request)
-            if token.digest != newest_digest or token.pepper_id != crypto.pepper_id(conf.peppers[0]):
+            if token.is_previous:
+                _state(request).sunset = _sunset(token)
+            stored = (
+                (token.previous_digest, token.previous_pepper_id)
+                if token.is_previous
+                else (token.digest, token.pepper_id)
+            )
+            if stored != (newest_digest, crypto.pepper_id(conf.peppers[0])):
                 services.redigest_token(token, newest_digest, request=request)
         except TokenError as error:
             if third_party and isinstance(error, UnknownToken):
@@ -249,6 +258,12 @@ def authenticate_for_scope(
             raise _unavailable(error, request, token) from error
         known[key] = token
     return token
+
+
+def _sunset(token: PersonalAccessToken) -> str | None:
+    # RFC 8594. Before the first use of the current secret, the end can still come closer.
+    secret = token.previous_secret
+    return None if secret is None or secret.grace_started_at is None else format_http_date(secret.expires_at)
 
 
 def _state(request: HttpRequest | None) -> RequestState:
@@ -319,6 +334,8 @@ def allow(
         missing = () if token.decision is None else token.decision.missing
         is_fixable = not (names_entity and any(scope.entity_id == ALL for scope in missing))
         raise refuse(InsufficientScope(missing, is_fixable=is_fixable), token=token, request=request)
+    if token.awaits_first_use and not token.is_previous and token.decision.required_scope is not None:
+        services.record_first_use(token, request=request)
     if services.is_use_due(token):
         if request is None:
             services.record_use(token)
@@ -387,7 +404,8 @@ def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[Pers
         raise MalformedToken
     digests = crypto.digests(secret, conf.peppers)
     token = lookup.find_token(digests, required_scope)
-    if token is None or not crypto.is_among(token.digest, digests):
+    stored = "" if token is None else (token.previous_digest or "") if token.is_previous else token.digest
+    if token is None or not crypto.is_among(stored, digests):
         raise UnknownToken
     return token, digests[0]
 
@@ -414,6 +432,8 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
         raise RevokedToken
     if token.is_expired_at(timezone.now()):
         raise LegacyKeyExpired if token.is_legacy else ExpiredToken
+    if token.is_previous and token.previous_secret is None:
+        raise ReplacedToken
     if token.owner_is_hidden or not owner_is_active(token.user):
         raise InactiveOwner
     policy = get_policy()

@@ -79,6 +79,16 @@ class Conf:
         return _read("PAT_TOKENS_MAX_DURATION", "366d")
 
     @cached_property
+    def max_grace_period(self) -> str:
+        """The longest grace period of a rotation. Default `7d`."""
+        return _read("PAT_TOKENS_MAX_GRACE_PERIOD", "7d")
+
+    @cached_property
+    def max_overlap(self) -> str:
+        """How long after a rotation the previous secret works at most, used or not. Default `30d`."""
+        return _read("PAT_TOKENS_MAX_OVERLAP", "30d")
+
+    @cached_property
     def allow_no_expiry(self) -> bool:
         """Whether tokens without an expiration date are allowed (duration `never`). Default: no."""
         return _read("PAT_TOKENS_ALLOW_NO_EXPIRY", False)

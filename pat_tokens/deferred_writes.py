@@ -33,12 +33,18 @@ _QuerySetT = TypeVar("_QuerySetT", bound=QuerySet[Any])
 
 
 def write_later(
-    alias: str, write: Callable[[str], object], *, token: PersonalAccessToken, request: HttpRequest | None = None
+    alias: str,
+    write: Callable[[str], object],
+    *,
+    token: PersonalAccessToken,
+    request: HttpRequest | None = None,
+    pauses: bool = True,
 ) -> None:
     """Call `write` with the alias of a database connection, in a transaction of its own, as soon as that is possible.
 
     That is at once, unless `alias` is in a transaction: then when it commits, or when `request` is closed after it was
-    rolled back. A `django.db.Error` is logged and otherwise ignored.
+    rolled back. A `django.db.Error` is logged and otherwise ignored. `pauses` is false for a write that each request
+    has to try until it succeeds.
     """
     connection = connections[alias]
     try:
@@ -47,7 +53,7 @@ def write_later(
         _pause(alias, token, error)
         return
     if not is_in_transaction:
-        _write_now(alias, write, token)
+        _write_now(alias, write, token, pauses)
         return
     is_done = False
 
@@ -57,7 +63,7 @@ def write_later(
         # one's transaction.
         if not is_done and connections[alias] is connection:
             is_done = True
-            _write_now(alias, write, token)
+            _write_now(alias, write, token, pauses)
 
     if connection.in_atomic_block:
         transaction.on_commit(write_once, using=alias)
@@ -87,8 +93,8 @@ def forget_failures() -> None:
     _paused_until.clear()
 
 
-def _write_now(alias: str, write: Callable[[str], object], token: PersonalAccessToken) -> None:
-    if clock() < _paused_until.get(alias, 0):
+def _write_now(alias: str, write: Callable[[str], object], token: PersonalAccessToken, pauses: bool) -> None:
+    if pauses and clock() < _paused_until.get(alias, 0):
         return
     try:
         with _commits_by_itself(alias) as used, transaction.atomic(using=used):

@@ -18,6 +18,9 @@ _ISO = re.compile(
     rf"(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
     re.ASCII | re.IGNORECASE,
 )
+_ZERO = re.compile(
+    r"0+[hdwy]?|P(?=[0T])(?:0+Y)?(?:0+M)?(?:0+W)?(?:0+D)?(?:T(?=0)(?:0+H)?(?:0+M)?(?:0+S)?)?", re.ASCII | re.IGNORECASE
+)
 _ISO_PARTS = (
     timedelta(days=365),
     timedelta(days=30),
@@ -29,6 +32,7 @@ _ISO_PARTS = (
 )
 
 NEVER = "never"  # the duration of a token that does not expire, where the site allows one
+MAX_LENGTH = 40  # characters of a duration that is stored as it was given
 
 
 def parse_duration(text: str) -> timedelta:
@@ -52,6 +56,27 @@ def parse_duration(text: str) -> timedelta:
     if span <= timedelta():
         raise ValueError("a duration must be longer than zero")
     return span
+
+
+def parse_grace_period(text: str) -> timedelta:
+    """Return the duration that `text` names, or zero for `0`, `0h`, `PT0S` and the like.
+
+    Raises ValueError for anything else.
+    """
+    text = text.strip()
+    if _ZERO.fullmatch(text):
+        return timedelta()
+    return parse_duration(text)
+
+
+def format_duration(span: timedelta) -> str:
+    """Return `span`, which is not negative, as text that `parse_grace_period` reads."""
+    for unit, length in (("d", _UNITS["d"]), ("h", _UNITS["h"])):
+        # A day is written as 24h, as the pages do.
+        if span and span % length == timedelta() and (unit, span) != ("d", length):
+            return f"{span // length}{unit}"
+    seconds = f"{span.total_seconds():.6f}".rstrip("0").rstrip(".")
+    return f"PT{seconds}S"
 
 
 def parse_iso_datetime(text: str) -> datetime:

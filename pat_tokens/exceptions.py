@@ -99,6 +99,13 @@ class LegacyKeyExpired(ExpiredToken):
     )
 
 
+class ReplacedToken(InvalidToken):
+    """The digest matched a secret that a newer one replaced."""
+
+    reason = "replaced"
+    default_message = _("This secret was replaced. Use the current secret of the token.")
+
+
 class InactiveOwner(InvalidToken):
     """The digest matched a token whose owner may no longer log in."""
 
@@ -217,6 +224,48 @@ class ReauthenticationRequired(TokenError):
         self.url = url
 
 
+class Conflict(TokenError):
+    """The state of a token does not allow this; nothing was written. The API answers 409."""
+
+
+class RotationInProgress(Conflict):
+    """The token has two working secrets, and can't have a third."""
+
+    code = "rotation_in_progress"
+    reason = "rotation_in_progress"
+    default_message = _(
+        "The previous secret of this token still works. Finish the rotation to stop it now, or cancel the rotation "
+        "if the new secret was never used. Then rotate again."
+    )
+
+
+class RotationInUse(Conflict):
+    """A rotation can't be canceled once the new secret was used."""
+
+    code = "rotation_in_use"
+    reason = "rotation_in_use"
+    default_message = _(
+        "The new secret is already in use, so the rotation can't be canceled. You can finish it, or regenerate the "
+        "token to replace both secrets."
+    )
+
+
+class NoRotation(Conflict):
+    """The token has no previous secret that works."""
+
+    code = "no_rotation"
+    reason = "no_rotation"
+    default_message = _("This token has no previous secret that still works. Rotate the token first.")
+
+
+class NotActive(Conflict):
+    """Only active tokens can be rotated."""
+
+    code = "not_active"
+    reason = "not_active"
+    default_message = _("Only active tokens can be rotated. Regenerate this one to get a new secret.")
+
+
 class InvalidInput(TokenError):
     """What was asked of a service cannot be done; nothing was written.
 
@@ -247,6 +296,7 @@ def _flatten(messages: Sequence[Any]) -> str:
 
 
 __all__ = [
+    "Conflict",
     "ExpiredToken",
     "InactiveOwner",
     "InsufficientScope",
@@ -254,10 +304,15 @@ __all__ = [
     "InvalidToken",
     "MalformedHeader",
     "MalformedToken",
+    "NoRotation",
+    "NotActive",
     "NotAllowed",
     "OwnerNotAllowed",
     "RefusedToken",
+    "ReplacedToken",
     "RevokedToken",
+    "RotationInProgress",
+    "RotationInUse",
     "ScopeNotDeclared",
     "TokenError",
     "TooManyFailures",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from django.utils import translation
+from django.utils import timezone, translation
+from django.utils.http import http_date
 
 from pat_tokens.crypto import BODY_LENGTH, CHECKSUM_LENGTH, SecretText, is_legacy_key, is_well_formed, part_pattern
 from pat_tokens.exceptions import (
+    Conflict,
     InsufficientScope,
     InvalidToken,
     MalformedHeader,
@@ -164,6 +167,8 @@ def error_status(error: TokenError) -> HTTPStatus:
         return HTTPStatus.SERVICE_UNAVAILABLE
     if isinstance(error, TooManyFailures):
         return HTTPStatus.TOO_MANY_REQUESTS
+    if isinstance(error, Conflict):
+        return HTTPStatus.CONFLICT
     return HTTPStatus.UNAUTHORIZED if isinstance(error, InvalidToken) else HTTPStatus.FORBIDDEN
 
 
@@ -173,6 +178,8 @@ def error_headers(error: TokenError, *, keyword: str, realm: str) -> dict[str, s
         return {"Retry-After": str(RETRY_AFTER)}
     if isinstance(error, TooManyFailures):
         return {"Retry-After": str(FAILURES_WINDOW)}
+    if isinstance(error, Conflict):
+        return {}
     return {"WWW-Authenticate": challenge(error, keyword=keyword, realm=realm)}
 
 
@@ -184,6 +191,12 @@ def error_body(error: TokenError) -> dict[str, Any]:
         if error.fix_url:
             body["fix_url"] = error.fix_url
     return body
+
+
+def format_http_date(when: datetime) -> str:
+    """Return `when` as the value of a header (RFC 9110 section 5.6.7)."""
+    aware = timezone.make_aware(when, timezone.get_default_timezone()) if timezone.is_naive(when) else when
+    return http_date(aware.timestamp())
 
 
 def client_agent(request: HttpRequest, *, prefix: str) -> str:

@@ -21,6 +21,7 @@ from django.db import connections, router
 from django.db.models import Manager, Model, QuerySet
 
 from pat_tokens.conf import conf
+from pat_tokens.crypto import is_among
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.scopes import Decision, RequiredScope, decide_from_facts
 from pat_tokens.uncached import execute, uncached
@@ -84,11 +85,22 @@ _statements: dict[tuple[Any, ...], _Statement | None] = {}
 _ENTITY_TYPE, _OPERATION, _ENTITY_ID = _Slot("entity type"), _Slot("operation"), _Slot("entity id")
 
 
-def find_token(digests: Sequence[str], required_scope: RequiredScope | None) -> PersonalAccessToken | None:
+def find_token(
+    digests: Sequence[str], required_scope: RequiredScope | None, *, is_previous: bool = False
+) -> PersonalAccessToken | None:
     """Return the token with one of these digests, with its `user` loaded and its `decision` about `required_scope` set.
 
-    Where the site's user manager hides the owner, `owner_is_hidden` is set instead of `user`.
+    One SELECT finds a current secret, and a second one a previous secret, which sets `is_previous`. The second comes
+    first where `is_previous` says that it is known to be one. Where the site's user manager hides the owner,
+    `owner_is_hidden` is set instead of `user`.
     """
+    token = None if is_previous else _find_token(digests, required_scope, previous=False)
+    return token or _find_token(digests, required_scope, previous=True)
+
+
+def _find_token(
+    digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
+) -> PersonalAccessToken | None:
     connection = connections[token_database()]
     # The form of the SQL follows from which facts about the need are asked for.
     form = (
@@ -96,12 +108,20 @@ def find_token(digests: Sequence[str], required_scope: RequiredScope | None) -> 
         if required_scope is None
         else (required_scope.operation is None, required_scope.operation is not None and required_scope.filtered)
     )
-    key = (connection.alias, type(connection), type(connection.ops), form, len(digests), conf.read_from_replicas)
+    key = (
+        connection.alias,
+        type(connection),
+        type(connection.ops),
+        form,
+        previous,
+        len(digests),
+        conf.read_from_replicas,
+    )
     if key not in _statements:
-        _statements[key] = _compile(connection, len(digests), required_scope)
+        _statements[key] = _compile(connection, len(digests), required_scope, previous=previous)
     statement = _statements[key]
     if statement is None:
-        return find_token_by_orm(digests, required_scope)
+        return find_token_by_orm(digests, required_scope, previous=previous)
     values: list[str] = list(digests)
     if required_scope is not None:
         values += (
@@ -109,18 +129,20 @@ def find_token(digests: Sequence[str], required_scope: RequiredScope | None) -> 
             if required_scope.operation is None
             else [required_scope.entity_type, required_scope.operation, required_scope.entity_id]
         )
-    return _complete(statement.fetch(connection, values), digests, required_scope)
+    return _complete(statement.fetch(connection, values), digests, required_scope, previous=previous)
 
 
-def find_token_by_orm(digests: Sequence[str], required_scope: RequiredScope | None) -> PersonalAccessToken | None:
-    """Do what `find_token` does by the plain ORM: its definition, and what backends with SQL of their own use."""
-    found = next(iter(uncached(_queryset(token_database(), digests, required_scope))), None)
-    return _complete(found, digests, required_scope)
+def find_token_by_orm(
+    digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool = False
+) -> PersonalAccessToken | None:
+    """Do what each SELECT of `find_token` does by the plain ORM: its definition, and what other backends use."""
+    found = next(iter(uncached(_queryset(token_database(), digests, required_scope, previous=previous))), None)
+    return _complete(found, digests, required_scope, previous=previous)
 
 
 def decide_for_token(token: PersonalAccessToken, required_scope: RequiredScope) -> Decision:
     """Decide about another `required_scope` of a token that is already known, in one query."""
-    found = find_token(token.candidate_digests or (token.digest,), required_scope)
+    found = find_token(token.candidate_digests or (token.digest,), required_scope, is_previous=token.is_previous)
     return decide_from_facts(required_scope) if found is None or found.decision is None else found.decision
 
 
@@ -138,14 +160,18 @@ def token_database() -> str:
     return router.db_for_write(PersonalAccessToken)
 
 
-def _queryset(alias: str, digests: Sequence[str], required_scope: RequiredScope | None) -> TokenQuerySet:
+def _queryset(
+    alias: str, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
+) -> TokenQuerySet:
     # Neither ordered nor sliced: a digest is unique, and two of them under two peppers are of one secret.
-    tokens = PersonalAccessToken.objects.using(alias).with_digest(list(digests)).with_facts(required_scope).order_by()
+    tokens = PersonalAccessToken.objects.using(alias)
+    tokens = tokens.with_any_digest(list(digests)) if previous else tokens.with_digest(list(digests))
+    tokens = tokens.with_facts(required_scope).order_by()
     return tokens if _has_manager_with_rules(get_user_model()) else tokens.select_related("user")
 
 
 def _complete(
-    token: PersonalAccessToken | None, digests: Sequence[str], required_scope: RequiredScope | None
+    token: PersonalAccessToken | None, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     if token is None:
         return None
@@ -155,6 +181,7 @@ def _complete(
         Decision() if required_scope is None else decide_from_facts(required_scope, covered=covered, some=some)
     )
     token.candidate_digests = tuple(digests)
+    token.is_previous = previous and not is_among(token.digest, digests)
     if not PersonalAccessToken.user.is_cached(token):
         _load_owner(token)
     return token
@@ -176,7 +203,9 @@ def _has_manager_with_rules(model: type[Any]) -> bool:
     return not _is_djangos(type(manager), like=Manager) or not _is_djangos(manager._queryset_class, like=QuerySet)
 
 
-def _compile(connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None) -> _Statement | None:
+def _compile(
+    connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None, *, previous: bool
+) -> _Statement | None:
     """Return the statement of such a query, or None where it may not be used again."""
     slots = [_Slot(f"digest {number}") for number in range(count)]
     example = required_scope
@@ -185,7 +214,8 @@ def _compile(connection: BaseDatabaseWrapper, count: int, required_scope: Requir
             _ENTITY_TYPE, None if required_scope.operation is None else _OPERATION, _ENTITY_ID, required_scope.filtered
         )
         slots += [_ENTITY_TYPE] if required_scope.operation is None else [_ENTITY_TYPE, _OPERATION, _ENTITY_ID]
-    compiler: Any = _queryset(connection.alias, slots[:count], example).query.get_compiler(using=connection.alias)
+    tokens = _queryset(connection.alias, slots[:count], example, previous=previous)
+    compiler: Any = tokens.query.get_compiler(using=connection.alias)
     if not _makes_djangos_sql(connection.ops, compiler):
         return None
     sql, params = compiler.as_sql()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import models
@@ -13,7 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from pat_tokens.conf import conf
 from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
+from pat_tokens.durations import MAX_LENGTH, parse_duration
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
 from pat_tokens.fields import ExactCharField
 from pat_tokens.querysets import ActivityQuerySet, ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
@@ -28,6 +30,19 @@ MYPY = False  # True for mypy, which never runs this line; other type checkers h
 MAX_NAME_LENGTH = 255  # characters
 MAX_DESCRIPTION_LENGTH = 1000  # characters
 MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
+
+
+class PreviousSecret(NamedTuple):
+    """The secret that the current one replaced, while both work. `expires_at` is when it stops, as things stand."""
+
+    hint: str
+    issued_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    last_used_ip: str | None
+    last_used_agent: str
+    grace_period: str
+    grace_started_at: datetime | None
 
 
 class PersonalAccessToken(models.Model):
@@ -81,12 +96,30 @@ class PersonalAccessToken(models.Model):
         pgettext_lazy("pat_tokens", "last used by"), max_length=MAX_AGENT_LENGTH, blank=True, default="", editable=False
     )
 
+    # The secret that the current one replaced. It works during an overlap, and is recognized afterwards.
+    previous_digest = models.CharField(max_length=DIGEST_LENGTH, null=True, editable=False)
+    previous_pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", db_default="", editable=False)
+    previous_hint = models.CharField(max_length=32, default="", db_default="", editable=False)
+    previous_issued_at = models.DateTimeField(null=True, editable=False)
+    previous_expires_at = models.DateTimeField(null=True, editable=False)
+    previous_is_legacy = models.BooleanField(default=False, db_default=False, editable=False)
+    previous_last_used_at = models.DateTimeField(null=True, editable=False)
+    previous_last_used_ip = models.GenericIPAddressField(null=True, editable=False)
+    previous_last_used_agent = models.CharField(max_length=MAX_AGENT_LENGTH, default="", db_default="", editable=False)
+    # Set while there is an overlap; it may have ended by time.
+    rotated_at = models.DateTimeField(pgettext_lazy("pat_tokens", "rotated at"), null=True, editable=False)
+    grace_period = models.CharField(max_length=MAX_LENGTH, default="", db_default="", editable=False)  # as it was given
+    grace_started_at = models.DateTimeField(null=True, editable=False)  # the first use of the current secret
+    overlap_mailed_at = models.DateTimeField(null=True, editable=False)
+
     objects = TokenQuerySet.as_manager()
 
     # What authentication decided about the current request; None on a token that was loaded otherwise.
     decision: Decision | None = None
     # The digests of its secret under each pepper, where the token was found by its secret.
     candidate_digests: tuple[str, ...] = ()
+    # Whether that secret is the previous one.
+    is_previous = False
     # The site's user manager does not return the owner: a deleted user, say. Then `user` is not loaded.
     owner_is_hidden = False
 
@@ -97,6 +130,16 @@ class PersonalAccessToken(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "name_key"], name="pat_tokens_name_unique"),
             models.UniqueConstraint(fields=["digest"], name="pat_tokens_digest_unique"),
+            models.UniqueConstraint(fields=["previous_digest"], name="pat_tokens_previous_digest_unique"),
+            models.CheckConstraint(
+                condition=Q(previous_digest__isnull=True) | ~Q(previous_digest=F("digest")),
+                name="pat_tokens_secrets_differ",
+            ),
+            models.CheckConstraint(
+                condition=Q(rotated_at__isnull=True)
+                | Q(previous_digest__isnull=False, previous_issued_at__isnull=False),
+                name="pat_tokens_overlap_has_secret",
+            ),
             models.CheckConstraint(condition=~Q(name=""), name="pat_tokens_name_not_empty"),
             models.CheckConstraint(
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("issued_at")),
@@ -136,6 +179,51 @@ class PersonalAccessToken(models.Model):
     def is_active(self) -> bool:
         """Whether this token works now."""
         return self.status == Status.ACTIVE
+
+    @property
+    def previous_secret(self) -> PreviousSecret | None:
+        """The previous secret while it works, or None."""
+        return self.get_previous_secret(timezone.now())
+
+    def get_previous_secret(self, now: datetime) -> PreviousSecret | None:
+        """Return the previous secret if it works at `now`, or None."""
+        ends_at = self.overlap_ends_at
+        if ends_at is None or self.previous_issued_at is None or now >= ends_at:
+            return None
+        return PreviousSecret(
+            self.previous_hint,
+            self.previous_issued_at,
+            ends_at,
+            self.previous_last_used_at,
+            self.previous_last_used_ip,
+            self.previous_last_used_agent,
+            self.grace_period,
+            self.grace_started_at,
+        )
+
+    @property
+    def overlap_ends_at(self) -> datetime | None:
+        """When the previous secret stops, as things stand, or stopped; None without an overlap.
+
+        That is the earliest of the end of the grace period, the expiration of the secret and that of the token, and
+        `PAT_TOKENS_MAX_OVERLAP` after the rotation.
+        """
+        if self.rotated_at is None or self.is_revoked:
+            return None
+        ends = [self.rotated_at + parse_duration(conf.max_overlap), self.previous_expires_at, self.expires_at]
+        if self.grace_started_at is not None:
+            ends.append(self.grace_started_at + self.grace_span)
+        return min(end for end in ends if end is not None)
+
+    @property
+    def grace_span(self) -> timedelta:
+        """How long the previous secret works after the first use of the current one."""
+        return parse_duration(self.grace_period)
+
+    @property
+    def awaits_first_use(self) -> bool:
+        """Whether there is an overlap, and no use of the current secret has been recorded yet."""
+        return self.rotated_at is not None and self.grace_started_at is None
 
 
 class Scope(models.Model):

@@ -134,6 +134,13 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The token with one of these digests, those of one secret under each pepper."""
         return self.filter(digest__in=digests)
 
+    def with_any_digest(self, digests: list[str]) -> Self:
+        """The token whose current or previous secret has one of these digests.
+
+        Both in one statement: between two, a rotation could be canceled.
+        """
+        return self.filter(Q(digest__in=digests) | Q(previous_digest__in=digests))
+
     def count_by_pepper(self, peppers: Sequence[str]) -> PepperCounts:
         """Return how many tokens have a digest under each kind of pepper, given the current ones, newest first."""
         newest, *older = [pepper_id(pepper) for pepper in peppers]

@@ -26,6 +26,7 @@ class RequestState:
     for each requirement whose entity was looked up; `options` whether a token is allowed OPTIONS; and `allowed` the
     token for each requirement that a plain Django view was allowed, so that nothing is looked up or recorded twice.
     `malformed_header` is a header that was refused already. `guard_result` is the result of the middleware.
+    `sunset` is the value of the header `Sunset`, where the secret is a previous one whose end is known.
     `limited_list` is the list that the view may return, and `writes` are the writes that are checked.
     """
 
@@ -35,6 +36,7 @@ class RequestState:
     allowed: dict[Any, PersonalAccessToken] = field(default_factory=dict)
     guard_result: GuardResult | None = None
     malformed_header: str | bytes | None = None
+    sunset: str | None = None
     limited_list: LimitedList | None = None
     writes: Writes | None = None
 

@@ -1,4 +1,4 @@
-"""The only functions that write: create, import, regenerate, revoke, update, delete, and record use.
+"""The only functions that write: create, import, regenerate, rotate, revoke, update, delete, and record use.
 
 Each checks the limits, writes in one transaction, with a row of activity that names the `actor`, and sends its signal
 after the commit. Locks are always taken in the
@@ -27,7 +27,15 @@ from pat_tokens.activity import SYSTEM, Actor, record
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
 from pat_tokens.deferred_writes import lock_or_skip, write_later
-from pat_tokens.exceptions import NON_FIELD, InvalidInput
+from pat_tokens.durations import parse_grace_period
+from pat_tokens.exceptions import (
+    NON_FIELD,
+    InvalidInput,
+    NoRotation,
+    NotActive,
+    RotationInProgress,
+    RotationInUse,
+)
 from pat_tokens.models import MAX_AGENT_LENGTH, Kind, PersonalAccessToken, Reminder, Scope
 from pat_tokens.policy import get_policy
 from pat_tokens.scopes import ScopeKey, absorb
@@ -40,6 +48,7 @@ from pat_tokens.validation import (
     check_held_scopes,
     check_scope_count,
     clean_expiry,
+    clean_grace_period,
     clean_legacy_expiry,
     clean_legacy_key,
     clean_renewal,
@@ -54,6 +63,15 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 PRUNE_BATCH = 1000  # tokens deleted in one transaction
+_SECRET_FIELDS = ("digest", "pepper_id", "hint", "issued_at", "expires_at", "is_legacy")
+_USE_FIELDS = ("last_used_at", "last_used_ip", "last_used_agent")
+_NO_OVERLAP: dict[str, Any] = {
+    "rotated_at": None,
+    "grace_period": "",
+    "grace_started_at": None,
+    "overlap_mailed_at": None,
+}
+_INTERNAL_FIELDS = {"name_key", "overlap_mailed_at"}  # of an update
 _NO_ID = uuid.UUID(int=0)
 
 
@@ -102,7 +120,7 @@ def import_token(
     known = digests(clean.values.pop("key"), conf.peppers)
     with transaction.atomic(using=_alias()):
         _lock_owner(user)
-        token = _tokens().with_digest(known).first()
+        token = _tokens().with_any_digest(known).first()
         if token is not None:
             if token.user_id != user.pk:
                 raise InvalidInput({"key": [_("Another user has a token with this key.")]})
@@ -136,11 +154,84 @@ def regenerate_token(
         clean.add("scopes", lambda: check_held_scopes(locked, locked.scope_set.sorted().keys()))
         clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
         clean.check()
-        expiry = clean.values["expires_at"]
-        _write(locked, expires_at=expiry, revoked_at=None, is_legacy=False, **_secret_fields(secret, now))
+        _replace_secret(locked, secret, now, clean.values["expires_at"], revoked_at=None, **_NO_OVERLAP)
         record(actor, Kind.REGENERATED, locked)
         _announce("token_regenerated", locked)
     return locked, secret
+
+
+def rotate_token(
+    token: PersonalAccessToken,
+    *,
+    duration: str | timedelta | None = None,
+    expires_at: datetime | date | str | None = None,
+    grace_period: str | timedelta | None = None,
+    errors: Mapping[str, Any] | None = None,
+    actor: Actor = SYSTEM,
+) -> tuple[PersonalAccessToken, str]:
+    """Give `token` a new secret while the previous one keeps working; return the token and the new secret.
+
+    The previous secret stops `grace_period` (default 24 h) after the first use of the new one, or at once for `"0"`.
+    The expiration is that of `regenerate_token`. Raises InvalidInput; NotActive for a revoked or expired token; and
+    RotationInProgress while the token has two working secrets.
+    """
+    secret = make_secret(conf.prefix)
+    with transaction.atomic(using=_alias()):
+        locked = _lock_token(token)
+        now = timezone.now()  # after waiting for the lock: the rotation before this one was earlier
+        if not locked.is_active:
+            raise NotActive
+        if locked.get_previous_secret(now) is not None:
+            raise RotationInProgress
+        check_can_have_tokens(locked.user)
+        clean = _Input(errors)
+        clean.add("scopes", lambda: check_held_scopes(locked, locked.scope_set.sorted().keys()))
+        clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
+        clean.add("grace_period", lambda: clean_grace_period(grace_period))
+        clean.check()
+        overlap = dict(_NO_OVERLAP)
+        if parse_grace_period(clean.values["grace_period"]):
+            overlap |= {"rotated_at": now, "grace_period": clean.values["grace_period"]}
+        _replace_secret(locked, secret, now, clean.values["expires_at"], **overlap)
+        record(actor, Kind.ROTATED, locked)
+        _announce("token_rotated", locked)
+    return locked, secret
+
+
+def finish_rotation(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
+    """Stop the previous secret of `token` now; raises NoRotation where none works."""
+    with transaction.atomic(using=_alias()):
+        locked = _lock_token(token)
+        _require_overlap(locked)
+        _finish(locked, actor)
+    return locked
+
+
+def cancel_rotation(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
+    """Make the previous secret of `token` the current one again, with its expiration date; the new secret stops.
+
+    Raises NoRotation where no previous secret works, and RotationInUse once a use of the new one was recorded.
+    """
+    with transaction.atomic(using=_alias()):
+        locked = _lock_token(token)
+        _require_overlap(locked)
+        if locked.grace_started_at is not None:
+            raise RotationInUse
+        restored = {name: getattr(locked, f"previous_{name}") for name in _SECRET_FIELDS}
+        _write(locked, **restored, **_as_previous(locked, was_used=False), **_NO_OVERLAP)
+        record(actor, Kind.ROTATION_CANCELLED, locked)
+        _announce("rotation_cancelled", locked)
+    return locked
+
+
+def set_grace_period(
+    token: PersonalAccessToken, grace_period: str | timedelta, *, actor: Actor = SYSTEM
+) -> PersonalAccessToken:
+    """Change how long the previous secret works after the first use of the new one; `"0"` stops it now.
+
+    Raises InvalidInput, and NoRotation where no previous secret works.
+    """
+    return update_token(token, grace_period=grace_period, actor=actor)
 
 
 def revoke_token(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
@@ -157,13 +248,19 @@ def revoke_token(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> Person
 def update_token(
     token: PersonalAccessToken,
     *,
+    grace_period: str | timedelta | None = None,
     errors: Mapping[str, Any] | None = None,
     actor: Actor = SYSTEM,
     **fields: Unpack[TokenFields],
 ) -> PersonalAccessToken:
-    """Change the given fields. Raises InvalidInput with all errors at once."""
+    """Change the given fields, or the grace period of a rotation, which None leaves as it is.
+
+    Raises InvalidInput with all errors at once, and NoRotation for a grace period where no previous secret works.
+    """
     clean = _Input(errors)
     clean.add_fields(fields, TokenFields)
+    if grace_period is not None:
+        clean.add("grace_period", lambda: clean_grace_period(grace_period))
     others = _tokens().filter(user=token.user_id).exclude(pk=token.pk)
     clean.check(lambda: _find_duplicate(others, clean.values))
     values = clean.values
@@ -174,12 +271,22 @@ def update_token(
                 raise InvalidInput(duplicate)
             values["name_key"] = name_key(values["name"])
         locked = _lock_token(token)
+        is_finished = False
+        if "grace_period" in values:
+            _require_overlap(locked)
+            is_finished = not parse_grace_period(values["grace_period"])
+        if is_finished:
+            del values["grace_period"]
         changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
+        if "grace_period" in changed:
+            changed["overlap_mailed_at"] = None  # the mail said when the previous secret stops
         if changed:
             _write(locked, **changed)
-            names = tuple(field for field in changed if field != "name_key")  # an internal column
+            names = tuple(field for field in changed if field not in _INTERNAL_FIELDS)
             record(actor, Kind.UPDATED, locked, fields=names)
             _announce("token_updated", locked, fields=names)
+        if is_finished:
+            _finish(locked, actor)
     return locked
 
 
@@ -332,8 +439,9 @@ def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) ->
 def is_use_due(token: PersonalAccessToken) -> bool:
     """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the last use that was recorded."""
     now, interval = timezone.now(), conf.last_used_interval
+    last = token.previous_last_used_at if token.is_previous else token.last_used_at
     # The clocks of two servers differ: a use that is a little in the future has just been recorded.
-    return token.last_used_at is None or not now - interval < token.last_used_at <= now + interval
+    return last is None or not now - interval < last <= now + interval
 
 
 def record_use(
@@ -341,25 +449,46 @@ def record_use(
 ) -> None:
     """Record that `token` was used, unless another request has just done so or holds the token's row.
 
-    Written after the transaction of `request`, and lost if that fails.
+    The use of a previous secret is recorded for it and for the token, whose last use is that of either. Written after
+    the transaction of `request`, and lost if that fails.
     """
     now, interval = timezone.now(), conf.last_used_interval
-    due = Q(last_used_at=None) | Q(last_used_at__lte=now - interval) | Q(last_used_at__gt=now + interval)
+    column = "previous_last_used_at" if token.is_previous else "last_used_at"
+    due = Q(**{column: None}) | Q(**{f"{column}__lte": now - interval}) | Q(**{f"{column}__gt": now + interval})
     fields = {"last_used_at": now, "last_used_ip": ip, "last_used_agent": agent[:MAX_AGENT_LENGTH]}
+    if token.is_previous:
+        due &= Q(rotated_at=token.rotated_at)
+        fields |= {f"previous_{name}": value for name, value in fields.items()}
     _update_later(token, due, fields, request)
 
 
-def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequest | None = None) -> None:
-    """Store the digest under the newest pepper, for a token that was found under an older one.
+def record_first_use(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> None:
+    """Start the grace period of the previous secret, because the current one was used.
 
-    Written after the transaction of `request`; if that fails, the next use tries again.
+    Written after the transaction of `request`. Until it is written, each use tries again.
     """
-    fields = {"digest": digest, "pepper_id": pepper_id(conf.peppers[0])}
-    _update_later(token, Q(digest=token.digest), fields, request)
+    is_first = Q(rotated_at=token.rotated_at, grace_started_at=None)
+    _update_later(token, is_first, {"grace_started_at": timezone.now()}, request, pauses=False)
+
+
+def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequest | None = None) -> None:
+    """Store the digest under the newest pepper, for a secret that was found under an older one.
+
+    Written after the transaction of `request`; if that fails, the next use tries again. The condition is the old
+    digest, in the column where it was found: a secret that became the previous one meanwhile replaces no other.
+    """
+    prefix = "previous_" if token.is_previous else ""
+    fields = {f"{prefix}digest": digest, f"{prefix}pepper_id": pepper_id(conf.peppers[0])}
+    _update_later(token, Q(**{f"{prefix}digest": getattr(token, f"{prefix}digest")}), fields, request)
 
 
 def _update_later(
-    token: PersonalAccessToken, condition: Q, fields: dict[str, Any], request: HttpRequest | None
+    token: PersonalAccessToken,
+    condition: Q,
+    fields: dict[str, Any],
+    request: HttpRequest | None,
+    *,
+    pauses: bool = True,
 ) -> None:
     def update(alias: str) -> None:
         tokens = PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk).order_by()
@@ -367,7 +496,7 @@ def _update_later(
             return
         tokens.update(**fields)
 
-    write_later(_alias(), update, token=token, request=request)
+    write_later(_alias(), update, token=token, request=request, pauses=pauses)
 
 
 class _Input:
@@ -428,6 +557,32 @@ def _secret_fields(secret: str, now: datetime) -> dict[str, Any]:
         "hint": hint(secret, conf.prefix),
         "issued_at": now,
     }
+
+
+def _replace_secret(
+    token: PersonalAccessToken, secret: str, now: datetime, expires_at: datetime | None, **fields: Any
+) -> None:
+    replaced = _as_previous(token)
+    _write(token, **replaced, **_secret_fields(secret, now), expires_at=expires_at, is_legacy=False, **fields)
+
+
+def _as_previous(token: PersonalAccessToken, *, was_used: bool = True) -> dict[str, Any]:
+    # The columns of the current secret, as those of the previous one.
+    fields = {f"previous_{name}": getattr(token, name) for name in (*_SECRET_FIELDS, *_USE_FIELDS)}
+    if not was_used:
+        fields |= {"previous_last_used_at": None, "previous_last_used_ip": None, "previous_last_used_agent": ""}
+    return fields
+
+
+def _require_overlap(token: PersonalAccessToken) -> None:
+    if not token.is_active or token.previous_secret is None:
+        raise NoRotation
+
+
+def _finish(token: PersonalAccessToken, actor: Actor) -> None:
+    _write(token, **_NO_OVERLAP)
+    record(actor, Kind.ROTATION_FINISHED, token)
+    _announce("rotation_finished", token)
 
 
 def _insert_token(
@@ -559,15 +714,19 @@ def _loggable(value: Any) -> Any:
 
 __all__ = [
     "add_scopes",
+    "cancel_rotation",
     "create_token",
     "delete_scope",
     "delete_scopes",
     "delete_token",
     "delete_tokens",
+    "finish_rotation",
     "import_token",
     "prune_tokens",
     "regenerate_token",
     "revoke_token",
     "revoke_tokens",
+    "rotate_token",
+    "set_grace_period",
     "update_token",
 ]

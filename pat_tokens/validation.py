@@ -15,7 +15,15 @@ from django.utils.translation import ngettext, pgettext
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import LEGACY_KEY_LENGTH, fold, is_legacy_key
-from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_expiry
+from pat_tokens.durations import (
+    MAX_LENGTH,
+    NEVER,
+    add_duration,
+    format_duration,
+    parse_duration,
+    parse_expiry,
+    parse_grace_period,
+)
 from pat_tokens.entities import Operation, registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 MAX_ERRORS = 20  # wrong rows or unknown fields that one answer names
+DEFAULT_GRACE_PERIOD = "24h"
 MAX_KEY_LENGTH = 100  # characters of an unknown field's name that an answer repeats
 
 # What JSON has besides strings and integers, and what nobody means as an id.
@@ -152,6 +161,25 @@ def clean_renewal(
     if token.expires_at is not None:
         return min(rules.latest(now), add_duration(now, token.expires_at - token.issued_at))
     return None if rules.allows_never else rules.latest(now)
+
+
+def clean_grace_period(value: str | timedelta | None) -> str:
+    """Return how long the previous secret works after the first use of the new one, as text; `"0"` for not at all."""
+    longest = parse_grace_period(conf.max_grace_period)
+    if value is None:
+        return min(DEFAULT_GRACE_PERIOD, conf.max_grace_period, key=parse_grace_period)
+    try:
+        text = format_duration(value) if isinstance(value, timedelta) else value.strip()
+        span = parse_grace_period(text)
+        if span < timedelta() or len(text) > MAX_LENGTH:
+            raise ValueError
+    except (ValueError, TypeError, AttributeError):
+        message = _("Enter a duration with a unit, such as 24h, 7d or PT30M, or 0 to stop the previous secret at once.")
+        raise InvalidInput({"grace_period": [message]}) from None
+    if span > longest:
+        message = _("Too long: the maximum on this site is %(max)s.")
+        raise InvalidInput({"grace_period": [message % {"max": conf.max_grace_period}]})
+    return text if span else "0"
 
 
 def clean_legacy_expiry(expires_at: datetime | None) -> datetime:

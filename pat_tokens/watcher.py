@@ -35,7 +35,7 @@ class Watch:
     """One connection: which secret it came with, and what it needs for as long as it is open."""
 
     token_id: UUID
-    digest: str
+    digests: tuple[str, ...]  # of its secret, under each pepper
     required_scope: RequiredScope | None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -85,11 +85,14 @@ _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictio
 async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
     """Give an event that is set once `token`, as authentication returned it, no longer allows what it did.
 
-    That is when it is revoked, regenerated, expired or deleted, when its scope is gone or its owner inactive.
+    That is when it is revoked, regenerated, expired or deleted, when its scope is gone or its owner inactive; with a
+    secret that was rotated, when that secret stops.
     """
     watcher = _watchers.setdefault(asyncio.get_running_loop(), Watcher())
     decision: Decision | None = token.decision
-    one = Watch(token.pk, token.digest, None if decision is None else decision.required_scope)
+    one = Watch(
+        token.pk, token.candidate_digests or (token.digest,), None if decision is None else decision.required_scope
+    )
     watcher.add(one)
     try:
         yield one.ended
@@ -139,14 +142,16 @@ def _scopes_of(token_ids: list[UUID], watches: list[Watch], alias: str) -> dict[
 
 
 def _is_still_allowed(one: Watch, token: PersonalAccessToken | None, scopes: Iterable[ScopeKey]) -> bool:
-    # Another digest is another secret: the token was regenerated. (Or re-digested under a new pepper: then the
-    # client connects again with the same secret.)
     return (
         token is not None
-        and token.digest == one.digest
+        and _has_secret(token, one.digests)
         and owner_is_active(token.user)
         and bool(decide(scopes, one.required_scope))
     )
+
+
+def _has_secret(token: PersonalAccessToken, digests: tuple[str, ...]) -> bool:
+    return token.digest in digests or (token.previous_secret is not None and token.previous_digest in digests)
 
 
 __all__ = ["watch"]

@@ -29,6 +29,7 @@ from pat_tokens.exceptions import (
     MalformedHeader,
     MalformedToken,
     RefusedToken,
+    ReplacedToken,
     RevokedToken,
     ScopeNotDeclared,
     TemporarilyUnavailable,
@@ -59,7 +60,8 @@ def test_returns_the_token_with_owner_and_decision_in_one_query(make_token, chan
 
 
 def test_a_well_formed_secret_of_nobody_is_unknown(db, django_assert_num_queries):
-    with django_assert_num_queries(1), pytest.raises(UnknownToken):
+    # Nor is it the previous secret of a token.
+    with django_assert_num_queries(2), pytest.raises(UnknownToken):
         authenticate(crypto.make_secret("pat"), ANY_TOKEN)
 
 
@@ -126,7 +128,7 @@ def test_a_token_expires_at_its_moment(token, monkeypatch):
 def test_the_old_secret_is_dead_after_a_regeneration(make_token, channel):
     token = make_token(f"channels:{channel.pk}:read")
     _token, secret = services.regenerate_token(token)
-    with pytest.raises(UnknownToken):
+    with pytest.raises(ReplacedToken):
         authenticate(token.secret, ANY_TOKEN)
     assert authenticate(secret, READ, {"pk": channel.pk}) == token
 

@@ -27,7 +27,7 @@ from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
 from pat_tokens.conf import are_peppers, conf, setting_names
 from pat_tokens.django_views.guards import middleware_before_views
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, site_middleware
-from pat_tokens.durations import NEVER, add_duration, parse_duration
+from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grace_period
 from pat_tokens.lookup import token_database
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.policy import Policy, is_overridden
@@ -137,6 +137,24 @@ def check_durations(**kwargs: Any) -> Iterator[CheckMessage]:
         return
     for duration in conf.durations:
         yield from _check_duration("PAT_TOKENS_DURATIONS", duration, longest, "E010", "E011")
+
+
+def check_rotation(**kwargs: Any) -> Iterator[CheckMessage]:
+    """How long two secrets of a token work."""
+    try:
+        parse_grace_period(conf.max_grace_period)
+    except (ValueError, TypeError, AttributeError):
+        yield Error(
+            f"PAT_TOKENS_MAX_GRACE_PERIOD is {conf.max_grace_period!r}, which is not a duration.",
+            hint="Write a number with its unit, such as 24h or 7d, or 0 to allow no grace period.",
+            id="pat_tokens.E090",
+        )
+    if _span(conf.max_overlap) is None:
+        yield Error(
+            f"PAT_TOKENS_MAX_OVERLAP is {conf.max_overlap!r}, which is not a duration.",
+            hint=_DURATION_HINT,
+            id="pat_tokens.E091",
+        )
 
 
 _DURATION_HINT = "Use a positive number with a unit, such as 24h, 30d, 2w or 1y, or an ISO 8601 duration, such as P30D."
@@ -394,6 +412,7 @@ SETTINGS_CHECKS = (
     check_peppers,
     check_header,
     check_durations,
+    check_rotation,
     check_switches,
     check_limits,
     check_reminders,

@@ -192,11 +192,19 @@ def finalize_response(request: HttpRequest, guard_result: GuardResult, response:
 
     Else a cache would go on answering a token that was revoked.
     """
+    add_sunset(request, response)
     if guard_result.varies and isinstance(response, HttpResponseBase):  # a view may have forgotten to return one
         patch_vary_headers(response, (conf.header,))
         if conf.header_key in request.META:
             patch_cache_control(response, private=True)
     return response
+
+
+def add_sunset(request: HttpRequest, response: Any) -> None:
+    """Say in `response` when the secret of `request` stops, if it is a previous one whose end is known."""
+    sunset = state_of(request).sunset
+    if sunset is not None and isinstance(response, HttpResponseBase):
+        response.headers.setdefault("Sunset", sunset)
 
 
 @sensitive_variables()

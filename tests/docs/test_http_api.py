@@ -63,7 +63,7 @@ def page_name(component: str) -> str:
     name = component.removeprefix("Patched").replace(PREFIX, "", 1)
     if component.startswith("Paginated"):
         return component.replace(PREFIX + "List", "TokenList").replace(PREFIX, "", 1)
-    return "Token" + name if name in {"", "Create", "Update", "Regenerate", "WithSecret"} else name
+    return "Token" + name if name in {"", "Create", "Update", "Regenerate", "Rotate", "WithSecret"} else name
 
 
 def linked(text: str) -> str:

@@ -17,13 +17,16 @@ from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.declarations import find_declared
-from pat_tokens.django_views.guards import refusal
+from pat_tokens.django_views.guards import add_sunset, refusal
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.http import error_status
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.watcher import watch
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from pat_tokens.models import PersonalAccessToken
 
 Scope = MutableMapping[str, Any]
@@ -65,19 +68,20 @@ class ConsumerGuard:
         name = conf.header.lower().encode("latin-1")
         if scope["type"] != "websocket" or all(key.lower() != name for key, _value in scope["headers"]):
             return await self.app(scope, receive, send)
-        try:
-            token = await database_sync_to_async(self.authenticate)(scope)
-        except TokenError as error:
-            return await _deny(error, scope, receive, send)
-        if token is None:
-            return await self.app(scope, receive, send)
-        return await _run_until_inactive(token, self.app, {**scope, "user": token.user, "token": token}, receive, send)
-
-    def authenticate(self, scope: Scope) -> PersonalAccessToken | None:
-        """Return the token of the handshake, or None if it has none. Raises TokenError."""
         # The handshake as a request, for the site's callables and for recording the last use.
         scheme = _SCHEMES.get(scope.get("scheme", ""), "http")
         request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
+        try:
+            token = await database_sync_to_async(self.authenticate)(scope, request)
+        except TokenError as error:
+            return await _deny(error, request, scope, receive, send)
+        if token is None:
+            return await self.app(scope, receive, send)
+        scope = {**scope, "user": token.user, "token": token}
+        return await _run_until_inactive(token, self.app, scope, receive, _with_sunset(request, send))
+
+    def authenticate(self, scope: Scope, request: HttpRequest) -> PersonalAccessToken | None:
+        """Return the token of the handshake, or None if it has none. Raises TokenError."""
         secret = authentication.read_secret(request)
         if secret is None:
             return None
@@ -120,13 +124,28 @@ def _guarded_route(route: Any) -> Any:
     return route
 
 
-async def _deny(error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
+def _with_sunset(request: HttpRequest, send: Send) -> Send:
+    sunset = state_of(request).sunset
+    if sunset is None:
+        return send
+    header = (b"sunset", sunset.encode())
+
+    async def send_with_sunset(message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            message = {**message, "headers": [*message.get("headers", ()), header]}
+        await send(message)
+
+    return send_with_sunset
+
+
+async def _deny(error: TokenError, request: HttpRequest, scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect, which precedes any response
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         # Most servers turn this into a plain 403.
         await send({"type": "websocket.close", "code": _CLOSE_CODES + error_status(error), "reason": error.code})
         return
     response: Any = refusal(error)
+    add_sunset(request, response)
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     await send({"type": "websocket.http.response.start", "status": response.status_code, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": response.content})

@@ -19,6 +19,7 @@ from pat_tokens.declarations import find_declared
 from pat_tokens.django_views.guards import set_token_user
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.filtering import LimitedList, enter_list
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, is_list
 from pat_tokens.writing import watch_writes
 
@@ -89,6 +90,8 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
             return None
         if requirement is not None and requirement is not ANY_TOKEN:
             watch_writes(request, str(request.method), requirement.get_entity_type())
+        if operation is not None and state_of(request).sunset is not None:
+            bind_operation(operation)
         if operation is not None and requirement is not None and token.decision is not None and token.decision.limited:
             bind_operation(operation)
             enter_list(request, LimitedList(token, requirement))

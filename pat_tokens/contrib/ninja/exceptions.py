@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ninja.errors import HttpError
 from ninja.operation import PathView
 
-from pat_tokens.django_views.guards import GuardResult, refusal, refuse
+from pat_tokens.django_views.guards import GuardResult, add_sunset, refusal, refuse
 from pat_tokens.exceptions import InsufficientScope, KeyNotAllowed, TokenError
 from pat_tokens.http import error_status
 
@@ -41,7 +41,9 @@ def answer_for(request: HttpRequest) -> None:
 
 
 def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
-    return refusal(refused.error)
+    response = refusal(refused.error)
+    add_sunset(request, response)
+    return response
 
 
 def _answer_view(request: HttpRequest, error: Any) -> HttpResponse:

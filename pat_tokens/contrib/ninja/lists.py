@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.exceptions import find_path_view
+from pat_tokens.django_views.guards import add_sunset
 from pat_tokens.filtering import current_list, is_made_of
 
 if TYPE_CHECKING:
@@ -33,23 +34,24 @@ def can_be_bound(operation: Operation | None) -> bool:
 
 
 def bind_operation(operation: Operation) -> None:
-    """Make `operation` return only rows of the limited queryset, or refuse the request."""
+    """Make `operation` return only rows of the limited queryset, or refuse the request; and add the `Sunset` header."""
     own: Any = operation
     for name in _STEPS:
         step = getattr(own, name, None)
         if step is not None and name not in vars(own):
-            setattr(own, name, partial(_answer_limited, own, step))
+            setattr(own, name, partial(_answer_token, own, step))
 
 
-def _answer_limited(
+def _answer_token(
     operation: Any, step: Callable[..., Any], request: HttpRequest, result: Any, *args: Any, **kwargs: Any
 ) -> Any:
     rows = current_list(request)
     response = step(request, result, *args, **kwargs)
-    if rows is None:
-        return response
     if hasattr(response, "__await__"):
         return _answer_later(operation, request, response)
+    add_sunset(request, response)
+    if rows is None:
+        return response
     if getattr(response, "status_code", 500) >= 400:
         return response
     return response if is_made_of(rows, response, result) else operation.api.on_exception(request, rows.refusal())
@@ -57,6 +59,7 @@ def _answer_limited(
 
 async def _answer_later(operation: Any, request: HttpRequest, response: Any) -> Any:
     response, rows = await response, current_list(request)
+    add_sunset(request, response)
     if rows is None or await rows.abind_stream(response):
         return response
     return operation.api.on_exception(request, rows.refusal())

@@ -12,7 +12,7 @@ from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete_errors
 from pat_tokens.contrib.rest_framework.filters import is_filtered
-from pat_tokens.contrib.rest_framework.guards import guard, guard_options, hide_forms, vary
+from pat_tokens.contrib.rest_framework.guards import add_sunset, guard, guard_options, hide_forms, vary
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import find_requirement, find_requirements
 from pat_tokens.crypto import is_legacy_key
@@ -52,6 +52,8 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             return None
         except TokenError as error:
             raise TokenAPIException(error) from error
+        finally:
+            add_sunset(view, request)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

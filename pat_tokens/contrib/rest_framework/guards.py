@@ -22,6 +22,7 @@ from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.filtering import LimitedList, is_made_of
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
 from pat_tokens.scopes import ALL
 from pat_tokens.writing import SAFE_METHODS, end_writes, watch_writes
@@ -43,6 +44,13 @@ def vary(view: APIView | None) -> None:
     headers = getattr(view, "headers", None)
     if isinstance(headers, dict):
         headers["Vary"] = f"{headers['Vary']}, {conf.header}" if headers.get("Vary") else conf.header
+
+
+def add_sunset(view: APIView | None, request: Request) -> None:
+    """Say in the response when the secret of `request` stops, if it is a previous one whose end is known."""
+    headers, sunset = getattr(view, "headers", None), state_of(request._request).sunset
+    if sunset is not None and isinstance(headers, dict):
+        headers.setdefault("Sunset", sunset)
 
 
 def guard(view: APIView, request: Request, method: str, token: PersonalAccessToken, resolution: Resolution) -> None:

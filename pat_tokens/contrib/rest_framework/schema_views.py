@@ -30,6 +30,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     ExplainSerializer,
     PersonalAccessTokenCreateSerializer,
     PersonalAccessTokenRegenerateSerializer,
+    PersonalAccessTokenRotateSerializer,
     PersonalAccessTokenScopesAddSerializer,
     PersonalAccessTokenScopeSerializer,
     PersonalAccessTokenSerializer,
@@ -184,6 +185,7 @@ _ERRORS = {
         "Refused: a personal access token, a session without the CSRF token, or one whose password is too long ago."
     ),
     404: _("You have nothing of this id, or there is no such page."),
+    409: _("The token is not in the right state: `code` says why. Nothing was changed."),
     413: _("The body is too large."),
     415: _("The body is no JSON."),
 }
@@ -288,9 +290,10 @@ class TokenViews(OpenApiViewExtension):
             ),
             partial_update=_document(
                 "update",
-                _("Change the name or the description of a token"),
+                _("Change the name or the description of a token, or the grace period of a rotation"),
                 (200, token),
                 request=PersonalAccessTokenUpdateSerializer,
+                errors=(409,),
                 parameters=[_TOKEN_ID],
             ),
             destroy=_document(
@@ -302,6 +305,28 @@ class TokenViews(OpenApiViewExtension):
                 _("Give a token a new secret, which this answer alone has, and a new time"),
                 (200, with_secret),
                 request=PersonalAccessTokenRegenerateSerializer,
+                parameters=[_TOKEN_ID],
+            ),
+            rotate=_document(
+                "rotate",
+                _("Give a token a new secret, which only this response has, while the previous secret keeps working"),
+                (200, with_secret),
+                request=PersonalAccessTokenRotateSerializer,
+                errors=(409,),
+                parameters=[_TOKEN_ID],
+            ),
+            finish_rotation=_document(
+                "rotate_finish",
+                _("Stop the previous secret of a token now"),
+                (200, token),
+                errors=(400, 409),
+                parameters=[_TOKEN_ID],
+            ),
+            cancel_rotation=_document(
+                "rotate_cancel",
+                _("Stop the new secret of a token, if it was never used, and keep the previous one"),
+                (200, token),
+                errors=(400, 409),
                 parameters=[_TOKEN_ID],
             ),
             explain=_document(

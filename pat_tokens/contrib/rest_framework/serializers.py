@@ -15,6 +15,7 @@ from pat_tokens.contrib.rest_framework.fields import (
     StrictDateTimeField,
     TextField,
 )
+from pat_tokens.durations import MAX_LENGTH
 from pat_tokens.entities import ASK
 from pat_tokens.inspection.explain import METHODS
 from pat_tokens.models import MAX_NAME_LENGTH, Activity, Kind, PersonalAccessToken, Reason, Scope, Via
@@ -39,6 +40,16 @@ class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
         return {"id": str(instance.pk), **instance.key._asdict()}
 
 
+class PersonalAccessTokenPreviousSecretSerializer(serializers.Serializer[Any]):
+    """The previous secret while it works; `expires_at` is when it stops, as things stand."""
+
+    hint = serializers.CharField()
+    expires_at = StrictDateTimeField()
+    last_used_at = StrictDateTimeField(allow_null=True)
+    grace_period = serializers.CharField()
+    grace_started_at = StrictDateTimeField(allow_null=True)
+
+
 class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessToken]):
     """A token."""
 
@@ -49,6 +60,7 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
     expires_at = StrictDateTimeField(read_only=True, allow_null=True)
     last_used_at = StrictDateTimeField(read_only=True, allow_null=True)
     revoked_at = StrictDateTimeField(read_only=True, allow_null=True)
+    previous_secret = PersonalAccessTokenPreviousSecretSerializer(read_only=True, allow_null=True)
     scope_count = serializers.SerializerMethodField()
     scopes = PersonalAccessTokenScopeSerializer(source="scope_set", many=True, read_only=True)
 
@@ -65,6 +77,7 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
             "expires_at",
             "last_used_at",
             "revoked_at",
+            "previous_secret",
             "scope_count",
             "scopes",
         ]
@@ -187,6 +200,12 @@ class PersonalAccessTokenRegenerateSerializer(InputSerializer):
     expires_at = ExpiryField(required=False, allow_null=True)
 
 
+class PersonalAccessTokenRotateSerializer(PersonalAccessTokenRegenerateSerializer):
+    """How long the token lives from now on, and how long the previous secret works."""
+
+    grace_period = TextField(required=False, allow_null=True, min_length=1, max_length=MAX_LENGTH)
+
+
 class PersonalAccessTokenFieldsSerializer(InputSerializer):
     """The fields that can be set and edited."""
 
@@ -206,9 +225,10 @@ class PersonalAccessTokenCreateSerializer(PersonalAccessTokenFieldsSerializer):
 class PersonalAccessTokenUpdateSerializer(PersonalAccessTokenFieldsSerializer):
     """What can be changed about a token."""
 
+    grace_period = TextField(required=False, min_length=1, max_length=MAX_LENGTH)
     hints = {
-        "duration": _("Regenerate the token to give it a new expiration date."),
-        "expires_at": _("Regenerate the token to give it a new expiration date."),
+        "duration": _("Rotate or regenerate the token to give it a new expiration date."),
+        "expires_at": _("Rotate or regenerate the token to give it a new expiration date."),
         "scopes": _("Use the token's scopes/ to add and delete scopes."),
     }
 

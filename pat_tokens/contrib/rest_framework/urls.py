@@ -26,6 +26,17 @@ urlpatterns = [
         views.ActivityViewSet.as_view({"get": "list_for_token"}),
         name="token-activity",
     ),
+    path("<str:token_id>/rotate/", views.TokenViewSet.as_view({"post": "rotate"}), name="token-rotate"),
+    path(
+        "<str:token_id>/rotate/finish/",
+        views.TokenViewSet.as_view({"post": "finish_rotation"}),
+        name="token-finish-rotation",
+    ),
+    path(
+        "<str:token_id>/rotate/cancel/",
+        views.TokenViewSet.as_view({"post": "cancel_rotation"}),
+        name="token-cancel-rotation",
+    ),
     path("<str:token_id>/explain/", views.TokenViewSet.as_view({"get": "explain"}), name="token-explain"),
     path(
         "<str:token_id>/scopes/",

@@ -63,6 +63,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     InputSerializer,
     PersonalAccessTokenCreateSerializer,
     PersonalAccessTokenRegenerateSerializer,
+    PersonalAccessTokenRotateSerializer,
     PersonalAccessTokenRowSerializer,
     PersonalAccessTokenScopesAddSerializer,
     PersonalAccessTokenScopeSerializer,
@@ -71,7 +72,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
 )
 from pat_tokens.django_views.csrf import find_forgery
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
+from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
 from pat_tokens.log_events import log_outage
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
@@ -109,6 +110,8 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         """Answer as documented what DRF does not know: what services raise, and a row that is gone meanwhile."""
         if isinstance(exc, InvalidInput):
             exc = as_validation_error(exc)
+        elif isinstance(exc, Conflict):
+            exc = TokenAPIException(exc)
         elif isinstance(exc, (PersonalAccessToken.DoesNotExist, Scope.DoesNotExist)):
             exc = exceptions.NotFound()
         elif isinstance(exc, (SuspiciousOperation, MultiPartParserError)):
@@ -154,7 +157,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         return {**values, "errors": errors}
 
     def reject(self, errors: Mapping[str, Any]) -> None:
-        """Raise ValidationError for these `errors` of the parameters of a bulk delete, and for a body, if any."""
+        """Raise ValidationError for these `errors` of the parameters, and for a body, if any."""
         errors = {**errors, **self.read(InputSerializer)["errors"]}
         if errors:
             raise exceptions.ValidationError(errors)
@@ -237,7 +240,7 @@ class TokenViewSet(OwnTokensViewSet):
         return Response(_describe(self.get_token()))
 
     def partial_update(self, request: Request, token_id: str) -> Response:
-        """Change the name or the description of a token."""
+        """Change the name, the description, or the grace period of a rotation."""
         token = self.get_token()
         fields = self.read(PersonalAccessTokenUpdateSerializer)
         return Response(_describe(services.update_token(token, actor=self.actor, **fields)))
@@ -259,6 +262,26 @@ class TokenViewSet(OwnTokensViewSet):
         fields = self.read(PersonalAccessTokenRegenerateSerializer)
         token, secret = services.regenerate_token(token, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret})
+
+    @sensitive_variables()
+    def rotate(self, request: Request, token_id: str) -> Response:
+        """Give a token a new secret, which this answer alone has, while the previous one keeps working."""
+        token = self.get_token()
+        self.require_reauthentication()
+        token, secret = services.rotate_token(token, actor=self.actor, **self.read(PersonalAccessTokenRotateSerializer))
+        return Response({**_describe(token), "secret": secret})
+
+    def finish_rotation(self, request: Request, token_id: str) -> Response:
+        """Stop the previous secret of a token now."""
+        token = self.get_token()
+        self.reject({})
+        return Response(_describe(services.finish_rotation(token, actor=self.actor)))
+
+    def cancel_rotation(self, request: Request, token_id: str) -> Response:
+        """Stop the new secret of a token, which was never used, and keep the previous one."""
+        token = self.get_token()
+        self.reject({})
+        return Response(_describe(services.cancel_rotation(token, actor=self.actor)))
 
     def explain(self, request: Request, token_id: str) -> Response:
         """Say step by step why a token may or may not do something; nothing is done."""

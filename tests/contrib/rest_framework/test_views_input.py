@@ -249,7 +249,7 @@ def test_unknown_and_read_only_fields_are_errors(case, client, paths):
             before = snapshot()
             known = [
                 "name, description, duration, expires_at, scopes",
-                "name, description",
+                "name, description, grace_period",
                 "duration, expires_at",
                 "scopes",
             ]
