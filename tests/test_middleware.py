@@ -44,7 +44,7 @@ def middleware(settings):
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
     """Declare from outside what a site cannot edit."""
-    from pat_tokens.requirements import _declared
+    from pat_tokens.declarations import _declared
 
     for name in ("by_view", "by_path", "by_url_name"):
         monkeypatch.setattr(_declared, name, {})

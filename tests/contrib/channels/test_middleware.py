@@ -30,7 +30,7 @@ KINDS = ["channels", "sync", "foreign", "nested"]
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
     """Begin with nothing connected, nothing declared from outside but one, and eyes wide open."""
-    from pat_tokens.requirements import _declared
+    from pat_tokens.declarations import _declared
 
     monkeypatch.setattr(_declared, "by_view", {})
     declare_view("tests.contrib.channels.consumers.Foreign", consumers.SUBSCRIBE)

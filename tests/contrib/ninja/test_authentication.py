@@ -21,7 +21,7 @@ KINDS = ["sync", "async", "mixed", "foreign"]
 @pytest.fixture(autouse=True)
 def calls(monkeypatch):
     """Declare one operation from outside, and begin with none called."""
-    from pat_tokens.requirements import _declared
+    from pat_tokens.declarations import _declared
 
     monkeypatch.setattr(_declared, "by_url_name", {})
     declare_url("ninja-host:foreign", {"GET": site.READ, "POST": site.PUBLISH})
