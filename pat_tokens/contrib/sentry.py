@@ -1,6 +1,6 @@
-"""Keeps secrets out of the events that are sent to Sentry, whose own filter does not know a site's header.
+"""Keep secrets out of Sentry events. Sentry's own filter doesn't know the site's header.
 
-Nothing has to be set up: it is used for each request where `sentry_sdk` is loaded.
+There is nothing to configure: it is used for each request if `sentry_sdk` is loaded.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ FILTERED = "[Filtered]"
 
 
 def protect_request() -> None:
-    """Have each event of the current request scrubbed, after Sentry has added what it knows of the request."""
+    """Scrub each event of the current request, after Sentry has added request data."""
     sentry_sdk.get_isolation_scope().add_event_processor(scrub)
 
 
 def scrub(event: Any, hint: dict[str, Any] | None = None) -> Any:
-    """Return the event without secrets; for a site's own `before_send`, too."""
+    """Return the event without secrets. Can also be called from a site's own `before_send`."""
     secrets = re.compile(rf"{re.escape(conf.prefix)}_[A-Za-z0-9]{{20,}}")
     return _scrub(event, conf.header.lower().replace("-", "_"), secrets)
 

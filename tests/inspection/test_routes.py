@@ -100,33 +100,33 @@ def test_says_what_is_refused(case, site):
             assert found is None or found.resolution.requirement is None
 
 
-COMPUTED = "the view computes what it looks its object up by"
+COMPUTED = "the view computes its lookup field"
 
 
 @pytest.mark.django_db
 def test_says_why_nothing_is_known(case, site):
     rows = {
         "GET /undeclared/": "only what a ViewSet requires is known without a declaration",
-        "PUT /own-handlers/{channel.pk}/": "the ViewSet handles this method by itself, and no action is mapped to it",
+        "PUT /own-handlers/{channel.pk}/": "the ViewSet handles this method itself, and no action is mapped to it",
         "GET /projects/{project.pk}/undeclared/": "the route has other keywords than 'pk': project_pk",
-        "GET /memos/": "Memo is registered under more than one entity type",
-        "GET /people/": "User is of no registered entity type",
+        "GET /memos/": "Memo is the model of several entity types",
+        "GET /people/": "no entity type is registered for User",
         "GET /configured/nothing/": (
-            "the view has no queryset to tell its model by; write queryset = Channel.objects.all() in its class"
+            "the view has no queryset attribute; write queryset = Channel.objects.all() in its class"
         ),
         "GET /computed/": "the view computes its queryset",
         "GET /computed-keyword/": COMPUTED,
         "GET /computed-field/{channel.pk}/": COMPUTED,
         "GET /by-owner/owner/": "'owner__username' is not a unique field of channels",
         "GET /by-name/one/": "'name' is not a unique field of projects",
-        "POST /action-on-other/{channel.pk}/share/": "the action 'share' has a queryset of its own",
-        "POST /own-publish/{channel.pk}/": "the action 'publish' is neither standard nor made by @action",
+        "POST /action-on-other/{channel.pk}/share/": "the action 'share' sets its own queryset",
+        "POST /own-publish/{channel.pk}/": "'publish' is neither a standard action nor decorated with @action",
         "GET /optional/": "the route is not plain",
         "DELETE /wild/5/channels/": "the route is not plain",
-        "GET /fixed/": "'pk' is not the last part of the route, so it may be another's",
-        "DELETE /positional/{channel.pk}/": "the view does not get the keywords of its URL as they are",
-        "GET /list-of-one/{channel.pk}/": "the action 'list' is about no single entity, and the route is",
-        "GET /one-without-a-key/": "the action 'retrieve' is about an entity, and the route names none",
+        "GET /fixed/": "'pk' isn't the last part of the route, so it can be another key",
+        "DELETE /positional/{channel.pk}/": "the view doesn't get the keywords of its URL unchanged",
+        "GET /list-of-one/{channel.pk}/": "the action 'list' isn't about a single entity, but the route is",
+        "GET /one-without-a-key/": "the action 'retrieve' is about an entity, but the route has no keyword for it",
     }.items()
     for row, reason in rows:
         with case(row, reason):

@@ -1,4 +1,4 @@
-"""DRF's door: one class that authenticates a token and enforces its scopes."""
+"""The DRF authentication class, which also enforces scopes."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 class PersonalAccessTokenAuthentication(BaseAuthentication):
-    """Authenticates `Authorization: Bearer <secret>` and refuses what the token's scopes do not cover.
+    """Authenticates `Authorization: Bearer <secret>`, and refuses requests that the token's scopes don't cover.
 
-    All of the enforcement is here, so that it also holds on views which name their own permission classes. A view
-    without a requirement refuses every token. `request.auth` is the token. A key of DRF's authtoken that was not
-    imported is left to a class that challenges for the same scheme, as TokenAuthentication does, and else refused.
+    Scopes are enforced here, so they also apply to views that set their own permission classes. A view without a
+    requirement refuses every token. `request.auth` is the token. An authtoken key that wasn't imported is passed on if
+    another class challenges for the same scheme, such as TokenAuthentication, and refused otherwise.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, PersonalAccessToken] | None:
-        """Return the token's owner and the token; None where the header is not for us."""
+        """Return the token's owner and the token, or None if the header has no secret of ours."""
         view = (request.parser_context or {}).get("view")
         vary(view)
         if conf.header_key not in request._request.META:
@@ -57,16 +57,16 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of the view's next class that has one, and ours (RFC 6750 section 3).
+        """Return the challenge of the next class that has one, followed by ours (RFC 6750 section 3).
 
-        DRF asks only the first class of a view, and clients of the site expect what they got without this one.
+        DRF only calls the first class of a view, and clients expect the challenge that they got before it was added.
         """
         ours = challenge(None, keyword=conf.keyword, realm=conf.realm)
         theirs = next(self._find_challenges(request), ours)
         return ours if theirs == ours else f"{theirs}, {ours}"
 
     def get_token(self, request: Request, secret: str, view: APIView | None) -> PersonalAccessToken:
-        """Return the token, if it may do what the view requires; raises TokenError, and ThirdPartyToken."""
+        """Return the token if it meets the view's requirement. Raises TokenError and ThirdPartyToken."""
         third_party = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
             return authentication.authenticate(secret, None, third_party=third_party, request=request._request)

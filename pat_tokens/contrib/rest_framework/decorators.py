@@ -1,4 +1,4 @@
-"""Declaring on a view made by `@api_view`, which has no class that a person could write on."""
+"""Declare the requirements of `@api_view` functions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 
 
 def pat_requirements(requirements: Requirements) -> Callable[[_View], _View]:
-    """Declare what a view requires, by HTTP method or action: on an APIView class, or above `@api_view`.
+    """Declare what a view requires, by HTTP method or action. For an APIView class, or above `@api_view`.
 
-    Below `@api_view` it raises ImproperlyConfigured: there is no view yet that it could declare anything for.
+    Raises ImproperlyConfigured below `@api_view`, because the function isn't a view yet.
     """
     if not isinstance(requirements, Mapping):
         raise ImproperlyConfigured("@pat_requirements takes a mapping: @pat_requirements({'GET': Requirement(...)}).")

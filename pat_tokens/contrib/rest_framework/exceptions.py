@@ -1,4 +1,4 @@
-"""The core's errors as answers of DRF."""
+"""Convert errors of the core to DRF exceptions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ResponseT = TypeVar("_ResponseT")
 
 
 class TokenAPIException(APIException):
-    """A refused token, as 401 or 403 with its challenge, or 503.
+    """A refused token: 401 or 403 with a challenge, or 503.
 
-    `detail` is text with a code, as exception handlers expect; `body` has all that the client is to get, and
-    `complete()` adds what the handler left out. Not a subclass of AuthenticationFailed: for that one DRF takes the
-    challenge of the view's first authentication class, and turns the 401 into a 403 if that class has none.
+    `detail` is a string with a code, as exception handlers expect. `body` has everything that the client should get,
+    and `complete()` adds what the handler left out. Not a subclass of AuthenticationFailed, for which DRF uses the
+    challenge of the view's first authentication class, or turns the 401 into a 403 if that class has none.
     """
 
     def __init__(self, error: TokenError) -> None:
@@ -40,7 +40,7 @@ class TokenAPIException(APIException):
 
 
 class ReauthenticationAPIException(PermissionDenied):
-    """The user's identity has to be proven again: 403 with its own code and, where there is one, the page for it."""
+    """The user has to confirm their identity: a 403 with its own code and the URL of a page for it, if there is one."""
 
     auth_header: str | None = None
 
@@ -50,7 +50,7 @@ class ReauthenticationAPIException(PermissionDenied):
 
 
 def complete_errors(view: APIView | None) -> None:
-    """Have `view` complete its answers to our exceptions, for this request."""
+    """Make `view` complete its responses to our exceptions, for this request."""
     if view is not None:
         view.handle_exception = partial(_handle_exception, view.handle_exception)  # type: ignore[method-assign]
 
@@ -60,9 +60,10 @@ def _handle_exception(handle: Callable[[Exception], Any], error: Exception) -> A
 
 
 def complete(response: _ResponseT, error: Exception) -> _ResponseT:
-    """Return the response of an exception handler with what it left out of `error`.
+    """Return the response of an exception handler, with the fields of `error` that it left out.
 
-    DRF's own handler writes `detail` alone, and those of sites have their own formats: the rest goes next to `detail`.
+    DRF's own handler writes only `detail`, and sites have their own formats: the other fields are added next to
+    `detail`.
     """
     if isinstance(error, TokenAPIException | ReauthenticationAPIException):
         answer: Any = response

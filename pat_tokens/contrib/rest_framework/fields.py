@@ -12,15 +12,14 @@ from rest_framework import serializers
 
 
 class InputField(serializers.Field[Any, Any, Any, Any]):
-    """Passes on what a client sends; the services validate it, with all other fields at once."""
+    """Passes on what the client sends; services validate it together with all other fields."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return `data` as it is."""
         return data
 
 
 class TextField(InputField):
-    """A string; the lengths are for the OpenAPI schema."""
+    """A string; the lengths are only for the OpenAPI schema."""
 
     def __init__(self, *, min_length: int = 0, max_length: int | None = None, **kwargs: Any) -> None:
         self.min_length = min_length
@@ -45,7 +44,7 @@ class ScopesField(InputField):
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> Iterator[Mapping[str, Any] | None]:
-        """Return the rows, None for each that is not an object, without looking at any of them yet."""
+        """Return the rows lazily, with None for each row that isn't an object."""
         if not isinstance(data, list):
             self.fail("not_a_list")
         if not data and not self.allow_empty:
@@ -57,7 +56,6 @@ class StrictDateTimeField(serializers.DateTimeField):
     """A datetime in UTC."""
 
     def to_representation(self, value: datetime) -> str:
-        """Return ISO 8601 in UTC."""
         if timezone.is_naive(value):
             value = timezone.make_aware(value, timezone.get_default_timezone())
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

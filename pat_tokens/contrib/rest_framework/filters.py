@@ -1,4 +1,4 @@
-"""Lists of a token that is limited to some ids: filtered, or refused."""
+"""Filter lists by the ids that a token has scopes for."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class ScopeFilterBackend(BaseFilterBackend):
-    """Limits a list to the ids that the token has scopes for; requests without a token pass unchanged."""
+    """Limits a list to the ids that the token has scopes for; requests without a token are unaffected."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
-        """Return what of `queryset` the token may list; one query for the ids, and only for a limited token."""
+        """Return the rows that the token can list. Makes one query, and only if the token is limited to ids."""
         token: Any = request.auth
         decision = getattr(token, "decision", None)
         if not isinstance(decision, Decision) or not decision.limited:
@@ -41,10 +41,9 @@ class ScopeFilterBackend(BaseFilterBackend):
 
 
 class ScopeFilterMixin:
-    """For a view that has filter backends of its own: limits its list as `ScopeFilterBackend` does."""
+    """Does the same as `ScopeFilterBackend`, for views that set their own filter backends."""
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Filter by the token's ids first, then as the view does."""
         view: Any = self
         limited = ScopeFilterBackend().filter_queryset(view.request, queryset, view)
         parent: Any = super()
@@ -53,7 +52,7 @@ class ScopeFilterMixin:
 
 
 def is_filtered(facts: ViewInfo, requirement: Requirement) -> bool:
-    """Tell whether a view can limit its list to ids, so that a scope for some of them is enough."""
+    """Return whether a view can limit its list to ids, so that scopes for some ids are enough."""
     if not is_list(requirement) or not hasattr(facts.cls, "filter_queryset"):
         return False
     backends = facts.get("filter_backends", ())

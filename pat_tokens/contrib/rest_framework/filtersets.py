@@ -44,7 +44,6 @@ class StrictDateTimeFormField(forms.CharField):
     default_error_messages = {"invalid": _("Enter a date and time such as 2030-12-31T12:00:00Z.")}
 
     def to_python(self, value: Any) -> datetime | None:  # type: ignore[override]
-        """Return the datetime, or None for an empty value."""
         if value in self.empty_values:
             return None
         try:
@@ -53,7 +52,7 @@ class StrictDateTimeFormField(forms.CharField):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
     def run_validators(self, value: Any) -> None:
-        """Skip the validators of CharField, which need a string."""
+        """Skip the validators of CharField, which require a string."""
 
 
 class StrictDateTimeFilter(IsoDateTimeFilter):
@@ -63,12 +62,11 @@ class StrictDateTimeFilter(IsoDateTimeFilter):
 
 
 class YesNoFormField(forms.Field):
-    """`true` or `false`; Django's own field ignores anything else."""
+    """`true` or `false`; Django's own field ignores other values."""
 
     default_error_messages = {"invalid": _("Enter true or false.")}
 
     def to_python(self, value: Any) -> bool | None:
-        """Return the boolean, or None for an empty value."""
         if not value:
             return None
         answer = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
@@ -89,14 +87,13 @@ class OrderingFormField(ChoiceField):
     default_error_messages = {"required": _("Enter a field to sort by on each side of a comma.")}
 
     def validate(self, value: str) -> None:
-        """Raise ValidationError for anything else than a field to sort by."""
         if value in self.empty_values:
             raise forms.ValidationError(self.error_messages["required"], code="required")
         super().validate(value)
 
 
 class StrictOrderingFilter(OrderingFilter):
-    """Sorts by fields that are separated by commas, none of them empty."""
+    """Sorts by comma-separated fields, none of which can be empty."""
 
     field_class = OrderingFormField
 
@@ -148,21 +145,18 @@ class TokenFilterSet(FilterSet):
     )
 
     def filter_status(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
-        """Keep the tokens with this status."""
         return tokens.with_status(value)
 
     def filter_search(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
-        """Keep the tokens with this in their name or description."""
         return tokens.search(value)
 
     def filter_scope(self, tokens: TokenQuerySet, name: str, value: str) -> TokenQuerySet:
-        """Keep the tokens that have one scope with this entity type and operation."""
+        """Keep tokens that have a single scope with both this entity type and this operation."""
         asked = {key: self.form.cleaned_data[key] for key in ("entity_type", "operation")}
         asked = {key: text for key, text in asked.items() if text}
         return tokens.with_scope(**asked) if next(iter(asked)) == name else tokens
 
     def filter_ordering(self, tokens: TokenQuerySet, name: str, value: list[str]) -> TokenQuerySet:
-        """Sort by these fields, then newest first."""
         return tokens.sorted_by(*value)
 
 
@@ -190,13 +184,13 @@ class TokenFilterBackend(DjangoFilterBackend):
 
 
 class TokenSelectionFilterSet(TokenFilterSet):
-    """The filters of `DELETE /api/pats/`, where a parameter that is ignored would delete too much."""
+    """The filters of `DELETE /api/pats/`, where ignoring a parameter would delete too much."""
 
     ordering = None  # type: ignore[assignment]  # django-filter's way to leave a filter out
 
     @property
     def errors(self) -> dict[str, Any]:
-        """The errors by parameter: what can't be a value, and what selects nothing."""
+        """Errors by parameter, including parameters that are unknown, empty or repeated."""
         errors = {**find_parameter_errors(self.data, self.filters), **super().errors}
         for name in self.filters:
             if name in self.data and name not in errors and self.form.cleaned_data[name] in EMPTY_VALUES:
@@ -205,7 +199,7 @@ class TokenSelectionFilterSet(TokenFilterSet):
 
 
 def find_parameter_errors(query: QueryDict, known: Collection[str] = ()) -> dict[str, Any]:
-    """Return an error for each parameter that is not among `known`, or that is empty or repeated."""
+    """Return an error for each parameter that isn't in `known`, or is empty or repeated."""
     errors = {}
     for name, values in query.lists():
         if name not in known:

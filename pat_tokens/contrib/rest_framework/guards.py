@@ -1,6 +1,6 @@
-"""What is done to a view, for one request, so that it cannot do more than its token was found to be allowed.
+"""Guards that keep a view, for one request, within what its token was allowed.
 
-Everything is set on the view object, which lives for one request. Nothing here calls the view.
+Everything is set on the view object, which is created for each request. Nothing here calls the view.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-_NO_OBJECT = "_pat_tokens_no_object"  # attribute of a view: it is about one entity, and has not got it yet
-_DESCRIPTION = ("name", "description", "renders", "parses")  # of a view, in the answer to OPTIONS
+_NO_OBJECT = "_pat_tokens_no_object"  # attribute of a view about one entity that it hasn't loaded yet
+_DESCRIPTION = ("name", "description", "renders", "parses")  # attributes of a view that an OPTIONS response contains
 _FORMS = ("get_rendered_html_form", "get_raw_data_form", "get_filter_form", "show_form_for_method")  # of a renderer
-_LIST = "_pat_tokens_list"  # attribute of a view: its list, where the token is limited to some ids
+_LIST = "_pat_tokens_list"  # attribute of a view: its LimitedList, if the token is limited to some ids
 
 
 def vary(view: APIView | None) -> None:
-    """Say that the answer depends on the header, so that a cache in front of the view keeps one for each."""
+    """Make the response vary on the header, so that caches store one for each value."""
     headers = getattr(view, "headers", None)
     if isinstance(headers, dict):
         headers["Vary"] = f"{headers['Vary']}, {conf.header}" if headers.get("Vary") else conf.header
@@ -54,12 +54,12 @@ def add_sunset(view: APIView | None, request: Request) -> None:
 
 
 def guard(view: APIView, request: Request, method: str, token: PersonalAccessToken, resolution: Resolution) -> None:
-    """Bind `view` to what `token` was allowed: this method, this entity, this list."""
-    # What a view does later to the method of its request (as for X-HTTP-Method-Override) was not decided about.
-    # Never more than the view had itself: a method that it does not have stays one.
+    """Limit `view` to what `token` was allowed: this method, this entity, this list."""
+    # The decision is about this method only, even if the view changes the method of its request later, for example for
+    # X-HTTP-Method-Override. Methods that the view doesn't have aren't added.
     handler = method.lower()
     view.http_method_names = [handler] if handler in view.http_method_names else []
-    if resolution is NO_METHOD:  # nor one that it makes up for itself later
+    if resolution is NO_METHOD:  # nor a method that the view adds later
         setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
     if requirement is not None and requirement is not ANY_TOKEN:
@@ -73,7 +73,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
 
 
 def _handle_exception(handle: Callable[..., Any], request: Request, error: Exception) -> Any:
-    # The core knows nothing of DRF's exceptions.
+    # The core doesn't import DRF's exceptions.
     if isinstance(error, NotAllowed):
         error = TokenAPIException(authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
     try:
@@ -83,7 +83,7 @@ def _handle_exception(handle: Callable[..., Any], request: Request, error: Excep
 
 
 def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -> None:
-    """Bind `view` to describing itself; what it can do besides stays in the description."""
+    """Limit `view` to describing itself, whatever its OPTIONS handler does."""
 
     def refused(*args: Any, **kwargs: Any) -> Any:
         raise _undeclared(request, token)
@@ -92,7 +92,7 @@ def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -
         if name != "options" and hasattr(view, name):
             setattr(view, name, refused)
     allowed = ", ".join(view.allowed_methods)
-    # Else DRF would look for the object, and for what there is to choose for each of its fields.
+    # Otherwise DRF would load the object, and the choices of its related fields.
     view.http_method_names = ["options"]
     finalize = view.finalize_response
 
@@ -108,7 +108,7 @@ def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -
 
 
 def hide_forms(view: APIView | None) -> None:
-    """Show neither forms nor filters in the browsable API: they list what the token can't read."""
+    """Hide forms and filters of the browsable API, which would list objects that the token can't read."""
     if view is not None:
         view.finalize_response = partial(_finalize_without_forms, view.finalize_response)  # type: ignore[method-assign]
 
@@ -133,7 +133,7 @@ def _no_form(*args: Any, **kwargs: Any) -> None:
 
 
 def limited_list(view: APIView) -> LimitedList | None:
-    """Return the list of `view`, where its token is limited to some ids."""
+    """Return the list of `view` if its token is limited to some ids."""
     found: LimitedList | None = getattr(view, _LIST, None)
     return found
 
@@ -148,7 +148,7 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
     own: Any = view
 
     def get_object(*args: Any, **kwargs: Any) -> Any:
-        # It filters, too, for one object that may stand for many others.
+        # get_object() also filters, but for a single object.
         rows.in_object = True
         try:
             return found_object(*args, **kwargs)
@@ -163,7 +163,7 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
             rows.in_object = False
 
     def paginate_queryset(queryset: Any, *args: Any, **kwargs: Any) -> Any:
-        rows.note(queryset)  # a paginator need not read a page that is empty
+        rows.note(queryset)  # paginators don't read empty pages
         return page(queryset, *args, **kwargs)
 
     if hasattr(own, "get_object"):
@@ -175,8 +175,8 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
 
 
 def _guard_entity(view: APIView, request: Request, token: PersonalAccessToken, resolution: Resolution) -> None:
-    # The key in the URL was decided about, and a view may find its object another way: by a slug that two tenants
-    # have, by the query string, by keywords that it has changed. So what it has found is looked at again.
+    # The decision is about the key in the URL, but a view can find its object in another way: by a slug that two
+    # tenants use, by the query string, or by keywords that it has changed. So the object is checked again.
     get_object, get_queryset = getattr(view, "get_object", None), getattr(view, "get_queryset", None)
     aget_object = getattr(view, "aget_object", None)
     requirement: Any = resolution.requirement
@@ -216,7 +216,7 @@ def _guard_entity(view: APIView, request: Request, token: PersonalAccessToken, r
 
 
 def _is_its_object(view: APIView, requirement: Requirement) -> bool:
-    # Else a view gets what lies inside the entity, or around it.
+    # Otherwise the view loads an object that belongs to the entity, or that the entity belongs to.
     facts = ViewInfo.of(view)
     if isinstance(requirement.entity, EntityLookup):
         names_itself = any("__" not in field for field, _keyword in requirement.entity.fields)
@@ -242,7 +242,7 @@ def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIExcepti
 
 
 def _guard_answer(view: APIView) -> None:
-    # A partial and no closure, whose cells would be so many more objects for the garbage collector at each request.
+    # A partial instead of a closure: closures create more objects for the garbage collector at each request.
     view.finalize_response = partial(_finalize_response, view, view.finalize_response)  # type: ignore[method-assign]
 
 
@@ -254,14 +254,14 @@ def _finalize_response(
     status = getattr(response, "status_code", 200)
     if status < 400 and status != HTTPStatus.NOT_MODIFIED:
         if getattr(view, _NO_OBJECT, False):
-            # Its handler found something else, which nothing was decided about.
+            # The handler didn't use get_object(), so the decision doesn't cover what it returns.
             token: Any = view.request.auth
             response = view.handle_exception(_undeclared(request, token))
         elif rows is not None and not _is_made_of(rows, response):
             refused = authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
             response = view.handle_exception(TokenAPIException(refused))
     response = finalize(request, response, *args, **kwargs)
-    # A cache would go on answering for a token that is revoked meanwhile.
+    # A cache would keep responding to a revoked token.
     if "no-store" not in response.get("Cache-Control", ""):
         patch_cache_control(response, private=True)
     return response
@@ -272,6 +272,6 @@ def _is_made_of(rows: LimitedList, response: Any) -> bool:
 
 
 def _serialized(value: Any) -> Any:
-    # What DRF's serializers return knows where it comes from.
+    # Values that DRF's serializers return have a reference to their serializer.
     serializer = getattr(value, "serializer", None)
     return value if serializer is None else getattr(serializer, "instance", value)

@@ -1,4 +1,4 @@
-"""Whether the handler of a ViewSet's action does what the action's name says."""
+"""Find out whether the handler of a ViewSet's action does what the action's name says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CREATES = frozenset(("perform_create", "perform_acreate"))
 
 
 class Handler(NamedTuple):
-    """What is known about an action: whether it is standard, and whether DRF's own handler is overridden."""
+    """Whether an action has a standard handler, and whether DRF's own handler is overridden."""
 
     is_standard: bool
     is_override: bool
@@ -33,9 +33,9 @@ _known: WeakKeyDictionary[type, dict[tuple[str, bool], Handler]] = WeakKeyDictio
 
 
 def find_handler(cls: type, action: str, *, has_entity: bool) -> Handler:
-    """Return what is known about the action of a ViewSet class, on a route with or without the key of an entity.
+    """Return the Handler of an action of a ViewSet class, on a route with or without the key of an entity.
 
-    Standard are DRF's own handlers, and those whose own code calls `super().<action>()`, `self.get_object()`, for a
+    Standard are DRF's own handlers, and handlers whose own code calls `super().<action>()`, `self.get_object()`, for a
     list `self.filter_queryset()`, or for create `self.perform_create()`. Decorators are unwrapped.
     """
     known = _known.setdefault(cls, {})
@@ -43,14 +43,14 @@ def find_handler(cls: type, action: str, *, has_entity: bool) -> Handler:
     if found is None:
         found = known[action, has_entity] = _decide_from_facts(cls, action, _wanted(action, has_entity=has_entity))
         if action == "partial_update" and found.is_standard:
-            # DRF's own calls update().
+            # DRF's own partial_update() calls update().
             update = find_handler(cls, "update", has_entity=has_entity)
             found = known[action, has_entity] = Handler(update.is_standard, found.is_override or update.is_override)
     return found
 
 
 def limits_its_rows(cls: type, action: str | None) -> bool:
-    """Return whether the code of a handler, an action or the GET of a generic view, shows that it filters its list."""
+    """Return whether the code of a handler (an action, or GET of a generic view) filters its list."""
     if action is None:
         own = _decide_from_facts(cls, "get", _ROWS | {"list"}, drf=_GENERICS)
         return own.is_standard and (own.is_override or _decide_from_facts(cls, "list", _ROWS).is_standard)
@@ -62,7 +62,7 @@ def _wanted(action: str, *, has_entity: bool) -> frozenset[str]:
         return _CREATES
     if action == "list":
         return _ROWS
-    # Without a key in the URL it is about all entities, and needs the scope for all of them.
+    # Without a key in the URL, the request is about all entities, and needs a scope on `*`.
     return _OBJECT if has_entity else _OBJECT | _ROWS
 
 
@@ -88,13 +88,13 @@ def _decide_from_facts(cls: type, action: str, wanted: frozenset[str], *, drf: s
 def _unwrap(function: Any) -> Any:
     try:
         return inspect.unwrap(function)
-    except ValueError:  # a wrapper around itself
+    except ValueError:  # a wrapper of itself
         return None
 
 
 @lru_cache(maxsize=1024)
 def _find_calls(function: Any) -> _Calls | None:
-    # None for code that cannot be read.
+    # None if the source code isn't available.
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, ValueError):
@@ -117,7 +117,7 @@ def _find_calls(function: Any) -> _Calls | None:
 
 
 def _own_calls(function: ast.AST) -> Iterator[ast.Call]:
-    # Not those of functions inside, which need not be called.
+    # Without nested functions, which might not be called.
     waiting = list(getattr(function, "body", []))
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""What `pat_routes`, `pat_explain` and the checks are told about DRF's views."""
+"""Report on DRF views to `pat_routes`, `pat_explain` and the checks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
 _DRF = "rest_framework.permissions."
 _MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
-_NOT_READ = "tokens are not looked at here: authentication_classes has none that reads them"
-_OUR_OWN = "refused: tokens are managed by people, not by tokens"
-_DESCRIPTION = "refused: it only describes the API; for tokens to read it, declare ANY_TOKEN"
-# A router's list of links, and schemas: nearly every site has them, and nobody wrote them. By the module of the method,
-# since a subclass may do something else.
+_NOT_READ = "tokens are not read: authentication_classes has no class that reads them"
+_OUR_OWN = "refused: tokens can't manage tokens"
+_DESCRIPTION = "refused: it only describes the API; to let tokens read it, declare ANY_TOKEN"
+# Root views of routers, and schemas: nearly every site has them without having written them. Identified by the module
+# of the method, because a subclass can do something else.
 _DESCRIBES = ("rest_framework.routers", "rest_framework.schemas.views", "drf_spectacular.views")
 
 
 def inspect(route: Route) -> RouteReport | None:
-    """Return what a DRF view requires, method by method; None for other views."""
+    """Return what a DRF view requires, by method, or None for other views."""
     if not _is_drf(route.view):
         return None
     facts = ViewInfo.of_callback(route.view)
@@ -110,13 +110,13 @@ def _reads_tokens(facts: ViewInfo) -> bool:
     if issubclass(facts.cls, PersonalAccessTokenMixin):
         return True
     if getattr(facts.cls.get_authenticators, "__module__", "") != APIView.__module__:
-        return True  # nobody knows, and closed is what such a view has to be counted as
+        return True  # unknown until a request, so the view counts as one that refuses tokens
     classes = facts.get("authentication_classes", ())
     return any(isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
 
 
 def _asked_before(facts: ViewInfo) -> tuple[str, ...]:
-    # The site's own order is judged once, and these two look at the header for schemes that aren't ours.
+    # The site's default order has its own check, and these two classes only read other schemes in the header.
     classes = facts.get("authentication_classes", ())
     if not isinstance(classes, list | tuple) or list(classes) == list(api_settings.DEFAULT_AUTHENTICATION_CLASSES):
         return ()
@@ -166,7 +166,7 @@ def _view_permission(permission: type) -> ViewPermission:
 
 
 def _permission_allows(name: str, user: Any, method: str, requirement: Requirement) -> bool | None:
-    # By name and only DRF's own: a site's class may do anything when it is asked.
+    # By name, and only DRF's own, because a site's class can do anything when it is called.
     if name in (f"{_DRF}AllowAny", f"{_DRF}IsAuthenticated", f"{_DRF}IsAuthenticatedOrReadOnly"):
         return True
     if name == f"{_DRF}IsAdminUser":

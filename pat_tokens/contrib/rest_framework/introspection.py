@@ -1,4 +1,4 @@
-"""What a DRF view says about itself without being run."""
+"""What can be found out about a DRF view without running it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
-_OURS = ("rest_framework.views", "django.views.generic.base")  # where methods that do nothing of their own come from
+_OURS = ("rest_framework.views", "django.views.generic.base")  # modules whose methods aren't overrides
 
 
 @dataclass(frozen=True)
 class ViewInfo:
-    """A view class with what `as_view()` gave it; a ViewSet has `actions`, from method in small letters to action.
+    """A view class with the arguments of `as_view()`; for ViewSets, `actions` maps lower-case methods to actions.
 
-    Only plain attributes count. A property may read `request.user`, and that is what is being found out.
+    Only plain attributes are read. A property could read `request.user`, which isn't known yet.
     """
 
     cls: type[Any]
@@ -32,16 +32,16 @@ class ViewInfo:
 
     @classmethod
     def of(cls, view: APIView) -> ViewInfo:
-        """Return the facts of a view that is handling a request."""
+        """Return the ViewInfo of a view that is handling a request."""
         return cls(type(view), vars(view), getattr(view, "action_map", None))
 
     @classmethod
     def of_callback(cls, callback: Any) -> ViewInfo:
-        """Return the facts of what `as_view()` returned."""
+        """Return the ViewInfo of what `as_view()` returned."""
         return cls(callback.cls, getattr(callback, "initkwargs", {}), getattr(callback, "actions", None))
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a plain attribute, or `default` where there is none or it is computed."""
+        """Return a plain attribute, or `default` if it doesn't exist or is computed."""
         if name in self.attributes:
             return self.attributes[name]
         for base in self.cls.__mro__:
@@ -51,7 +51,7 @@ class ViewInfo:
         return default
 
     def is_computed(self, name: str) -> bool:
-        """Tell whether an attribute is a property or the like, so that nobody knows it before a request."""
+        """Return whether an attribute is a property or another descriptor, whose value depends on the request."""
         if name in self.attributes:
             return False
         for base in self.cls.__mro__:
@@ -60,7 +60,7 @@ class ViewInfo:
         return False
 
     def find_handler(self, name: str) -> Any:
-        """Return the function that would handle an HTTP method (in small letters), or None."""
+        """Return the function that handles an HTTP method (in lower case), or None."""
         if self.actions and name in self.actions:
             return getattr(self.cls, self.actions[name], None)
         own = getattr(self.cls, name, None) or self.attributes.get(name)
@@ -69,9 +69,9 @@ class ViewInfo:
         return own
 
     def serves(self, name: str) -> bool:
-        """Tell whether the view has a handler for an HTTP method (in small letters), so that it is no 405.
+        """Return whether the view has a handler for an HTTP method (in lower case), so that it isn't a 405.
 
-        One that no action of a ViewSet maps counts, too: DRF calls it where it is there.
+        Includes handlers that no action of a ViewSet maps to, because DRF calls them too.
         """
         names = self.get("http_method_names")
         if isinstance(names, Collection) and name not in names:
@@ -79,72 +79,70 @@ class ViewInfo:
         return self.find_handler(name) is not None
 
     def methods(self) -> Iterator[str]:
-        """Return the HTTP methods that the view handles, in capitals; HEAD and OPTIONS only where they are its own."""
+        """Return the HTTP methods that the view handles, in upper case; HEAD and OPTIONS only if it overrides them."""
         for name in _METHODS:
             standard = (name == "head" and not self.has_own_head) or (name == "options" and not self.has_own_options)
             if self.serves(name) and not standard:
                 yield name.upper()
 
     def action_of(self, name: str) -> str | None:
-        """Return the action that an HTTP method (in small letters) is mapped to, or None."""
+        """Return the action that an HTTP method (in lower case) is mapped to, or None."""
         if not self.actions:
             return None
         return self.actions.get(name) or (self.actions.get("get") if name == "head" else None)
 
     @property
     def is_viewset(self) -> bool:
-        """Whether its methods are mapped to actions."""
         return self.actions is not None
 
     @property
     def is_function(self) -> bool:
-        """Whether `@api_view` made it of a function."""
+        """Whether the view was created by `@api_view`."""
         return "api_view.<locals>" in self.cls.__qualname__ or self.cls.__qualname__ == "WrappedAPIView"
 
     @property
     def own(self) -> Own:
-        """What the view declares itself, whatever it is."""
+        """What the view itself declares, of any type."""
         if self.is_computed("pat_requirements"):
             return Own("a computed pat_requirements")
         return find_own(self.cls, self.attributes)
 
     @property
     def own_requirements(self) -> Any:
-        """The requirements that the view declares itself."""
         return self.own.requirements
 
     @property
     def has_own_head(self) -> bool:
-        """Whether HEAD does something else here than GET."""
+        """Whether HEAD does something else than GET."""
         if self.actions and ("head" in self.actions or "get" in self.actions):
             return self.action_of("head") != self.action_of("get")
         return hasattr(self.cls, "head")
 
     @property
     def has_own_options(self) -> bool:
-        """Whether OPTIONS does something else here than describe the view, so that it has to be declared."""
+        """Whether OPTIONS does something else than describe the view, so that it has to be declared."""
         return "options" in (self.actions or ()) or not _is_standard(getattr(self.cls, "options", None))
 
     @property
     def has_own_405(self) -> bool:
-        """Whether the view does something of its own with methods that it does not have."""
+        """Whether the view overrides the response to methods that it doesn't have."""
         return not _is_standard(getattr(self.cls, "http_method_not_allowed", None))
 
     @property
     def lookup_field(self) -> str | None:
-        """The model field that the view looks its object up by; None where it is computed."""
+        """The model field that the view looks up its object by, or None if it is computed."""
         return None if self.is_computed("lookup_field") else str(self.get("lookup_field") or "pk")
 
     @property
     def lookup_keyword(self) -> str | None:
-        """The URL keyword that the view looks its object up with; None where it is computed."""
+        """The URL keyword that the view looks up its object with, or None if it is computed."""
         if self.is_computed("lookup_url_kwarg"):
             return None
         return self.get("lookup_url_kwarg") or self.lookup_field
 
     @property
     def harmless_keywords(self) -> frozenset[str]:
-        """The URL keywords that choose a format or a version and no entity."""
+        """The URL keywords that choose a format or a version, not an entity."""
         keywords = {str(api_settings.FORMAT_SUFFIX_KWARG)}
         versioning = self.get("versioning_class")
         if isinstance(versioning, type) and issubclass(versioning, URLPathVersioning):
@@ -152,7 +150,7 @@ class ViewInfo:
         return frozenset(keywords)
 
     def find_extra_action(self, name: str) -> Any:
-        """Return the function that `@action` decorated and that `name` belongs to, itself or by `.mapping`."""
+        """Return the `@action` function that `name` belongs to, directly or through `.mapping`."""
         for base in self.cls.__mro__:
             for member in vars(base).values():
                 mapping = getattr(member, "mapping", None)

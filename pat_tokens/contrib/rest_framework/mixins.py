@@ -1,4 +1,4 @@
-"""Reaching a view that names its own authentication classes."""
+"""Accept tokens on views that set their own authentication classes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from pat_tokens.contrib.rest_framework.authentication import PersonalAccessToken
 
 
 class PersonalAccessTokenMixin:
-    """For a view that names its own `authentication_classes`: tokens count there, too, and come first.
+    """Adds our authentication class to a view that sets its own `authentication_classes`.
 
-    First, since another Bearer scheme may refuse a secret that it does not know.
+    It comes first, because another class for the scheme Bearer could refuse secrets that it doesn't know.
     """
 
     pat_authentication_class: type[PersonalAccessTokenAuthentication] = PersonalAccessTokenAuthentication
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        """Return the token's class before those of the view."""
         parent: Any = super()
         others = [
             authenticator

@@ -31,7 +31,6 @@ class PagePagination(PageNumberPagination):
     page_size_query_description = _("Rows per page, at most 100.")  # type: ignore[assignment]
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        """Return the two parameters for the OpenAPI schema."""
         parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
         for parameter in parameters:
             parameter["schema"]["minimum"] = 1
@@ -44,10 +43,9 @@ class PagePagination(PageNumberPagination):
 
 
 class UncountedPagination(PagePagination):
-    """`next previous results`: finds out whether there is a next page without counting all rows."""
+    """`next previous results`: reads one more row to see whether there is a next page, without counting."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """Return the rows of the page that the client asks for, reading one more of them."""
         self.request = request
         self.size = self.get_page_size(request)
         text = request.query_params.get(self.page_query_param) or "1"
@@ -62,22 +60,18 @@ class UncountedPagination(PagePagination):
         return rows[: self.size]
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Return the page."""
         return Response({"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Return the page for the OpenAPI schema."""
         paginated: dict[str, Any] = super().get_paginated_response_schema(schema)
         del paginated["properties"]["count"]
         paginated["required"] = [field for field in paginated.get("required", ()) if field != "count"]
         return paginated
 
     def get_next_link(self) -> str | None:
-        """Return the URL of the next page, if there is one."""
         return self._link(self.number + 1) if self.has_next else None
 
     def get_previous_link(self) -> str | None:
-        """Return the URL of the previous page, if there is one."""
         return self._link(self.number - 1) if self.number > 1 else None
 
     def _link(self, number: int) -> str:

@@ -34,7 +34,7 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return the parsed body; raises ParseError or BodyTooLarge."""
+        """Return the parsed body. Raises ParseError or BodyTooLarge."""
         try:
             return json.loads(
                 _read(stream).decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_to_dict

@@ -1,4 +1,4 @@
-"""Registers the integration with Django REST framework, without importing the framework."""
+"""Register the integration with Django REST framework without importing the framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may come in, for views that care which credentials a request has."""
+"""Permission classes that check which kind of credential a request has."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ NOT_IN_PERSON = _(
 
 
 class IsUser(BasePermission):
-    """Allows a user of this site, and nobody whom the database does not know, as some stateless schemes have."""
+    """Allows users in this site's database, but not the stateless users of other schemes."""
 
     message = _("Personal access tokens belong to users of this site.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Tell whether the request comes from a user who can own tokens."""
         return bool(request.user) and request.user.is_authenticated and isinstance(request.user, get_user_model())
 
 
@@ -43,22 +42,20 @@ class CanHaveTokens(BasePermission):
 
 
 class IsOwnerInPerson(BasePermission):
-    """Allows a user who is there in person: by a credential that the site trusts to manage tokens, and by no token."""
+    """Allows users in person, with a credential that the site trusts to manage tokens. Refuses tokens."""
 
     message = NOT_IN_PERSON
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Return whether the site's policy takes the credential for the user in person."""
         return get_policy().can_manage_tokens(request)
 
 
 class HasToken(BasePermission):
-    """Allows a request that came with a personal access token, and none with a session or another scheme."""
+    """Allows requests with a personal access token, and no other credentials."""
 
     message = _("This is for requests that carry a personal access token.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Tell whether the request was authenticated by a personal access token."""
         # DRF loads the classes that its settings name early, in some sites before there are models.
         return isinstance(request.auth, apps.get_model("pat_tokens", "PersonalAccessToken"))
 

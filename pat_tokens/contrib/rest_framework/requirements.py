@@ -1,4 +1,4 @@
-"""What a DRF view requires: declared, or known for a plain route of a ViewSet of a registered model."""
+"""Find what a DRF view requires: declared, or inferred for a plain route of a ViewSet of a registered model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STANDARD_ACTIONS = {
 _ONLY_LIST = {"list", "create"}
 _ONLY_ENTITY = {"retrieve"}
 
-# What a requirement follows from, where it is not declared; a view may set them when a request comes.
+# Attributes that a requirement is inferred from. A view can set them during a request.
 _DECISIVE = frozenset(
     (
         "detail",
@@ -47,31 +47,31 @@ _DECISIVE = frozenset(
 )
 NO_METHOD = Resolution(ANY_TOKEN, "the view has no such method and answers 405")
 
-_MEMO_SIZE = 4096  # routes times methods; beyond it the memo starts anew
+_MEMO_SIZE = 4096  # routes times methods; the memo is cleared when it is full
 _memo: dict[Any, Resolution] = {}
 
 
 @dataclass(frozen=True)
 class RouteInfo:
-    """The route that a view is asked by: its pattern as `ResolverMatch.route` has it, None where that is not known."""
+    """The route of a view: its pattern as in `ResolverMatch.route`, or None if it isn't known."""
 
     pattern: str | None = None
     url_name: str | None = None
     keywords: frozenset[str] = frozenset()
     positional: bool = False
-    declared: str | None = None  # the pattern, also where the view does not get its keywords as they are
+    declared: str | None = None  # the pattern, even if the view doesn't get the keywords of its URL unchanged
 
 
 def find_requirement(view: APIView, request: Request, method: str) -> Resolution:
-    """Return what `view` requires for this request; nothing is asked of the database or of the view's methods.
+    """Return what `view` requires for this request, without queries or calls to methods of the view.
 
-    `method` is that of DRF's request, as what runs is chosen by it.
+    `method` is the method of DRF's request, which determines the handler.
     """
     found = _find(view, request, method)
     if found is NO_METHOD:
         name = method.lower()
         if name in view.http_method_names and hasattr(view, name):
-            return Resolution(None, "not declared: the view makes up its method when the request comes")
+            return Resolution(None, "not declared: the view adds this method during the request")
     return found
 
 
@@ -89,7 +89,7 @@ def _find(view: APIView, request: Request, method: str) -> Resolution:
 
 
 def find_requirements(view: APIView, request: Request) -> Iterator[Requirement]:
-    """Return what the methods of the view's route require, those that refuse every token left out."""
+    """Return what the methods of the view's route require, without those that refuse every token."""
     match = _match_of(view, request)
     route = _route_of(view, match, match.route if match is not None and _is_routed(view, match) else None)
     facts = ViewInfo.of(view)
@@ -100,11 +100,11 @@ def find_requirements(view: APIView, request: Request) -> Iterator[Requirement]:
 
 
 def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
-    """Return what a view requires for `method` (in capitals) on `route`."""
+    """Return what a view requires for `method` (in upper case) on `route`."""
     name = method.lower()
     if not facts.serves(name):
         if facts.has_own_405:
-            return Resolution(None, "not declared: the view has no such method, and its own answer to that")
+            return Resolution(None, "not declared: the view has no such method, and overrides the response to it")
         return NO_METHOD
     methods = (method, "GET") if method == "HEAD" else (method,)
     action = facts.action_of(name)
@@ -112,7 +112,7 @@ def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
         keys: tuple[str, ...] = methods
     else:
         keys = (*(f"{method} {action}" for method in methods), action)
-    # A URL name and a method say exactly what is meant, of a ViewSet too; a class has many routes.
+    # For a URL name, the HTTP method is unambiguous, even for ViewSets; a class can have many routes.
     declared = find_declared(
         keys,
         view=facts.cls,
@@ -126,24 +126,24 @@ def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
     if action is None:
         return Resolution(None, _why_unknown(facts))
     if route.pattern is None or route.positional:
-        return Resolution(None, "not declared: the view does not get the keywords of its URL as they are")
+        return Resolution(None, "not declared: the view doesn't get the keywords of its URL unchanged")
     return infer(facts, action, route)
 
 
 def _why_unknown(facts: ViewInfo) -> str:
     if facts.is_viewset:
-        return "not declared: the ViewSet handles this method by itself, and no action is mapped to it"
+        return "not declared: the ViewSet handles this method itself, and no action is mapped to it"
     return "not declared: only what a ViewSet requires is known without a declaration"
 
 
 def _match_of(view: APIView, request: Request) -> ResolverMatch | None:
-    # Where one view calls another, or a decorator hides the class, the route says nothing about this view.
+    # If one view calls another, or a decorator hides the class, the route belongs to another view.
     match: ResolverMatch | None = request._request.resolver_match
     return match if match is not None and getattr(match.func, "cls", None) is type(view) else None
 
 
 def _is_routed(view: APIView, match: ResolverMatch) -> bool:
-    # A view of the same class may have been called with other keywords or attributes, or have changed its own.
+    # A view of the same class can be called with other keywords or attributes, or change its own.
     if view.kwargs != match.kwargs or tuple(view.args) != tuple(match.args):
         return False
     if getattr(view, "action_map", None) is not getattr(match.func, "actions", None):
@@ -168,23 +168,25 @@ def infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
         return Resolution(None, f"not declared: {_why_no_type(facts, model)}")
     lookup, field = facts.lookup_keyword, facts.lookup_field
     if lookup is None or field is None:
-        return Resolution(None, "not declared: the view computes what it looks its object up by")
+        return Resolution(None, "not declared: the view computes its lookup field")
     harmless = facts.harmless_keywords
     keywords = route.keywords - harmless
     extra = None
     if action not in STANDARD_ACTIONS:
         extra = facts.find_extra_action(action)
         if extra is None:
-            return Resolution(None, f"not declared: the action {action!r} is neither standard nor made by @action")
+            return Resolution(None, f"not declared: {action!r} is neither a standard action nor decorated with @action")
         if not _is_of_model(facts, entity_type.model):
-            return Resolution(None, f"not declared: the action {action!r} has a queryset of its own")
+            return Resolution(None, f"not declared: the action {action!r} sets its own queryset")
     operation = STANDARD_ACTIONS.get(action, action)
     detail = facts.get("detail") if extra is None else extra.detail
     url_path = "" if extra is None else extra.url_path
     pattern = str(route.pattern)
     if not keywords:
         if detail or action in _ONLY_ENTITY:
-            return Resolution(None, f"not declared: the action {action!r} is about an entity, and the route names none")
+            return Resolution(
+                None, f"not declared: the action {action!r} is about an entity, but the route has no keyword for it"
+            )
         if not is_plain(pattern, None, url_path, harmless):
             return Resolution(None, "not declared: the route is not plain")
         return _known(facts, action, Requirement(entity_type.name, operation))
@@ -193,9 +195,9 @@ def infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
             None, f"not declared: the route has other keywords than {lookup!r}: {_names(keywords - {lookup})}"
         )
     if detail is False or action in _ONLY_LIST:
-        return Resolution(None, f"not declared: the action {action!r} is about no single entity, and the route is")
+        return Resolution(None, f"not declared: the action {action!r} isn't about a single entity, but the route is")
     if not is_plain(pattern, lookup, url_path, harmless):
-        return Resolution(None, f"not declared: {lookup!r} is not the last part of the route, so it may be another's")
+        return Resolution(None, f"not declared: {lookup!r} isn't the last part of the route, so it can be another key")
     if field in entity_type.key_names:
         return _known(facts, action, Requirement(entity_type.name, operation, lookup))
     if not _is_unique(entity_type.model, field):
@@ -222,10 +224,10 @@ def _why_no_type(facts: ViewInfo, model: Any) -> str:
     if facts.is_computed("queryset"):
         return "the view computes its queryset"
     if model is None:
-        return f"the view has no queryset to tell its model by; write {_queryset_line(facts)} in its class"
+        return f"the view has no queryset attribute; write {_queryset_line(facts)} in its class"
     if any(entity_type.model is model for entity_type in registry):
-        return f"{model.__name__} is registered under more than one entity type"
-    return f"{model.__name__} is of no registered entity type"
+        return f"{model.__name__} is the model of several entity types"
+    return f"no entity type is registered for {model.__name__}"
 
 
 def _queryset_line(facts: ViewInfo) -> str:
@@ -236,7 +238,7 @@ def _queryset_line(facts: ViewInfo) -> str:
 
 
 def _is_of_model(facts: ViewInfo, model: type[Model]) -> bool:
-    # `@action(queryset=...)` puts another model on a route that still has the key of the ViewSet's own.
+    # `@action(queryset=...)` changes the model, but the key in the route is still that of the ViewSet's model.
     own = ViewInfo(facts.cls, {}, None).get("queryset")
     return own is None or getattr(own, "model", None) is model
 

@@ -1,4 +1,4 @@
-"""What the text of a URL pattern says, both of `path()` and of `re_path()`."""
+"""Parse URL patterns of `path()` and `re_path()`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REPEATS = "*+?{"
 
 
 class Shape(NamedTuple):
-    """A route as literal text around at most one keyword."""
+    """A route as literal text with at most one keyword."""
 
     before: str
     keyword: str | None
@@ -24,7 +24,7 @@ class Shape(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def read_shape(route: str, harmless: Collection[str] = frozenset()) -> Shape | None:
-    """Return the shape of `route`, `harmless` keywords left out; None where it has more than a shape can say."""
+    """Return the shape of `route` without `harmless` keywords, or None if the route is more complex."""
     texts, keywords = [""], []
     for text, keyword in _parts(route):
         if keyword is None:
@@ -35,17 +35,16 @@ def read_shape(route: str, harmless: Collection[str] = frozenset()) -> Shape | N
             keywords.append(keyword)
             texts.append("")
         else:
-            texts[-1] = texts[-1].removesuffix(".")  # that of a format suffix
+            texts[-1] = texts[-1].removesuffix(".")  # the dot before a format suffix
     if len(keywords) > 1:
         return None
     return Shape(texts[0], keywords[0] if keywords else None, texts[1] if keywords else "")
 
 
 def is_plain(route: str, keyword: str | None, url_path: str | None, harmless: Collection[str] = frozenset()) -> bool:
-    """Tell whether `route` is `prefix/`, or `prefix/{keyword}/`, with `url_path` behind it and nothing else.
+    """Return whether `route` is `prefix/` or `prefix/{keyword}/`, optionally followed by `url_path`.
 
-    A keyword that is followed by more names something else than what the view is about: in `projects/<pk>/tasks/`
-    the key is that of a project.
+    If more follows a keyword, the key belongs to another object: in `projects/<pk>/tasks/` it is that of a project.
     """
     shape = read_shape(route, frozenset(harmless))
     end = None if url_path is None else read_shape(url_path)
@@ -58,7 +57,7 @@ def is_plain(route: str, keyword: str | None, url_path: str | None, harmless: Co
 
 
 def _parts(route: str) -> Iterator[tuple[str, str | None]]:
-    """Give literal text, with None, and groups with their keyword, "" for whatever else could match many texts."""
+    """Yield literal text with None, and groups with their keyword, which is "" for anything else that varies."""
     position = 0
     while position < len(route):
         character = route[position]
@@ -69,7 +68,7 @@ def _parts(route: str) -> Iterator[tuple[str, str | None]]:
             escaped = route[end : end + 1]
             end += 1
             text = "" if escaped in "AZz" else escaped
-            if escaped.isalnum() and text:  # as \d, which stands for many characters
+            if escaped.isalnum() and text:  # such as \d, which matches many characters
                 keyword = ""
         elif character in "^$":
             text = ""
@@ -82,7 +81,7 @@ def _parts(route: str) -> Iterator[tuple[str, str | None]]:
         elif character in "[]){}|*+?":
             keyword = ""
         if end < len(route) and route[end] in _REPEATS:
-            # An optional slash at the end is a custom of routers; anything else that repeats is a pattern.
+            # Routers can have an optional slash at the end; any other repetition varies.
             if text == "/" and route[end] == "?":
                 end += 1
             else:

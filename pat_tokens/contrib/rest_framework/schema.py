@@ -1,7 +1,7 @@
-"""What drf-spectacular says about tokens: the Bearer scheme, and what each operation requires.
+"""Describe tokens to drf-spectacular: the Bearer scheme, and what each operation requires.
 
-Loaded where drf-spectacular is an installed app. For a site's own operations to name their scopes, its setting
-`DEFAULT_SCHEMA_CLASS` names `ScopeAutoSchema`, or a class of its own with `ScopeSchemaMixin`.
+Loaded if drf-spectacular is an installed app. To include scopes in the schema of its own operations, a site sets
+`DEFAULT_SCHEMA_CLASS` to `ScopeAutoSchema`, or to its own class with `ScopeSchemaMixin`.
 """
 
 from __future__ import annotations
@@ -30,40 +30,38 @@ _KEYWORD = re.compile(r"<(?:[^<>:]*:)?([^<>]+)>")  # `<int:pk>`, `<pk>`, and the
 
 
 class PersonalAccessTokenScheme(OpenApiAuthenticationExtension):
-    """The Bearer scheme, on each operation that tokens are not refused at."""
+    """The Bearer scheme, for each operation that doesn't refuse tokens."""
 
     target_class = "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication"
     match_subclasses = True
     name = SCHEME
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        """Return how a request carries a secret."""
         scheme = build_bearer_security_scheme_object(conf.header, conf.keyword, f"{conf.prefix}_…")
         texts = [_("A personal access token. It can do what its scopes and its owner's permissions allow.")]
-        if scheme["type"] != "http":  # then tools such as Swagger UI send exactly what is typed
+        if scheme["type"] != "http":  # tools such as Swagger UI then send exactly what users type
             example = f"{conf.keyword} {conf.prefix}_…"
             texts.append(_("Required prefix: enter `%(example)s`, not only the secret.") % {"example": example})
         return {**scheme, "description": " ".join(texts)}
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> Any:
-        """Return nothing where tokens are refused; else the scheme, from OpenAPI 3.1 on with the scope."""
+        """Return nothing if tokens are refused, otherwise the scheme; from OpenAPI 3.1 on, with the scope."""
         requirement = find_requirement(auto_schema)
         if requirement is None:
             return None
-        # OpenAPI 3.0 wants an empty list for every scheme but OAuth's.
+        # OpenAPI 3.0 requires an empty list for all schemes except OAuth.
         named = not spectacular_settings.OAS_VERSION.startswith("3.0") and requirement is not ANY_TOKEN
         return {SCHEME: [_name_scope(requirement, auto_schema)] if named else []}
 
 
 class ScopeSchemaMixin:
-    """For a schema class of drf-spectacular: names each operation's scope, as text and as `x-pat-scope`.
+    """For schema classes of drf-spectacular: adds each operation's scope to its description and as `x-pat-scope`.
 
-    `x-pat-scope` is such as `channels:{id}:publish`, or `any` where any token will do. Where every token is refused,
-    there is `x-pat-refused: true`.
+    `x-pat-scope` is a string such as `channels:{id}:publish`, or `any` if any token is accepted. If every token is
+    refused, `x-pat-refused` is true.
     """
 
     def get_description(self) -> str:
-        """Return the description with a sentence about tokens."""
         schema: Any = self
         description: str = super().get_description()  # type: ignore[misc]
         if not _takes_tokens(schema):
@@ -71,7 +69,6 @@ class ScopeSchemaMixin:
         return f"{description}\n\n{_explain(find_requirement(schema), schema)}".strip()
 
     def get_extensions(self) -> dict[str, Any]:
-        """Return the extensions with that about tokens."""
         schema: Any = self
         extensions: dict[str, Any] = super().get_extensions()  # type: ignore[misc]
         if not _takes_tokens(schema):
@@ -80,21 +77,21 @@ class ScopeSchemaMixin:
 
 
 class ScopeAutoSchema(ScopeSchemaMixin, AutoSchema):  # type: ignore[misc]  # DRF's own method has other arguments
-    """drf-spectacular's own schema class with each operation's scope."""
+    """drf-spectacular's own schema class, with the scope of each operation."""
 
 
 def find_requirement(auto_schema: AutoSchema) -> Requirement | None:
-    """Return what an operation requires of a token; None where it refuses every token."""
+    """Return what an operation requires, or None if it refuses every token."""
     route = auto_schema.path_regex
     names = _url_names.setdefault(auto_schema.registry, {})
     if not names:
         names.update((one.pattern.replace("^", ""), one.url_name) for one in walk() if one.url_name)
-    # drf-spectacular keeps the anchor of an included pattern, which the routes of Django do not have.
+    # drf-spectacular keeps the `^` of included patterns; Django's routes don't have it.
     facts = RouteInfo(route, names.get(route.replace("^", "")), frozenset(_KEYWORD.findall(route)))
     return resolve(ViewInfo.of(auto_schema.view), auto_schema.method, facts).requirement
 
 
-_url_names: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()  # for each run: from route to URL name
+_url_names: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()  # route to URL name, by run
 
 
 def _takes_tokens(auto_schema: AutoSchema) -> bool:
@@ -105,7 +102,7 @@ def _takes_tokens(auto_schema: AutoSchema) -> bool:
 def _name_scope(requirement: Requirement, auto_schema: AutoSchema) -> str:
     if requirement is ANY_TOKEN:
         return "any"
-    # The schema may call a keyword otherwise than the URL does: `{id}` for `pk`.
+    # The schema can rename keywords: `{id}` for `pk`.
     called = dict(
         zip(_KEYWORD.findall(auto_schema.path_regex), re.findall(r"{([^{}]+)}", auto_schema.path), strict=False)
     )
@@ -115,9 +112,9 @@ def _name_scope(requirement: Requirement, auto_schema: AutoSchema) -> str:
 
 def _explain(requirement: Requirement | None, auto_schema: AutoSchema) -> str:
     if requirement is None:
-        return _("Personal access tokens are refused here.")
+        return _("Personal access tokens are refused.")
     if requirement is ANY_TOKEN:
-        return _("Any personal access token can be used here.")
+        return _("Any personal access token is accepted.")
     if is_filtered(ViewInfo.of(auto_schema.view), requirement):
         text = _("A personal access token needs the scope `%(scope)s`, or scopes for single ids, which limit the list.")
     else:

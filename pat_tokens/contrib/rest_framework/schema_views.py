@@ -1,4 +1,4 @@
-"""What drf-spectacular says about the management API, loaded where it is an installed app."""
+"""Describe the management API to drf-spectacular; loaded if it is an installed app."""
 
 from __future__ import annotations
 
@@ -56,34 +56,25 @@ class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
 
 
 class TextFieldSchema(OpenApiSerializerFieldExtension):
-    """A string."""
-
     target_class = "pat_tokens.contrib.rest_framework.fields.TextField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        """Return the string with its lengths."""
         field: Any = self.target
         lengths = {"minLength": field.min_length, "maxLength": field.max_length}
         return {"type": "string", **{name: length for name, length in lengths.items() if length}}
 
 
 class ExpiryFieldSchema(OpenApiSerializerFieldExtension):
-    """A date, or a date and time."""
-
     target_class = "pat_tokens.contrib.rest_framework.fields.ExpiryField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        """Return both."""
         return {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
 
 
 class ScopesFieldSchema(OpenApiSerializerFieldExtension):
-    """The rows that a client sends."""
-
     target_class = "pat_tokens.contrib.rest_framework.fields.ScopesField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        """Return the list with the entity types and operations of this site."""
         field: Any = self.target
         operations = {operation.name: None for entity_type in registry for operation in entity_type.operations}
         return {
@@ -99,7 +90,7 @@ class ScopesFieldSchema(OpenApiSerializerFieldExtension):
                             {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
                             {"type": "integer"},
                         ],
-                        "description": _("The id of an entity that you can see, or `*` for all, now and in future."),
+                        "description": _("The id of an entity that you can see, or `*` for all, current and future."),
                     },
                     "operation": {"type": "string", "enum": list(operations)},
                 },
@@ -121,15 +112,12 @@ class ActivitySchema(OpenApiSerializerExtension):
 
 
 class TokenFilterBackendSchema(DjangoFilterExtension):
-    """The filters, which can be empty where they only narrow a list."""
-
     target_class = "pat_tokens.contrib.rest_framework.filtersets.TokenFilterBackend"
     priority = 1
 
     def get_schema_operation_parameters(
         self, auto_schema: AutoSchema, *args: Any, **kwargs: Any
     ) -> list[dict[str, Any]]:
-        """Return the parameters."""
         parameters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
         extra = {"allowEmptyValue": True} if auto_schema.method == "GET" else {}
         return [{**parameter, **extra} for parameter in parameters]
@@ -144,7 +132,7 @@ class PersonalAccessTokenMissingSerializer(serializers.Serializer[Any]):
 
 
 class PersonalAccessTokenErrorSerializer(serializers.Serializer[Any]):
-    """Why a request was refused; `code`, `missing`, `fix_url` and `url` where that says more."""
+    """Why a request was refused."""
 
     detail = serializers.CharField()
     code = serializers.CharField(required=False)
@@ -153,12 +141,12 @@ class PersonalAccessTokenErrorSerializer(serializers.Serializer[Any]):
         required=False, help_text=_("Where the token's owner can add the scopes that are missing.")
     )
     url = serializers.CharField(
-        required=False, help_text=_("Where to confirm that it is you, if the code asks for that.")
+        required=False, help_text=_("The page where users confirm their identity, with `reauthentication_required`.")
     )
 
 
 class PersonalAccessTokenStepSerializer(serializers.Serializer[Any]):
-    """One thing that was looked at; `ok` is null where only the request itself can tell."""
+    """One step of the explanation; `ok` is null if it depends on the request itself."""
 
     step = serializers.CharField()
     ok = serializers.BooleanField(allow_null=True)
@@ -166,7 +154,7 @@ class PersonalAccessTokenStepSerializer(serializers.Serializer[Any]):
 
 
 class PersonalAccessTokenExplanationSerializer(serializers.Serializer[Any]):
-    """Why a token may or may not do something, and what it would be answered."""
+    """Why a token is allowed to make a request, or refused, and what the response would be."""
 
     allowed = serializers.BooleanField()
     status = serializers.IntegerField(allow_null=True)
@@ -187,10 +175,10 @@ _ERRORS = {
     404: _("You have nothing of this id, or there is no such page."),
     409: _("The token is not in the right state: `code` says why. Nothing was changed."),
     413: _("The body is too large."),
-    415: _("The body is no JSON."),
+    415: _("The body is not JSON."),
 }
-_TAKEN = _("Any personal access token will do.")
-_REFUSED = _("Personal access tokens are refused here.")
+_TAKEN = _("Any personal access token is accepted.")
+_REFUSED = _("Personal access tokens are refused.")
 _TOKEN_ID = OpenApiParameter("token_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description=_("The id of a token."))
 _SCOPE_ID = OpenApiParameter("scope_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description=_("The id of a scope."))
 _ENTITY_TYPE = OpenApiParameter(
@@ -199,7 +187,7 @@ _ENTITY_TYPE = OpenApiParameter(
 _SEARCH = OpenApiParameter(
     "search",
     {"type": "string", "maxLength": MAX_TERM_LENGTH},
-    description=_("Words that all have to occur, or an id."),
+    description=_("Search terms, all of which have to match, or an id."),
 )
 
 
@@ -222,9 +210,7 @@ def _document(
     return extend_schema(
         operation_id=f"personal_access_tokens_{operation_id}",
         summary=summary,
-        description=_("Any personal access token will do.")
-        if takes_tokens
-        else _("Personal access tokens are refused here."),
+        description=_TAKEN if takes_tokens else _REFUSED,
         parameters=parameters,
         filters=filters,
         request=request,
@@ -249,7 +235,7 @@ def _describe(view: type[APIView], **operations: Any) -> type[APIView]:
 
 
 def _copy(method: Any) -> Any:
-    # drf-spectacular leaves its marks on the function, which is the one that serves requests.
+    # drf-spectacular sets attributes on the function, which also handles requests.
     @functools.wraps(method)
     def copy(*args: Any, **kwargs: Any) -> Any:
         return method(*args, **kwargs)
@@ -258,12 +244,9 @@ def _copy(method: Any) -> Any:
 
 
 class TokenViews(OpenApiViewExtension):
-    """My tokens."""
-
     target_class = "pat_tokens.contrib.rest_framework.views.TokenViewSet"
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view with its operations described."""
         token, with_secret = PersonalAccessTokenSerializer, PersonalAccessTokenWithSecretSerializer
 
         return _describe(
@@ -273,13 +256,13 @@ class TokenViews(OpenApiViewExtension):
             ),
             create=_document(
                 "create",
-                _("Create a token; this answer alone has its secret"),
+                _("Create a token; only this response contains its secret"),
                 (201, with_secret),
                 request=PersonalAccessTokenCreateSerializer,
             ),
             destroy_all=_document(
                 "delete_all",
-                _("Delete all my tokens, or those that the filters select"),
+                _("Delete all my tokens, or those that match the filters"),
                 (200, DeletedSerializer),
                 errors=(400,),
                 parameters=[OpenApiParameter("ordering", exclude=True)],
@@ -299,10 +282,10 @@ class TokenViews(OpenApiViewExtension):
             destroy=_document(
                 "delete", pgettext_lazy("pat_tokens", "Delete a token"), (204, None), parameters=[_TOKEN_ID]
             ),
-            revoke=_document("revoke", _("Stop a token at once"), (200, token), parameters=[_TOKEN_ID]),
+            revoke=_document("revoke", _("Revoke a token immediately"), (200, token), parameters=[_TOKEN_ID]),
             regenerate=_document(
                 "regenerate",
-                _("Give a token a new secret, which this answer alone has, and a new time"),
+                _("Create a new secret and expiration date; only this response contains the secret"),
                 (200, with_secret),
                 request=PersonalAccessTokenRegenerateSerializer,
                 parameters=[_TOKEN_ID],
@@ -331,7 +314,7 @@ class TokenViews(OpenApiViewExtension):
             ),
             explain=_document(
                 "explain",
-                _("Say why a token may or may not do something; nothing is done"),
+                _("Explain why a request would be allowed or refused, without running it"),
                 (200, PersonalAccessTokenExplanationSerializer),
                 errors=(400,),
                 parameters=[_TOKEN_ID, ExplainSerializer],
@@ -340,12 +323,9 @@ class TokenViews(OpenApiViewExtension):
 
 
 class ScopeViews(OpenApiViewExtension):
-    """The scopes of a token."""
-
     target_class = "pat_tokens.contrib.rest_framework.views.ScopeViewSet"
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view with its operations described."""
         scopes = PersonalAccessTokenScopeSerializer(many=True)
 
         return _describe(
@@ -353,7 +333,7 @@ class ScopeViews(OpenApiViewExtension):
             list=_document("scopes_list", _("List the scopes of a token"), (200, scopes), parameters=[_TOKEN_ID]),
             create=_document(
                 "scopes_create",
-                _("Add scopes to a token, all or none, and list all it has"),
+                _("Add scopes to a token, all or none, and list all its scopes"),
                 (201, scopes),
                 request=PersonalAccessTokenScopesAddSerializer,
                 parameters=[_TOKEN_ID],
@@ -399,36 +379,28 @@ class ActivityViews(OpenApiViewExtension):
 
 
 class EntityTypeViews(OpenApiViewExtension):
-    """The registry."""
-
     target_class = "pat_tokens.contrib.rest_framework.views.EntityTypeViewSet"
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view with its operation described."""
-
         return _describe(
             self.target,
             list=_document(
                 "entity_types_list",
-                _("List the entity types that scopes can be for, with their operations"),
+                _("List the entity types and their operations"),
                 (200, EntityTypeSerializer(many=True)),
             ),
         )
 
 
 class EntityViews(OpenApiViewExtension):
-    """What a user may pick."""
-
     target_class = "pat_tokens.contrib.rest_framework.views.EntityViewSet"
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view with its operation described."""
-
         return _describe(
             self.target,
             list=_document(
                 "entities_list",
-                _("List the entities of a type that I may pick for a scope"),
+                _("List the entities of a type that I can choose for a scope"),
                 (200, EntitySerializer(many=True)),
                 errors=(400,),
                 parameters=[_ENTITY_TYPE, _SEARCH],
@@ -437,24 +409,20 @@ class EntityViews(OpenApiViewExtension):
 
 
 class CurrentTokenViews(OpenApiViewExtension):
-    """The token that a request comes with."""
-
     target_class = "pat_tokens.contrib.rest_framework.views.CurrentTokenViewSet"
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view with its operations described."""
-
         return _describe(
             self.target,
             retrieve=_document(
                 "current_retrieve",
-                _("Show the token that this request comes with"),
+                _("Show the token of this request"),
                 (200, PersonalAccessTokenSerializer),
                 takes_tokens=True,
             ),
             revoke=_document(
                 "current_revoke",
-                _("Stop the token that this request comes with, at once"),
+                _("Revoke the token of this request immediately"),
                 (204, None),
                 takes_tokens=True,
             ),

@@ -1,4 +1,4 @@
-"""Tokens, scopes and entities as JSON, and the bodies of requests."""
+"""Serializers for tokens, scopes and entities, and for the bodies of requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
         read_only_fields = fields
 
     def to_representation(self, instance: Scope) -> dict[str, Any]:
-        """Return the four fields, faster than by DRF's fields."""
+        """Faster than DRF's fields, because a token can have hundreds of scopes."""
         return {"id": str(instance.pk), **instance.key._asdict()}
 
 
@@ -84,16 +84,14 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
         read_only_fields = fields
 
     def get_owner(self, token: PersonalAccessToken) -> str:
-        """Return the username."""
         return str(token.user.get_username())
 
     def get_scope_count(self, token: PersonalAccessToken) -> int:
-        """Return the number of scopes."""
         return len(token.scope_set.all())
 
 
 class PersonalAccessTokenRowSerializer(PersonalAccessTokenSerializer):
-    """A token in a list: `scope_count` is annotated, and `listed_scopes` are the first of its scopes."""
+    """A token in a list: `scope_count` is annotated, and `listed_scopes` are its first scopes."""
 
     scope_count = serializers.IntegerField(read_only=True)  # type: ignore[assignment]
     scopes = PersonalAccessTokenScopeSerializer(source="listed_scopes", many=True, read_only=True)
@@ -168,14 +166,14 @@ class ActivitySerializer(serializers.ModelSerializer[Activity]):
 
 
 class InputSerializer(serializers.Serializer[Any]):
-    """The body of a request: which fields it has. The services validate their values."""
+    """The fields of a request body. The services validate their values."""
 
     hints: ClassVar[Mapping[str, Any]] = {}  # for fields that are set elsewhere
 
     def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the values, and the errors by field for a service to report together with its own.
+        """Return the values, and errors by field that a service reports together with its own.
 
-        Raises ValidationError for a body that is not an object.
+        Raises ValidationError if the body isn't an object.
         """
         data = self.initial_data
         if not isinstance(data, Mapping):
@@ -194,7 +192,7 @@ class InputSerializer(serializers.Serializer[Any]):
 
 
 class PersonalAccessTokenRegenerateSerializer(InputSerializer):
-    """How long a token lives from now on."""
+    """The new lifetime of a token."""
 
     duration = TextField(required=False, allow_null=True, min_length=1, max_length=40)
     expires_at = ExpiryField(required=False, allow_null=True)
@@ -223,7 +221,7 @@ class PersonalAccessTokenCreateSerializer(PersonalAccessTokenFieldsSerializer):
 
 
 class PersonalAccessTokenUpdateSerializer(PersonalAccessTokenFieldsSerializer):
-    """What can be changed about a token."""
+    """The fields of a token that can be changed."""
 
     grace_period = TextField(required=False, min_length=1, max_length=MAX_LENGTH)
     hints = {
@@ -234,7 +232,7 @@ class PersonalAccessTokenUpdateSerializer(PersonalAccessTokenFieldsSerializer):
 
 
 class PersonalAccessTokenScopesAddSerializer(InputSerializer):
-    """Scopes to add, all of them or none."""
+    """Scopes to add, all or none."""
 
     scopes = ScopesField(allow_empty=False)
 
@@ -284,7 +282,7 @@ class PresetSerializer(serializers.Serializer[Any]):
 
 
 class EntityTypeSerializer(serializers.Serializer[Any]):
-    """A type of entities that scopes can be for."""
+    """A type of entities that scopes can name."""
 
     name = serializers.CharField()
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
@@ -298,7 +296,6 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
         return {**fields, "operations": [row for row in fields["operations"] if row["name"] in known]}
 
     def get_label(self, entity_type: Any) -> str:
-        """Return the name for people."""
         return str(entity_type.label or entity_type.name)
 
     class Meta:
@@ -306,13 +303,12 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
 
 
 class EntitySerializer(serializers.Serializer[Any]):
-    """An entity that the user can pick."""
+    """An entity that the user can choose."""
 
     id = serializers.CharField(source="pk")
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
 
     def get_label(self, entity: Any) -> str:
-        """Return the name for people."""
         return str(self.context["entity_type"].get_label(entity))
 
     class Meta:

@@ -1,4 +1,4 @@
-"""For the tests of a site: DRF's client with a token."""
+"""Test helpers for sites that use DRF."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pat_tokens.testing import client_with
 
 
 def api_client_with(secret: str) -> APIClient:
-    """Return DRF's test client, whose requests all carry `secret`."""
+    """Return DRF's test client, which sends `secret` with each request."""
     return client_with(secret, APIClient)
 
 

@@ -1,4 +1,4 @@
-"""A rate of requests for each token."""
+"""Rate limits per token."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 
 
 class TokenRateThrottle(SimpleRateThrottle):
-    """Counts the requests of each token by itself, at the rate `DEFAULT_THROTTLE_RATES["pat"]`, such as `1000/hour`.
+    """Limits the requests of each token to the rate `DEFAULT_THROTTLE_RATES["pat"]`, such as `1000/hour`.
 
-    Requests without a token are left to the site's other throttles. A regenerated token keeps its count.
+    Requests without a token aren't limited. A regenerated token keeps its count.
     """
 
     scope = "pat"
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        """Return the key of the token's count, or None where the request has no token."""
         token = request.auth
         # DRF loads the classes that its settings name early, in some sites before there are models.
         if not isinstance(token, apps.get_model("pat_tokens", "PersonalAccessToken")):

@@ -1,4 +1,4 @@
-"""The routes of the management API: `path("api/pats/", include("pat_tokens.contrib.rest_framework.urls"))`."""
+"""The URLs of the management API: `path("api/pats/", include("pat_tokens.contrib.rest_framework.urls"))`."""
 
 from django.urls import path
 

@@ -1,7 +1,7 @@
-"""The management API: people manage their tokens; a token can only ask about itself and end itself.
+"""The management API: users manage their tokens; a token can only show and revoke itself.
 
-The responses do not depend on the site's REST_FRAMEWORK settings. Who can manage tokens is said by
-`PAT_TOKENS_MANAGEMENT_AUTHENTICATION` and the site's policy.
+The responses don't depend on the site's REST_FRAMEWORK settings. `PAT_TOKENS_MANAGEMENT_AUTHENTICATION` and the site's
+policy decide which credentials can manage tokens.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ MAX_SCOPES_IN_LIST = 20  # of each token
 
 
 class ManagementViewSet(viewsets.GenericViewSet[Any]):
-    """What the views have in common.
+    """The base class of all views here.
 
-    None has a class attribute `queryset`: on a site that registers tokens as an entity type, a requirement would be
-    known from it. Without one, the views refuse every token.
+    None of them has a class attribute `queryset`: if a site registers tokens as an entity type, a requirement would be
+    inferred from it. Without one, the views refuse every token.
     """
 
     authentication_classes: Any = (PersonalAccessTokenAuthentication,)
@@ -103,11 +103,11 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
     filter_backends: Any = ()
 
     def get_exception_handler(self) -> Any:
-        """Return DRF's own, whose errors are the documented ones."""
+        """Return DRF's own handler, so that errors have the documented format on every site."""
         return views.exception_handler
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer as documented what DRF does not know: what services raise, and a row that is gone meanwhile."""
+        """Convert errors that DRF doesn't handle: those of services, and rows that were deleted in the meantime."""
         if isinstance(exc, InvalidInput):
             exc = as_validation_error(exc)
         elif isinstance(exc, Conflict):
@@ -115,22 +115,22 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         elif isinstance(exc, (PersonalAccessToken.DoesNotExist, Scope.DoesNotExist)):
             exc = exceptions.NotFound()
         elif isinstance(exc, (SuspiciousOperation, MultiPartParserError)):
-            # The check of CSRF looks for its token in a form, which may be broken or too large.
+            # The CSRF check reads the form, which can be invalid or too large.
             exc = exceptions.ParseError()
-        elif isinstance(exc, (OperationalError, InterfaceError, InternalError)):  # gone, or read-only
+        elif isinstance(exc, (OperationalError, InterfaceError, InternalError)):  # the database is down or read-only
             log_outage(exc)
             exc = TokenAPIException(TemporarilyUnavailable())
         return complete(super().handle_exception(exc), exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Keep every answer out of caches: they are about one person, and some hold a secret."""
+        """Keep responses out of caches: they are about one user, and some contain a secret."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         return response
 
     @property
     def user(self) -> AbstractBaseUser:
-        """Who asks; the permissions have seen to it that it is a user of this site."""
+        """The user of the request; the permissions have checked that it is a user of this site."""
         return cast("AbstractBaseUser", self.request.user)
 
     @property
@@ -139,7 +139,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         return Actor.of_request(self.request._request, Via.API, user=self.user)
 
     def require_reauthentication(self) -> None:
-        """Refuse, where this site asks for it, whoever has not proven lately who they are, and say where to."""
+        """Refuse the request if the user has to confirm their identity, with the URL of a page for it."""
         try:
             sensitive_actions.require(self.request._request, self.user)
         except ReauthenticationRequired as error:
@@ -148,10 +148,10 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
             raise ReauthenticationAPIException(error, url=url) from None
 
     def read(self, serializer_class: type[InputSerializer]) -> dict[str, Any]:
-        """Return the body of the request as arguments for a service: the fields, and `errors` found so far."""
+        """Return the body as arguments of a service: the fields, and `errors` found so far."""
         body = self.request.data
         if isinstance(body, QueryDict) and self.request.META.get("CONTENT_LENGTH") not in ("", "0", None):
-            # DRF takes a form for an empty body where the check of CSRF has read it already.
+            # If the CSRF check has already read a form, DRF treats it as an empty body.
             raise exceptions.UnsupportedMediaType(str(self.request.content_type))
         values, errors = serializer_class(data=body).read()
         return {**values, "errors": errors}
@@ -164,57 +164,53 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
 
 
 class PersonViewSet(ManagementViewSet):
-    """For users in person; refuses tokens.
+    """The base class of views for users in person. Refuses tokens.
 
-    The site's default classes do not apply: a restricted credential, such as an OAuth token with few scopes, could
-    create a token that does more than itself.
+    The site's default classes don't apply, because a restricted credential, such as an OAuth token with few scopes,
+    could create a token that can do more.
     """
 
     permission_classes: Any = (IsAuthenticated, IsUser, IsOwnerInPerson, CanHaveTokens)
 
     def get_authenticators(self) -> list[Any]:
-        """Return ours, which refuses tokens here, and those that the site trusts to stand for a user in person."""
+        """Return our class, which refuses tokens, and the classes that the site trusts to manage tokens."""
         return [*super().get_authenticators(), *(cls() for cls in _import_all(conf.management_authentication))]
 
     def get_permissions(self) -> list[Any]:
-        """Return ours and those that the site adds."""
         return [*super().get_permissions(), *(cls() for cls in _import_all(conf.management_permissions))]
 
     def perform_authentication(self, request: Request) -> None:
-        """Check CSRF where a session lets the user in, also if middleware tells Django not to."""
+        """Check CSRF for users with a session, even if middleware tells Django not to."""
         super().perform_authentication(request)
         by_session = isinstance(request.successful_authenticator, SessionAuthentication)
         if by_session and find_forgery(request._request) is not None:
             raise exceptions.PermissionDenied("CSRF Failed: the CSRF token is missing or incorrect.")
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
-        """Say which setting decides who can come in."""
+        """Name the setting that decides which credentials are accepted."""
         if not request.successful_authenticator:
             raise exceptions.NotAuthenticated(NOT_IN_PERSON)
         super().permission_denied(request, message, code)
 
 
 class OwnTokensViewSet(PersonViewSet):
-    """Finds the user's own tokens alone; those of others do not exist here."""
+    """The base class of views that only find the user's own tokens."""
 
     def get_queryset(self) -> TokenQuerySet:
-        """Return the user's tokens."""
         return PersonalAccessToken.objects.for_user(self.user).select_related("user")
 
     def get_token(self) -> PersonalAccessToken:
-        """Return the token that the URL names."""
         return self.get_queryset().get(pk=_to_uuid(self.kwargs["token_id"]))
 
 
 class TokenViewSet(OwnTokensViewSet):
-    """My tokens."""
+    """The user's tokens."""
 
     serializer_class = PersonalAccessTokenSerializer
     filter_backends = (TokenFilterBackend,)
     filterset_class = TokenFilterSet
 
     def list(self, request: Request) -> Response:
-        """List my tokens, newest first."""
         tokens = self.get_queryset().sorted_by().with_scope_count()
         scopes = Scope.objects.sorted()[:MAX_SCOPES_IN_LIST]
         tokens = tokens.prefetch_related(Prefetch("scope_set", scopes, to_attr="listed_scopes"))
@@ -223,20 +219,17 @@ class TokenViewSet(OwnTokensViewSet):
 
     @sensitive_variables()
     def create(self, request: Request) -> Response:
-        """Create a token; this answer alone has its secret."""
         self.require_reauthentication()
         fields = self.read(PersonalAccessTokenCreateSerializer)
         token, secret = services.create_token(self.user, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:
-        """Delete all my tokens, or those that the filters select."""
         selection = TokenSelectionFilterSet(request.query_params, self.get_queryset())
         self.reject(selection.errors)
         return Response({"deleted": services.delete_tokens(self.user, selection.qs, actor=self.actor)})
 
     def retrieve(self, request: Request, token_id: str) -> Response:
-        """Show one of my tokens."""
         return Response(_describe(self.get_token()))
 
     def partial_update(self, request: Request, token_id: str) -> Response:
@@ -256,7 +249,6 @@ class TokenViewSet(OwnTokensViewSet):
 
     @sensitive_variables()
     def regenerate(self, request: Request, token_id: str) -> Response:
-        """Give a token a new secret, which this answer alone has, and a new time."""
         token = self.get_token()
         self.require_reauthentication()
         fields = self.read(PersonalAccessTokenRegenerateSerializer)
@@ -284,24 +276,21 @@ class TokenViewSet(OwnTokensViewSet):
         return Response(_describe(services.cancel_rotation(token, actor=self.actor)))
 
     def explain(self, request: Request, token_id: str) -> Response:
-        """Say step by step why a token may or may not do something; nothing is done."""
         asked = ExplainSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         return Response(explain(self.get_token(), **asked.validated_data, request=request._request).as_dict())
 
 
 class ScopeViewSet(OwnTokensViewSet):
-    """The scopes of one of my tokens."""
+    """The scopes of a token."""
 
     serializer_class = PersonalAccessTokenScopeSerializer
     pagination_class = None
 
     def list(self, request: Request, token_id: str) -> Response:
-        """List the scopes of a token."""
         return Response(_describe_scopes(self.get_token()))
 
     def create(self, request: Request, token_id: str) -> Response:
-        """Add scopes to a token, all of them or none, and list all it has."""
         token = self.get_token()
         self.require_reauthentication()
         fields = {"scopes": (), **self.read(PersonalAccessTokenScopesAddSerializer)}
@@ -309,13 +298,11 @@ class ScopeViewSet(OwnTokensViewSet):
         return Response(_describe_scopes(token), status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request, token_id: str) -> Response:
-        """Delete all scopes of a token."""
         token = self.get_token()
         self.reject(find_parameter_errors(request.query_params))
         return Response({"deleted": services.delete_scopes(token, actor=self.actor)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
-        """Delete one scope of a token."""
         scopes = Scope.objects.select_related("token").filter(token__in=self.get_queryset(), token=_to_uuid(token_id))
         services.delete_scope(scopes.get(pk=_to_uuid(scope_id)), actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -343,7 +330,7 @@ class ActivityViewSet(OwnTokensViewSet):
 
 
 class EntityTypeViewSet(PersonViewSet):
-    """What kinds of entity scopes can be for."""
+    """The entity types of the site, with their operations."""
 
     serializer_class = EntityTypeSerializer
     pagination_class = None
@@ -355,13 +342,12 @@ class EntityTypeViewSet(PersonViewSet):
 
 
 class EntityViewSet(PersonViewSet):
-    """Which entities scopes can be for."""
+    """The entities that the user can choose for scopes."""
 
     serializer_class = EntitySerializer
     pagination_class = UncountedPagination
 
     def list(self, request: Request, entity_type: str) -> Response:
-        """List the entities of a type that I may pick."""
         found = registry.get(entity_type)
         if found is None or not grantable_operations(self.user, found):
             raise exceptions.NotFound
@@ -371,7 +357,7 @@ class EntityViewSet(PersonViewSet):
 
 
 class CurrentTokenViewSet(ManagementViewSet):
-    """The token that the request comes with, whatever its scopes: what it can do, and its own end."""
+    """The token of the request, whatever its scopes: show it, or revoke it."""
 
     permission_classes: Any = (HasToken,)
     serializer_class = PersonalAccessTokenSerializer
@@ -379,15 +365,13 @@ class CurrentTokenViewSet(ManagementViewSet):
 
     @property
     def token(self) -> PersonalAccessToken:
-        """The token that the request comes with."""
         return cast("PersonalAccessToken", self.request.auth)
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
-        """Ask for a token: a session does not count here."""
+        """Ask for a token, because sessions aren't accepted here."""
         raise exceptions.NotAuthenticated(message)
 
     def retrieve(self, request: Request) -> Response:
-        """Show this token and its scopes."""
         return Response(_describe(self.token))
 
     def revoke(self, request: Request) -> Response:
@@ -404,7 +388,7 @@ def _import_all(classes: Sequence[str | type[Any]]) -> list[Any]:
 def _reauthentication_page() -> str | None:
     try:
         return reverse("pat_tokens:reauthenticate")
-    except NoReverseMatch:  # a site that has the API and no pages
+    except NoReverseMatch:  # the site has the API, but no pages
         return None
 
 

@@ -197,7 +197,7 @@ class TestOperationsOfASite:
         operation = operations(generate(Site))["GET", "/api/undeclared/"]
         assert operation["x-pat-refused"] is True
         assert operation["security"] == [{"cookieAuth": []}]
-        assert operation["description"] == "Not declared.\n\nPersonal access tokens are refused here."
+        assert operation["description"] == "Not declared.\n\nPersonal access tokens are refused."
 
     def test_say_nothing_where_no_token_is_read(self):
         operation = operations(generate(Site))["GET", "/api/session/"]
