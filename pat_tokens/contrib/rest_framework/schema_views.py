@@ -280,9 +280,15 @@ class TokenViews(OpenApiViewExtension):
                 parameters=[_TOKEN_ID],
             ),
             destroy=_document(
-                "delete", pgettext_lazy("pat_tokens", "Delete a token"), (204, None), parameters=[_TOKEN_ID]
+                "delete",
+                pgettext_lazy("pat_tokens", "Delete a token"),
+                (204, None),
+                errors=(400,),
+                parameters=[_TOKEN_ID],
             ),
-            revoke=_document("revoke", _("Revoke a token immediately"), (200, token), parameters=[_TOKEN_ID]),
+            revoke=_document(
+                "revoke", _("Revoke a token immediately"), (200, token), errors=(400,), parameters=[_TOKEN_ID]
+            ),
             regenerate=_document(
                 "regenerate",
                 _("Create a new secret and expiration date; only this response contains the secret"),
@@ -346,7 +352,11 @@ class ScopeViews(OpenApiViewExtension):
                 parameters=[_TOKEN_ID],
             ),
             destroy=_document(
-                "scopes_delete", _("Delete a scope of a token"), (204, None), parameters=[_TOKEN_ID, _SCOPE_ID]
+                "scopes_delete",
+                _("Delete a scope of a token"),
+                (204, None),
+                errors=(400,),
+                parameters=[_TOKEN_ID, _SCOPE_ID],
             ),
         )
 

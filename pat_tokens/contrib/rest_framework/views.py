@@ -156,9 +156,14 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         values, errors = serializer_class(data=body).read()
         return {**values, "errors": errors}
 
-    def reject(self, errors: Mapping[str, Any]) -> None:
-        """Raise ValidationError for these `errors` of the parameters, and for a body, if any."""
-        errors = {**errors, **self.read(InputSerializer)["errors"]}
+    def reject(self, errors: Mapping[str, Any] | None = None) -> None:
+        """Raise ValidationError for the `errors` of parameters, and for a body, if any.
+
+        DELETE takes no parameters but filters.
+        """
+        if errors is None and self.request.method == "DELETE":
+            errors = find_parameter_errors(self.request.query_params)
+        errors = {**(errors or {}), **self.read(InputSerializer)["errors"]}
         if errors:
             raise exceptions.ValidationError(errors)
 
@@ -240,12 +245,16 @@ class TokenViewSet(OwnTokensViewSet):
 
     def destroy(self, request: Request, token_id: str) -> Response:
         """Delete a token."""
-        services.delete_token(self.get_token(), actor=self.actor)
+        token = self.get_token()
+        self.reject()
+        services.delete_token(token, actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def revoke(self, request: Request, token_id: str) -> Response:
         """Stop a token at once."""
-        return Response(_describe(services.revoke_token(self.get_token(), actor=self.actor)))
+        token = self.get_token()
+        self.reject()
+        return Response(_describe(services.revoke_token(token, actor=self.actor)))
 
     @sensitive_variables()
     def regenerate(self, request: Request, token_id: str) -> Response:
@@ -299,12 +308,14 @@ class ScopeViewSet(OwnTokensViewSet):
 
     def destroy_all(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
-        self.reject(find_parameter_errors(request.query_params))
+        self.reject()
         return Response({"deleted": services.delete_scopes(token, actor=self.actor)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
         scopes = Scope.objects.select_related("token").filter(token__in=self.get_queryset(), token=_to_uuid(token_id))
-        services.delete_scope(scopes.get(pk=_to_uuid(scope_id)), actor=self.actor)
+        scope = scopes.get(pk=_to_uuid(scope_id))
+        self.reject()
+        services.delete_scope(scope, actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

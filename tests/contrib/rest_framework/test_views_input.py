@@ -261,6 +261,35 @@ def test_unknown_and_read_only_fields_are_errors(case, client, paths):
             assert snapshot() == before
 
 
+def test_what_takes_no_input_gets_none(case, client, target):
+    scope = target.scope_set.get()
+    path = f"{PATS}{target.pk}/"
+    before = snapshot()
+    routes = [
+        ("post", f"{path}revoke/"),
+        ("delete", path),
+        ("delete", f"{path}scopes/"),
+        ("delete", f"{path}scopes/{scope.pk}/"),
+    ]
+    for method, route in routes:
+        for body in ({"reason": "lost"}, {"id": "x", "status": "active"}):
+            with case(method, route, body):
+                answer = send(client, method, route, json.dumps(body))
+                assert answer.status_code == 400
+                assert answer.json() == {field: ["This request takes no fields."] for field in body}
+                assert snapshot() == before
+        for query in ("?status=expired", "?all=1&x="):
+            with case(method, route, query):
+                if method == "delete":
+                    assert send(client, method, route + query, "").status_code == 400
+                assert snapshot() == before
+    for body in ([1], "x", 5):
+        assert send(client, "post", f"{path}revoke/", json.dumps(body)).status_code == 400
+    assert snapshot() == before
+    assert send(client, "post", f"{path}revoke/", "{}").status_code == 200
+    assert client.delete(path).status_code == 204
+
+
 def test_a_field_name_that_cannot_be_encoded(client, paths):
     for method, path in paths:
         assert "\\ud800" in send(client, method, path, b'{"\\ud800": 1}').json()
