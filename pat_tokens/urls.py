@@ -11,7 +11,7 @@ if not apps.is_installed("django.contrib.auth"):
         "pat_tokens.urls out of your URLs: tokens, the API and the commands do without."
     )
 
-from pat_tokens.pages import confirmations, scopes, session, tokens
+from pat_tokens.pages import confirmations, rotation, scopes, session, tokens
 
 app_name = "pat_tokens"
 
@@ -29,6 +29,10 @@ urlpatterns = [
     path("<uuid:pk>/edit/<slug:field>/", tokens.TokenEdit.as_view(), name="token_edit"),
     path("<uuid:pk>/revoke/", confirmations.TokenRevoke.as_view(), name="token_revoke"),
     path("<uuid:pk>/regenerate/", tokens.TokenRegenerate.as_view(), name="token_regenerate"),
+    path("<uuid:pk>/rotate/", rotation.TokenRotate.as_view(), name="token_rotate"),
+    path("<uuid:pk>/rotate/grace-period/", rotation.RotationGracePeriod.as_view(), name="rotation_grace_period"),
+    path("<uuid:pk>/rotate/finish/", rotation.RotationFinish.as_view(), name="rotation_finish"),
+    path("<uuid:pk>/rotate/cancel/", rotation.RotationCancel.as_view(), name="rotation_cancel"),
     path("<uuid:pk>/delete/", confirmations.TokenDelete.as_view(), name="token_delete"),
     path("<uuid:pk>/scopes/add/", scopes.ScopesAdd.as_view(), name="scopes_add"),
     path("<uuid:pk>/scopes/delete/", confirmations.ScopesDelete.as_view(), name="scopes_delete"),

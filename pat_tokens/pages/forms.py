@@ -14,16 +14,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
-from pat_tokens.durations import NEVER, parse_duration
+from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
 from pat_tokens.labels import duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_renewal
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, clean_renewal
 
 if TYPE_CHECKING:
-    from pat_tokens.models import PersonalAccessToken
+    from pat_tokens.models import PersonalAccessToken, PreviousSecret
 
 OWN_DATE = "date"  # the choice of a duration that is none: a date of one's own
 NON_FIELD = "non_field_errors"
+GRACE_PERIODS = ("1h", "6h", "24h", "2d", "3d", "7d")  # that are offered, up to the site's maximum
 ErrorMap = Mapping[str, Sequence[Any]]
 
 
@@ -181,6 +182,44 @@ class RegenerateForm(DurationForm):
             same = _date_text(timezone.localtime(expires_at) if settings.USE_TZ else expires_at)
         label = pgettext("pat_tokens", "As long as before (%(date)s)") % {"date": same}
         field.widget.choices = [("", label), *field.widget.choices]
+
+
+def _grace_period_field() -> forms.CharField:
+    return forms.CharField(
+        label=pgettext_lazy("pat_tokens", "Grace period"), required=False, strip=False, widget=forms.Select
+    )
+
+
+class RotateForm(RegenerateForm):
+    """A new expiration date, and how long the current secret works after the first use of the new one."""
+
+    grace_period = _grace_period_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["grace_period"]
+        field.initial = clean_grace_period(None)
+        now = ("0", _("None: the current secret stops immediately"))
+        field.widget.choices = [now, *_grace_period_choices(field.initial)]
+        field.help_text = _("How long the current secret works after the first use of the new one.")
+
+
+class GracePeriodForm(ServiceForm):
+    """How long the previous secret works, for a token that has one."""
+
+    grace_period = _grace_period_field()
+
+    def __init__(self, *args: Any, secret: PreviousSecret, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["grace_period"]
+        field.initial = secret.grace_period
+        field.widget.choices = _grace_period_choices(secret.grace_period)
+
+
+def _grace_period_choices(initial: str) -> list[tuple[str, str]]:
+    longest = parse_grace_period(conf.max_grace_period)
+    offered = {parse_grace_period(text): text for text in (*GRACE_PERIODS, conf.max_grace_period, initial)}
+    return [(text, duration_label(text)) for span, text in sorted(offered.items()) if timedelta() < span <= longest]
 
 
 def _duration_choices(rules: DurationRules, now: datetime) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from pat_tokens import services
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.exceptions import InvalidInput
-from pat_tokens.labels import describe_scopes
+from pat_tokens.labels import describe_scopes, duration_label
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
@@ -174,10 +174,13 @@ class TokenDetail(TokenPage):
     def _show(self, revealed: Revealed, form: ServiceForm | None = None, field: str = "") -> HttpResponse:
         table = Table(self.request, "scopes", SCOPE_COLUMNS, sort="entity_type", size=5)
         self._fill(table)
+        previous_secret = self.token.previous_secret
         name_field, *more_fields = (field for field in TokenFieldsForm(initial=model_to_dict(self.token)))
         return self.show(
             token=self.token,
             status_label=STATUS_LABELS[self.token.status],
+            previous_secret=previous_secret,
+            grace_period=duration_label(previous_secret.grace_period) if previous_secret else "",
             revealed=revealed,
             curl=_curl(self.request, revealed),
             table=table,

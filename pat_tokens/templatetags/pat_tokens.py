@@ -24,6 +24,9 @@ _TIME_TEXTS = {
     "until": gettext_lazy("Expires in %(time)s"),
     "expired": gettext_lazy("Expired %(time)s ago"),
     "expired-now": pgettext_lazy("pat_tokens", "Expired just now"),
+    "stops": gettext_lazy("Stops in %(time)s"),
+    "stopped": gettext_lazy("Stopped %(time)s ago"),
+    "stopped-now": pgettext_lazy("pat_tokens", "Stopped just now"),
     "revoked": gettext_lazy("Revoked %(time)s ago"),
     "revoked-now": pgettext_lazy("pat_tokens", "Revoked just now"),
 }
@@ -42,6 +45,7 @@ _SCRIPT_TEXTS = {
     "remove": gettext_lazy("Remove scope {}"),
     "selected": pgettext_lazy("pat_tokens", "Selected: {}"),
 }
+_ENDS = {"expires": ("until", "expired"), "stops": ("stops", "stopped")}  # before and after the time
 _NOW = 10  # seconds during which something has happened "just now"
 _ATTRIBUTES = ("data_", "aria_")
 
@@ -75,7 +79,7 @@ def element(context: Context, content: SafeString, element_name: str, **variable
 
 @register.inclusion_tag("pat_tokens/elements/time.html")
 def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
-    """Render the time since or until `value` (`ago`, `used`, `expires`, `revoked`), or the date itself (`at`)."""
+    """Render the time to or from `value` (`ago`, `used`, `expires`, `stops`, `revoked`), or the date itself (`at`)."""
     if value is None:
         never = kind == "expires"
         return {"text": pgettext("pat_tokens", "Never expires") if never else pgettext("pat_tokens", "Not used yet")}
@@ -115,10 +119,11 @@ def _exact_text(value: datetime) -> str:
 def _relative_text(value: datetime, kind: str) -> str:
     rest = value - datetime.now(tz=UTC)
     name = kind
-    if kind == "expires":
-        name = "until" if rest.total_seconds() > 0 else "expired"
+    is_ahead = kind in _ENDS and rest.total_seconds() > 0
+    if kind in _ENDS:
+        name = _ENDS[kind][0 if is_ahead else 1]
     elif kind == "used":
         name = "ago"
-    if name != "until" and abs(rest).total_seconds() < _NOW:
+    if not is_ahead and abs(rest).total_seconds() < _NOW:
         name += "-now"
     return str(_TIME_TEXTS[name]) % {"time": span_text(abs(rest))}

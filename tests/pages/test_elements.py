@@ -48,6 +48,7 @@ def pages_of(token):
         "token_create": "/pats/create/",
         "token_detail": f"{own}/",
         "token_regenerate": f"{own}/regenerate/",
+        "token_rotate": f"{own}/rotate/",
         "scopes_add": f"{own}/scopes/add/",
         "confirm": f"{own}/scopes/{scope.pk}/delete/",
         "not_found": f"/pats/{scope.pk}/",

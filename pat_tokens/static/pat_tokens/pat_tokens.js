@@ -554,9 +554,12 @@ function tick(part) {
   });
 }
 
+const ENDS = { expires: ["until", "expired"], stops: ["stops", "stopped"] }; // before and after the time
+
 function timeText(kind, time, now) {
-  if (kind === "expires" && time > now) return say("until", span(time - now));
-  const name = kind === "expires" ? "expired" : kind === "used" ? "ago" : kind;
+  const [before, after] = ENDS[kind] ?? [];
+  if (before && time > now) return say(before, span(time - now));
+  const name = after ?? (kind === "used" ? "ago" : kind);
   return now - time < say("now") * 1000 ? say(name + "Now") : say(name, span(Math.abs(now - time)));
 }
 

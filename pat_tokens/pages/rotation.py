@@ -1,0 +1,146 @@
+"""Pages that rotate a token, and end or extend the time in which two secrets work."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
+from django.views.decorators.debug import sensitive_variables
+
+from pat_tokens import services
+from pat_tokens.exceptions import Conflict, InvalidInput, NoRotation, NotActive, RotationInProgress, RotationInUse
+from pat_tokens.models import PreviousSecret
+from pat_tokens.pages.base import TokenPage, token_url
+from pat_tokens.pages.confirmations import TokenConfirmation
+from pat_tokens.pages.forms import GracePeriodForm, RotateForm
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+
+class RotationPage(TokenPage):
+    """A page that only works in one state of the token; in any other, the token's page says why."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Go back to the token where its state has changed."""
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Conflict as error:
+            return self.done(token_url(self.token), error.message)
+
+    @property
+    def previous_secret(self) -> PreviousSecret:
+        """The previous secret of the token. Raises NoRotation."""
+        if (secret := self.token.previous_secret) is None:
+            raise NoRotation
+        return secret
+
+
+class TokenRotate(RotationPage):
+    """A new secret, while the previous one keeps working."""
+
+    is_sensitive = True
+    template_name = "pat_tokens/token_rotate.html"
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Ask for the duration and the grace period."""
+        if not self.token.is_active:
+            raise NotActive
+        if self.token.previous_secret is not None:
+            raise RotationInProgress
+        return self.show(token=self.token, form=RotateForm(token=self.token))
+
+    @sensitive_variables("secret")
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Rotate the token and show its new secret once."""
+        form = RotateForm(request.POST, token=self.token)
+        if form.is_valid() and (question := self.ask_for_password()):
+            return question
+        try:
+            token, secret = services.rotate_token(
+                self.token,
+                grace_period=form.cleaned_data.get("grace_period") or None,
+                errors=form.service_errors,
+                actor=self.actor,
+                **form.expiry,
+            )
+        except InvalidInput as error:
+            form.add_service_errors(error.errors)
+            return self.show(token=self.token, form=form)
+        return self.reveal(token, secret)
+
+
+class RotationGracePeriod(RotationPage):
+    """More time, or less, for the previous secret."""
+
+    template_name = "pat_tokens/rotation_grace_period.html"
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Ask for the grace period."""
+        return self.show(token=self.token, form=GracePeriodForm(secret=self.previous_secret))
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Save it."""
+        form = GracePeriodForm(request.POST, secret=self.previous_secret)
+        form.is_valid()
+        try:
+            services.set_grace_period(self.token, form.cleaned_data["grace_period"], actor=self.actor)
+        except InvalidInput as error:
+            form.add_service_errors(error.errors)
+            return self.show(token=self.token, form=form)
+        return self.done(token_url(self.token), _("The grace period was changed."))
+
+
+class RotationFinish(RotationPage, TokenConfirmation):
+    """Stop the previous secret."""
+
+    submit_label = pgettext_lazy("pat_tokens", "Finish now")
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Stop it."""
+        services.finish_rotation(self.token, actor=self.actor)
+        return self.done(token_url(self.token), _("The previous secret was stopped."))
+
+    def get_title(self) -> str:
+        """Name the secret."""
+        return _("Stop the previous secret %(hint)s?") % {"hint": self.previous_secret.hint}
+
+    def get_consequences(self) -> Sequence[str]:
+        """Say what stops, and whether the new secret was used."""
+        sentences = [_("Programs that still use the previous secret stop working immediately.")]
+        if self.previous_secret.grace_started_at is None:
+            sentences.insert(
+                0, _("The new secret has never been used. If you don't have it, cancel the rotation instead.")
+            )
+        return sentences
+
+
+class RotationCancel(RotationPage, TokenConfirmation):
+    """Take the new secret back."""
+
+    submit_label = pgettext_lazy("pat_tokens", "Cancel the rotation")
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Stop the new secret."""
+        token = services.cancel_rotation(self.token, actor=self.actor)
+        notice = _("The rotation was canceled. The secret is %(hint)s again.") % {"hint": token.hint}
+        return self.done(token_url(self.token), notice)
+
+    def get_title(self) -> str:
+        """Name the token."""
+        return _("Cancel the rotation of “%(name)s”?") % {"name": self.token.name}
+
+    def get_consequences(self) -> Sequence[str]:
+        """Say which secret works afterwards."""
+        if self.previous_secret.grace_started_at is not None:
+            raise RotationInUse
+        return [
+            _("The new secret stops working. It has never been used."),
+            _("The previous secret %(hint)s is the current one again, with its old expiration date.")
+            % {"hint": self.previous_secret.hint},
+        ]
