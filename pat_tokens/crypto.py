@@ -1,7 +1,8 @@
-"""Make a secret, check its shape, digest it, compare.
+"""Create, validate, digest and compare secrets.
 
-A secret is `<prefix>_<body><checksum>`: 43 base62 characters of body hold more than 256 random bits, 6 base62
-characters of CRC32 over all that stands before them let a scanner, and us, tell a typing error without a query.
+A secret is `<prefix>_<body><checksum>`. The 43 base62 characters of the body hold more than 256 random bits. The
+checksum is the CRC32 of everything before it, in 6 base62 characters. It lets scanners, and this package, recognize
+typos without a query.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ _PEPPER_ID_CONTEXT = b"pat_tokens.pepper_id.v1"
 
 
 class SecretText(str):
-    """A string with a hidden repr: error reports show the repr of every local variable.
+    """A string with a hidden repr, because error reports show the repr of every local variable.
 
-    No function of this package binds a plain secret, or a part of one, to a name: what is cut from a secret is wrapped
-    in the same expression.
+    No function of this package binds a plain secret, or a part of one, to a name: parts of a secret are wrapped in the
+    same expression.
     """
 
     __slots__ = ()
@@ -72,7 +73,7 @@ def checksum(head: str) -> str:
 
 
 def is_well_formed(secret: str, prefix: str) -> bool:
-    """Tell whether `secret` has our prefix, length, alphabet and checksum; total over any text."""
+    """Return whether `secret` has the prefix, length, alphabet and checksum of a secret. Accepts any string."""
     start = len(prefix) + 1
     if len(secret) != start + BODY_LENGTH + CHECKSUM_LENGTH or not secret.startswith(prefix + "_"):
         return False
@@ -82,17 +83,17 @@ def is_well_formed(secret: str, prefix: str) -> bool:
 
 
 def hint(secret: str, prefix: str) -> str:
-    """Return the few characters that are kept for showing, as `pat_…x7Qa`; they are of the checksum alone."""
+    """Return the characters that are stored for display, such as `pat_…x7Qa`; all of them are from the checksum."""
     return f"{prefix}_…{secret[-HINT_LENGTH:]}"
 
 
 def is_legacy_key(text: str) -> bool:
-    """Tell whether `text` has the shape of a key of DRF's authtoken, which no secret of ours has."""
+    """Return whether `text` has the format of a key of DRF's authtoken, which secrets never have."""
     return len(text) == LEGACY_KEY_LENGTH and _LEGACY_KEY.fullmatch(text) is not None
 
 
 def legacy_hint(key: str) -> str:
-    """Return the few characters of an imported key that are kept for showing, as `…9f3a`; 144 bits stay unknown."""
+    """Return the characters of an imported key that are stored for display, such as `…9f3a`; 144 bits stay unknown."""
     return f"…{key[-HINT_LENGTH:]}"
 
 
@@ -106,8 +107,8 @@ def _mac_of(pepper: str) -> hmac.HMAC:
 def digest(secret: str, pepper: str) -> str:
     """Return the HMAC-SHA-256 of `secret` under a key derived from `pepper`, as 64 hexadecimal characters.
 
-    A fast keyed hash is right here and a slow password hash is not: the secret has 256 random bits of its own
-    (OWASP Cryptographic Storage Cheat Sheet; NIST SP 800-63B section 5.1.2.2 for look-up secrets of high entropy).
+    A fast keyed hash instead of a slow password hash, because the secret has 256 random bits (OWASP Cryptographic
+    Storage Cheat Sheet; NIST SP 800-63B section 5.1.2.2 on look-up secrets of high entropy).
     """
     mac = _mac_of(pepper).copy()  # which costs less than to begin anew with the key
     mac.update(secret.encode())
@@ -116,7 +117,7 @@ def digest(secret: str, pepper: str) -> str:
 
 @lru_cache(maxsize=64)
 def pepper_id(pepper: str) -> str:
-    """Return a short name for `pepper`, stored beside each digest; the pepper can't be derived from it."""
+    """Return a short id of `pepper`, stored with each digest; the pepper can't be derived from it."""
     return hmac.digest(pepper.encode(), _PEPPER_ID_CONTEXT, "sha256").hex()[:PEPPER_ID_LENGTH]
 
 
@@ -126,7 +127,7 @@ def digests(secret: str, peppers: Sequence[str]) -> list[str]:
 
 
 def is_among(digest: str, digests: Sequence[str]) -> bool:
-    """Tell whether `digest` is one of `digests`, each compared in constant time."""
+    """Return whether `digest` is one of `digests`, comparing each in constant time."""
     same = False
     for other in digests:
         same |= hmac.compare_digest(digest, other)
@@ -134,18 +135,18 @@ def is_among(digest: str, digests: Sequence[str]) -> bool:
 
 
 def fold(text: str) -> str:
-    """Return 64 hexadecimal characters that are equal for exactly the texts that should count as one name."""
+    """Return 64 hexadecimal characters that are equal for strings that count as the same name."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def split(secret: str) -> tuple[bytes, bytes]:
-    """Split `secret` into two shares, each of which is random noise without the other (a one-time pad)."""
+    """Split `secret` into two shares. Each share alone is random noise (a one-time pad)."""
     pad = SecretBytes(secrets.token_bytes(len(secret)))
     return pad, SecretBytes(a ^ b for a, b in zip(secret.encode("ascii"), pad, strict=True))
 
 
 def join(pad: bytes, share: bytes) -> str | None:
-    """Return the secret that `split` made the two shares of, or None if they do not belong together."""
+    """Return the secret that `split` split into these shares, or None if they don't belong together."""
     if len(pad) != len(share):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Declare what a view function requires of a token."""
+"""Declare the requirements of view functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pat_tokens.requirements import Requirements
 
 
 def pat_requirements(requirements: Requirements) -> Callable[[View], View]:
-    """Declare what a view, sync or async, requires of a token, as a mapping from HTTP method to Requirement.
+    """Declare what a view, sync or async, requires: a mapping from HTTP method to Requirement.
 
     `@pat_requirements({"GET": Requirement("channels", "read", "pk")})` takes the channel's id from the keyword `pk`.
-    GET includes HEAD; OPTIONS is answered to a token with a scope for one of the methods; tokens are refused for any
-    other method. The decorator only declares: `PersonalAccessTokenMiddleware` enforces it, so its place among other
-    decorators does not matter. Raises ImproperlyConfigured for another shape, and for views of DRF and Django Ninja.
+    GET includes HEAD. OPTIONS is allowed to tokens with a scope for one of the methods. Other methods refuse tokens.
+    The decorator only declares; `PersonalAccessTokenMiddleware` enforces, so the order of decorators doesn't matter.
+    Raises ImproperlyConfigured for invalid mappings, and for views of DRF and Django Ninja.
     """
     requirements = validated_requirements(requirements)
 

@@ -1,7 +1,7 @@
-"""Writes that follow from a request and may be lost without failing it: last use, a newer digest.
+"""Writes that follow a request and can be lost without failing it: the last use, or a newer digest.
 
-They are made after the request's transaction, whatever becomes of it, and never wait for a row lock. After a failure,
-such as that of a read-only database, they pause.
+They are made after the request's transaction, whether it was committed or not, and never wait for a row lock. After a
+failure, for example because the database is read-only, they pause.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ def write_later(
     request: HttpRequest | None = None,
     pauses: bool = True,
 ) -> None:
-    """Call `write` with the alias of a database connection, in a transaction of its own, as soon as that is possible.
+    """Call `write` with the alias of a database connection, in its own transaction, as soon as possible.
 
-    That is at once, unless `alias` is in a transaction: then when it commits, or when `request` is closed after it was
-    rolled back. A `django.db.Error` is logged and otherwise ignored. `pauses` is false for a write that each request
-    has to try until it succeeds.
+    That is immediately, unless `alias` is in a transaction: then when it commits or, if it is rolled back, when
+    `request` is closed. A `django.db.Error` is logged and otherwise ignored.
     """
     connection = connections[alias]
     try:
@@ -72,10 +71,9 @@ def write_later(
 
 
 def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
-    """Lock the rows of `queryset`, leaving out those that others have locked.
+    """Lock the rows of `queryset`, without those that other transactions have locked.
 
-    Raises django.db.OperationalError instead on databases that can only refuse to wait. SQLite has one lock for the
-    file, and waits for it.
+    Raises django.db.OperationalError on databases that can't skip locked rows. SQLite locks the whole file, and waits.
     """
     features = connections[queryset.db].features
     if not features.has_select_for_update:
@@ -89,7 +87,7 @@ def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
 
 
 def forget_failures() -> None:
-    """End all pauses, as for the next test."""
+    """End all pauses. For tests."""
     _paused_until.clear()
 
 

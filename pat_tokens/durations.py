@@ -36,7 +36,7 @@ MAX_LENGTH = 40  # characters of a duration that is stored as it was given
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that `text` names, longer than zero: `24h`, `30d`, `2w`, `1y`, or an ISO 8601 duration.
+    """Return the duration in `text`: `24h`, `30d`, `2w`, `1y`, or an ISO 8601 duration, longer than zero.
 
     Raises ValueError for anything else.
     """
@@ -80,9 +80,9 @@ def format_duration(span: timedelta) -> str:
 
 
 def parse_iso_datetime(text: str) -> datetime:
-    """Return the datetime that an ISO 8601 `text` names; without an offset it is in the current time zone.
+    """Return the datetime in an ISO 8601 `text`; without an offset it is in the current time zone.
 
-    Raises ValueError for anything else, and for what is out of range in UTC.
+    Raises ValueError for anything else, and if it is out of range in UTC.
     """
     when = parse_datetime(text)
     if when is None:
@@ -97,12 +97,12 @@ def parse_iso_datetime(text: str) -> datetime:
 
 
 def parse_expiry(text: str) -> datetime | date:
-    """Return the date, or date and time, that an ISO 8601 `text` names; raises ValueError for anything else."""
+    """Return the date or datetime in an ISO 8601 `text`. Raises ValueError for anything else."""
     return parse_date(text) or parse_iso_datetime(text)
 
 
 def add_duration(start: datetime, span: timedelta) -> datetime:
-    """Return `start` plus `span`; raises ValueError where the result is out of range."""
+    """Return `start` plus `span`. Raises ValueError if the result is out of range."""
     try:
         return start + span
     except OverflowError:

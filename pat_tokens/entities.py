@@ -1,4 +1,4 @@
-"""The registry of entity types: their operations, and what each user can pick for a scope."""
+"""The registry of entity types: their operations, and which entities each user can choose."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _REFUSALS = (DataError, OverflowError, ValueError)  # of a value, by a database 
 class Operation:
     """Something that a token can do with entities of a type.
 
-    `per_entity` is False for operations without an object, such as `create`: their scopes are always for `*`.
-    `dangerous` operations stand out on the pages.
+    `per_entity` is False for operations without an object, such as `create`, whose scopes are always on `*`.
+    `dangerous` operations are highlighted on the pages.
     """
 
     name: str
@@ -102,9 +102,9 @@ class Preset:
 
 
 class EntityType:
-    """A kind of entity that scopes can be for; subclass it, name a model, and `register` it.
+    """A kind of entity that scopes can name. Subclass it, set a model, and `register` it.
 
-    The types of a site's models and users are its own business, so overrides can narrow the parameters typed as Any.
+    Parameters typed as Any depend on the site's models and users, so overrides can narrow them.
     """
 
     name: ClassVar[str]
@@ -135,7 +135,7 @@ class EntityType:
 
     @functools.cached_property
     def key_field(self) -> Any:
-        """The field of the primary key; where that is a relation, the field that it refers to."""
+        """The field of the primary key or, if that is a relation, the field that it refers to."""
         field: Any = self.model._meta.pk
         while field.remote_field:  # a child table's link to its parent, or a OneToOneField
             field = field.target_field
@@ -148,15 +148,15 @@ class EntityType:
         return "pk", field.name, field.attname
 
     def get_queryset(self, user: Any) -> QuerySet[Any]:
-        """Return the entities that `user` can see, and so can pick for a scope."""
+        """Return the entities that `user` can see, and can choose for a scope."""
         raise NotImplementedError(f"{type(self).__name__} must say what a user can pick: def get_queryset(self, user)")
 
     def get_label(self, entity: Any) -> str:
-        """Return the name of `entity` for people."""
+        """Return the display name of `entity`."""
         return str(entity)
 
     def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Return the entities in `queryset` that match the first words of `term`, up to `MAX_WORDS`, or its id."""
+        """Return the entities in `queryset` that match the first `MAX_WORDS` words of `term`, or its id."""
         term = term.replace("\0", "").strip()
         if not term:
             return queryset
@@ -170,9 +170,9 @@ class EntityType:
         return queryset.filter(found) if found else queryset.none()
 
     def find(self, user: Any, term: str = "") -> QuerySet[Any]:
-        """Return the entities that `user` can pick and `term` matches, in the site's order and then by key.
+        """Return the entities that `user` can choose and `term` matches, in the site's order and then by key.
 
-        An entity whose key is `*` is left out: as the id of a scope, that would mean all entities.
+        An entity whose key is `*` is left out, because that id means all entities in a scope.
         """
         queryset = self.search(self.get_queryset(user), term)
         if self._may_be_called_all:
@@ -189,11 +189,10 @@ class EntityType:
             return False
 
     def get_operation(self, name: str) -> Operation | None:
-        """Return the operation called `name`, or None."""
         return next((operation for operation in self.operations if operation.name == name), None)
 
     def to_id(self, value: object) -> str | None:
-        """Return `value` as this type's canonical entity id, or None if it can't be one."""
+        """Return `value` as a canonical entity id, or None if it can't be one."""
         try:
             key = self.key_field.to_python(value)
         except (ValidationError, ValueError, TypeError, OverflowError):
@@ -203,7 +202,7 @@ class EntityType:
         return text if text not in ("", ALL) and len(text) <= MAX_ID_LENGTH and is_storable_text(text) else None
 
     def is_storable(self, entity_id: str) -> bool:
-        """Return whether the key's column can hold `entity_id`; databases raise an error for a number out of range."""
+        """Return whether the key's column can store `entity_id`; databases raise an error for numbers out of range."""
         try:
             key = self.key_field.to_python(entity_id)
             self.key_field.run_validators(key)
@@ -253,7 +252,7 @@ class EntityType:
         return entity_id != ALL and self.is_storable(entity_id)
 
     def as_values(self, entity_ids: Sequence[str], using: str) -> Any:
-        """Return storable ids for an `__in` on the database `using`, as one parameter where it can't take so many."""
+        """Return storable ids for an `__in` lookup, as a single parameter if the database can't take so many."""
         field = self.key_field
         keys = [field.to_python(entity_id) for entity_id in entity_ids]
         connection = connections[using]
@@ -300,7 +299,7 @@ class Registry:
         self.generation += 1
 
     def unregister(self, name: str) -> None:
-        """Take an entity type out again, for a site that replaces one of an app it uses."""
+        """Remove an entity type, for example to replace one of a third-party app."""
         del self._types[name]
         self.generation += 1
 
@@ -330,11 +329,10 @@ class Registry:
         return next((preset for preset in self.presets if preset.name == name), None)
 
     def get(self, name: str) -> EntityType | None:
-        """Return the entity type called `name`, or None."""
         return self._types.get(name)
 
     def for_model(self, model: type[Model] | None) -> EntityType | None:
-        """Return the one entity type of exactly this model; None where there is none, or more than one."""
+        """Return the entity type with exactly this model, or None if there is none or more than one."""
         found = [entity_type for entity_type in self._types.values() if entity_type.model is model]
         return found[0] if len(found) == 1 else None
 
@@ -363,7 +361,7 @@ def _to_operations(entity_type: type[EntityType]) -> tuple[Operation, ...]:
 
 
 def is_name(text: object) -> bool:
-    """Return whether `text` can name an entity type or an operation, as part of `type:id:operation`."""
+    """Return whether `text` is a valid name of an entity type or an operation."""
     return (
         isinstance(text, str)
         and 0 < len(text) <= MAX_WORD_LENGTH
@@ -374,7 +372,7 @@ def is_name(text: object) -> bool:
 
 
 def is_storable_text(text: str) -> bool:
-    """Return whether every database can hold `text`: no NUL and no lone surrogates, which JSON can carry."""
+    """Return whether every database can store `text`: no NUL, and no lone surrogates, which JSON can contain."""
     if "\0" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a token: a code and a message each."""
+"""All errors about tokens, each with a code and a message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NON_FIELD = "non_field_errors"  # in `InvalidInput.errors`: what belongs to no f
 
 
 class TokenError(Exception):
-    """Base of every error of this package: a stable `code` for clients, a `reason` for logs, a `message` for people."""
+    """The base class of errors: a stable `code` for clients, a `reason` for logs, and a `message` for users."""
 
     code = "token_error"
     reason = "error"
@@ -40,9 +40,9 @@ class TokenError(Exception):
 
 
 class InvalidToken(TokenError):
-    """The secret does not open anything; doors answer 401 (RFC 6750 section 3.1, `invalid_token`).
+    """The secret doesn't belong to a usable token: 401 (RFC 6750 section 3.1, `invalid_token`).
 
-    The message is the same for a malformed and an unknown secret, so that nobody can probe for a token.
+    The message is the same for malformed and unknown secrets, so that it reveals nothing about existing tokens.
     """
 
     code = "invalid_token"
@@ -51,13 +51,13 @@ class InvalidToken(TokenError):
 
 
 class MalformedToken(InvalidToken):
-    """A secret with our prefix has the wrong shape; rejected without a query."""
+    """A secret with our prefix is malformed; rejected without a query."""
 
     reason = "malformed"
 
 
 class MalformedHeader(MalformedToken):
-    """The header holds one of our secrets in a form that we do not read, or it cannot be read at all."""
+    """The header contains a secret in an unsupported form, or can't be read at all."""
 
     code = "malformed"
     default_message = _(
@@ -66,7 +66,6 @@ class MalformedHeader(MalformedToken):
 
     @property
     def message(self) -> str:
-        """Shows how to send the token."""
         return super().message % {"example": f"{conf.header}: {conf.keyword} {conf.prefix}_..."}
 
 
@@ -91,7 +90,7 @@ class ExpiredToken(InvalidToken):
 
 
 class LegacyKeyExpired(ExpiredToken):
-    """The digest matched a key that was imported from another scheme, and its time is over."""
+    """The digest matched an imported key that has expired."""
 
     reason = "legacy_ended"
     default_message = _(
@@ -107,27 +106,27 @@ class ReplacedToken(InvalidToken):
 
 
 class InactiveOwner(InvalidToken):
-    """The digest matched a token whose owner may no longer log in."""
+    """The digest matched a token whose owner can't log in."""
 
     reason = "inactive_owner"
 
 
 class RefusedToken(InvalidToken):
-    """The site's policy refuses the token now."""
+    """The site's `PAT_TOKENS_REFUSE` refused the token."""
 
     reason = "refused"
     default_message = _("This site does not accept the token.")
 
 
 class ThirdPartyToken(Exception):
-    """What a request carries may be ours by its shape, is not, and may belong to another scheme: not an answer.
+    """The request has a credential in our format that no token has, so it can belong to another scheme.
 
-    Doors treat the request as one without a token.
+    Integrations treat the request as one without a token.
     """
 
 
 class TemporarilyUnavailable(TokenError):
-    """The database does not answer, so no token can be checked: 503."""
+    """The database doesn't respond, so no token can be checked: 503."""
 
     code = "temporarily_unavailable"
     reason = "unavailable"
@@ -135,7 +134,7 @@ class TemporarilyUnavailable(TokenError):
 
 
 class TooManyFailures(TokenError):
-    """Too many unknown secrets came from this address; 429 until a minute is over."""
+    """Too many unknown secrets came from this address: 429 for up to a minute."""
 
     code = "too_many_failures"
     reason = "too_many_failures"
@@ -143,13 +142,13 @@ class TooManyFailures(TokenError):
 
 
 class NotAllowed(TokenError):
-    """A valid token is not allowed to do this; doors answer 403."""
+    """A valid token isn't allowed to do this: 403."""
 
     reason = "not_allowed"
 
 
 class InsufficientScope(NotAllowed):
-    """No scope of the token covers what is asked (RFC 6750 section 3.1, `insufficient_scope`)."""
+    """No scope of the token covers the request (RFC 6750 section 3.1, `insufficient_scope`)."""
 
     code = "insufficient_scope"
     reason = "insufficient_scope"
@@ -164,12 +163,11 @@ class InsufficientScope(NotAllowed):
 
     @property
     def message(self) -> str:
-        """Names each missing scope."""
         return super().message % {"scopes": ", ".join(map(str, self.missing))}
 
 
 class NoScopeForOptions(NotAllowed):
-    """No scope of the token would allow any method here; which would is not for OPTIONS to tell."""
+    """No scope of the token allows any method here. OPTIONS doesn't reveal which scope would."""
 
     code = InsufficientScope.code
     reason = InsufficientScope.reason
@@ -177,7 +175,7 @@ class NoScopeForOptions(NotAllowed):
 
 
 class ScopeNotDeclared(NotAllowed):
-    """The view says nothing about tokens, so every token is refused there."""
+    """The view declares no requirement, so it refuses every token."""
 
     code = "scope_not_declared"
     reason = "scope_not_declared"
@@ -187,21 +185,21 @@ class ScopeNotDeclared(NotAllowed):
 
 
 class KeyNotAllowed(ScopeNotDeclared):
-    """A write would change the primary key of an entity, or choose one that another entity has."""
+    """A write would change the primary key of an entity, or create one with a key that is in use."""
 
     reason = "key_not_allowed"
     default_message = _("A personal access token can't change an entity's primary key or choose one that is in use.")
 
 
 class MethodNotAllowed(ScopeNotDeclared, PermissionDenied):
-    """A view or its middleware would run another method than the one that was decided about."""
+    """A view or middleware would run another method than the one that was allowed."""
 
     reason = "method_not_allowed"
     default_message = _("A personal access token can't be used for another method than that of its request.")
 
 
 class OwnerNotAllowed(NotAllowed):
-    """The scopes would do, but the token's owner may not do this, which a view tells people by a login page."""
+    """The token's scopes cover the request, but its owner isn't allowed to do it."""
 
     code = "permission_denied"
     reason = "owner_not_allowed"
@@ -209,9 +207,9 @@ class OwnerNotAllowed(NotAllowed):
 
 
 class ReauthenticationRequired(TokenError):
-    """A person has to prove again who they are before this; doors answer 403, pages by a question.
+    """The user has to confirm their identity first: 403 from the API, a password prompt on pages.
 
-    `by_password` says that our own page can ask for it; otherwise `url` is where the site does, or None.
+    `by_password`: our own page can ask for the password. Otherwise `url` is the site's page for it, or None.
     """
 
     code = "reauthentication_required"
@@ -267,9 +265,9 @@ class NotActive(Conflict):
 
 
 class InvalidInput(TokenError):
-    """What was asked of a service cannot be done; nothing was written.
+    """The arguments of a service are invalid; nothing was written.
 
-    `errors` maps a field name to its messages, or for `scopes` to a list with one mapping for each row.
+    `errors` maps a field name to its messages or, for `scopes`, to a list with one mapping per row.
     """
 
     code = "invalid"
@@ -281,7 +279,7 @@ class InvalidInput(TokenError):
 
     @property
     def message(self) -> str:
-        """All errors on one line, for a command or a log."""
+        """All errors on one line, for commands and logs."""
         return "; ".join(f"{field}: {_flatten(messages)}" for field, messages in self.errors.items())
 
 

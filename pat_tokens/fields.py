@@ -1,4 +1,4 @@
-"""A text column whose comparisons are exact on every database."""
+"""A string column with exact comparisons on every database."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]  # Django cannot subscript it at run time
-    """A CharField that tells `a` from `A`, from `á` and from `a ` on MySQL and MariaDB too.
+    """A CharField that distinguishes `a` from `A`, `á` and `a ` on MySQL and MariaDB too.
 
-    Their usual collations do not, so a scope on the entity `a` would have let a token reach the entity `A`.
+    Their default collations don't, so a scope on the entity `a` would also allow the entity `A`.
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
-        """Add an exact collation where the database's own is not; even `utf8mb4_bin` overlooks spaces at the end."""
+        """Add an exact collation if the default isn't exact; even `utf8mb4_bin` ignores trailing spaces."""
         parameters: dict[str, Any] = super().db_parameters(connection)
         if connection.vendor == "mysql":
             is_mariadb = getattr(connection, "mysql_is_mariadb", False)

@@ -1,7 +1,7 @@
-"""Lists for a token that has scopes for some ids: limited to those ids, or refused.
+"""Limit lists to the ids that a token has scopes for, or refuse them.
 
-A view says that it limits its list by limiting a queryset. What it returns is then compared with that queryset: the
-queryset itself, a slice of it, a further filter of it, or rows that it returned may be answered, and nothing else.
+A view limits its list by limiting a queryset. The response is then compared with that queryset: it can contain the
+queryset, a slice of it, a further filter of it, or rows that it returned, and nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MAX_FRAMES = 40  # between a cursor and the queryset that uses it
 class LimitedList:
     """The list that one view returns to a token with scopes for some ids.
 
-    It knows which ids those are once a queryset was limited, and which rows were read from then on.
+    It knows the ids once a queryset was limited, and which rows have been read since.
     """
 
     def __init__(self, token: PersonalAccessToken, requirement: Requirement) -> None:
@@ -57,9 +57,9 @@ class LimitedList:
         return self  # a copy of a queryset is limited for the same list
 
     def limit(self, queryset: QuerySet[Any], *, filter_by: str | None = None) -> QuerySet[Any]:
-        """Return the rows of `queryset` that the token may list, in one query for the ids.
+        """Return the rows of `queryset` that the token can list. Makes one query, for the ids.
 
-        Raises InsufficientScope where `queryset` cannot be limited.
+        Raises InsufficientScope if `queryset` can't be limited.
         """
         path = filter_by or self.requirement.filter_by
         if not _can_be_limited(queryset, self.requirement, path):
@@ -86,18 +86,18 @@ class LimitedList:
         return limited
 
     def refusal(self) -> InsufficientScope:
-        """Return the refusal of a list that is not limited."""
+        """Return the error for a list that isn't limited."""
         decision: Decision = self.token.decision or Decision()
         return needs_all(decision)
 
     def allows(
         self, answer: Any = None, *, is_whole: bool = True, find: Callable[[Any], Any] = lambda value: value
     ) -> bool:
-        """Return whether `answer` is made of rows of the limited queryset, and of nothing else.
+        """Return whether `answer` consists only of rows of the limited queryset.
 
-        `answer` is what a view returns before it is rendered, a mapping or rows; `find` returns what is behind one of
-        its values. Where the rows can't be seen in it, or it is not the whole answer, only rows of that queryset may
-        have been read.
+        `answer` is what a view returns before rendering: a mapping or rows. `find` returns the object behind a value in
+        it. If the rows can't be identified in `answer`, or it is only a part of the response, only rows of that
+        queryset may have been read.
         """
         if self.keys is None:
             return False
@@ -111,12 +111,12 @@ class LimitedList:
         return self.was_read and not self.leaked
 
     def note(self, rows: Any) -> None:
-        """Remember that `rows` are what a view goes on with, where they are limited."""
+        """Remember that the view uses `rows`, if they are limited."""
         if isinstance(rows, QuerySet) and self._is_limited(rows.query):
             self.was_read = True
 
     def bind_stream(self, response: Any) -> bool:
-        """Return whether a streaming response begins with rows of the list, and have it end at any other."""
+        """Return whether a streaming response starts with rows of the list, and end it at any other row."""
         held: list[Any] = []
         chunks = iter(response.streaming_content)
         while not self.was_read and not self.leaked:
@@ -128,7 +128,7 @@ class LimitedList:
         return self.allows()
 
     async def abind_stream(self, response: Any) -> bool:
-        """Do what `bind_stream` does for an asynchronous stream."""
+        """Like `bind_stream`, for async streams."""
         held: list[Any] = []
         chunks = aiter(response.streaming_content)
         while not self.was_read and not self.leaked:
@@ -140,7 +140,7 @@ class LimitedList:
         return self.allows()
 
     def close(self) -> None:
-        """Stop watching what is read."""
+        """Stop watching queries."""
         for end in self._watched.values():
             end()
         self._watched.clear()
@@ -214,7 +214,7 @@ class LimitedList:
         )
 
     def compiles(self, query: Query) -> None:
-        """Remember that rows of the list are about to be read by `query`, which has the limit in it."""
+        """Record that `query`, which contains the limit, is about to read rows of the list."""
         if not query.subquery and _reads_rows(query) and self._is_limited(query):
             self.was_read = True
 
@@ -227,7 +227,7 @@ class LimitedList:
         self._watched[id(wrappers)] = finalize(self, _remove, wrappers, watcher)
 
     def executes(self, query: Query, queryset: QuerySet[Any] | None) -> None:
-        """Remember whether `query`, which is being executed, reads rows of the list or others of its model."""
+        """Record whether `query`, which is being executed, reads rows of the list or other rows of its model."""
         if not self._is_about(query.model) or not _reads_rows(query):
             return
         if self._is_limited(query):
@@ -237,7 +237,7 @@ class LimitedList:
 
 
 class _Watcher:
-    """Sees the SELECTs of one connection, for as long as there is a list to compare them with."""
+    """Receives the SELECTs of one connection while a LimitedList exists."""
 
     def __init__(self, limited_list: ref[LimitedList]) -> None:
         self.limited_list = limited_list
@@ -294,7 +294,7 @@ def _reads_one(query: Query) -> bool:
 
 
 class _Limit:
-    """Mixed into the class of a lookup, the condition that limits a queryset."""
+    """A mixin for the lookup that limits a queryset."""
 
     limited_list: LimitedList
 
@@ -368,20 +368,20 @@ def _find_rows(value: Any, find: Callable[[Any], Any], found: list[Any]) -> bool
 
 
 def current_list(request: HttpRequest) -> LimitedList | None:
-    """Return the limited list of the view of `request`, or None."""
+    """Return the limited list of the current view, or None."""
     return state_of(request).limited_list
 
 
 def enter_list(request: HttpRequest, limited_list: LimitedList | None) -> None:
-    """Make `limited_list`, or none, that of the view that is about to run."""
+    """Set the limited list, or None, of the view that is about to run."""
     state_of(request).limited_list = limited_list
 
 
 def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: str = "pk") -> QuerySet[Any]:
-    """Return the rows of `queryset` that the token of `request` may list, or all of them for a request without a token.
+    """Return the rows of `queryset` that the token of `request` can list, or all rows if there is no token.
 
-    A view outside DRF returns what this returns, or rows of it; any other list needs a scope for `*`. `filter_by` is
-    the field path from the listed model to the entity's key.
+    A view outside DRF has to return the result, or rows of it; any other list needs a scope on `*`. `filter_by` is the
+    field path from the listed model to the entity's key.
     """
     token: Any = getattr(request, "auth", None)
     decision = getattr(token, "decision", None)
@@ -398,12 +398,12 @@ def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: 
 
 
 async def alimit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: str = "pk") -> QuerySet[Any]:
-    """Do what `limit_to_token` does without blocking the event loop."""
+    """Like `limit_to_token`, without blocking the event loop."""
     return await sync_to_async(limit_to_token)(request, queryset, filter_by=filter_by)
 
 
 def is_made_of(limited_list: LimitedList, response: Any, answer: Any = None, **options: Any) -> bool:
-    """Return whether `response`, a stream or what was made of `answer`, has rows of the limited list alone."""
+    """Return whether `response`, a stream or the rendered `answer`, consists only of rows of the limited list."""
     if getattr(response, "streaming", False):
         bind = async_to_sync(limited_list.abind_stream) if response.is_async else limited_list.bind_stream
         return bind(response)
@@ -412,7 +412,7 @@ def is_made_of(limited_list: LimitedList, response: Any, answer: Any = None, **o
 
 
 def needs_all(decision: Decision) -> InsufficientScope:
-    """Return the refusal of a list that is not limited: the scope for all is missing."""
+    """Return the error for a list that isn't limited: the scope on `*` is missing."""
     return InsufficientScope(() if decision.required_scope is None else (decision.required_scope.scope,))
 
 

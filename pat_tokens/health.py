@@ -1,4 +1,4 @@
-"""Whether tokens work on this site: reads the settings and the database, and writes nothing."""
+"""Check whether tokens work on this site, without writing anything."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ _CLOCKS = {
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
-
     OK = "ok"
     INFO = "info"
     WARNING = "warning"
@@ -42,7 +40,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: `text` in English for people, `facts` for scripts. Never a secret, pepper or digest."""
+    """The result of one check: `text` in English, `facts` for scripts. Contains no secret, pepper or digest."""
 
     name: str
     level: Level
@@ -52,17 +50,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """All findings of one run."""
-
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error."""
         return not self.at_least(Level.ERROR)
 
     def at_least(self, level: Level) -> list[Finding]:
-        """Return the findings of this `level` or a higher one."""
         order = list(Level)
         return [finding for finding in self.findings if order.index(finding.level) >= order.index(level)]
 
@@ -76,9 +70,9 @@ class Health:
 
 
 def check_health(*, counts: bool = True) -> Health:
-    """Check settings, peppers, tables, a look-up, the clock and imported keys; with `counts` also what takes counting.
+    """Check settings, peppers, tables, a look-up, the clock and imported keys; with `counts`, also count rows.
 
-    Eight queries, and four more for `counts`. Problems are returned as findings and never raised.
+    Makes eight queries, and four more for `counts`. Problems become findings; no exception is raised.
     """
     checks: list[Callable[[], Iterator[Finding]]] = [_check_settings, _check_peppers, _check_tables]
     findings = [finding for look in checks for finding in look()]

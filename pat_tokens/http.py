@@ -1,4 +1,4 @@
-"""Header value to secret, and error to challenge header: the one place that reads and writes RFC 6750."""
+"""Read secrets from headers, and convert errors to challenges (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SEPARATORS = re.compile(r"[\s,;]")
 
 
 def read_header(request: HttpRequest, key: str) -> str | bytes | None:
-    """Return the header called `key` in `request.META`, where error reports no longer show it from now on."""
+    """Return the header `key` of `request.META`, and hide it from error reports."""
     hide_header(request.META, key)
     if type(request.META.get(key)) is SecretText:
         # Django copies the headers on first use, maybe before they were hidden.
@@ -47,17 +47,17 @@ def read_header(request: HttpRequest, key: str) -> str | bytes | None:
 
 
 def hide_header(environ: dict[str, Any], key: str) -> None:
-    """Keep the header called `key` out of error reports; for all other purposes it remains the same string."""
+    """Hide the header `key` from error reports; in all other respects it stays the same string."""
     if type(environ.get(key)) is str:
         environ[key] = SecretText(environ[key])
 
 
 def read_bearer(value: str | bytes | None, *, keywords: Sequence[str], prefix: str) -> str | None:
-    """Return the secret in an `Authorization` header, or None if the header is not ours.
+    """Return the secret in an `Authorization` header, or None if the header has none of ours.
 
-    Not ours: no header, another scheme, or one of our keywords without our prefix. Raises MalformedHeader if the
-    header holds one of our secrets in any other form, or if it is junk that no scheme can read, and MalformedToken if
-    it holds what cannot be a secret in the right form.
+    None: no header, another scheme, or one of our keywords without our prefix. Raises MalformedHeader if the header
+    contains one of our secrets in any other form, or can't be read by any scheme, and MalformedToken if a secret in the
+    right form is invalid.
     """
     if value is None:
         return None
@@ -109,9 +109,9 @@ def _candidates(prefix: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=8)
 def _misplaced(keywords: tuple[str, ...], prefix: str) -> re.Pattern[str]:
-    """Return a pattern that finds what was meant to be one of our secrets, even a mistyped one.
+    """Return a pattern that finds secrets in an unsupported form, even mistyped ones.
 
-    That is our prefix at the start or after one of our keywords, whatever stands between them; or, anywhere, a complete
+    It matches our prefix at the start or after one of our keywords, whatever is between them; or, anywhere, a complete
     credential with our prefix and about our length. Neither occurs in a JWT or in Base64.
     """
     ours = "|".join(map(re.escape, keywords))
@@ -124,9 +124,9 @@ def _misplaced(keywords: tuple[str, ...], prefix: str) -> re.Pattern[str]:
 
 
 def read_legacy_key(value: str | bytes, *, keywords: Sequence[str]) -> tuple[str, str] | None:
-    """Return the scheme, in lower case, and the authtoken key behind it, or None.
+    """Return the scheme, in lower case, and the authtoken key after it, or None.
 
-    The scheme is one of `keywords` or `Token`. Whitespace is read as DRF's own TokenAuthentication reads it.
+    The scheme is one of `keywords` or `Token`. Whitespace is handled like in DRF's TokenAuthentication.
     """
     text = SecretText(value.decode("latin-1") if isinstance(value, bytes) else value)
     if len(text) > MAX_HEADER_LENGTH:
@@ -143,7 +143,7 @@ def _is_visible_ascii(text: str) -> bool:
 
 
 def challenge(error: TokenError | None, *, keyword: str, realm: str) -> str:
-    """Return the `WWW-Authenticate` value for `error`, or the bare challenge for None (RFC 6750 section 3)."""
+    """Return the `WWW-Authenticate` value for `error`, or without an error if it is None (RFC 6750 section 3)."""
     parts = [f'realm="{_quotable(realm)}"']
     if error is not None:
         # RFC 6750 section 3.1 has no code of its own for a malformed header.
@@ -162,7 +162,7 @@ def _quotable(text: str) -> str:
 
 
 def error_status(error: TokenError) -> HTTPStatus:
-    """Return the status of the answer to a request that `error` refuses."""
+    """Return the status of the response to a request that `error` refuses."""
     if isinstance(error, TemporarilyUnavailable):
         return HTTPStatus.SERVICE_UNAVAILABLE
     if isinstance(error, TooManyFailures):
@@ -173,7 +173,7 @@ def error_status(error: TokenError) -> HTTPStatus:
 
 
 def error_headers(error: TokenError, *, keyword: str, realm: str) -> dict[str, str]:
-    """Return the headers of the answer to a request that `error` refuses: a challenge, or when to come again."""
+    """Return the response headers for a request that `error` refuses: a challenge, or Retry-After."""
     if isinstance(error, TemporarilyUnavailable):
         return {"Retry-After": str(RETRY_AFTER)}
     if isinstance(error, TooManyFailures):
@@ -184,7 +184,7 @@ def error_headers(error: TokenError, *, keyword: str, realm: str) -> dict[str, s
 
 
 def error_body(error: TokenError) -> dict[str, Any]:
-    """Return the JSON body of the answer to a request that `error` refuses."""
+    """Return the JSON body of the response to a request that `error` refuses."""
     body: dict[str, Any] = {"detail": error.message, "code": error.code}
     if isinstance(error, InsufficientScope):
         body["missing"] = [scope._asdict() for scope in error.missing]
@@ -200,9 +200,6 @@ def format_http_date(when: datetime) -> str:
 
 
 def client_agent(request: HttpRequest, *, prefix: str) -> str:
-    """Return what the client calls itself, without null characters, which no database can store.
-
-    Returns an empty string if a client sends a secret there: this is stored and shown.
-    """
+    """Return the user agent without characters that databases can't store."""
     agent = str(request.META.get("HTTP_USER_AGENT", "")).replace("\0", "")
     return "" if re.search(part_pattern(prefix, legacy=True), agent) else agent

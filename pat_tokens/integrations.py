@@ -1,7 +1,7 @@
-"""What an integration tells about its framework, and where it registers.
+"""What an integration provides, and the registry of integrations.
 
-An integration is a package with a module `pat_integration`, which calls `register_integration`. Those of
-`pat_tokens.contrib` and those of the site's apps are found by themselves when Django starts.
+An integration is a package with a module `pat_integration`, which calls `register_integration`. Those in
+`pat_tokens.contrib` and in the site's apps are imported when Django starts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pat_tokens.requirements import Requirement, Resolution
 
 @dataclass(frozen=True)
 class Route:
-    """One URL pattern as `ResolverMatch` has it, and the view behind it."""
+    """One URL pattern, as in `ResolverMatch`, and its view."""
 
     pattern: str
     view: Any
@@ -46,8 +46,8 @@ class Route:
 class MethodReport:
     """What one HTTP method of a route requires. `limits`: it is a list that is limited to a token's ids.
 
-    `may_limit`: a token for some ids gets to the view, which may limit its list in a way that can't be seen here.
-    `reads_tokens` is False where what handles this method never looks at a token.
+    `may_limit`: the view is called for tokens with scopes for some ids, and can limit its list in a way that can't be
+    inspected. `reads_tokens` is False if the handler of this method never reads tokens.
     """
 
     method: str
@@ -59,7 +59,7 @@ class MethodReport:
 
     @property
     def status(self) -> str:
-        """One word for what a token meets here."""
+        """The value of the TOKENS column of `pat_routes`."""
         if self.resolution.requirement is not None:
             return "known" if self.resolution.known else "declared"
         if self.resolution.problem:
@@ -70,7 +70,7 @@ class MethodReport:
 class ViewPermission(NamedTuple):
     """A permission that a view checks, by name.
 
-    `allows` takes the user, the HTTP method and the requirement, and returns None where only a request can tell.
+    `allows` takes the user, the HTTP method and the requirement, and returns None if the result depends on the request.
     """
 
     name: str
@@ -79,14 +79,13 @@ class ViewPermission(NamedTuple):
 
 @dataclass(frozen=True)
 class RouteReport:
-    """What an inspector found out about a route.
+    """What an integration reports on a route.
 
-    `reads_tokens` is False for a view that never looks at a token, so that one gets what anybody gets.
-    `permissions` are those that the view checks for its user. `has_all_methods` is False for a view of which only
-    the declared methods are known; the others refuse every token. `has_head` and `has_options`: it answers HEAD as GET,
-    and OPTIONS by describing itself. `dispatcher` chooses by method what answers; several routes of one pattern that
-    lead to it are one route, with further names. `propose` returns what an undeclared method most likely requires.
-    `format_keyword` is the URL keyword that chooses a format; a route that adds nothing else is not listed apart.
+    `reads_tokens` is False for views that never read tokens, and treat requests with a token as anonymous.
+    `permissions` are those that the view checks. `has_all_methods` is False if only the declared methods of a view are
+    known; the others refuse every token. `has_head` and `has_options`: the view responds to HEAD like to GET, and to
+    OPTIONS by describing itself. `dispatcher` chooses the handler by method; several routes with the same pattern and
+    dispatcher are one route with several names.
     """
 
     route: Route
@@ -107,7 +106,7 @@ class RouteReport:
     format_keyword: str | None = None
 
     def find(self, method: str) -> MethodReport | None:
-        """Return what is known about an HTTP method; HEAD counts as GET where the view answers it."""
+        """Return the report on an HTTP method; HEAD counts as GET if the view supports it."""
         by_method = {report.method: report for report in self.methods}
         return by_method.get(method) or (by_method.get("GET") if method == "HEAD" and self.has_head else None)
 
@@ -132,7 +131,7 @@ _inspectors: dict[str, Callable[[Route], RouteReport]] = {}
 
 
 def register_integration(integration: Integration) -> None:
-    """Add an integration; one of the same name is replaced."""
+    """Add an integration, or replace the one with the same name."""
     _integrations[integration.name] = integration
 
 
@@ -142,13 +141,13 @@ def integration_of(view: Any) -> Integration | None:
 
 
 def inspect_by_integrations(route: Route) -> RouteReport | None:
-    """Return what the first integration that knows the view reports on a route."""
+    """Return the report of the first integration that knows the view, or None."""
     reports = (integration.inspect(route) for integration in _integrations.values())
     return next((report for report in reports if report is not None), None)
 
 
 def set_django_inspector(inspect: Callable[[Route], RouteReport]) -> None:
-    """Set what reports on the views that no integration knows."""
+    """Set the function that reports on views that no integration knows."""
     _inspectors["django"] = inspect
 
 

@@ -1,4 +1,4 @@
-"""Tokens and scopes in the words of people: spans, durations, and what a scope is about by name."""
+"""Display texts for tokens and scopes: durations, and the names of entities."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def span_text(span: timedelta) -> str:
 
 
 def duration_label(duration: str) -> str:
-    """Return `24h` as `24 hours`; a duration in another shape stays as it is."""
+    """Return `24h` as `24 hours`; durations in another format are returned unchanged."""
     if duration == NEVER:
         return pgettext("pat_tokens", "No expiration")
     short = _SHORT_DURATION.fullmatch(duration)
@@ -52,12 +52,12 @@ def duration_label(duration: str) -> str:
 
 
 def type_label(entity_type: EntityType) -> str:
-    """Return what people call the entities of this type."""
+    """Return the display name of an entity type."""
     return str(entity_type.label or entity_type.name)
 
 
 def all_label(entity_type: EntityType) -> str:
-    """Return the words for a scope that is for all entities of this type."""
+    """Return the display text for all entities of this type."""
     return _("All %(type)s, now and in future") % {"type": type_label(entity_type)}
 
 
@@ -74,7 +74,7 @@ class AnyScope(Protocol):
 
 @dataclass(frozen=True)
 class ScopeLabel:
-    """A scope by the names that people know; `problem` says why it gives nothing, and is empty where it does."""
+    """A scope with display names; `problem` says why it has no effect, or is empty."""
 
     scope: AnyScope
     entity_type: str
@@ -85,13 +85,12 @@ class ScopeLabel:
 
     @property
     def is_for_all(self) -> bool:
-        """Whether this is for all entities of the type, now and in future."""
         return self.scope.entity_id == ALL
 
 
 @dataclass
 class Capability:
-    """What a token can do with one entity, or with all of a type."""
+    """What a token can do with one entity, or with all entities of a type."""
 
     entity_type: str
     entity: str
@@ -100,14 +99,14 @@ class Capability:
 
 
 def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[ScopeLabel]:
-    """Return each of `scopes` in words, as `user` may see it; one query for each entity type that has ids."""
+    """Return labels for `scopes`, limited to what `user` can see, with one query per entity type that has ids."""
     scopes = list(scopes)
     names = entity_names(user, scopes)
     return [_describe(scope, names) for scope in scopes]
 
 
 def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
-    """Return what the entities of `scopes` that `user` may see are called, by entity type and id."""
+    """Return the names of the entities in `scopes` that `user` can see, by entity type and id."""
     wanted: dict[str, list[str]] = {}
     for scope in scopes:
         if scope.entity_id != ALL:

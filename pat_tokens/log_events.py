@@ -1,6 +1,6 @@
-"""Every line that is logged: one table of events, and what is logged about requests, at a limited rate.
+"""All log events in one table, and rate-limited logging of requests.
 
-No line contains a secret, or anything that a client chose.
+No record contains a secret, or a string that the client chose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Event(NamedTuple):
-    """One kind of line; its facts are attributes of the log record, beside `event`, and stand in its text."""
+    """A kind of log record; its facts are attributes of the record, next to `event`, and part of its message."""
 
     logger: str
     level: int
@@ -70,7 +70,7 @@ _junk_limiter = RateLimiter(JUNK_LINES, WINDOW)
 
 
 def is_logged(name: str) -> bool:
-    """Whether anybody listens to this event; a question that costs next to nothing."""
+    """Return whether a logger is enabled for this event."""
     event = EVENTS[name]
     return _logger(event.logger).isEnabledFor(event.level)
 
@@ -82,7 +82,7 @@ def _logger(name: str) -> logging.Logger:
 
 
 def log(name: str, **facts: object) -> None:
-    """Log the event `name` with exactly its facts, each as a text, a number, a truth value or a list of texts."""
+    """Log the event `name` with exactly its facts: strings, numbers, booleans or lists of strings."""
     event = EVENTS[name]
     values = {fact: facts[fact] for fact in event.facts}
     shown = " ".join(f"{fact.removesuffix('_id')}=%s" for fact in event.facts)
@@ -101,7 +101,7 @@ def _text(value: object) -> object:
 
 
 def log_use(token: PersonalAccessToken, request: HttpRequest | None) -> None:
-    """Write down that `token` was let in, for a site that asks for lines of the level DEBUG."""
+    """Log that `token` was accepted, at the level DEBUG."""
     if is_logged("token_authenticated"):
         ip, route = _origin(request)
         log("token_authenticated", token_id=str(token.pk), user_id=str(token.user_id), ip=ip, route=route)
@@ -110,11 +110,10 @@ def log_use(token: PersonalAccessToken, request: HttpRequest | None) -> None:
 def log_refusal(
     error: TokenError, *, token: PersonalAccessToken | None = None, request: HttpRequest | None = None
 ) -> None:
-    """Log that `error` refused a request: why, which token where it is known, from where and on which route.
+    """Log that `error` refused a request: the reason, the token if it is known, the address and the route.
 
-    The line contains nothing that a client chose, neither its path nor its header. Refusals of one token, or from one
-    address, never hide those of another. After LINES in WINDOW nothing is logged, and the next line that is logged
-    says how many were left out.
+    The record doesn't contain the path or the header. Refusals of one token, or from one address, never hide those of
+    another. After LINES records in WINDOW nothing is logged, and the next record says how many were left out.
     """
     ip, route = _origin(request)
     token_id = None if token is None else str(token.pk)
@@ -129,13 +128,13 @@ def log_refusal(
 
 
 def log_outage(error: Exception) -> None:
-    """Write down that the database did not answer, so that somebody was turned away."""
+    """Log that the database didn't respond."""
     if _limiter.take("outage").is_allowed:
         log("database_failed", error=type(error).__name__)
 
 
 def log_reauthentication(outcome: str, request: HttpRequest) -> None:
-    """Write down that a person was asked for the password once more, and what came of it; bounded in the same way."""
+    """Log that a user was asked for their password, and the result, with the same rate limit."""
     user_id = str(request.user.pk)
     taken = _limiter.take((outcome, user_id))
     if taken.missed:

@@ -1,8 +1,8 @@
-"""Secret to token, owner and decision in one SELECT.
+"""Load a token, its owner and the decision in one SELECT.
 
-Building the SQL of a queryset costs several times what the database does with it, so it is built once for each form of
-query and executed through Django's cursor from then on. Only where Django's own code makes the SQL, though: a backend
-that quotes names or compiles queries its own way may do so differently for each request, and goes through the ORM.
+Building the SQL of a queryset costs several times as much as executing it, so it is built once for each kind of query
+and then executed through Django's cursor. This is only done if Django's own code builds the SQL: a backend that quotes
+names or compiles queries in its own way could do so differently for each request, and uses the ORM.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Converter = tuple[int, Callable[..., Any], Any]  # position in the row, function
 
 
 class _Slot(str):
-    """A parameter of a queryset that gets another value each time its SQL is executed."""
+    """A parameter of a queryset whose value is replaced each time its SQL is executed."""
 
     __slots__ = ()
 
@@ -88,11 +88,9 @@ _ENTITY_TYPE, _OPERATION, _ENTITY_ID = _Slot("entity type"), _Slot("operation"),
 def find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, is_previous: bool = False
 ) -> PersonalAccessToken | None:
-    """Return the token with one of these digests, with its `user` loaded and its `decision` about `required_scope` set.
+    """Return the token with one of these digests, with its `user` and its `decision` about `required_scope`.
 
-    One SELECT finds a current secret, and a second one a previous secret, which sets `is_previous`. The second comes
-    first where `is_previous` says that it is known to be one. Where the site's user manager hides the owner,
-    `owner_is_hidden` is set instead of `user`.
+    If the site's user manager hides the owner, `owner_is_hidden` is set instead of `user`.
     """
     token = None if is_previous else _find_token(digests, required_scope, previous=False)
     return token or _find_token(digests, required_scope, previous=True)
@@ -135,19 +133,22 @@ def _find_token(
 def find_token_by_orm(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool = False
 ) -> PersonalAccessToken | None:
-    """Do what each SELECT of `find_token` does by the plain ORM: its definition, and what other backends use."""
+    """Like `find_token`, with the plain ORM. Used for backends that build SQL in their own way."""
     found = next(iter(uncached(_queryset(token_database(), digests, required_scope, previous=previous))), None)
     return _complete(found, digests, required_scope, previous=previous)
 
 
 def decide_for_token(token: PersonalAccessToken, required_scope: RequiredScope) -> Decision:
-    """Decide about another `required_scope` of a token that is already known, in one query."""
+    """Return the decision about another `required_scope` of a token that is already loaded, with one query."""
     found = find_token(token.candidate_digests or (token.digest,), required_scope, is_previous=token.is_previous)
     return decide_from_facts(required_scope) if found is None or found.decision is None else found.decision
 
 
 def find_entity_ids(token: PersonalAccessToken, entity_type: str, operation: str) -> list[str]:
-    """Return the entity ids of the token's scopes for this operation."""
+    """Return the entity ids of the token's scopes for this operation.
+
+    Bypasses the compiler's `execute_sql()`, which query caches replace, because a deleted scope must not count.
+    """
     scopes = uncached(token.scope_set.using(token_database()).matching(entity_type, operation))
     return list(scopes.values_list("entity_id", flat=True))
 
@@ -196,7 +197,7 @@ def _load_owner(token: PersonalAccessToken) -> None:
 
 
 def _has_manager_with_rules(model: type[Any]) -> bool:
-    """Return whether the model's default manager may hide rows or columns."""
+    """Return whether the model's default manager can hide rows or columns."""
     manager: Any = model._default_manager
     if _has_replaced_methods(manager):
         return True
@@ -206,7 +207,7 @@ def _has_manager_with_rules(model: type[Any]) -> bool:
 def _compile(
     connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None, *, previous: bool
 ) -> _Statement | None:
-    """Return the statement of such a query, or None where it may not be used again."""
+    """Return the statement of such a query, or None if it can't be reused."""
     slots = [_Slot(f"digest {number}") for number in range(count)]
     example = required_scope
     if required_scope is not None:
@@ -258,7 +259,7 @@ def _is_in_django(cls: type[Any]) -> bool:
 
 
 def _is_djangos(cls: type[Any], *, like: type[Any], besides: Collection[str] = ()) -> bool:
-    """Return whether Django's code has all methods that `cls` has in common with `like`: no override, no patch."""
+    """Return whether all methods that `cls` shares with `like` are Django's own, without overrides or patches."""
     methods = (inspect.getattr_static(cls, name) for name in dir(like) if name not in besides)
     return all(_is_djangos_code(method) for method in methods)
 
@@ -286,7 +287,7 @@ def _without_ops(convert: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the function may remember a connection, which belongs to the thread that compiled."""
+    """Return whether the function can hold a reference to a connection, which belongs to the compiling thread."""
     if not isinstance(convert, (FunctionType, MethodType)):
         return True
     held = [getattr(convert, "__self__", None), *(cell.cell_contents for cell in convert.__closure__ or ())]

@@ -1,4 +1,4 @@
-"""The door to plain Django views that is always there: a token gets into a view that asked for it, and no other."""
+"""Middleware that authenticates tokens for plain Django views."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 
 class PersonalAccessTokenMiddleware:
-    """Answers a token with 401 or 403 unless the view declares `pat_requirements` that its scopes cover.
+    """Refuses a token with 401 or 403 unless the view declares `pat_requirements` that its scopes cover.
 
-    With the token let in, `request.user` is its owner and `request.auth` the token. Requests without a token pass
-    untouched, except that a declared view is protected against CSRF where a session lets them in; so do the views of
-    DRF and Django Ninja, which look at tokens themselves. Its place is before `CsrfViewMiddleware` and
-    `LoginRequiredMiddleware`.
+    If the token is accepted, `request.user` is its owner and `request.auth` is the token. Requests without a token are
+    unaffected, except that declared views check CSRF for requests with a session. Views of DRF and Django Ninja read
+    tokens themselves. List the middleware before `CsrfViewMiddleware` and `LoginRequiredMiddleware`.
     """
 
     sync_capable = True
@@ -55,11 +54,11 @@ class PersonalAccessTokenMiddleware:
 
     @property
     def process_view(self) -> Callable[..., Any]:
-        """What Django calls once it knows the view."""
+        """Called by Django when the view is known."""
         return self._aauthenticate if self.is_async else self._authenticate
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Answer a token with JSON where the view raised one of our refusals, or PermissionDenied."""
+        """Return JSON to a token if the view raised PermissionDenied or an error of this package."""
         guard_result = _guard_result(request)
         if guard_result.token is not None and isinstance(exception, guards.REFUSALS):
             return self._refuse(request, exception)

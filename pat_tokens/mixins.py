@@ -1,4 +1,4 @@
-"""Declare what a class-based view requires of a token."""
+"""Declare the requirements of class-based views."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pat_tokens.requirements import Requirements
 
 
 class PersonalAccessTokenMixin:
-    """Declares what a class-based view, sync or async, requires of a token, in `pat_requirements`.
+    """Declares what a class-based view, sync or async, requires, in `pat_requirements`.
 
-    A mapping from HTTP method to Requirement, as for the decorator; `as_view()` takes it, too. The mixin only declares:
-    `PersonalAccessTokenMiddleware` enforces it.
+    A mapping from HTTP method to Requirement, as for the decorator; `as_view()` accepts it too. The mixin only
+    declares; `PersonalAccessTokenMiddleware` enforces.
     """
 
     pat_requirements: ClassVar[Requirements] = {}
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> View:
-        """Return the view function. Raises ImproperlyConfigured for requirements of another shape."""
+        """Return the view function. Raises ImproperlyConfigured for invalid requirements."""
         validated_requirements(initkwargs.get("pat_requirements", cls.pat_requirements))
         parent: Any = super()
         view: View = parent.as_view(**initkwargs)

@@ -1,4 +1,4 @@
-"""Tokens, scopes, reminders and activity: fields, constraints and properties of one row."""
+"""The tables: fields, constraints and properties of one row."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PreviousSecret(NamedTuple):
 
 
 class PersonalAccessToken(models.Model):
-    """A token of a user. Its secret is not stored, only a digest."""
+    """A token of a user. Only a digest of its secret is stored."""
 
     if TYPE_CHECKING and not MYPY:  # what mypy's plugin finds out by itself
         id: models.UUIDField[Any, uuid.UUID]
@@ -156,16 +156,13 @@ class PersonalAccessToken(models.Model):
 
     @property
     def is_revoked(self) -> bool:
-        """Whether this token was revoked."""
         return self.revoked_at is not None
 
     @property
     def is_expired(self) -> bool:
-        """Whether this token has expired."""
         return self.is_expired_at(timezone.now())
 
     def is_expired_at(self, when: datetime) -> bool:
-        """Whether this token has expired at `when`."""
         return self.expires_at is not None and when >= self.expires_at
 
     @property
@@ -177,7 +174,6 @@ class PersonalAccessToken(models.Model):
 
     @property
     def is_active(self) -> bool:
-        """Whether this token works now."""
         return self.status == Status.ACTIVE
 
     @property
@@ -227,7 +223,7 @@ class PersonalAccessToken(models.Model):
 
 
 class Scope(models.Model):
-    """An operation that a token can perform on one entity, or on all of a type."""
+    """An operation that a token can perform on one entity, or on all entities of a type."""
 
     id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
@@ -263,21 +259,18 @@ class Scope(models.Model):
 
     @property
     def key(self) -> ScopeKey:
-        """This scope as a tuple."""
         return ScopeKey(self.entity_type, self.entity_id, self.operation)
 
     @property
     def is_for_all(self) -> bool:
-        """Whether this is for all entities of the type, current and future."""
         return bool(self.entity_id == ALL)
 
     def get_entity_type(self) -> EntityType | None:
-        """Return the registered entity type, or None if the site no longer has it."""
         return registry.get(self.entity_type)
 
 
 class Reminder(models.Model):
-    """A reminder that a token expires, once for each `issued_at` of the token and each number of days."""
+    """A reminder that a token expires, once for each `issued_at` of the token and number of days."""
 
     id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
@@ -414,7 +407,7 @@ class Activity(models.Model):
 
 
 def owner_is_active(user: AbstractBaseUser) -> bool:
-    """Return whether `user` can log in; true where the user model has no `is_active`."""
+    """Return whether `user` can log in. True if the user model has no `is_active`."""
     return bool(getattr(user, "is_active", True))
 
 

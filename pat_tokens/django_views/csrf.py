@@ -25,8 +25,8 @@ _SWITCHES = ("_dont_enforce_csrf_checks", "csrf_processing_done")
 def find_forgery(request: HttpRequest) -> HttpResponseBase | None:
     """Return the response to a request that fails Django's CSRF check, or None.
 
-    `request._dont_enforce_csrf_checks` is ignored, except for Django's own test client, because a middleware that sets
-    it for its own credentials would also open what a session cookie opens.
+    `request._dont_enforce_csrf_checks` is ignored, except for Django's test client: middleware that sets it for its own
+    credentials would otherwise also disable the check for sessions.
     """
     if request.method in SAFE_METHODS or _is_exempt_test_client():
         return None
@@ -40,7 +40,7 @@ def find_forgery(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def needs_csrf_cookie(request: HttpRequest) -> bool:
-    """Return whether a CSRF token was put into the response without the cookie that it is compared with."""
+    """Return whether the response contains a CSRF token without the cookie that it is compared with."""
     return bool(request.META.get("CSRF_COOKIE_NEEDS_UPDATE"))
 
 
@@ -50,7 +50,7 @@ def set_csrf_cookie(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def has_session(request: HttpRequest) -> bool:
-    """Return whether `request` carries a session, which browsers send along with requests of other sites."""
+    """Return whether `request` has a session, which browsers also send with requests from other sites."""
     session = getattr(request, "session", None)
     return settings.SESSION_COOKIE_NAME in request.COOKIES or not (session is None or session.is_empty())
 

@@ -1,4 +1,4 @@
-"""How a request with a token is let into a plain Django view, or answered instead."""
+"""Authenticate tokens for plain Django views, and check their responses."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
 
 @dataclass
 class GuardResult:
-    """One request to one view: the token that was let in, and the answer where the view is not to be asked."""
+    """The token that was accepted for a view, or the response if the view isn't called."""
 
     token: PersonalAccessToken | None = None
     response: HttpResponseBase | None = None
@@ -72,7 +72,7 @@ def authenticate_request(
     url_name: str | None = None,
     route: str | None = None,
 ) -> GuardResult:
-    """Let the token of `request` into `view`, as `request.user` and `request.auth`, or say what to answer instead."""
+    """Set `request.user` and `request.auth` if `view` accepts the token; otherwise set the response to return."""
     requirement = find_requirement(view, str(request.method), url_name=url_name, route=route).requirement
     describes = request.method == "OPTIONS" and requirement is None
     methods = declared_methods(view, url_name=url_name, route=route) if describes else []
@@ -104,14 +104,14 @@ def authenticate_request(
 
 
 def leave(request: HttpRequest, guard_result: GuardResult) -> None:
-    """Stop watching what the view does; its response is known."""
+    """Stop checking what the view does; its response is known."""
     if guard_result.token is not None:
         enter_list(request, None)
         end_writes(request)
 
 
 def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
-    """Make the token's owner the user of `request`, and the token its `auth`."""
+    """Set `request.user` to the token's owner, and `request.auth` to the token."""
     user = token.user
 
     async def auser() -> Any:
@@ -144,7 +144,7 @@ def _with_fixed_method(cls: Any) -> Any:
 
 
 def find_refusal(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> TokenError | None:
-    """Return why the view's answer may not reach the token, or None: a list of all, or the way to a login page."""
+    """Return why the token can't get this response, or None: an unlimited list, or a redirect to the login page."""
     decision = guard_result.token.decision if guard_result.token is not None else None
     if decision is None or getattr(response, "status_code", 500) >= 400:
         return None
@@ -157,7 +157,7 @@ def find_refusal(request: HttpRequest, guard_result: GuardResult, response: Http
 async def afind_refusal(
     request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase
 ) -> TokenError | None:
-    """Do what `find_refusal` does, without blocking the event loop where the answer has to be rendered first."""
+    """Like `find_refusal`, without blocking the event loop if the response has to be rendered first."""
     if current_list(request) is None:
         return find_refusal(request, guard_result, response)
     return await sync_to_async(find_refusal)(request, guard_result, response)
@@ -173,13 +173,13 @@ def _is_limited(request: HttpRequest, response: Any) -> bool:
 
 
 def refuse(request: HttpRequest, guard_result: GuardResult, error: Exception) -> HttpResponse:
-    """Answer a token for `error`, one of REFUSALS, which the view gave or deserves."""
+    """Return the response for `error`, one of REFUSALS, which the view raised or caused."""
     refused = error if isinstance(error, TokenError) else OwnerNotAllowed()
     return refusal(authentication.refuse(refused, token=guard_result.token, request=request))
 
 
 def refusal(error: TokenError) -> HttpResponse:
-    """Return the answer to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
+    """Return the response to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
     response = JsonResponse(error_body(error), status=error_status(error))
     for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
         response[name] = value
@@ -188,10 +188,7 @@ def refusal(error: TokenError) -> HttpResponse:
 
 
 def finalize_response(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> HttpResponseBase:
-    """Return `response`, which says whether it depends on the header, and that caches are not to keep it for a token.
-
-    Else a cache would go on answering a token that was revoked.
-    """
+    """Add `Vary` to `response` and, for a token, keep it out of caches, which would keep serving revoked tokens."""
     add_sunset(request, response)
     if guard_result.varies and isinstance(response, HttpResponseBase):  # a view may have forgotten to return one
         patch_vary_headers(response, (conf.header,))
@@ -254,5 +251,5 @@ def _split(url: str) -> SplitResult:
 
 
 def middleware_before_views() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Return the middleware of this site, by dotted path, that turns people away before their view is asked."""
+    """Return the middleware of this site that can respond before the view is called, by dotted path."""
     return site_middleware(*_BEFORE_VIEWS)

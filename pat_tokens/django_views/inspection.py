@@ -1,4 +1,4 @@
-"""What `pat_routes`, `pat_explain` and the checks report on plain Django views."""
+"""Report on plain Django views to `pat_routes`, `pat_explain` and the checks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _unread(report: MethodReport) -> MethodReport:
 
 
 def inspect_django_view(route: Route) -> RouteReport:
-    """Return what a plain Django view requires, method by method."""
+    """Return what a plain Django view requires, by method."""
     if integration_of(route.view) is not None:
         # The integration would have reported on it if the site used it.
         note = "another framework's view, and none of ours looks at tokens there"

@@ -1,4 +1,4 @@
-"""What a plain Django view requires of a token: declared on it, or for it from outside."""
+"""Find what a plain Django view requires: declared on the view, or outside of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what a view is declared f
 
 
 def find_requirement(view: View, method: str, *, url_name: str | None = None, route: str | None = None) -> Resolution:
-    """Return what the plain `view` requires for `method`; a decorator around a declared view changes nothing."""
+    """Return what the plain `view` requires for `method`; decorators around a declared view don't matter."""
     own = _find_own(view)
     if not (own.requirements is None or isinstance(own.requirements, Mapping)):  # what a site wrote may be anything
         return Resolution(None, "declared on the view: pat_requirements is no mapping from HTTP method to Requirement")
@@ -31,7 +31,7 @@ def find_requirement(view: View, method: str, *, url_name: str | None = None, ro
 
 
 def declared_methods(view: View, *, url_name: str | None = None, route: str | None = None) -> list[str]:
-    """Return the methods that `view` has a requirement for, HEAD and OPTIONS aside."""
+    """Return the methods that `view` has a requirement for, without HEAD and OPTIONS."""
     return [
         method
         for method in METHODS
@@ -40,7 +40,7 @@ def declared_methods(view: View, *, url_name: str | None = None, route: str | No
 
 
 def own_requirements(view: View) -> Requirements | None:
-    """Return what is declared on `view` itself: as an argument of `as_view()`, on the function, or on its class."""
+    """Return what `view` itself declares: as an argument of `as_view()`, on the function, or on its class."""
     requirements = _find_own(view).requirements
     return None if requirements is None else cast("Requirements", requirements)
 
@@ -70,17 +70,17 @@ def _class_of_method(view: View) -> type | None:
 
 
 def has_middleware() -> bool:
-    """Return whether the middleware is installed, without which no token is looked at in a plain view."""
+    """Return whether the middleware is installed. Without it, plain views don't read tokens."""
     return any(site_middleware(MIDDLEWARE_PATH))
 
 
 def is_guarded(view: View, *, url_name: str | None = None, route: str | None = None) -> bool:
-    """Return whether anything is declared for `view`, on it or from outside."""
+    """Return whether `view` has a declaration, its own or from elsewhere."""
     return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name, route=route))
 
 
 def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Return the middleware of this site, by dotted path, that is one of the classes called `names`, or inherits."""
+    """Return the middleware of this site that is one of the classes `names`, or a subclass, by dotted path."""
     for path in settings.MIDDLEWARE:
         middleware = import_string(path)
         bases = getattr(middleware, "__mro__", ())
@@ -89,7 +89,7 @@ def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def validated_requirements(requirements: Any) -> Requirements:
-    """Return a copy of a declaration; raises ImproperlyConfigured where it has not the one shape."""
+    """Return a copy of a declaration. Raises ImproperlyConfigured if it is invalid."""
     if not isinstance(requirements, Mapping):
         raise ImproperlyConfigured(
             f"{requirements!r} is no mapping from HTTP method to Requirement: write {{'GET': Requirement(...)}}."
@@ -105,7 +105,7 @@ def validated_requirements(requirements: Any) -> Requirements:
 
 
 def refuse_foreign(view: View) -> None:
-    """Raise ImproperlyConfigured for a view of a framework that has an integration of its own."""
+    """Raise ImproperlyConfigured for views of a framework that has its own integration."""
     integration = integration_of(view)
     if integration is not None:
         raise ImproperlyConfigured(
@@ -122,7 +122,7 @@ def _identities(view: View) -> Iterator[Any]:
 
 
 def layers(view: View) -> Iterator[Any]:
-    """Return `view` and what its decorators stand around: `functools.wraps` leaves a trail."""
+    """Return `view` and the functions that its decorators wrap, as recorded by `functools.wraps`."""
     layer: Any = view
     seen = set()
     while layer is not None and id(layer) not in seen:

@@ -1,4 +1,4 @@
-"""Why a token may or may not do something, in steps; nothing is run and nothing is written."""
+"""Explain step by step why a token is allowed to make a request, without running or writing anything."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_NEAREST = 5  # scopes that nearly matched
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was looked at; `ok` is None where only the request itself can tell."""
+    """One step; `ok` is None if it depends on the request itself."""
 
     name: str  # token, route, requirement, scope, owner
     ok: bool | None
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass
 class Explanation:
-    """The steps, and the answer that they lead to: `status` is None where the view itself would answer."""
+    """The steps and the resulting response; `status` is None if the view decides."""
 
     allowed: bool = True
     status: int | None = None
@@ -52,22 +52,20 @@ class Explanation:
     steps: list[Step] = field(default_factory=list)
 
     def add(self, name: str, ok: bool | None, text: str) -> None:
-        """Add a step."""
         self.steps.append(Step(name, ok, text))
 
     def refuse(self, status: int, code: str) -> None:
-        """Say what is answered, unless something before has answered already."""
+        """Set the response, unless an earlier step has set it."""
         self.allowed = False
         if self.status is None:
             self.status, self.code = status, code
 
     def leave_to_view(self) -> None:
-        """Say that the view answers as it does without a token: whatever it is, the token has no part in it."""
+        """Record that the view handles the request as if there were no token."""
         self.allowed = False
         self.status = self.code = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
         return {
             "allowed": self.allowed,
             "status": self.status,
@@ -80,10 +78,7 @@ class Explanation:
 
 
 def explain(token: PersonalAccessToken, method: str, path: str, *, request: HttpRequest | None = None) -> Explanation:
-    """Return why `token` may or may not send `method` to `path`, a path or URL of this site.
-
-    `request` is the one that asks, for the address of this site.
-    """
+    """Explain whether `token` can send `method` to `path`, a path or URL of this site."""
     explanation = _explain(token, method, path)
     if explanation.missing and explanation.is_fixable:
         explanation.fix_url = links.scopes_add_url(token, explanation.missing, request=request) or links.page_path(

@@ -1,4 +1,4 @@
-"""Every route of a site, and what each requires. Nothing here runs a view or queries the database."""
+"""List every route of a site and what it requires, without running views or queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ set_django_inspector(inspect_django_view)
 
 
 def inspect_all(urlconf: Any = None) -> list[RouteReport]:
-    """Return a report for each route of the site that a request can come to."""
+    """Return a report for each route of the site that requests can reach."""
     reports: dict[Any, RouteReport] = {}
     for route in walk(urlconf):
         report = inspect(route)

@@ -1,4 +1,4 @@
-"""What the commands share: looking up users and tokens, and output for people and scripts."""
+"""What the commands share: finding users and tokens, and output for people and scripts."""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ BROKEN_PIPE = 141  # the exit code of a program that SIGPIPE ends
 
 
 class TokenCommand(BaseCommand):
-    """Base class of the commands: adds `--json`, and ends quietly where nobody reads the output."""
+    """The base class of the commands: adds `--json`, and exits quietly if the reader of a pipe closes it."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the options that all commands have."""
         parser.add_argument("--json", action="store_true", help="Print JSON, for scripts.")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; exit as other programs do if the reader of a pipe, such as `head`, has gone."""
+        """Exit like other programs if the reader of a pipe, such as `head`, has closed it."""
         try:
             output = super().execute(*args, **options)
             self.stdout.flush()
@@ -51,7 +50,6 @@ class TokenCommand(BaseCommand):
         return output
 
     def write_json(self, value: object) -> None:
-        """Write `value` as one line of JSON."""
         self.stdout.write(as_json(value))
 
 
@@ -82,12 +80,11 @@ def token_fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_json(value: object) -> str:
-    """Return `value` as one line of JSON."""
     return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 def find_user(username: str) -> AbstractBaseUser:
-    """Return the user who logs in with `username`."""
+    """Return the user with this value of `USERNAME_FIELD`. Raises CommandError."""
     model = get_user_model()
     field = model.USERNAME_FIELD
     try:
@@ -102,7 +99,7 @@ def find_user(username: str) -> AbstractBaseUser:
 
 
 def find_token(token_id: str) -> PersonalAccessToken:
-    """Return the token with this id, its user loaded."""
+    """Return the token with this id, and its user. Raises CommandError."""
     try:
         return PersonalAccessToken.objects.select_related("user").get(pk=token_id)
     except (PersonalAccessToken.DoesNotExist, ValidationError, ValueError, TypeError):
@@ -111,7 +108,7 @@ def find_token(token_id: str) -> PersonalAccessToken:
 
 
 def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
-    """Return `token` for JSON, with its user and all of its scopes."""
+    """Return `token` for JSON, with its user and all scopes."""
     return {
         "id": token.pk,
         "user": token.user.get_username(),
@@ -138,12 +135,12 @@ def format_datetime(value: datetime | None, *, none: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` without control characters, which a terminal would obey."""
+    """Return `text` without control characters, which a terminal would interpret."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def parse_scope(text: str) -> ScopeKey:
-    """Return the scope that `text` names, as `channels:42:publish`."""
+    """Return the scope in `text`, such as `channels:42:publish`. Raises CommandError."""
     try:
         return ScopeKey.parse(text)
     except ValueError:
@@ -151,7 +148,7 @@ def parse_scope(text: str) -> ScopeKey:
 
 
 def input_lines(error: InvalidInput, scopes: Sequence[str]) -> list[str]:
-    """Return the errors, each with the option it is about; `scopes` are those of the command line."""
+    """Return the errors, each with its option; `scopes` are those of the command line."""
     lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"}
     for field, messages in error.errors.items():
         for position, message in enumerate(messages):

@@ -24,19 +24,15 @@ from pat_tokens.models import owner_is_active
 
 
 class Command(TokenCommand):
-    """`pat_create alice --name deploy --scope channels:42:publish`."""
-
     help = "Create a personal access token for a user and print its secret, which is not shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the user and the fields of the token."""
         super().add_arguments(parser)
         parser.add_argument("user", help="The username.")
         add_token_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Create the token; print its secret to standard output and everything else to standard error."""
         user = find_user(options["user"])
         texts = options["scopes"]
         fields = token_fields(options)

@@ -1,4 +1,4 @@
-"""Say why a token may or may not do something."""
+"""Explain why a token is allowed to make a request, or refused."""
 
 from __future__ import annotations
 
@@ -22,13 +22,10 @@ _MAX_LINE = 1000  # characters of a secret on standard input
 
 
 class Command(TokenCommand):
-    """`pat_explain <token id> GET /api/channels/42/`."""
-
     help = "Say step by step why a personal access token may or may not do something. Nothing is run or written."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add which token, and what it would do."""
         super().add_arguments(parser)
         parser.add_argument("token", help="The token's id, or - to read its secret from standard input.")
         parser.add_argument("method", type=str.upper, choices=METHODS, help="The HTTP method.")
@@ -36,7 +33,6 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the steps; the exit code is not that of the decision."""
         token = _read_token() if options["token"] == _STDIN else find_token(options["token"])
         explanation = explain(token, options["method"], options["path"])
         if options["json"]:

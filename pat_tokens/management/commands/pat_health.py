@@ -12,13 +12,10 @@ from pat_tokens.management.base import TokenCommand
 
 
 class Command(TokenCommand):
-    """`pat_health --json`, for a monitor."""
-
     help = "Check whether personal access tokens work: settings, tables, a look-up, clocks, peppers. Writes nothing."
     requires_system_checks = ()  # it runs and reports ours itself
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add what is a failure."""
         super().add_arguments(parser)
         parser.add_argument(
             "--fail-level",
@@ -30,7 +27,6 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print each finding; fail where one is bad enough."""
         health = check_health()
         if options["json"]:
             self.write_json(health.as_dict())

@@ -1,4 +1,4 @@
-"""Move the keys of DRF's authtoken here, so that the strings that clients hold go on working."""
+"""Import keys of DRF's authtoken, so that clients can keep the keys they have."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT_NAME = "authtoken key"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one user's key: imported, known or refused."""
+    """The result for one user's key: imported, known or refused."""
 
     result: str
     user: str
@@ -39,7 +39,6 @@ class Outcome:
     errors: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
         return {
             "user": self.user,
             "result": self.result,
@@ -49,15 +48,12 @@ class Outcome:
 
 
 class Command(TokenCommand):
-    """`pat_import_authtoken --all --scope channels:*:read --duration 90d`."""
-
     help = (
         "Move keys of rest_framework.authtoken here, each as a token with the scopes given. The strings that clients "
         "hold work until the tokens expire, while PAT_TOKENS_ALLOW_LEGACY_KEYS is on. Can be run again at any time."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add whose keys, and what they become."""
         super().add_arguments(parser)
         whose = parser.add_mutually_exclusive_group(required=True)
         whose.add_argument("--all", action="store_true", help="The keys of all users.")
@@ -78,7 +74,7 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Move one user's key after the other, each in a transaction of its own; fail at the end if any was refused."""
+        """Import the keys one by one, each in its own transaction; fail at the end if any was refused."""
         if not apps.is_installed("rest_framework.authtoken"):
             raise CommandError("rest_framework.authtoken is not in INSTALLED_APPS, so there are no keys to import.")
         if not conf.allow_legacy_keys:
@@ -125,7 +121,7 @@ class Command(TokenCommand):
 
 
 class _Move:
-    """One run: what the tokens become, and how many keys were deleted so far."""
+    """One run: the fields of the tokens, and how many keys have been deleted."""
 
     def __init__(self, fields: dict[str, Any], scope_texts: Sequence[str], *, keep: bool, dry_run: bool) -> None:
         self.model: Any = apps.get_model("authtoken", "Token")
@@ -137,7 +133,7 @@ class _Move:
         self.deleted = 0
 
     def run(self, usernames: Sequence[str] | None) -> Iterator[Outcome]:
-        """Move the keys of these users, or of all; yield what became of each."""
+        """Import the keys of these users, or of all, and yield the results."""
         keys = self.model._default_manager.using(self.alias)
         if usernames is None:
             ids = list(keys.order_by("user").values_list("user", flat=True))

@@ -16,20 +16,16 @@ ROW = "{:36}  {:7}  {:16}  {:22}  {:22}  {:20}  {}"
 
 
 class Command(TokenCommand):
-    """`pat_list --user alice --status active`."""
-
     help = "List personal access tokens, newest first."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the filters."""
         super().add_arguments(parser)
         parser.add_argument("--user", help="Only the tokens of this user, given by username.")
         parser.add_argument("--status", help=f"Only tokens with this status: {', '.join(Status.values)}.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a table, or a JSON array of tokens with their scopes."""
         tokens = PersonalAccessToken.objects.select_related("user").order_by("-issued_at", "pk")
         if options["user"] is not None:
             tokens = tokens.for_user(find_user(options["user"]))
@@ -43,7 +39,6 @@ class Command(TokenCommand):
             self.print_table(tokens)
 
     def print_json(self, tokens: TokenQuerySet) -> None:
-        """Print a JSON array, one token after the other."""
         separator = "["
         for token in tokens.prefetch_related("scope_set").iterator(CHUNK):
             self.stdout.write(separator + as_json(as_dict(token)), ending="")
@@ -51,7 +46,6 @@ class Command(TokenCommand):
         self.stdout.write("[]" if separator == "[" else "]")
 
     def print_table(self, tokens: TokenQuerySet) -> None:
-        """Print a row for each token."""
         self.stdout.write(ROW.format("ID", "STATUS", "HINT", "EXPIRES", "LAST USED", "USER", "NAME"))
         for token in tokens.iterator(CHUNK):
             self.stdout.write(

@@ -18,13 +18,10 @@ DEFAULT_DAYS = 90
 
 
 class Command(TokenCommand):
-    """`pat_prune --days 90`, once a day; prints nothing by default."""
-
     help = "Delete personal access tokens that have been revoked or expired for a number of days."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the number of days and `--dry-run`."""
         super().add_arguments(parser)
         parser.add_argument(
             "--days", default=DEFAULT_DAYS, help=f"Only tokens inactive for at least this many days ({DEFAULT_DAYS})."
@@ -38,7 +35,6 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete them in batches, each in a short transaction."""
         inactive_for = _parse_days(options["days"])
         batch = _parse_batch(options["batch"])
         try:

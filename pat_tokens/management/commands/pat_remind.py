@@ -1,4 +1,4 @@
-"""Tell people that their tokens end."""
+"""Remind users that their tokens expire."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from pat_tokens.reminders import send_reminders
 
 
 class Command(TokenCommand):
-    """`pat_remind`, once an hour or once a day; says nothing unless it is asked or fails."""
-
     help = "Remind owners that their personal access tokens expire, once for each of PAT_TOKENS_REMINDER_DAYS."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add whether to look only."""
         super().add_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="Count the reminders without sending them.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Send what is due; fail where a mail could not be sent."""
         try:
             summary = send_reminders(dry_run=options["dry_run"], actor=ACTOR)
         except DatabaseError as error:

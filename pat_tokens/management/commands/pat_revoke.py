@@ -13,19 +13,15 @@ from pat_tokens.models import PersonalAccessToken
 
 
 class Command(TokenCommand):
-    """`pat_revoke 0b8c2f6e-…`."""
-
     help = "Revoke personal access tokens. They stop working immediately, in every process."
     requires_system_checks = ()  # leaked tokens have to be revoked on a broken site, too
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the ids."""
         super().add_arguments(parser)
         parser.add_argument("ids", nargs="+", metavar="id", help="The id of a token, as `pat_list` shows it.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Revoke all of them, or none where an id is wrong."""
         tokens = [find_token(token_id) for token_id in options["ids"]]
         try:
             revoked = [services.revoke_token(token, actor=ACTOR) for token in tokens]

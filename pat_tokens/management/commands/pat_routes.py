@@ -1,4 +1,4 @@
-"""List what each route requires of a token."""
+"""List what each route requires."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ WORDS = ("declared", "known", "refused", "undeclared", "broken", "not read")
 
 
 class Command(TokenCommand):
-    """`pat_routes --only undeclared --under /api/`, `pat_routes --write`."""
-
     help = (
         "List every route with its view, and what each method requires of a personal access token or why it refuses "
         "all tokens."
@@ -27,7 +25,6 @@ class Command(TokenCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add which routes, what to print, and whether undeclared ones are an error."""
         super().add_arguments(parser)
         parser.add_argument("--urlconf", help="The dotted path of another URLconf than ROOT_URLCONF.")
         parser.add_argument("--under", default="", metavar="/PATH/", help="Only routes that begin with this path.")
@@ -51,7 +48,6 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print one paragraph for each route, a JSON array with one object for each method, or a Python module."""
         prefix = options["under"].lstrip("/")
         try:
             reports = without_format_suffixes(inspect_all(options["urlconf"]))
