@@ -397,7 +397,7 @@ def register_preset(preset: Preset) -> None:
 def register_models(
     *models: type[Model],
     get_queryset: Callable[[type[Any], Any], QuerySet[Any]],
-    operations: Sequence[Any] = EntityType.operations,
+    operations: Sequence[Any] | None = None,
     search_fields: Sequence[str] = (),
 ) -> tuple[type[EntityType], ...]:
     """Register an entity type for each of `models`, and return the types.
@@ -417,7 +417,7 @@ def register_models(
             "__module__": model.__module__,
             "name": name,
             "model": model,
-            "operations": operations,
+            "operations": EntityType.operations if operations is None else operations,
             "search_fields": search_fields,
             "get_queryset": queryset_of,
         }
@@ -440,6 +440,7 @@ __all__ = [
     "Preset",
     "Registry",
     "register",
+    "register_models",
     "register_preset",
     "registry",
 ]
