@@ -27,6 +27,7 @@ class PatTokensConfig(AppConfig):
     def ready(self) -> None:
         from pat_tokens import checks, contrib  # noqa: PLC0415 -- the checks need the models
 
+        import_module("pat_tokens.django_views.pat_integration")
         for package in iter_modules(contrib.__path__, f"{contrib.__name__}."):
             module = f"{package.name}.pat_integration"
             if package.ispkg and find_spec(module):

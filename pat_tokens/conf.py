@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.crypto import SecretText
@@ -188,6 +189,15 @@ def setting_names() -> list[str]:
     """Return the names of all settings."""
     properties = (name for name, value in vars(Conf).items() if isinstance(value, cached_property))
     return [f"PAT_TOKENS_{name.upper()}" for name in properties if name not in _DERIVED]
+
+
+def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Return the middleware of this site that is one of the classes `names`, or a subclass, by dotted path."""
+    for path in settings.MIDDLEWARE:
+        middleware = import_string(path)
+        bases = getattr(middleware, "__mro__", ())
+        if any(f"{base.__module__}.{base.__qualname__}" in names for base in bases):
+            yield path, middleware
 
 
 conf = Conf()

@@ -9,12 +9,12 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http.response import HttpResponseBase
 
 from pat_tokens.conf import conf
+from pat_tokens.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
 from pat_tokens.django_views import guards
-from pat_tokens.django_views.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
-from pat_tokens.django_views.guards import GuardResult
 from pat_tokens.django_views.requirements import is_guarded
+from pat_tokens.guards import REFUSALS, refuse, release_request
 from pat_tokens.integrations import integration_of
-from pat_tokens.request_state import state_of
+from pat_tokens.request_state import GuardResult, state_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -60,7 +60,7 @@ class PersonalAccessTokenMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Return JSON to a token if the view raised PermissionDenied or an error of this package."""
         guard_result = _guard_result(request)
-        if guard_result.token is not None and isinstance(exception, guards.REFUSALS):
+        if guard_result.token is not None and isinstance(exception, REFUSALS):
             return self._refuse(request, exception)
         return None
 
@@ -95,10 +95,11 @@ class PersonalAccessTokenMiddleware:
         return await sync_to_async(self._authenticate)(request, view, args, kwargs)
 
     def _refuse(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
-        return guards.refuse(request, _guard_result(request), error)
+        return refuse(request, _guard_result(request).token, error)
 
     def _finalize_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        guards.leave(request, _guard_result(request))
+        if _guard_result(request).token is not None:
+            release_request(request)
         if needs_csrf_cookie(request):
             set_csrf_cookie(request, response)
         return guards.finalize_response(request, _guard_result(request), response)

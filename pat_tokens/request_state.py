@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
-    from pat_tokens.django_views.guards import GuardResult
     from pat_tokens.exceptions import TokenError
     from pat_tokens.filtering import LimitedList
     from pat_tokens.models import PersonalAccessToken
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from pat_tokens.writing import Writes
 
 _ATTRIBUTE = "_pat_tokens"
+
+
+@dataclass
+class GuardResult:
+    """What the middleware decided: the allowed token, and the response if the view is not called."""
+
+    token: PersonalAccessToken | None = None
+    response: HttpResponseBase | None = None
+    varies: bool = False  # the response depends on the header
+
+
+@dataclass
+class ViewState:
+    """What one view may do: the list that it may return, and whether it has to load the entity of the URL."""
+
+    limited_list: LimitedList | None = None
+    needs_object: bool = False
 
 
 @dataclass(repr=False)  # the keys contain secrets, and error reports show the attributes of a request
@@ -27,7 +44,8 @@ class RequestState:
     token for each requirement that a plain Django view was allowed, so that nothing is looked up or recorded twice.
     `malformed_header` is a header that was refused already. `guard_result` is the result of the middleware.
     `sunset` is the value of the header `Sunset`, where the secret is a previous one whose end is known.
-    `limited_list` is the list that the view may return, and `writes` are the writes that are checked.
+    `limited_list` is the list that the view may return, and `writes` are the writes that are checked. `views` has the
+    state of each view, where views of a framework call each other with the same request.
     """
 
     tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = field(default_factory=dict)
@@ -39,6 +57,7 @@ class RequestState:
     sunset: str | None = None
     limited_list: LimitedList | None = None
     writes: Writes | None = None
+    views: dict[Any, ViewState] = field(default_factory=dict)
 
 
 def state_of(request: HttpRequest) -> RequestState:

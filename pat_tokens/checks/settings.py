@@ -24,9 +24,9 @@ from django.utils.module_loading import import_string
 
 from pat_tokens.checks.pages import check_base_template, check_static_files, check_template_engine
 from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
-from pat_tokens.conf import are_peppers, conf, setting_names
+from pat_tokens.conf import are_peppers, conf, setting_names, site_middleware
 from pat_tokens.django_views.guards import middleware_before_views
-from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, site_middleware
+from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
 from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grace_period
 from pat_tokens.lookup import token_database
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH

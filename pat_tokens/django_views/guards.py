@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -12,8 +10,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
@@ -21,23 +18,18 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import authentication
-from pat_tokens.conf import conf
+from pat_tokens.conf import conf, site_middleware
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.django_views.csrf import has_session
-from pat_tokens.django_views.requirements import View, declared_methods, find_requirement, site_middleware
+from pat_tokens.django_views.requirements import View, declared_methods, find_requirement
 from pat_tokens.exceptions import (
-    InvalidToken,
-    MethodNotAllowed,
-    NotAllowed,
     OwnerNotAllowed,
     ThirdPartyToken,
     TokenError,
 )
-from pat_tokens.filtering import LimitedList, current_list, enter_list, is_made_of, needs_all
-from pat_tokens.http import error_body, error_headers, error_status
-from pat_tokens.request_state import state_of
-from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list
-from pat_tokens.writing import end_writes, watch_writes
+from pat_tokens.filtering import current_list, is_made_of, needs_all
+from pat_tokens.guards import add_sunset, bind_request, refusal, set_token_user
+from pat_tokens.request_state import GuardResult, state_of
+from pat_tokens.requirements import Requirement, is_list
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -49,18 +41,6 @@ _BEFORE_VIEWS = {  # by name: the second imports the models of django.contrib.au
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
 }
-
-# What a view may raise that is for the token to hear, in place of the site's own page for people.
-REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
-
-
-@dataclass
-class GuardResult:
-    """The token that was accepted for a view, or the response if the view isn't called."""
-
-    token: PersonalAccessToken | None = None
-    response: HttpResponseBase | None = None
-    varies: bool = False  # the answer depends on the header
 
 
 @sensitive_variables()
@@ -96,51 +76,8 @@ def authenticate_request(
         # A function would do for OPTIONS what it does for one of its other methods, which the token may not use.
         guard_result.response = _describe(methods)
     else:
-        if requirement is not None and token.decision is not None and token.decision.limited:
-            enter_list(request, LimitedList(token, requirement))
-        if requirement is not None and requirement is not ANY_TOKEN:
-            watch_writes(request, str(request.method), requirement.get_entity_type())
+        bind_request(request, token, requirement)
     return guard_result
-
-
-def leave(request: HttpRequest, guard_result: GuardResult) -> None:
-    """Stop checking what the view does; its response is known."""
-    if guard_result.token is not None:
-        enter_list(request, None)
-        end_writes(request)
-
-
-def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
-    """Set `request.user` to the token's owner, and `request.auth` to the token."""
-    user = token.user
-
-    async def auser() -> Any:
-        return user
-
-    if not has_session(request):
-        # Nothing that a browser adds by itself has opened this door, so there is nothing to forge.
-        request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
-    request.user = user
-    request.auser = auser
-    request.auth = token  # type: ignore[attr-defined]
-    kind: Any = type(request)
-    request.__class__ = _with_fixed_method(kind)
-
-
-@cache
-def _with_fixed_method(cls: Any) -> Any:
-    # The method was decided about. Views, and middleware that comes later, choose by it what to do.
-    if isinstance(vars(cls).get("method"), property):
-        return cls
-
-    def get_method(request: HttpRequest) -> Any:
-        return vars(request).get("method")
-
-    def set_method(request: HttpRequest, method: Any) -> None:
-        if method != get_method(request):
-            raise MethodNotAllowed
-
-    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "method": property(get_method, set_method)})
 
 
 def find_refusal(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> TokenError | None:
@@ -172,21 +109,6 @@ def _is_limited(request: HttpRequest, response: Any) -> bool:
     return is_made_of(limited_list, response, getattr(response, "context_data", None), is_whole=False)
 
 
-def refuse(request: HttpRequest, guard_result: GuardResult, error: Exception) -> HttpResponse:
-    """Return the response for `error`, one of REFUSALS, which the view raised or caused."""
-    refused = error if isinstance(error, TokenError) else OwnerNotAllowed()
-    return refusal(authentication.refuse(refused, token=guard_result.token, request=request))
-
-
-def refusal(error: TokenError) -> HttpResponse:
-    """Return the response to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
-    response = JsonResponse(error_body(error), status=error_status(error))
-    for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
-        response[name] = value
-    patch_vary_headers(response, (conf.header,))
-    return response
-
-
 def finalize_response(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> HttpResponseBase:
     """Add `Vary` to `response` and, for a token, keep it out of caches, which would keep serving revoked tokens."""
     add_sunset(request, response)
@@ -195,13 +117,6 @@ def finalize_response(request: HttpRequest, guard_result: GuardResult, response:
         if conf.header_key in request.META:
             patch_cache_control(response, private=True)
     return response
-
-
-def add_sunset(request: HttpRequest, response: Any) -> None:
-    """Say in `response` when the secret of `request` stops, if it is a previous one whose end is known."""
-    sunset = state_of(request).sunset
-    if sunset is not None and isinstance(response, HttpResponseBase):
-        response.headers.setdefault("Sunset", sunset)
 
 
 @sensitive_variables()

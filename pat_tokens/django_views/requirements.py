@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, cast
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
+from pat_tokens.conf import site_middleware
 from pat_tokens.declarations import Own, class_of, declared_for_view, find_declared, find_own
 from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import Requirement, Requirements, Resolution
@@ -77,15 +76,6 @@ def has_middleware() -> bool:
 def is_guarded(view: View, *, url_name: str | None = None, route: str | None = None) -> bool:
     """Return whether `view` has a declaration, its own or from elsewhere."""
     return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name, route=route))
-
-
-def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Return the middleware of this site that is one of the classes `names`, or a subclass, by dotted path."""
-    for path in settings.MIDDLEWARE:
-        middleware = import_string(path)
-        bases = getattr(middleware, "__mro__", ())
-        if any(f"{base.__module__}.{base.__qualname__}" in names for base in bases):
-            yield path, middleware
 
 
 def validated_requirements(requirements: Any) -> Requirements:

@@ -9,10 +9,7 @@ from typing import Any
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 
 from pat_tokens.declarations import class_of, plain_route
-from pat_tokens.django_views.inspection import inspect_django_view
-from pat_tokens.integrations import Route, RouteReport, inspect, set_django_inspector
-
-set_django_inspector(inspect_django_view)
+from pat_tokens.integrations import Route, RouteReport, inspect
 
 
 def inspect_all(urlconf: Any = None) -> list[RouteReport]:

@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
-from pat_tokens.django_views.csrf import always_csrf_protect
+from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm

@@ -1,8 +1,8 @@
 from django.http import HttpResponse
 
 from pat_tokens import authentication
-from pat_tokens.django_views.guards import refusal
 from pat_tokens.exceptions import TokenError
+from pat_tokens.guards import refusal
 
 
 class TinyView:

@@ -17,8 +17,8 @@ from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.declarations import find_declared
-from pat_tokens.django_views.guards import add_sunset, refusal
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
+from pat_tokens.guards import add_sunset, refusal
 from pat_tokens.http import error_status
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement

@@ -16,12 +16,10 @@ from pat_tokens.contrib.ninja.exceptions import TokenRefused, answer_for
 from pat_tokens.contrib.ninja.lists import bind_operation, can_be_bound, find_operation
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.declarations import find_declared
-from pat_tokens.django_views.guards import set_token_user
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
-from pat_tokens.filtering import LimitedList, enter_list
+from pat_tokens.guards import bind_request, set_token_user
 from pat_tokens.request_state import state_of
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution, is_list
-from pat_tokens.writing import watch_writes
+from pat_tokens.requirements import Requirement, Resolution, is_list
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -88,13 +86,10 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
             )
         except ThirdPartyToken:
             return None
-        if requirement is not None and requirement is not ANY_TOKEN:
-            watch_writes(request, str(request.method), requirement.get_entity_type())
-        if operation is not None and state_of(request).sunset is not None:
+        bind_request(request, token, requirement)
+        is_limited = token.decision is not None and token.decision.limited
+        if operation is not None and (is_limited or state_of(request).sunset is not None):
             bind_operation(operation)
-        if operation is not None and requirement is not None and token.decision is not None and token.decision.limited:
-            bind_operation(operation)
-            enter_list(request, LimitedList(token, requirement))
         return token
 
     def resolve(self, method: str, url_name: str | None, route: str | None = None) -> Resolution:

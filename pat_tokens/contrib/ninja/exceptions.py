@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ninja.errors import HttpError
 from ninja.operation import PathView
 
-from pat_tokens.django_views.guards import GuardResult, add_sunset, refusal, refuse
 from pat_tokens.exceptions import InsufficientScope, KeyNotAllowed, TokenError
+from pat_tokens.guards import add_sunset, refusal, refuse
 from pat_tokens.http import error_status
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
 
 def _answer_view(request: HttpRequest, error: Any) -> HttpResponse:
     # Raised by the operation itself: a list that couldn't be limited, or a refused write.
-    return refuse(request, GuardResult(getattr(request, "auth", None)), error)
+    return refuse(request, getattr(request, "auth", None), error)
 
 
 def find_path_view(view: Any) -> PathView | None:

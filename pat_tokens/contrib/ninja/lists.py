@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.exceptions import find_path_view
-from pat_tokens.django_views.guards import add_sunset
 from pat_tokens.filtering import current_list, is_made_of
+from pat_tokens.guards import add_sunset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

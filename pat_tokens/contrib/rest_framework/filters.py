@@ -10,10 +10,10 @@ from rest_framework.request import Request
 
 from pat_tokens.authentication import refuse
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
-from pat_tokens.contrib.rest_framework.guards import limited_list
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.filtering import needs_all
+from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement, is_list
 from pat_tokens.scopes import Decision
 
@@ -31,8 +31,8 @@ class ScopeFilterBackend(BaseFilterBackend):
         decision = getattr(token, "decision", None)
         if not isinstance(decision, Decision) or not decision.limited:
             return queryset
-        rows = limited_list(view)
-        if rows is None:
+        state = state_of(request._request).views.get(view)
+        if state is None or (rows := state.limited_list) is None:
             raise TokenAPIException(refuse(needs_all(decision), token=token, request=request._request))
         try:
             return rows.limit(queryset)

@@ -22,7 +22,7 @@ from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.filtering import LimitedList, is_made_of
-from pat_tokens.request_state import state_of
+from pat_tokens.request_state import ViewState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
 from pat_tokens.scopes import ALL
 from pat_tokens.writing import SAFE_METHODS, end_writes, watch_writes
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-_NO_OBJECT = "_pat_tokens_no_object"  # attribute of a view about one entity that it hasn't loaded yet
 _DESCRIPTION = ("name", "description", "renders", "parses")  # attributes of a view that an OPTIONS response contains
 _FORMS = ("get_rendered_html_form", "get_raw_data_form", "get_filter_form", "show_form_for_method")  # of a renderer
-_LIST = "_pat_tokens_list"  # attribute of a view: its LimitedList, if the token is limited to some ids
 
 
 def vary(view: APIView | None) -> None:
@@ -62,14 +60,18 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     if resolution is NO_METHOD:  # nor a method that the view adds later
         setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
+    # Of each view: a view can call another one with the same request.
+    state = state_of(request._request).views[view] = ViewState()
     if requirement is not None and requirement is not ANY_TOKEN:
         if method not in SAFE_METHODS:
             watch_writes(request._request, method, requirement.get_entity_type())
             _guard_errors(view, request)
-        _guard_entity(view, request, token, resolution)
+        _guard_entity(view, request, token, resolution, state)
         if token.decision is not None and token.decision.limited:
-            _guard_list(view, request, LimitedList(token, requirement))
-    _guard_answer(view)
+            state.limited_list = LimitedList(token, requirement)
+            _guard_list(view, request, state.limited_list)
+    # A partial instead of a closure: closures create extra objects for the garbage collector on every request.
+    view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
 
 
 def _handle_exception(handle: Callable[..., Any], request: Request, error: Exception) -> Any:
@@ -132,19 +134,12 @@ def _no_form(*args: Any, **kwargs: Any) -> None:
     return None
 
 
-def limited_list(view: APIView) -> LimitedList | None:
-    """Return the list of `view` if its token is limited to some ids."""
-    found: LimitedList | None = getattr(view, _LIST, None)
-    return found
-
-
 def _guard_errors(view: APIView, request: Request) -> None:
     view.handle_exception = partial(_handle_exception, view.handle_exception, request)  # type: ignore[method-assign]
 
 
 def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
     _guard_errors(view, request)
-    setattr(view, _LIST, rows)
     own: Any = view
 
     def get_object(*args: Any, **kwargs: Any) -> Any:
@@ -174,7 +169,9 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
         page, own.paginate_queryset = own.paginate_queryset, paginate_queryset
 
 
-def _guard_entity(view: APIView, request: Request, token: PersonalAccessToken, resolution: Resolution) -> None:
+def _guard_entity(
+    view: APIView, request: Request, token: PersonalAccessToken, resolution: Resolution, state: ViewState
+) -> None:
     # The decision is about the key in the URL, but a view can find its object in another way: by a slug that two
     # tenants use, by the query string, or by keywords that it has changed. So the object is checked again.
     get_object, get_queryset = getattr(view, "get_object", None), getattr(view, "get_queryset", None)
@@ -184,7 +181,7 @@ def _guard_entity(view: APIView, request: Request, token: PersonalAccessToken, r
     is_strict = resolution.known or resolution.binds_model
 
     def check(found: Any) -> Any:
-        setattr(view, _NO_OBJECT, False)
+        state.needs_object = False
         if isinstance(found, model):
             _check_entity(found, model, request, token)
         elif is_strict and isinstance(found, Model):
@@ -205,7 +202,7 @@ def _guard_entity(view: APIView, request: Request, token: PersonalAccessToken, r
         return found
 
     if resolution.known and requirement.entity is not None:
-        setattr(view, _NO_OBJECT, True)
+        state.needs_object = True
     if resolution.known or _is_its_object(view, requirement):
         if get_object is not None:
             view.get_object = checked_object  # type: ignore[attr-defined]
@@ -241,19 +238,20 @@ def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIExcepti
     return TokenAPIException(authentication.refuse(ScopeNotDeclared(), token=token, request=request._request))
 
 
-def _guard_answer(view: APIView) -> None:
-    # A partial instead of a closure: closures create more objects for the garbage collector at each request.
-    view.finalize_response = partial(_finalize_response, view, view.finalize_response)  # type: ignore[method-assign]
-
-
 def _finalize_response(
-    view: APIView, finalize: Callable[..., Any], request: Request, response: Any, *args: Any, **kwargs: Any
+    view: APIView,
+    state: ViewState,
+    finalize: Callable[..., Any],
+    request: Request,
+    response: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     end_writes(request._request)
-    rows = limited_list(view)
+    rows = state.limited_list
     status = getattr(response, "status_code", 200)
     if status < 400 and status != HTTPStatus.NOT_MODIFIED:
-        if getattr(view, _NO_OBJECT, False):
+        if state.needs_object:
             # The handler didn't use get_object(), so the decision doesn't cover what it returns.
             token: Any = view.request.auth
             response = view.handle_exception(_undeclared(request, token))

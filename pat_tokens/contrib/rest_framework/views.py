@@ -70,7 +70,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     PersonalAccessTokenSerializer,
     PersonalAccessTokenUpdateSerializer,
 )
-from pat_tokens.django_views.csrf import find_forgery
+from pat_tokens.csrf import find_forgery
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain

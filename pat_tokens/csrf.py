@@ -11,7 +11,7 @@ from django.core.signals import got_request_exception
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.decorators import decorator_from_middleware
 
-from pat_tokens.django_views.requirements import site_middleware
+from pat_tokens.conf import site_middleware
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -1,0 +1,102 @@
+"""Rules that every integration applies to a request with a token."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+from pat_tokens import authentication
+from pat_tokens.conf import conf
+from pat_tokens.csrf import has_session
+from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, OwnerNotAllowed, TokenError
+from pat_tokens.filtering import LimitedList, enter_list
+from pat_tokens.http import error_body, error_headers, error_status
+from pat_tokens.request_state import state_of
+from pat_tokens.requirements import ANY_TOKEN, Requirement
+from pat_tokens.writing import end_writes, watch_writes
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pat_tokens.models import PersonalAccessToken
+
+# What a view can raise that is answered to the token, instead of with the site's page for people.
+REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
+
+
+def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: Requirement | None) -> None:
+    """Limit the list and the writes of `request` to what `token` was allowed."""
+    if requirement is None or requirement is ANY_TOKEN:
+        return
+    if token.decision is not None and token.decision.limited:
+        enter_list(request, LimitedList(token, requirement))
+    watch_writes(request, str(request.method), requirement.get_entity_type())
+
+
+def release_request(request: HttpRequest) -> None:
+    """Stop checking what the view does; its response is known."""
+    enter_list(request, None)
+    end_writes(request)
+
+
+def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
+    """Set `request.user` to the token's owner, and `request.auth` to the token."""
+    user = token.user
+
+    async def auser() -> Any:
+        return user
+
+    if not has_session(request):
+        # Nothing that a browser adds by itself was accepted, so there is nothing to forge.
+        request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+    request.user = user
+    request.auser = auser
+    request.auth = token  # type: ignore[attr-defined]
+    kind: Any = type(request)
+    request.__class__ = _with_fixed_method(kind)
+
+
+@cache
+def _with_fixed_method(cls: Any) -> Any:
+    # The decision is about this method. Views and later middleware choose by it what to do.
+    if isinstance(vars(cls).get("method"), property):
+        return cls
+
+    def get_method(request: HttpRequest) -> Any:
+        return vars(request).get("method")
+
+    def set_method(request: HttpRequest, method: Any) -> None:
+        if method != get_method(request):
+            raise MethodNotAllowed
+
+    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "method": property(get_method, set_method)})
+
+
+def add_sunset(request: HttpRequest, response: Any) -> None:
+    """Say in `response` when the secret of `request` stops, if it is a previous one whose end is known."""
+    sunset = state_of(request).sunset
+    if sunset is not None and isinstance(response, HttpResponseBase):
+        response.headers.setdefault("Sunset", sunset)
+
+
+def refusal(error: TokenError) -> HttpResponse:
+    """Return the response to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
+    response = JsonResponse(error_body(error), status=error_status(error))
+    for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
+        response[name] = value
+    patch_vary_headers(response, (conf.header,))
+    return response
+
+
+def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Exception) -> HttpResponse:
+    """Return the response for `error`, one of REFUSALS, which the view raised or caused."""
+    refused = error if isinstance(error, TokenError) else OwnerNotAllowed()
+    return refusal(authentication.refuse(refused, token=token, request=request))
+
+
+__all__ = ["add_sunset", "bind_request", "refusal", "refuse", "release_request", "set_token_user"]
