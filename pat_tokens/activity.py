@@ -8,24 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from pat_tokens import signals
 from pat_tokens.conf import conf
+from pat_tokens.deferred_writes import lock_or_skip, take_write_lock, write_later
 from pat_tokens.http import client_agent
 from pat_tokens.models import MAX_AGENT_LENGTH, MAX_NAME_LENGTH, Activity, Kind, PersonalAccessToken, Via
 from pat_tokens.policy import client_ip
+from pat_tokens.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
     from django.http import HttpRequest
 
     from pat_tokens.scopes import ScopeKey
 
-PRUNE_BATCH = 5000  # rows deleted in one transaction
+PRUNE_BATCH = 1000  # rows deleted in one transaction
+PERIOD = timedelta(hours=1)  # in which refusals of a token for one reason are one row
+LATELY = timedelta(days=7)
+MAX_REFUSALS = 1000  # rows that are read to count refusals
+
+# One write a minute for each token and reason; the size bounds the memory.
+_refusals = RateLimiter(1, 60, size=16_384)
 
 
 @dataclass(frozen=True)
@@ -87,13 +99,94 @@ def record(
     _announce(rows)
 
 
-def prune_activity(*, days: int, batch: int = PRUNE_BATCH) -> int:
-    """Delete what is older than `days`, and return how many rows; each batch is one short transaction."""
-    rows = Activity.objects.using(_alias()).older_than(timezone.now() - timedelta(days=days))
+@dataclass(frozen=True)
+class Refusals:
+    """How often a secret of a token was sent in vain for one reason: at least `count` times, and last by `row`."""
+
+    row: Activity
+    count: int
+
+
+def record_refusal(token: PersonalAccessToken, reason: str, *, request: HttpRequest | None = None) -> None:
+    """Count that a secret of `token` was refused: one row per reason and hour, and one write a minute and process.
+
+    Written after the transaction of `request`, and lost if that fails; so counts are a lower bound.
+    """
+    taken = _refusals.take((token.pk, reason))
+    if not taken.is_allowed:
+        return
+    ip = agent = None
+    if request is not None:
+        ip, agent = client_ip(request), client_agent(request, prefix=conf.prefix)
+    now = timezone.now()
+    row = Activity(
+        owner_id=token.user_id,
+        token_id=token.pk,
+        token_name=token.name,
+        kind=Kind.REFUSED,
+        via=Via.TOKEN,
+        ip=ip,
+        agent=(agent or "")[:MAX_AGENT_LENGTH],
+        reason=reason,
+        count=1 + taken.missed,
+        at=now,
+        last_at=now,
+    )
+    write_later(_alias(), partial(_write_refusal, row), token=token, request=request)
+
+
+def find_refusals(token: PersonalAccessToken) -> list[Refusals]:
+    """Return how the current secrets of `token` were sent in vain, for each reason; one query."""
+    rows = Activity.objects.for_token(token.pk).refusals().filter(last_at__gte=token.issued_at)
+    found: dict[str, list[Activity]] = {}
+    for row in rows.newest_first()[:MAX_REFUSALS]:
+        found.setdefault(row.reason, []).append(row)
+    return [Refusals(rows[0], sum(row.count or 1 for row in rows)) for rows in found.values()]
+
+
+def find_tokens_refused_lately(owner: AbstractBaseUser) -> list[PersonalAccessToken]:
+    """Return the tokens of `owner` whose secrets were sent in vain in the last days; two queries if there are any."""
+    since = timezone.now() - LATELY
+    rows = Activity.objects.for_owner(owner).refusals().newest_first()[:MAX_REFUSALS]
+    last_at: dict[Any, datetime] = {}
+    for row in rows:
+        if row.last_at and row.last_at >= since:
+            last_at.setdefault(row.token_id, row.last_at)
+    if not last_at:
+        return []
+    tokens = PersonalAccessToken.objects.for_user(owner).filter(pk__in=last_at).order_by("name_key")
+    return [token for token in tokens if last_at[token.pk] >= token.issued_at]
+
+
+def forget_refusals() -> None:
+    """Record the next refusal of each token at once, as for the next test."""
+    _refusals.clear()
+
+
+def prune_activity(before: datetime, *, batch: int = PRUNE_BATCH) -> int:
+    """Delete what happened before a datetime, and return how many rows; each batch is one short transaction."""
+    rows = Activity.objects.using(_alias())
     count = 0
-    while ids := list(rows.order_by("at").values_list("pk", flat=True)[:batch]):
-        count += Activity.objects.using(_alias()).filter(pk__in=ids).delete()[0]
+    while ids := list(rows.older_than(before).order_by("at").values_list("pk", flat=True)[:batch]):
+        count += rows.filter(pk__in=ids).delete()[0]
     return count
+
+
+def _write_refusal(row: Activity, alias: str) -> None:
+    token = PersonalAccessToken.objects.using(alias).filter(pk=row.token_id).order_by()
+    take_write_lock(alias)
+    # Locked, so that two processes never insert a row each.
+    if not lock_or_skip(token).values_list("pk").first():
+        return
+    rows = Activity.objects.using(alias)
+    last = rows.for_token(row.token_id).refusals().filter(reason=row.reason).newest_first().first()
+    if last is not None and last.at > row.at - PERIOD:
+        rows.filter(pk=last.pk).update(
+            count=F("count") + row.count, last_at=Greatest("last_at", row.last_at), ip=row.ip, agent=row.agent
+        )
+        return
+    row.save(force_insert=True, using=alias)
+    _announce([row])
 
 
 def _announce(rows: Sequence[Activity]) -> None:

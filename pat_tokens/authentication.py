@@ -60,6 +60,14 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _NO_TOKENS = _("The owner of the token can't have tokens on this site.")
+# Reasons that activity has rows of, and what they are called there.
+_RECORDED = {
+    "revoked": "revoked",
+    "expired": "expired",
+    "legacy_ended": "expired",
+    "replaced": "replaced",
+    "network_not_allowed": "network_not_allowed",
+}
 _OUTAGE = (OperationalError, InterfaceError)
 # In memory, because a shared counter would cost more than the query that it saves.
 _failures = RateLimiter(0, FAILURES_WINDOW, size=4096)
@@ -380,6 +388,10 @@ def refuse(
         error.fix_url = links.scopes_add_url(token, error.missing, request=request)
     log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
+    if token is not None and error.reason in _RECORDED:
+        from pat_tokens import activity
+
+        activity.record_refusal(token, _RECORDED[error.reason], request=request)
     return error
 
 

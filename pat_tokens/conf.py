@@ -125,6 +125,11 @@ class Conf:
         return _read("PAT_TOKENS_LAST_USED_INTERVAL", _MINUTE)
 
     @cached_property
+    def activity_days(self) -> int:
+        """How many days activity is kept. Default 365."""
+        return _read("PAT_TOKENS_ACTIVITY_DAYS", 365)
+
+    @cached_property
     def read_from_replicas(self) -> bool:
         """Whether authentication can use the database that the router returns for reading. Default: no."""
         return _read("PAT_TOKENS_READ_FROM_REPLICAS", False)

@@ -7,25 +7,26 @@ failure, for example because the database is read-only, they pause.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import Error, connections, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from pat_tokens import log_events, signals
+from pat_tokens.models import PersonalAccessToken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.http import HttpRequest
 
-    from pat_tokens.models import PersonalAccessToken
-
 PAUSE = 60  # seconds without a try after a failure
 
 clock = time.monotonic
+_NO_ID = uuid.UUID(int=0)
 _OWN_CONNECTION = "pat_tokens_writes"  # alias of a connection for one write
 _paused_until: dict[str, float] = {}
 
@@ -84,6 +85,16 @@ def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
         nowait=not skips and features.has_select_for_update_nowait,
         no_key=features.has_select_for_no_key_update,
     )
+
+
+def take_write_lock(alias: str) -> None:
+    """Take the one lock that SQLite has for the file; does nothing on databases that lock rows.
+
+    Taking it with the first statement avoids reading stale rows, and "database is locked" when a transaction that has
+    read wants to write.
+    """
+    if not connections[alias].features.has_select_for_update:
+        PersonalAccessToken.objects.using(alias).filter(pk=_NO_ID).update(hint=F("hint"))
 
 
 def forget_failures() -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import get_language_bidi, ngettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from pat_tokens.durations import NEVER, split_span
 from pat_tokens.entities import EntityType, Operation, registry
+from pat_tokens.models import Kind, Reason, Via
 from pat_tokens.scopes import ALL
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.utils.functional import _StrOrPromise
+
+    from pat_tokens.models import Activity
 
 UNITS = {
     # Translators: short units behind a number, as in "23 h 54 min".
@@ -25,6 +30,13 @@ UNITS = {
     "h": pgettext_lazy("pat_tokens", "%(number)s h"),
     "min": pgettext_lazy("pat_tokens", "%(number)s min"),
     "s": pgettext_lazy("pat_tokens", "%(number)s s"),
+}
+MAX_SCOPES = 20  # shown of a row of activity
+_FIELDS = {
+    "name": pgettext_lazy("pat_tokens", "Name"),
+    "description": pgettext_lazy("pat_tokens", "Description"),
+    "allowed_networks": pgettext_lazy("pat_tokens", "Allowed networks"),
+    "grace_period": pgettext_lazy("pat_tokens", "Grace period"),
 }
 _SHORT_DURATION = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII)
 
@@ -135,3 +147,83 @@ def _describe(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
         problem = _("No effect: the entity was deleted, or you can no longer see it.")
         return ScopeLabel(scope, label, scope.entity_id, str(operation.label), operation.dangerous, problem)
     return ScopeLabel(scope, label, entity, str(operation.label), operation.dangerous)
+
+
+@dataclass(frozen=True)
+class ActivityLabel:
+    """A row of activity in words."""
+
+    row: Activity
+    title: str
+    text: str = ""  # names of the changed fields, or how often a secret was refused
+    via: str = ""
+    client: str = ""
+    scopes: Sequence[tuple[str, str]] = ()  # a sign and a scope
+    more: int = 0  # scopes that are left out
+
+
+def describe_activity(rows: Iterable[Activity]) -> list[ActivityLabel]:
+    """Return each of `rows` in words."""
+    return [_describe_act(row) for row in rows]
+
+
+def _describe_act(row: Activity) -> ActivityLabel:
+    title = str(Kind(row.kind).label) if row.kind in Kind.values else row.kind
+    if row.kind == Kind.REFUSED:
+        return ActivityLabel(row, title, refusals_text(row, row.count or 1))
+    changes = row.all_changes
+    names = [str(_FIELDS.get(name, name)) for name in changes["fields"]]
+    signs = {"scopes_added": "+", "scopes_deleted": "\N{MINUS SIGN}"}
+    scopes = [(sign, scope) for name, sign in signs.items() for scope in changes[name]]
+    via = str(Via(row.via).label) if row.via in Via.values else row.via
+    more = max(0, len(scopes) - MAX_SCOPES)
+    return ActivityLabel(row, title, ", ".join(names), via, client_of(row), scopes[:MAX_SCOPES], more)
+
+
+def client_of(row: Activity) -> str:
+    """Return the address and the client of `row`, such as `203.0.113.7 (curl/8.5)`."""
+    client = f"{row.ip} ({row.agent})" if row.ip and row.agent else row.ip or row.agent or ""
+    # Isolated (UAX #9), so that the parentheses stay in place in a language written from right to left.
+    return f"\u2068{client}\u2069" if client and get_language_bidi() else client
+
+
+def refusals_text(row: Activity, count: int) -> str:
+    """Return how often a secret was sent in vain, and last by `row`; `count` is a lower bound."""
+    texts = {
+        Reason.REVOKED: ngettext(
+            "A revoked secret of this token was used at least %(count)d time",
+            "A revoked secret of this token was used at least %(count)d times",
+            count,
+        ),
+        Reason.EXPIRED: ngettext(
+            "An expired secret of this token was used at least %(count)d time",
+            "An expired secret of this token was used at least %(count)d times",
+            count,
+        ),
+        Reason.REPLACED: ngettext(
+            "A replaced secret of this token was used at least %(count)d time",
+            "A replaced secret of this token was used at least %(count)d times",
+            count,
+        ),
+        Reason.NETWORK_NOT_ALLOWED: ngettext(
+            "This token was used from a network that is not allowed at least %(count)d time",
+            "This token was used from a network that is not allowed at least %(count)d times",
+            count,
+        ),
+    }
+    facts = {
+        "refused": texts[Reason(row.reason)] % {"count": count},
+        "date": exact_text(row.last_at or row.at),
+        "client": client_of(row),
+    }
+    if facts["client"]:
+        return _("%(refused)s, last on %(date)s from %(client)s.") % facts
+    return _("%(refused)s, last on %(date)s.") % facts
+
+
+def exact_text(value: datetime) -> str:
+    """Return `value` in the site's time zone, with the zone."""
+    if timezone.is_naive(value):
+        value = timezone.make_aware(value, timezone.get_default_timezone())
+    local = timezone.localtime(value)
+    return f"{date_format(local, 'DATETIME_FORMAT')} {date_format(local, 'T')}"

@@ -9,6 +9,7 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
+from django.apps import apps
 from django.db import connections, models
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.expressions import OrderBy
@@ -123,6 +124,11 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The tokens that have a scope with these `fields`."""
         scopes = self.model._meta.get_field("scope").related_model._base_manager
         return self.filter(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
+
+    def refused(self) -> Self:
+        """The tokens whose secrets were sent in vain since they were issued."""
+        rows = apps.get_model("pat_tokens", "Activity").objects.refusals()
+        return self.filter(Exists(rows.filter(token_id=OuterRef("pk"), last_at__gte=OuterRef("issued_at"))))
 
     def with_scope_count(self) -> Self:
         """Annotate `scope_count`."""

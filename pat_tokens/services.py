@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from django.contrib.auth import get_user_model
 from django.db import connections, router, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -26,7 +26,7 @@ from pat_tokens import log_events, signals
 from pat_tokens.activity import SYSTEM, Actor, record
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
-from pat_tokens.deferred_writes import lock_or_skip, write_later
+from pat_tokens.deferred_writes import lock_or_skip, take_write_lock, write_later
 from pat_tokens.durations import parse_grace_period
 from pat_tokens.exceptions import (
     NON_FIELD,
@@ -72,7 +72,6 @@ _NO_OVERLAP: dict[str, Any] = {
     "overlap_mailed_at": None,
 }
 _INTERNAL_FIELDS = {"name_key", "overlap_mailed_at"}  # of an update
-_NO_ID = uuid.UUID(int=0)
 
 
 def create_token(
@@ -633,9 +632,7 @@ def _find_duplicate(tokens: TokenQuerySet, values: Mapping[str, Any]) -> dict[st
 def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
     features = connections[_alias()].features
     if not features.has_select_for_update:
-        # SQLite has one lock for the whole file. Taking it with the first statement avoids reading stale rows, and
-        # "database is locked" when a transaction that has read wants to write.
-        _tokens().filter(pk=_NO_ID).update(hint=F("hint"))
+        take_write_lock(_alias())
         return queryset
     # FOR NO KEY UPDATE on PostgreSQL lets others insert rows that refer to this one.
     return queryset.select_for_update(

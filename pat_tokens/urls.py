@@ -11,12 +11,13 @@ if not apps.is_installed("django.contrib.auth"):
         "pat_tokens.urls out of your URLs: tokens, the API and the commands do without."
     )
 
-from pat_tokens.pages import confirmations, rotation, scopes, session, tokens
+from pat_tokens.pages import activity, confirmations, rotation, scopes, session, tokens
 
 app_name = "pat_tokens"
 
 urlpatterns = [
     path("", tokens.TokenList.as_view(), name="token_list"),
+    path("activity/", activity.ActivityList.as_view(), name="activity_list"),
     path("search/", tokens.TokenSearch.as_view(), name="token_search"),
     path("create/", tokens.TokenCreate.as_view(), name="token_create"),
     path("selected/delete/", confirmations.SelectedDelete.as_view(), name="selected_delete"),

@@ -9,7 +9,7 @@ from django.db import connections
 from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
-from pat_tokens import deferred_writes
+from pat_tokens import activity, deferred_writes
 from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken
 from tests.cases import case
@@ -50,6 +50,7 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 def no_failed_writes() -> None:
     """No pause of an earlier test keeps a use from being recorded."""
     deferred_writes.forget_failures()
+    activity.forget_refusals()
 
 
 @pytest.fixture

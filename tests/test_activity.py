@@ -1,5 +1,6 @@
 """What happened to tokens: every change has one row, which says who made it and through what."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 from uuid import UUID
@@ -7,13 +8,14 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
-from pat_tokens import activity, services, signals
+from pat_tokens import activity, authentication, rate_limits, services, signals
 from pat_tokens.activity import Actor
+from pat_tokens.exceptions import NotAllowed
 from pat_tokens.models import Activity, Kind, PersonalAccessToken
 from tests.contrib.rest_framework.management import PATS, row, session_client
 from tests.contrib.rest_framework.management import url as api_url
@@ -66,7 +68,10 @@ def act_by_page(client, user, token, stranger):
     yield post("token_revoke", token.pk), "revoked", {}
     yield post("token_regenerate", token.pk, duration="24h"), "regenerated", {}
     yield post("token_delete", token.pk), "deleted", {}
-    yield post("tokens_delete"), "deleted", {}
+    new = PersonalAccessToken.objects.get()
+    chosen = {"ids": new.pk, "active": new.pk, "number": 1}
+    yield post("selected_revoke", **chosen), "revoked", {}
+    yield post("tokens_delete", **chosen), "deleted", {}
 
 
 def act_by_api(client, user, token, stranger):
@@ -273,3 +278,113 @@ def test_users_without_a_row_are_no_actors(full, forget):
     services.revoke_token(full, actor=Actor(get_user_model()(username="unsaved"), "page"))
     assert [(row.actor_id, row.actor_name) for row in Activity.objects.all()] == [(None, "")]
     assert isinstance(Activity.objects.get().token_id, UUID)
+
+
+def send(client, token, **extra):
+    """Send the secret of a token once; return the status."""
+    headers = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT, **extra}
+    return client.get("/api/channels/", HTTP_AUTHORIZATION=f"Bearer {token.secret}", **headers).status_code
+
+
+def trail(*fields):
+    return list(Activity.objects.refusals().order_by("pk").values_list(*fields))
+
+
+class TestRefused:
+    @pytest.fixture(autouse=True)
+    def clock(self, monkeypatch):
+        """The time in seconds of the throttle."""
+        now = [1000.0]
+        monkeypatch.setattr(rate_limits, "clock", lambda: now[0])
+        return now
+
+    def test_a_refused_secret_leaves_one_row(self, client, token, clock, django_assert_num_queries):
+        services.revoke_token(token)
+        assert send(client, token) == 401
+        ((reason, count, via, ip, agent, actor),) = trail("reason", "count", "via", "ip", "agent", "actor")
+        assert (reason, count, via, ip, agent, actor) == ("revoked", 1, "token", IP, AGENT, None)
+        for _ in range(9):
+            with django_assert_num_queries(1):
+                assert send(client, token, REMOTE_ADDR="192.0.2.1") == 401
+        assert trail("count", "ip") == [(1, IP)]
+        clock[0] += 60
+        assert send(client, token, REMOTE_ADDR="192.0.2.1", HTTP_USER_AGENT="wget") == 401
+        assert trail("count", "ip", "agent") == [(11, "192.0.2.1", "wget")]
+
+    def test_an_hour_after_the_first_there_is_a_new_row(self, client, token, clock):
+        services.revoke_token(token)
+        send(client, token)
+        for minutes, counts in ((59, [2]), (61, [2, 1]), (62, [2, 2])):
+            past = timezone.now() - timedelta(minutes=minutes if minutes < 62 else 1)
+            Activity.objects.filter(pk=Activity.objects.latest("pk").pk).update(at=past)
+            clock[0] += 60
+            send(client, token)
+            assert [count for (count,) in trail("count")] == counts
+
+    def test_each_reason_has_rows(self, client, make_token, rf):
+        expired, revoked = make_token(name="expired"), make_token(name="revoked")
+        services.revoke_token(revoked)
+        long_ago = timezone.now() - timedelta(days=2)
+        PersonalAccessToken.objects.filter(pk=expired.pk).update(
+            issued_at=long_ago, expires_at=long_ago + timedelta(days=1)
+        )
+        for one in (expired, revoked):
+            assert send(client, one) == 401
+        for reason in ("network_not_allowed", "replaced"):
+            error = type("Error", (NotAllowed,), {"reason": reason})
+            request = rf.get("/")
+            authentication.refuse(error(), token=expired, request=request)
+            request.close()
+        assert trail("reason", "token_name") == [
+            ("expired", "expired"),
+            ("revoked", "revoked"),
+            ("network_not_allowed", "expired"),
+            ("replaced", "expired"),
+        ]
+
+    def test_other_refusals_have_none(self, client, make_token, user):
+        token = make_token("pages:*:read")
+        assert send(client, token) == 403
+        user.is_active = False
+        user.save()
+        assert send(client, token) == 401
+        assert trail("reason") == []
+
+    def test_owner_sees_it_on_both_pages(self, client, user, token, django_assert_num_queries):
+        services.revoke_token(token)
+        send(client, token)
+        Activity.objects.refusals().update(count=214)
+        client.force_login(user)
+        shown = client.get(page("token_detail", token.pk)).content.decode()
+        assert "A revoked secret of this token was used at least 214 times, last on " in shown
+        assert f" from {IP} ({AGENT})." in shown
+        assert list(client.get(page("token_list")).context["refused"]) == [token]
+        services.regenerate_token(token)
+        assert client.get(page("token_detail", token.pk)).context["refusals"] == []
+        assert client.get(page("token_list")).context["refused"] == []
+
+    def test_api_has_the_count(self, client, user, token):
+        services.revoke_token(token)
+        send(client, token)
+        (row,) = session_client(user).get(PATS + "activity/", {"kind": "refused"}).json()["results"]
+        assert (row["reason"], row["count"], row["ip"], row["actor"]) == ("revoked", 1, IP, None)
+        assert row["last_at"] == row["at"]
+
+    def test_a_failing_write_does_not_change_the_response(self, client, token, monkeypatch):
+        services.revoke_token(token)
+        monkeypatch.setattr(activity, "_write_refusal", fail)
+        assert send(client, token) == 401
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.skipif(connection.vendor == "sqlite", reason="not applicable: SQLite has one lock for the file")
+    def test_it_does_not_wait_for_the_row_of_the_token(self, client, token):
+        services.revoke_token(token)
+        with ThreadPoolExecutor(1) as pool, transaction.atomic():
+            PersonalAccessToken.objects.select_for_update().get(pk=token.pk)
+            status = pool.submit(lambda: (send(client, token), connections.close_all())[0]).result(timeout=20)
+        assert status == 401
+        assert trail("count") == []
+
+
+def fail(*args):
+    raise OperationalError("read-only")

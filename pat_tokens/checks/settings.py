@@ -45,6 +45,7 @@ _NO_CREDENTIALS = {"content-length", "content-type", "cookie", "host"}  # header
 _KEYWORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # `token` of RFC 9110 section 5.6.2
 _REALM = re.compile(r"[ !#-\[\]-~]+", re.ASCII)  # what RFC 6750 section 3 allows between the quotes
 _LIMITS = ("PAT_TOKENS_MAX_TOKENS_PER_USER", "PAT_TOKENS_MAX_SCOPES_PER_TOKEN")
+MAX_ACTIVITY_DAYS = 36_500
 _SWITCHES = (
     "PAT_TOKENS_ALLOW_NO_EXPIRY",
     "PAT_TOKENS_ALLOW_LEGACY_KEYS",
@@ -223,6 +224,17 @@ def check_limits(**kwargs: Any) -> Iterator[CheckMessage]:
             f"PAT_TOKENS_LAST_USED_INTERVAL is {interval!r}, not a timedelta of zero or more.",
             hint="Use a timedelta, such as timedelta(minutes=1).",
             id="pat_tokens.E015",
+        )
+
+
+def check_activity(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Check how long activity is kept."""
+    days: Any = conf.activity_days
+    if not is_integer(days) or not 1 <= days <= MAX_ACTIVITY_DAYS:
+        yield Error(
+            f"PAT_TOKENS_ACTIVITY_DAYS is {days!r}, not an integer from 1 to {MAX_ACTIVITY_DAYS}.",
+            hint="Use the number of days that activity is kept, such as 365.",
+            id="pat_tokens.E062",
         )
 
 
@@ -415,6 +427,7 @@ SETTINGS_CHECKS = (
     check_rotation,
     check_switches,
     check_limits,
+    check_activity,
     check_reminders,
     check_policy,
     check_management,

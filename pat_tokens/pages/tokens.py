@@ -15,10 +15,12 @@ from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import services
+from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.exceptions import InvalidInput
-from pat_tokens.labels import describe_scopes, duration_label
+from pat_tokens.labels import describe_activity, describe_scopes, duration_label, refusals_text
+from pat_tokens.models import Activity
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 FormT = TypeVar("FormT", bound=ServiceForm)
 
+SHOWN_ACTIVITY = 5  # rows on the page of a token
 CURRENT_ROUTE = "pat_tokens_api:current-token"
 TOKEN_COLUMNS = (
     Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
@@ -79,6 +82,7 @@ class TokenList(Page):
             selection=found.query,
             total=counts["total"],
             all=counts["all"],
+            refused=find_tokens_refused_lately(self.user),
         )
 
     def drop_query(self) -> HttpResponse:
@@ -190,6 +194,11 @@ class TokenDetail(TokenPage):
             more_fields=more_fields,
             same_name=self.find_same_name(form),
             token_path=token_url(self.token),
+            activity=describe_activity(
+                Activity.objects.for_token(self.token.pk).for_owner(self.user).newest_first()[:SHOWN_ACTIVITY]
+            ),
+            activity_url=f"{reverse('pat_tokens:activity_list')}?token={self.token.pk}",
+            refusals=[refusals_text(one.row, one.count) for one in find_refusals(self.token)],
         )
 
     def _fill(self, table: Table) -> None:

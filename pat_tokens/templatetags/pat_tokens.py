@@ -8,11 +8,10 @@ from typing import Any
 from django.forms.utils import flatatt
 from django.template import Context, Library
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
-from pat_tokens.labels import UNITS, span_text
+from pat_tokens.labels import UNITS, exact_text, span_text
 from pat_tokens.pages.secret_search import secret_pattern
 from pat_tokens.policy import can_see_tokens
 
@@ -85,7 +84,7 @@ def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
         return {"text": pgettext("pat_tokens", "Never expires") if never else pgettext("pat_tokens", "Not used yet")}
     if timezone.is_naive(value):
         value = timezone.make_aware(value, timezone.get_default_timezone())
-    exact = _exact_text(value)
+    exact = exact_text(value)
     text = exact if kind == "at" else _relative_text(value, kind)
     return {"value": value, "kind": kind, "exact": exact, "text": text}
 
@@ -109,11 +108,6 @@ def can_see_tokens_tag(context: Context) -> bool:
     """Return whether the pages are for the user of the page, so that a menu can leave them out."""
     user = context.get("user") or getattr(context.get("request"), "user", None)
     return user is None or not user.is_authenticated or can_see_tokens(user)
-
-
-def _exact_text(value: datetime) -> str:
-    local = timezone.localtime(value)
-    return f"{date_format(local, 'DATETIME_FORMAT')} {date_format(local, 'T')}"
 
 
 def _relative_text(value: datetime, kind: str) -> str:

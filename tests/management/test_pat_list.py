@@ -4,6 +4,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from pat_tokens.activity import record_refusal
 from pat_tokens.services import revoke_token
 from tests.factories import TokenFactory
 
@@ -44,6 +45,21 @@ def test_only_those_of_a_status(token, make_token):
     assert "leaked" not in run("--status=active")
     assert [row["id"] for row in json.loads(run("--status=revoked", "--json"))] == [str(revoked.pk)]
     assert run("--status=expired", "--json").strip() == "[]"
+
+
+def test_only_those_whose_secret_is_sent_in_vain(token, make_token, rf):
+    gone = revoke_token(make_token(name="leaked"))
+    assert run("--refused", "--json").strip() == "[]"
+    request = rf.get("/", REMOTE_ADDR="203.0.113.7", headers={"user-agent": "curl/8.5"})
+    record_refusal(gone, "revoked", request=request)
+    request.close()
+    (row,) = json.loads(run("--refused", "--json"))
+    (refused,) = row["refused"]
+    assert (row["id"], refused["reason"], refused["count"]) == (str(gone.pk), "revoked", 1)
+    _head, first, second = run("--refused").splitlines()
+    assert str(gone.pk) in first
+    assert second.startswith("  revoked: at least 1 requests, last on 20")
+    assert second.endswith("from 203.0.113.7 curl/8.5")
 
 
 def test_answers_in_json(make_token):

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from pat_tokens import services, signals
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken
 
 pytestmark = pytest.mark.django_db
 
@@ -113,12 +113,12 @@ def test_ninety_days_unless_told_otherwise(old):
 
 def test_looks_only(old):
     assert run("--days=9", "--dry-run") == "Would delete: 2\n"
-    assert json.loads(run("--days=9", "--dry-run", "--json")) == {"would_delete": 2}
+    assert json.loads(run("--days=9", "--dry-run", "--json")) == {"would_delete": 2, "would_delete_activity": 0}
     assert names() == {"live", "expired", "revoked"}
 
 
 def test_answers_in_json(old):
-    assert json.loads(run("--days=0", "--json")) == {"deleted": 2}
+    assert json.loads(run("--days=0", "--json")) == {"deleted": 2, "deleted_activity": 0}
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "x", ""])
@@ -133,3 +133,19 @@ def test_bad_input_is_named_and_deletes_nothing(old, days):
     with pytest.raises(CommandError, match="write a whole number of days"):
         run(f"--days={days}")
     assert names() == {"live", "expired", "revoked"}
+
+
+def test_old_activity_is_deleted_too(token, settings):
+    settings.PAT_TOKENS_ACTIVITY_DAYS = 30
+    services.update_token(token, name="renamed")
+    for number in range(5):
+        services.update_token(token, description=str(number))
+    old = timezone.now() - timedelta(days=31)
+    kept = Activity.objects.filter(kind="updated").earliest("pk")
+    Activity.objects.exclude(pk=kept.pk).update(at=old)
+    trail = Activity.objects.create(owner_id=token.user_id, token_id=token.pk, kind="refused", at=old)
+    Activity.objects.filter(pk=trail.pk).update(last_at=timezone.now())
+    assert json.loads(run("--dry-run", "--json")) == {"would_delete": 0, "would_delete_activity": 6}
+    assert Activity.objects.count() == 8
+    assert run("--batch=4", "-v2") == "Deleted: 0\nDeleted rows of activity: 6\n"
+    assert set(Activity.objects.values_list("pk", flat=True)) == {kept.pk, trail.pk}

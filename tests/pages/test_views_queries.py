@@ -16,6 +16,7 @@ NEW = {"name": "new", "duration": "7d", "description": ""}
 # Session and user are two of each.
 PAGES = {
     ("get", "token_list"): {},
+    ("get", "activity_list"): {},
     ("post", "token_search"): {"q": "pat_" + "x" * 49},
     ("get", "token_create"): {},
     ("post", "token_create"): NEW,
@@ -45,7 +46,7 @@ PAGES = {
     ("post", "scope_delete"): {},
 }
 OF_SEVERAL = ("tokens_delete", "selected_delete", "selected_revoke")
-MOST = {"get": 6, "post": 25}
+MOST = {"get": 8, "post": 25}
 
 
 def keywords(name, token):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, no_translations
 
+from pat_tokens.activity import Refusals, find_refusals
 from pat_tokens.management.base import TokenCommand, as_dict, as_json, find_user, format_datetime, printable
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.querysets import Status, TokenQuerySet
@@ -22,6 +23,7 @@ class Command(TokenCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--user", help="Only the tokens of this user, given by username.")
+        parser.add_argument("--refused", action="store_true", help="Only tokens whose secrets are sent in vain.")
         parser.add_argument("--status", help=f"Only tokens with this status: {', '.join(Status.values)}.")
 
     @no_translations
@@ -33,19 +35,24 @@ class Command(TokenCommand):
             if options["status"] not in Status.values:
                 raise CommandError(f"--status {options['status']}: choose one of {', '.join(Status.values)}.")
             tokens = tokens.with_status(options["status"])
+        if options["refused"]:
+            tokens = tokens.refused()
         if options["json"]:
-            self.print_json(tokens)
+            self.print_json(tokens, refusals=options["refused"])
         else:
-            self.print_table(tokens)
+            self.print_table(tokens, refusals=options["refused"])
 
-    def print_json(self, tokens: TokenQuerySet) -> None:
+    def print_json(self, tokens: TokenQuerySet, *, refusals: bool) -> None:
         separator = "["
         for token in tokens.prefetch_related("scope_set").iterator(CHUNK):
-            self.stdout.write(separator + as_json(as_dict(token)), ending="")
+            values = as_dict(token)
+            if refusals:
+                values["refused"] = [_as_dict(one) for one in find_refusals(token)]
+            self.stdout.write(separator + as_json(values), ending="")
             separator = ",\n"
         self.stdout.write("[]" if separator == "[" else "]")
 
-    def print_table(self, tokens: TokenQuerySet) -> None:
+    def print_table(self, tokens: TokenQuerySet, *, refusals: bool) -> None:
         self.stdout.write(ROW.format("ID", "STATUS", "HINT", "EXPIRES", "LAST USED", "USER", "NAME"))
         for token in tokens.iterator(CHUNK):
             self.stdout.write(
@@ -59,3 +66,12 @@ class Command(TokenCommand):
                     printable(token.name),
                 )
             )
+            for one in find_refusals(token) if refusals else ():
+                client = printable(" ".join(filter(None, (one.row.ip, one.row.agent)))) or "unknown"
+                last_at = format_datetime(one.row.last_at, none="")
+                self.stdout.write(f"  {one.row.reason}: at least {one.count} requests, last on {last_at} from {client}")
+
+
+def _as_dict(refusals: Refusals) -> dict[str, Any]:
+    row = refusals.row
+    return {"reason": row.reason, "count": refusals.count, "last_at": row.last_at, "ip": row.ip, "agent": row.agent}

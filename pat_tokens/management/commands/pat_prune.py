@@ -11,14 +11,19 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from pat_tokens import services
+from pat_tokens.activity import prune_activity
+from pat_tokens.conf import conf
 from pat_tokens.management.base import ACTOR, TokenCommand
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken
 
 DEFAULT_DAYS = 90
 
 
 class Command(TokenCommand):
-    help = "Delete personal access tokens that have been revoked or expired for a number of days."
+    help = (
+        "Delete personal access tokens that have been revoked or expired for a number of days, and activity that is "
+        "older than PAT_TOKENS_ACTIVITY_DAYS."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,21 +42,26 @@ class Command(TokenCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         inactive_for = _parse_days(options["days"])
         batch = _parse_batch(options["batch"])
+        kept_since = timezone.now() - timedelta(days=conf.activity_days)
         try:
             if options["dry_run"]:
                 count = PersonalAccessToken.objects.inactive_since(timezone.now() - inactive_for).count()
+                rows = Activity.objects.older_than(kept_since).count()
             else:
                 count = services.prune_tokens(inactive_for=inactive_for, batch=batch, actor=ACTOR)
+                rows = prune_activity(kept_since, batch=batch)
         except DatabaseError as error:
             raise CommandError(
                 f"The database failed ({type(error).__name__}). Deleted tokens stay deleted. Run this again."
             ) from error
+        name = "would_delete" if options["dry_run"] else "deleted"
         if options["json"]:
-            self.write_json({"would_delete" if options["dry_run"] else "deleted": count})
-        elif options["dry_run"]:
-            self.stdout.write(f"Would delete: {count}")
-        elif options["verbosity"] > 1:
-            self.stdout.write(f"Deleted: {count}")
+            self.write_json({name: count, f"{name}_activity": rows})
+        elif options["dry_run"] or options["verbosity"] > 1:
+            verb = "Would delete" if options["dry_run"] else "Deleted"
+            self.stdout.write(f"{verb}: {count}")
+            if rows:
+                self.stdout.write(f"{verb} rows of activity: {rows}")
 
 
 def _parse_days(value: str | int) -> timedelta:

@@ -1,0 +1,110 @@
+"""The page that says what happened to tokens."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import pgettext
+
+from pat_tokens.labels import describe_activity
+from pat_tokens.models import Activity, Kind
+from pat_tokens.pages.base import Page
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, QueryDict
+
+    from pat_tokens.querysets import ActivityQuerySet
+
+SIZE = 50  # rows on a page
+MAX_ID = 2**63 - 1
+
+
+class ActivityList(Page):
+    """What happened to a person's tokens, deleted ones included. Invalid parameters count as not given."""
+
+    template_name = "pat_tokens/activity_list.html"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show a page of it, newest first."""
+        query = request.GET
+        kinds = [kind for kind in query.getlist("kind") if kind in Kind.values]
+        token = _read_uuid(query.get("token", ""))
+        since, until = (_read_date(query.get(name, "")) for name in ("since", "until"))
+        found = Activity.objects.for_owner(self.user)
+        if kinds:
+            found = found.filter(kind__in=kinds)
+        if token:
+            found = found.for_token(token)
+        if since:
+            found = found.filter(at__gte=_start_of(since))
+        if until:
+            found = found.filter(at__lt=_start_of(until + timedelta(days=1)))
+        chosen = [*(("kind", kind) for kind in kinds), ("token", token), ("since", since), ("until", until)]
+        chosen = [(name, str(value)) for name, value in chosen if value]
+        rows, newer, older = _read_page(found, query)
+        return self.show(
+            rows=describe_activity(rows),
+            newer_url=newer and "?" + urlencode([*chosen, newer]),
+            older_url=older and "?" + urlencode([*chosen, older]),
+            kinds=Kind.choices,
+            kind=kinds[0] if kinds else "",
+            tokens=self._token_choices(token, rows),
+            token=str(token or ""),
+            since=since,
+            until=until,
+            is_filtered=bool(chosen),
+        )
+
+    def _token_choices(self, chosen: uuid.UUID | None, rows: list[Activity]) -> list[tuple[str, str]]:
+        choices = [(str(pk), name) for pk, name in self.tokens.order_by("name_key").values_list("pk", "name")]
+        choices.sort(key=lambda choice: choice[1].casefold())
+        if chosen and str(chosen) not in dict(choices):
+            name = rows[0].token_name if rows else str(chosen)
+            choices.append((str(chosen), pgettext("pat_tokens", "%(name)s (deleted)") % {"name": name}))
+        return choices
+
+
+def _read_page(found: ActivityQuerySet, query: QueryDict) -> tuple[list[Activity], Any, Any]:
+    # By id, so that the last page is as fast as the first. Returns the rows and what leads to the pages beside them.
+    after, before = (_read_id(query.get(name, "")) for name in ("after", "before"))
+    if after is not None:
+        rows = list(found.filter(pk__gt=after).order_by("pk")[: SIZE + 1])
+        has_newer, has_older = len(rows) > SIZE, True
+        rows = rows[:SIZE][::-1]
+    else:
+        rows = list((found if before is None else found.filter(pk__lt=before)).newest_first()[: SIZE + 1])
+        has_newer, has_older = before is not None, len(rows) > SIZE
+        rows = rows[:SIZE]
+    if not rows:
+        return rows, None, None
+    return rows, has_newer and ("after", rows[0].pk), has_older and ("before", rows[-1].pk)
+
+
+def _read_id(text: str) -> int | None:
+    is_id = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)) and int(text) <= MAX_ID
+    return int(text) if is_id else None
+
+
+def _read_uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _read_date(text: str) -> date | None:
+    try:
+        found = parse_date(text)
+    except ValueError:
+        return None
+    return found if found and 1 < found.year < 9999 else None
+
+
+def _start_of(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time()))
