@@ -69,7 +69,12 @@ def clean_name(value: object) -> str:
 def clean_description(value: object) -> str:
     """Return the trimmed description."""
     description = _clean_text("description", value).strip()
-    return _not_longer("description", description, min(conf.max_description_length, MAX_DESCRIPTION_LENGTH))
+    return _not_longer("description", description, max_description_length())
+
+
+def max_description_length() -> int:
+    """Return how many characters a description can have."""
+    return min(conf.max_description_length, MAX_DESCRIPTION_LENGTH)
 
 
 class TokenFields(TypedDict, total=False):
@@ -258,15 +263,23 @@ def clean_scopes(
     # One row too many is enough to reject all of them, before looking at any.
     rows = list(islice(rows, conf.max_scopes_per_token + 1))
     check_scope_count(len(rows))
-    errors: list[dict[str, list[str]]] = [{} for _row in rows]
-    grantable = {entity_type.name: grantable_operations(user, entity_type, token) for entity_type in registry}
-    keys = [_clean_row(row, problems, grantable) for row, problems in zip(rows, errors, strict=True)]
-    _check_visible(user, keys, errors)
+    keys, errors = sort_scopes(user, rows, token)
     wrong = [position for position, problems in enumerate(errors, start=1) if problems]
     if wrong:
         last = wrong[MAX_ERRORS - 1] if len(wrong) >= MAX_ERRORS else None
         raise InvalidInput({"scopes": errors[:last]})
     return list(dict.fromkeys(key for key in keys if key is not None))
+
+
+def sort_scopes(
+    user: AbstractBaseUser, rows: Sequence[Any], token: PersonalAccessToken | None = None
+) -> tuple[list[ScopeKey | None], list[dict[str, list[str]]]]:
+    """Return for each of `rows` its scope, or None if `user` can't grant it, and its errors by field."""
+    errors: list[dict[str, list[str]]] = [{} for _row in rows]
+    grantable = {entity_type.name: grantable_operations(user, entity_type, token) for entity_type in registry}
+    keys = [_clean_row(row, problems, grantable) for row, problems in zip(rows, errors, strict=True)]
+    _check_visible(user, keys, errors)
+    return [None if problems else key for key, problems in zip(keys, errors, strict=True)], errors
 
 
 def check_can_have_tokens(user: Any) -> None:

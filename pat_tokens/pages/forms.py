@@ -17,7 +17,13 @@ from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
 from pat_tokens.labels import duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, clean_renewal
+from pat_tokens.validation import (
+    EDITABLE_FIELDS,
+    DurationRules,
+    clean_grace_period,
+    clean_renewal,
+    max_description_length,
+)
 
 if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken, PreviousSecret
@@ -71,8 +77,7 @@ class TokenFieldsForm(ServiceForm):
 
     def __init__(self, *args: Any, only: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        limit = min(conf.max_description_length, MAX_DESCRIPTION_LENGTH)
-        self.fields["description"].widget.attrs["maxlength"] = limit
+        self.fields["description"].widget.attrs["maxlength"] = max_description_length()
         if only is not None:
             self.fields = {only: self.fields[only]}
 
@@ -115,7 +120,8 @@ class DurationForm(ServiceForm):
         now = timezone.localtime() if settings.USE_TZ else datetime.now().astimezone()
         longest = now + rules.longest
         self.fields["duration"].initial = rules.default
-        self.fields["duration"].widget.choices = _duration_choices(rules, now)
+        chosen = self.data.get(self.add_prefix("duration")) or self.initial.get("duration") or ""
+        self.fields["duration"].widget.choices = _duration_choices(rules, now, chosen)
         self.fields["expires_on"].widget.attrs |= {
             "min": now.date().isoformat(),
             "max": (longest.date() - timedelta(days=1)).isoformat(),
@@ -222,17 +228,19 @@ def _grace_period_choices(initial: str) -> list[tuple[str, str]]:
     return [(text, duration_label(text)) for span, text in sorted(offered.items()) if timedelta() < span <= longest]
 
 
-def _duration_choices(rules: DurationRules, now: datetime) -> list[tuple[str, str]]:
+def _duration_choices(rules: DurationRules, now: datetime, chosen: str) -> list[tuple[str, str]]:
     choices = [(OWN_DATE, pgettext("pat_tokens", "Until a date…"))]
     if rules.allows_never:
         choices.append((NEVER, duration_label(NEVER)))
+    seconds = _seconds(chosen)
+    is_further = seconds is not None and chosen not in rules.choices and seconds <= rules.longest.total_seconds()
     dated = [
         (
             duration,
             pgettext("pat_tokens", "%(duration)s (%(date)s)")
             % {"duration": duration_label(duration), "date": _date_text(now + parse_duration(duration))},
         )
-        for duration in rules.choices
+        for duration in (*rules.choices, *([chosen] if is_further else []))
         if duration != NEVER
     ]
     return [*dated, *choices]

@@ -106,6 +106,12 @@ class ScopeForm(ServiceForm):
         return all_label(self.type) if self.type else ""
 
     @property
+    def asked_for(self) -> Sequence[str]:
+        """The dangerous operations that a link asked for, which aren't chosen."""
+        asked: Sequence[str] = self.initial.get("asked_for", ())
+        return asked
+
+    @property
     def operation_choices(self) -> list[tuple[Operation, bool]]:
         """The operations of the chosen type that can be granted, and whether each is chosen."""
         if self.type is None:
@@ -190,6 +196,11 @@ class ScopeFormSet(_FormSetBase):
         if verb == "find":
             formset._searched = next((str(index) for index, form in enumerate(kept) if form.number == number), None)
         return formset
+
+    def with_more(self, initial: Sequence[dict[str, Any]]) -> ScopeFormSet:
+        """Return the formset with more forms, in the place of empty ones."""
+        kept = [form.values for form in self.forms if not form.is_empty]
+        return ScopeFormSet(self.user, token=self.token, initial=[*kept, *initial][: self.max_num] or [{}])
 
     def add_service_errors(self, errors: Sequence[Any]) -> None:
         """Show the errors of scopes at the forms that they came from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpResponse, JsonResponse
@@ -13,6 +14,7 @@ from pat_tokens import services
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
 from pat_tokens.pages.base import Page, TokenPage, token_url
+from pat_tokens.pages.prefill import Prefill
 from pat_tokens.pages.scope_formset import ScopeFormSet, suggest
 from pat_tokens.policy import grantable_operations
 
@@ -27,30 +29,38 @@ class ScopesAdd(TokenPage):
     template_name = "pat_tokens/scopes_add.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Show one empty row."""
-        return self.show(token=self.token, formset=ScopeFormSet(self.user, token=self.token))
+        """Show the form, filled in as the link asks."""
+        return self._show(ScopeFormSet(self.user, token=self.token, initial=self.prefill.forms))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Add all of them, or none; or add and remove rows."""
         formset = ScopeFormSet(self.user, request.POST, token=self.token)
         if step := request.POST.get("step"):
-            return self.show(token=self.token, formset=formset.after_step(step))
+            return self._show(formset.after_step(step))
         if not formset.scopes:
             formset.add_service_errors([_("Select an entity type, an entity and at least one operation.")])
-            return self.show(token=self.token, formset=formset)
+            return self._show(formset)
         if question := self.ask_for_password():
             return question
         try:
             added = services.add_scopes(self.token, formset.scopes, actor=self.actor)
         except InvalidInput as error:
             formset.add_service_errors([*error.errors.get(NON_FIELD, ()), *error.errors.get("scopes", ())])
-            return self.show(token=self.token, formset=formset)
+            return self._show(formset)
         text = ngettext("%(count)d scope was added.", "%(count)d scopes were added.", len(added))
         effect = _("They take effect immediately. The secret stays the same.")
         notice = f"{text % {'count': len(added)}} {effect}"
         if not added:
             notice = _("The token already had all of these scopes.")
         return self.done(token_url(self.token), notice)
+
+    @cached_property
+    def prefill(self) -> Prefill:
+        """What the link asks for."""
+        return Prefill(self.user, self.request.GET, self.tokens, self.token)
+
+    def _show(self, formset: ScopeFormSet) -> HttpResponse:
+        return self.show(token=self.token, formset=formset, prefill=self.prefill)
 
 
 class EntityList(Page):

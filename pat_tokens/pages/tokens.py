@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.models import Count, F, Q
@@ -18,6 +19,7 @@ from pat_tokens import services
 from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
+from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput
 from pat_tokens.labels import describe_activity, describe_scopes, duration_label, refusals_text
 from pat_tokens.models import Activity
@@ -25,6 +27,7 @@ from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
+from pat_tokens.pages.prefill import Prefill, choose_preset, find_presets
 from pat_tokens.pages.scope_formset import ScopeFormSet
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
@@ -130,8 +133,15 @@ class TokenCreate(Page):
     template_name = "pat_tokens/token_create.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show an empty form."""
-        return self._show(TokenForm(rules=DurationRules(self.user)), ScopeFormSet(self.user))
+        """Show the form, filled in as the link asks."""
+        prefill = self.prefill
+        form = TokenForm(rules=DurationRules(self.user), initial=prefill.initial)
+        return self._show(form, ScopeFormSet(self.user, initial=prefill.forms))
+
+    @cached_property
+    def prefill(self) -> Prefill:
+        """What the link asks for."""
+        return Prefill(self.user, self.request.GET, self.tokens)
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -139,6 +149,9 @@ class TokenCreate(Page):
         formset = ScopeFormSet(self.user, request.POST)
         if step := request.POST.get("step"):
             form = _unvalidated(TokenForm, request.POST, rules=DurationRules(self.user))
+            if step == "preset":
+                preset = registry.get_preset(request.POST.get("preset", ""))
+                return self._show(form, formset.with_more(choose_preset(self.user, preset) if preset else ()))
             return self._show(form, formset.after_step(step))
         form = TokenForm(request.POST, rules=DurationRules(self.user))
         if form.is_valid() and (question := self.ask_for_password()):
@@ -160,7 +173,13 @@ class TokenCreate(Page):
         return self.reveal(token, secret)
 
     def _show(self, form: TokenForm, formset: ScopeFormSet) -> HttpResponse:
-        return self.show(form=form, formset=formset, same_name=self.find_same_name(form))
+        return self.show(
+            form=form,
+            formset=formset,
+            same_name=self.find_same_name(form),
+            prefill=self.prefill,
+            presets=find_presets(self.user),
+        )
 
 
 class TokenDetail(TokenPage):

@@ -188,7 +188,7 @@ function onClick(event) {
 function onSubmit(event) {
   const { target: form, submitter } = event;
   const step = submitter?.name === "step" ? submitter.value : "";
-  if (step && form.hasAttribute("data-pat-scopes")) {
+  if (step && step !== "preset" && form.hasAttribute("data-pat-scopes")) {
     event.preventDefault();
     takeStep(form, step, submitter);
   } else if (submitter?.hasAttribute("data-pat-dialog")) {

@@ -1,0 +1,340 @@
+"""Links that fill in a form, also those that somebody else sends."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from urllib.parse import urlencode
+
+import pytest
+from django.utils import timezone
+
+from pat_tokens.entities import Preset, registry
+from pat_tokens.models import PersonalAccessToken
+from pat_tokens.policy import Policy
+from tests.factories import ChannelFactory, TokenFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def person(client, user):
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def create(person):
+    """Follow a link to the form of a new token."""
+    return lambda **query: person.get("/pats/create/?" + urlencode(query, doseq=True))
+
+
+def rows(page):
+    """The scopes of the form that are ticked, and `type:id:` of each row that has none."""
+    found = []
+    for form in page.context["formset"]:
+        start = f"{form.values['entity_type']}:{form.values['entity_id']}:"
+        found += [start + name for name in form.values["operations"]] or [start]
+    return found
+
+
+def field(page, name):
+    return page.context["form"][name].value()
+
+
+def banner(page):
+    """The text of the banner, its white space made single."""
+    match = re.search(r"<div [^>]*data-pat-prefilled.*?</div>", page.content.decode(), re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", match[0])).split()) if match else ""
+
+
+def post_as_is(person, page, url="/pats/create/", **changes):
+    """Send the form as the link filled it in."""
+    data = {}
+    for form in page.context["formset"]:
+        for name in ("entity_type", "entity_id", "operations"):
+            data[f"{form.prefix}-{name}"] = form.values[name]
+    if page.context["prefill"].is_new:
+        data |= {name: field(page, name) or "" for name in ("name", "duration", "description")}
+    return person.post(url, data | changes)
+
+
+class TestCreate:
+    def test_everything_is_filled_in_and_nothing_is_created(self, create, channel, person):
+        page = create(
+            name="Backup",
+            description="Nightly",
+            duration="7d",
+            scope=[f"channels:{channel.pk}:read", f"channels:{channel.pk}:publish", "devices:*:list"],
+        )
+        assert not PersonalAccessToken.objects.exists()
+        assert (field(page, "name"), field(page, "description"), field(page, "duration")) == ("Backup", "Nightly", "7d")
+        assert rows(page) == [f"channels:{channel.pk}:read", f"channels:{channel.pk}:publish", "devices:*:list"]
+        assert "filled in by a link. Check what the token will be able to do." in banner(page)
+        assert "Never give its secret to whoever sent you the link." in banner(page)
+        assert "future ones: All Devices, now and in future" in banner(page)
+        assert post_as_is(person, page).status_code == 302
+        token = PersonalAccessToken.objects.get()
+        assert token.name == "Backup"
+        assert set(map(str, token.scope_set.all())) == set(rows(page))
+
+    def test_no_banner_without_parameters(self, person):
+        assert banner(person.get("/pats/create/")) == ""
+
+    def test_dangerous_operations_are_listed_and_not_ticked(self, create, channel, person):
+        page = create(scope=[f"channels:{channel.pk}:delete", f"channels:{channel.pk}:read", "devices:*:delete"])
+        assert rows(page) == [f"channels:{channel.pk}:read", "devices:*:"]
+        assert f"select them below if you want them: Delete – {channel.name} Delete – All Devices" in banner(page)
+        text = page.content.decode()
+        assert text.count("Asked for") == 2
+        assert not re.search(r'value="delete"[^>]*checked', text)
+
+    def test_the_entity_can_be_left_to_the_person(self, create):
+        page = create(scope=["channels:?:publish", "channels:?:read", "channels:?:create"])
+        assert rows(page) == ["channels::publish", "channels::read", "channels:*:create"]
+
+    def test_the_duration_is_at_most_the_default(self, case, create):
+        for asked, filled in (
+            ("24h", "24h"),
+            ("P7D", "7d"),
+            ("12h", "12h"),
+            ("PT90M", "PT5400S"),
+            ("30d", "30d"),
+            ("31d", "30d"),
+            ("1y", "30d"),
+            ("never", "30d"),
+            ("0d", "30d"),
+            ("-1d", "30d"),
+            ("soon", "30d"),
+            ("9" * 3000 + "d", "30d"),
+            ("", "30d"),
+        ):
+            with case(asked):
+                page = create(name="x", duration=asked)
+                assert field(page, "duration") == filled
+                assert f'<option value="{filled}"' in page.content.decode()
+                is_left_out = filled == "30d" and asked not in ("30d", "")
+                assert ("Left out" in banner(page)) == is_left_out
+
+    def test_never_even_where_it_is_the_default(self, create, settings):
+        settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+        settings.PAT_TOKENS_DEFAULT_DURATION = "never"
+        assert field(create(name="x"), "duration") == "366d"
+        assert field(create(name="x", duration="never"), "duration") == "366d"
+        assert field(create(name="x", duration="90d"), "duration") == "90d"
+
+    def test_a_preset(self, create, presets, channel):
+        registry.register_preset(
+            Preset("publisher", "Publisher", ["channels:?:publish", "devices:*:read", "devices:*:delete"])
+        )
+        page = create(preset=["publisher", "pages-read-only", "no-such"], scope="pages:*:update")
+        expected = ["channels::publish", "devices:*:read", "pages:*:list", "pages:*:read", "pages:*:update"]
+        assert rows(page) == expected
+        assert "Delete – All Devices" in banner(page)
+        assert "Left out, because it is unknown here, not allowed, or not yours: no-such" in banner(page)
+
+
+class TestCopy:
+    def test_the_same_token_again(self, create, person, make_token, channel):
+        scopes = {f"channels:{channel.pk}:read", "devices:*:list", f"channels:{channel.pk}:publish"}
+        source = make_token(*scopes, name="deploy", description="for CI", duration="7d")
+        page = create(copy=source.pk)
+        assert "filled in from “deploy”" in banner(page)
+        assert (field(page, "name"), field(page, "description")) == ("deploy 2", "for CI")
+        assert field(page, "duration") == "7d"
+        assert post_as_is(person, page).status_code == 302
+        copy = PersonalAccessToken.objects.get(name="deploy 2")
+        assert set(map(str, copy.scope_set.all())) == scopes
+        assert copy.digest != source.digest
+        assert field(create(copy=source.pk), "name") == "deploy 3"
+
+    def test_what_the_link_says_besides_counts(self, create, make_token):
+        page = create(copy=make_token("channels:*:read").pk, name="mine", duration="24h", scope="devices:*:read")
+        assert (field(page, "name"), field(page, "duration")) == ("mine", "24h")
+        assert rows(page) == ["channels:*:read", "devices:*:read"]
+
+    def test_a_long_life_is_cut_to_the_default(self, create, make_token, settings):
+        settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
+        assert field(create(copy=make_token(duration="1y").pk), "duration") == "30d"
+        assert field(create(copy=make_token(duration="never").pk), "duration") == "30d"
+
+    def test_a_long_name_stays_within_the_limit(self, create, make_token):
+        name = field(create(copy=make_token(name="n" * 255).pk), "name")
+        assert name == "n" * 253 + " 2"
+
+    def test_nobody_elses(self, case, create, stranger):
+        theirs = TokenFactory(user=stranger, name="secret plan", scopes=[("channels", "*", "read")])
+        for text in (str(theirs.pk), "no-uuid", "", "0" * 36):
+            with case(text):
+                page = create(copy=text)
+                assert rows(page) == ["::"]
+                assert "secret plan" not in page.content.decode()
+        assert str(theirs.pk) in banner(create(copy=theirs.pk))
+
+    def test_scopes_without_effect_are_left_out(self, create, make_token, channel):
+        source = make_token(f"channels:{channel.pk}:read", "channels:*:list")
+        scope = f"channels:{channel.pk}:read"
+        channel.delete()
+        page = create(copy=source.pk)
+        assert rows(page) == ["channels:*:list"]
+        assert scope in banner(page)
+
+
+class TestPresets:
+    """They are chosen on the page, so that their dangerous operations are ticked."""
+
+    @pytest.fixture(autouse=True)
+    def manager(self, presets):
+        registry.register_preset(Preset("manager", "Manager", ["channels:*:read", "channels:?:delete"], "All of it."))
+
+    def test_they_are_offered(self, person):
+        page = person.get("/pats/create/")
+        offered = re.findall(r'<option value="([^"]+)">([^<]+)</option>', page.content.decode().split("id_preset")[2])
+        assert offered[:2] == [("manager", "Manager – All of it."), ("channels-read-only", "Read only: Channels")]
+
+    def test_using_one_keeps_what_was_typed(self, person):
+        typed = {"name": "kept", "scopes-0-entity_type": "devices", "scopes-0-operations": "read"}
+        page = person.post("/pats/create/", {**typed, "step": "preset", "preset": "manager"})
+        assert field(page, "name") == "kept"
+        assert rows(page) == ["devices::read", "channels:*:read", "channels::delete"]
+        assert banner(page) == ""
+
+    def test_an_empty_row_gives_way(self, person):
+        page = person.post("/pats/create/", {"scopes-0-entity_type": "", "step": "preset", "preset": "manager"})
+        assert rows(page) == ["channels:*:read", "channels::delete"]
+        for preset in ("", "no-such"):
+            page = person.post("/pats/create/", {"scopes-0-entity_type": "", "step": "preset", "preset": preset})
+            assert rows(page) == ["::"]
+
+    def test_only_what_can_be_granted(self, person, settings):
+        class Narrow(Policy):
+            def can_grant(self, user, entity_type, operation, token=None):
+                return entity_type.name == "channels" and operation.name == "read"
+
+        settings.PAT_TOKENS_POLICY = Narrow
+        page = person.get("/pats/create/?scope=channels:*:list&scope=channels:*:read&scope=devices:*:read")
+        assert rows(page) == ["channels:*:read"]
+        assert "channels:*:list devices:*:read" in banner(page)
+        assert [preset.name for preset in page.context["presets"]] == ["manager", "channels-read-only"]
+        page = person.post("/pats/create/", {"step": "preset", "preset": "manager"})
+        assert rows(page) == ["channels:*:read"]
+
+
+class TestAddScopes:
+    def test_a_missing_scope_is_filled_in_and_added(self, person, token, channel):
+        url = f"/pats/{token.pk}/scopes/add/?scope=channels:{channel.pk}:publish"
+        page = person.get(url)
+        assert rows(page) == [f"channels:{channel.pk}:publish"]
+        assert "Add only what you need." in banner(page)
+        assert not token.scope_set.exists()
+        assert post_as_is(person, page, url).status_code == 302
+        assert str(token.scope_set.get()) == f"channels:{channel.pk}:publish"
+
+    def test_a_dangerous_one_is_not(self, person, token, channel):
+        url = f"/pats/{token.pk}/scopes/add/?scope=channels:{channel.pk}:delete"
+        page = person.get(url)
+        assert rows(page) == [f"channels:{channel.pk}:"]
+        assert post_as_is(person, page, url).status_code == 200
+        assert not token.scope_set.exists()
+
+    def test_nothing_but_scopes(self, person, token):
+        page = person.get(f"/pats/{token.pk}/scopes/add/?preset=channels-read-only&name=new&copy={token.pk}")
+        assert rows(page) == ["::"]
+        assert "preset name copy" in banner(page)
+
+    def test_nobody_elses_token(self, person, stranger):
+        theirs = TokenFactory(user=stranger)
+        assert person.get(f"/pats/{theirs.pk}/scopes/add/?scope=channels:*:read").status_code == 404
+
+
+class TestAsAnAttack:
+    """Whatever a link says, nothing is created, ticked or shown that the person did not choose."""
+
+    MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7|add:7 }}{% load x %}'
+
+    def test_hundreds_of_scopes(self, create, user, django_assert_max_num_queries):
+        channels = [ChannelFactory(owner=user) for _ in range(60)]
+        scopes = [f"channels:{one.pk}:read" for one in channels] + ["pages:*:delete"] * 900
+        with django_assert_max_num_queries(10):
+            page = create(scope=scopes)
+        assert len(page.context["formset"].forms) == 50
+        assert "Only the first 50 were filled in." in banner(page)
+        assert create(scope=["x"] * 1001).status_code == 400  # Django's own limit
+
+    def test_junk_is_named_up_to_a_limit(self, create):
+        page = create(scope=[f"junk {number} " + "x" * 5000 for number in range(49)])
+        assert len(page.context["prefill"].left_out) == 21
+        assert len(banner(page)) < 3000
+        assert rows(page) == ["::"]
+
+    def test_markup_in_every_parameter(self, create, person, token):
+        names = ("name", "description", "duration", "preset", "scope", "copy", "other", self.MARKUP)
+        page = create(**dict.fromkeys(names, self.MARKUP))
+        added = person.get(f"/pats/{token.pk}/scopes/add/?{urlencode({'scope': self.MARKUP, self.MARKUP: 1})}")
+        for text in (page.content.decode(), added.content.decode()):
+            assert "<script>alert" not in text
+            assert "<img src=x" not in text
+            assert "14" not in banner(page)
+            assert "&lt;script&gt;" in text
+
+    def test_other_peoples_entities_are_as_those_that_do_not_exist(self, create, stranger):
+        theirs = ChannelFactory(owner=stranger, name="Secret room")
+        for entity_id in (theirs.pk, 987654321, "no-number", "-1", "1e5", "*", "**"):
+            page = create(scope=f"channels:{entity_id}:read")
+            assert "Secret room" not in page.content.decode()
+            if entity_id != "*":
+                assert rows(page) == ["::"]
+                assert banner(page).endswith(f"not yours: channels:{entity_id}:read")
+
+    def test_very_long_and_strange_values(self, case, create):
+        for value in ("x" * 20_000, "\0", "\ud800".encode("utf-8", "surrogatepass"), "\u202e", "a\nb", "💥" * 300):
+            with case(value[:5]):
+                page = create(name=value, description=value, duration=value, preset=value, scope=value, copy=value)
+                assert page.status_code == 200
+                assert len(field(page, "name") or "") <= 255
+                assert len(field(page, "description") or "") <= 1000
+                assert "\0" not in page.content.decode()
+
+    def test_no_networks_no_dates_and_no_steps(self, create, person):
+        page = create(
+            expires_at="2030-01-01", expires_on="2030-01-01", allowed_networks="0.0.0.0/0", step="add", timezone="x"
+        )
+        assert banner(page).endswith("expires_at expires_on allowed_networks step timezone")
+        assert field(page, "duration") == "30d"
+        assert field(page, "expires_on") is None
+        assert len(page.context["formset"].forms) == 1
+
+    def test_the_form_of_a_link_needs_the_csrf_token(self, user, client):
+        from django.test import Client
+
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(user)
+        assert strict.post("/pats/create/?scope=channels:*:read", {"name": "x", "duration": "7d"}).status_code == 403
+
+    def test_no_frame_no_cache_and_no_login_bypass(self, create, client, token):
+        page = create(scope="channels:*:read")
+        assert page["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in page["Content-Security-Policy"]
+        assert "no-store" in page["Cache-Control"]
+        client.logout()
+        for path in ("/pats/create/?scope=channels:*:read", f"/pats/{token.pk}/scopes/add/?scope=channels:*:read"):
+            assert client.get(path)["Location"].startswith("/accounts/login/?next=/pats/")
+
+    def test_a_secret_in_a_link_is_dropped(self, person, make_token):
+        token = make_token()
+        answer = person.get(f"/pats/create/?name={token.secret}&scope=channels:*:read")
+        assert (answer.status_code, answer["Location"]) == (302, "/pats/create/")
+
+    def test_the_password_comes_first_and_keeps_the_link(self, person, settings):
+        settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 300
+        session = person.session
+        session["pat_tokens_reauthenticated_at"] = 0
+        session.save()
+        page = person.get("/pats/create/?scope=channels:*:read")
+        assert "formset" not in (page.context or {})
+
+
+def test_a_source_that_expired_long_ago(create, make_token):
+    source = make_token("channels:*:read", duration="7d")
+    past = timezone.now() - timedelta(days=900)
+    PersonalAccessToken.objects.filter(pk=source.pk).update(issued_at=past, expires_at=past + timedelta(hours=36))
+    assert field(create(copy=source.pk), "duration") == "36h"
