@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import display_for_value, quote, unquote
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -23,7 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
+from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import describe_scopes, duration_label, type_label
 from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
@@ -31,7 +32,7 @@ from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period
 
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
@@ -40,7 +41,7 @@ else:
     _FormBase = forms.ModelForm
     _AdminBase = admin.ModelAdmin
 
-_NEVER_ASKED = {"digest", "name_key"}  # columns that query strings can't filter by
+_NEVER_ASKED = {"digest", "previous_digest", "name_key"}  # columns that query strings can't filter by
 
 
 def _actor(request: HttpRequest) -> Actor:
@@ -176,6 +177,18 @@ class RegenerateForm(forms.Form):
         duration.offer(DurationRules(token.user, token))
 
 
+class RotateForm(RegenerateForm):
+    grace_period = forms.CharField(
+        label=pgettext_lazy("pat_tokens", "Grace period"),
+        required=False,
+        initial=partial(clean_grace_period, None),
+        help_text=gettext_lazy("How long the current secret works after the first use of the new one."),
+    )
+
+    def clean_grace_period(self) -> str | None:
+        return self.cleaned_data["grace_period"] or None
+
+
 class StatusFilter(admin.SimpleListFilter):
     """Filter tokens by status."""
 
@@ -223,6 +236,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     facts = (
         *("id", "user", "hint", "is_legacy", "get_status", "get_scopes"),
         *("created_at", "issued_at", "expires_at", "revoked_at", "last_used_at", "last_used_ip", "last_used_agent"),
+        "get_previous_secret",
     )
 
     # Display
@@ -258,6 +272,13 @@ class PersonalAccessTokenAdmin(_AdminBase):
     @admin.display(description=pgettext_lazy("pat_tokens", "status"))
     def get_status(self, token: PersonalAccessToken) -> str:
         return str(token.status.label)
+
+    @admin.display(description=pgettext_lazy("pat_tokens", "previous secret"))
+    def get_previous_secret(self, token: PersonalAccessToken) -> str | None:
+        if (secret := token.previous_secret) is None:
+            return None
+        when = display_for_value(secret.expires_at, "")
+        return pgettext("pat_tokens", "%(hint)s, until %(date)s") % {"hint": secret.hint, "date": when}
 
     @admin.display(description=pgettext_lazy("pat_tokens", "scopes"))
     def get_scopes(self, token: PersonalAccessToken) -> str:
@@ -352,6 +373,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
         return [
             path("<path:object_id>/revoke/", view(self.revoke_view), name=f"{name}_revoke"),
             path("<path:object_id>/regenerate/", view(self.regenerate_view), name=f"{name}_regenerate"),
+            path("<path:object_id>/rotate/", view(self.rotate_view), name=f"{name}_rotate"),
+            path("<path:object_id>/rotate/finish/", view(self.finish_rotation_view), name=f"{name}_finish_rotation"),
+            path("<path:object_id>/rotate/cancel/", view(self.cancel_rotation_view), name=f"{name}_cancel_rotation"),
             *super().get_urls(),
         ]
 
@@ -369,30 +393,83 @@ class PersonalAccessTokenAdmin(_AdminBase):
         return HttpResponseRedirect(self._url("change", token))
 
     @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
-    @sensitive_variables()
     def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        text = _(
+            "It gets a new secret, and the old one stops working immediately. The name, scopes and id stay the same."
+        )
+        labels = pgettext("pat_tokens", "Regenerate"), pgettext("pat_tokens", "Regenerated.")
+        return self._renew(request, object_id, services.regenerate_token, RegenerateForm, *labels, text)
+
+    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
+    def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        text = _(
+            "It gets a new secret. The current one keeps working until the new one is used for the first time, and for "
+            "the grace period after that. The name, scopes and id stay the same."
+        )
+        labels = pgettext("pat_tokens", "Rotate"), pgettext("pat_tokens", "Rotated.")
+        return self._renew(request, object_id, services.rotate_token, RotateForm, *labels, text)
+
+    @sensitive_variables()
+    def _renew(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        service: Callable[..., tuple[PersonalAccessToken, str]],
+        form_class: type[RegenerateForm],
+        verb: str,
+        done: str,
+        text: str,
+    ) -> HttpResponse:
         token = self._get_changeable(request, object_id)
         if obstacle := sensitive_actions.find_obstacle(request.user, token.user):
             raise PermissionDenied(obstacle)
-        form = RegenerateForm(request.POST or None, token=token)
+        form = form_class(request.POST or None, token=token)
         if request.method == "POST" and form.is_valid():
             if question := self._ask_for_password(request, token):
                 return question
             try:
                 sensitive_actions.require(request, token.user)
-                token, secret = services.regenerate_token(
-                    token, duration=form.cleaned_data["duration"], actor=_actor(request)
-                )
+                token, secret = service(token, **form.cleaned_data, actor=_actor(request))
             except InvalidInput as error:
                 for field, problems in error.errors.items():
                     form.add_error(field if field in form.fields else None, list(map(str, problems)))
+            except Conflict as error:
+                form.add_error(None, error.message)
             else:
-                self.log_change(request, token, pgettext("pat_tokens", "Regenerated."))
+                self.log_change(request, token, done)
                 return self._reveal(request, token, secret)
-        text = _(
-            "It gets a new secret, and the old one stops working immediately. The name, scopes and id stay the same."
-        )
-        return self._ask(request, token, pgettext("pat_tokens", "Regenerate"), text, form)
+        return self._ask(request, token, verb, text, form)
+
+    def finish_rotation_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        labels = pgettext("pat_tokens", "Finish now"), _("The previous secret was stopped.")
+        text = _("Programs that still use the previous secret stop working immediately.")
+        return self._end_rotation(request, object_id, services.finish_rotation, *labels, text)
+
+    def cancel_rotation_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        labels = pgettext("pat_tokens", "Cancel the rotation"), _("The rotation was canceled.")
+        text = _("The new secret stops working, and the previous one is the current one again.")
+        return self._end_rotation(request, object_id, services.cancel_rotation, *labels, text)
+
+    def _end_rotation(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        service: Callable[..., PersonalAccessToken],
+        verb: str,
+        done: str,
+        text: str,
+    ) -> HttpResponse:
+        token = self._get_changeable(request, object_id)
+        if request.method != "POST":
+            return self._ask(request, token, verb, text)
+        try:
+            service(token, actor=_actor(request))
+        except Conflict as error:
+            self.message_user(request, error.message, messages.ERROR)
+        else:
+            self.log_change(request, token, done)
+            self.message_user(request, done, messages.SUCCESS)
+        return HttpResponseRedirect(self._url("change", token))
 
     def _revoke(self, request: HttpRequest, token: PersonalAccessToken) -> None:
         services.revoke_token(token, actor=_actor(request))

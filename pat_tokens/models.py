@@ -44,6 +44,13 @@ class PreviousSecret(NamedTuple):
     grace_period: str
     grace_started_at: datetime | None
 
+    @property
+    def is_used_late(self) -> bool:
+        """Whether it was used in the last quarter of its grace period."""
+        if self.grace_started_at is None or self.last_used_at is None:
+            return False
+        return self.last_used_at >= self.expires_at - (self.expires_at - self.grace_started_at) / 4
+
 
 class PersonalAccessToken(models.Model):
     """A token of a user. Only a digest of its secret is stored."""

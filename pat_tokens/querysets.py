@@ -120,6 +120,12 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
             due.append(Q(window, ~Exists(reminded)))
         return self.filter(reduce(or_, due), revoked_at=None) if due else self.none()
 
+    def with_previous_secret_in_use(self) -> Self:
+        """The tokens whose previous secret was used after the first use of the current one, and not mailed about."""
+        return self.filter(
+            previous_last_used_at__gte=F("grace_started_at"), overlap_mailed_at=None, revoked_at=None
+        ).exclude(rotated_at=None)
+
     def with_scope(self, **fields: str) -> Self:
         """The tokens that have a scope with these `fields`."""
         scopes = self.model._meta.get_field("scope").related_model._base_manager

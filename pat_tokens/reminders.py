@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import smtplib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from pat_tokens.activity import SYSTEM, Actor
 from pat_tokens.conf import conf
 from pat_tokens.labels import span_text
 from pat_tokens.links import page_url
-from pat_tokens.models import PersonalAccessToken, Reminder, owner_is_active
+from pat_tokens.models import PersonalAccessToken, PreviousSecret, Reminder, owner_is_active
 from pat_tokens.policy import get_policy
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class Line:
 def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     """Send all reminders that are due. Several runs at once share the work.
 
-    Two queries for each page of users and six for each user; a dry run writes and sends nothing.
+    Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Two queries for each
+    page of users and six for each user; one for all rotated tokens and one for each mail about them. A dry run writes
+    and sends nothing.
     """
     now = timezone.now()
     days = tuple(conf.reminder_days)
@@ -92,7 +94,37 @@ def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
             if in_a_row == MAX_FAILURES:
                 summary.stopped = True
                 break
+    if not summary.stopped and conf.reminder_mail:
+        _mail_about_previous_secrets(now, summary, dry_run=dry_run)
     return summary
+
+
+def _mail_about_previous_secrets(now: datetime, summary: Summary, *, dry_run: bool) -> None:
+    tokens = PersonalAccessToken.objects.using(router.db_for_write(PersonalAccessToken)).with_previous_secret_in_use()
+    in_a_row = 0
+    for token in tokens.select_related("user").order_by("pk"):
+        secret = token.get_previous_secret(now)
+        if secret is None or not secret.is_used_late:
+            continue
+        if not owner_is_active(token.user) or not get_policy().get_email_addresses(token.user):
+            summary.skipped += 1
+            continue
+        if dry_run:
+            summary.mails += 1
+            continue
+        if not services.claim_overlap_mail(token, now=now):  # another run was faster
+            continue
+        error = _send(build_previous_secret_mail, token, secret, now=now)
+        if error is None:
+            summary.mails += 1
+            in_a_row = 0
+            continue
+        services.release_overlap_mail(token)
+        _log_failure(token.user, 1, error, summary)
+        in_a_row += not _is_about_one_mail(error)
+        if in_a_row == MAX_FAILURES:
+            summary.stopped = True
+            return
 
 
 def _is_about_one_mail(error: Exception) -> bool:
@@ -107,21 +139,44 @@ def _is_about_one_mail(error: Exception) -> bool:
 
 def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: datetime) -> EmailMultiAlternatives:
     """Return the mail about all of `reminders`, in the language of `user`: plain text, and the same as HTML."""
+
+    def get_context() -> dict[str, Any]:
+        lines = [_line(user, reminder, now) for reminder in reminders]
+        return {"lines": lines, "count": len(lines), "all_over": all(line.is_over for line in lines)}
+
+    return _build_mail("reminder", user, get_context)
+
+
+def build_previous_secret_mail(
+    token: PersonalAccessToken, secret: PreviousSecret, *, now: datetime
+) -> EmailMultiAlternatives:
+    """Return the mail that says that the previous secret of `token` is still in use."""
+
+    def get_context() -> dict[str, Any]:
+        return {
+            "token": token,
+            "name": _printable(token.name),
+            "secret": secret._replace(last_used_agent=_printable(secret.last_used_agent)),
+            "time_left": span_text(secret.expires_at - now),
+            "url": page_url("token_detail", token.pk, user=token.user) or "",
+        }
+
+    return _build_mail("previous_secret", token.user, get_context)
+
+
+def _build_mail(name: str, user: AbstractBaseUser, get_context: Callable[[], dict[str, Any]]) -> EmailMultiAlternatives:
     language = get_policy().get_language(user) or settings.LANGUAGE_CODE
     with translation.override(language):
-        lines = [_line(user, reminder, now) for reminder in reminders]
         context = {
             "user": user,
-            "lines": lines,
-            "count": len(lines),
-            "all_over": all(line.is_over for line in lines),
             "language": translation.get_language() or settings.LANGUAGE_CODE,
             "direction": "rtl" if translation.get_language_bidi() else "ltr",
+            **get_context(),
         }
-        subject = " ".join(render_to_string("pat_tokens/mail/reminder_subject.txt", context).split())
-        text = render_to_string("pat_tokens/mail/reminder.txt", context)
+        subject = " ".join(render_to_string(f"pat_tokens/mail/{name}_subject.txt", context).split())
+        text = render_to_string(f"pat_tokens/mail/{name}.txt", context)
         mail = EmailMultiAlternatives(subject, text, to=list(get_policy().get_email_addresses(user)))
-        mail.attach_alternative(render_to_string("pat_tokens/mail/reminder.html", context), "text/html")
+        mail.attach_alternative(render_to_string(f"pat_tokens/mail/{name}.html", context), "text/html")
     # RFC 3834 section 5: keeps vacation responders quiet.
     mail.extra_headers["Auto-Submitted"] = "auto-generated"
     return mail
@@ -135,18 +190,29 @@ def _remind(
     if not reminders:  # another run was faster
         return None
     if conf.reminder_mail:
-        try:
-            if not build_mail(user, reminders, now=now).send():
-                raise smtplib.SMTPException("nothing was sent")
-        except Exception as error:  # noqa: BLE001 -- the site's templates and mail backend can raise anything
+        error = _send(build_mail, user, reminders, now=now)
+        if error is not None:
             services.release_reminders(reminders)
-            log_events.log("reminder_failed", user_id=str(user.pk), count=len(reminders), error=type(error).__name__)
-            summary.failed += 1
+            _log_failure(user, len(reminders), error, summary)
             return error
         summary.mails += 1
     services.finish_reminders(reminders, mailed=conf.reminder_mail, actor=actor)
     summary.tokens += len(reminders)
     return None
+
+
+def _send(build: Callable[..., EmailMultiAlternatives], *args: Any, **kwargs: Any) -> Exception | None:
+    try:
+        if not build(*args, **kwargs).send():
+            raise smtplib.SMTPException("nothing was sent")
+    except Exception as error:  # noqa: BLE001 -- the site's templates and mail backend can raise anything
+        return error
+    return None
+
+
+def _log_failure(user: AbstractBaseUser, count: int, error: Exception, summary: Summary) -> None:
+    log_events.log("reminder_failed", user_id=str(user.pk), count=count, error=type(error).__name__)
+    summary.failed += 1
 
 
 def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:
@@ -168,9 +234,12 @@ def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:
 def _line(user: AbstractBaseUser, reminder: Reminder, now: datetime) -> Line:
     token = reminder.token
     left = (token.expires_at or now) - now  # what never ends is never due
-    name = "".join(character if character.isprintable() else " " for character in token.name)
     url = page_url("token_detail", token.pk, user=user)
-    return Line(token, name, reminder.days, span_text(left), url or "")
+    return Line(token, _printable(token.name), reminder.days, span_text(left), url or "")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 __all__ = ["Summary", "send_reminders"]

@@ -1,6 +1,7 @@
 """Who may reveal a secret or widen a token, checked where the service is called.
 
-Sensitive actions are create, regenerate and add scopes. Each needs a fresh proof of the actor's identity where the site
+Sensitive actions are create, regenerate, rotate and add scopes.
+Each needs a fresh proof of the actor's identity where the site
 asks for it. On somebody else's token it makes its actor that person, so it needs a permission that no other one
 implies, and never works for an owner who may do more than the actor (OWASP ASVS 4.0.3 section 4.1).
 """

@@ -435,6 +435,17 @@ def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) ->
     return min(number for number in days if token.expires_at and token.expires_at <= now + timedelta(days=number))
 
 
+def claim_overlap_mail(token: PersonalAccessToken, *, now: datetime) -> bool:
+    """Claim the mail about the previous secret of `token`, and return whether no other run has it."""
+    unclaimed = _tokens().filter(pk=token.pk, rotated_at=token.rotated_at, overlap_mailed_at=None)
+    return bool(unclaimed.update(overlap_mailed_at=now))
+
+
+def release_overlap_mail(token: PersonalAccessToken) -> None:
+    """Release a mail that could not be sent, for the next run."""
+    _tokens().filter(pk=token.pk, rotated_at=token.rotated_at).update(overlap_mailed_at=None)
+
+
 def is_use_due(token: PersonalAccessToken) -> bool:
     """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the last use that was recorded."""
     now, interval = timezone.now(), conf.last_used_interval

@@ -93,7 +93,13 @@ def test_no_page_shows_a_digest(boss, token):
 
 
 def test_nobody_can_ask_for_a_digest_bit_by_bit(boss, token):
-    for lookup in ("digest__startswith", "name_key", "digest", "user__password__startswith"):
+    for lookup in (
+        "digest__startswith",
+        "previous_digest__startswith",
+        "name_key",
+        "digest",
+        "user__password__startswith",
+    ):
         assert boss.get(url("changelist"), {lookup: token.digest[:3]}).status_code in (302, 400)
 
 
@@ -230,12 +236,37 @@ def test_regenerates_and_shows_the_new_secret_once(boss, make_token):
     assert new not in str(LogEntry.objects.values())
 
 
+def test_rotates_finishes_and_cancels(boss, make_token):
+    token = make_token("pages:*:read", name="deploy")
+    page = url("rotate", token.pk)
+    assert boss.get(page).context["form"]["grace_period"].value() == "24h"
+    assert set(boss.post(page, {"duration": "9y", "grace_period": "9y"}).context["form"].errors) == {"duration"}
+    assert set(boss.post(page, {"duration": "7d", "grace_period": "9y"}).context["form"].errors) == {"grace_period"}
+    shown = boss.get(boss.post(page, {"duration": "60d", "grace_period": ""})["Location"])
+    new = str(shown.context["revealed"].secret)
+    assert token.hint in shown.content.decode()
+    for secret in (token.secret, new):
+        assert authenticate(secret, ANY_TOKEN) == token
+    assert "still works" in str(boss.post(page, {"duration": "7d", "grace_period": "1h"}).context["form"].errors)
+    assert boss.get(url("cancel_rotation", token.pk)).status_code == 200
+    boss.post(url("cancel_rotation", token.pk))
+    assert token.hint == PersonalAccessToken.objects.get().hint
+    boss.post(page, {"duration": "60d", "grace_period": "1h"})
+    boss.post(url("finish_rotation", token.pk))
+    assert PersonalAccessToken.objects.get().previous_secret is None
+    again = boss.post(url("finish_rotation", token.pk), follow=True)
+    assert "no previous secret that still works" in again.content.decode()
+    assert [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")] == [
+        *("Rotated.", "The rotation was canceled.", "Rotated.", "The previous secret was stopped."),
+    ]
+
+
 def test_permissions_hold(staff, token, user):
     viewer, adder, blind, nobody = staff("view"), staff("view", "add"), staff("add"), login(user)
     assert viewer.get(url("changelist")).status_code == 200
     assert viewer.get(url("change", token.pk)).status_code == 200
     for client in (viewer, adder, blind, nobody):
-        for page in ("revoke", "regenerate", "delete"):
+        for page in ("revoke", "regenerate", "rotate", "finish_rotation", "cancel_rotation", "delete"):
             assert client.post(url(page, token.pk), {"post": "yes", "duration": "7d"}).status_code in (302, 403)
         assert client.post(url("change", token.pk), {"name": "x", "description": ""}).status_code in (302, 403)
         client.post(url("changelist"), {"action": "revoke_selected", "_selected_action": [token.pk]})
@@ -269,7 +300,7 @@ def _permission_while_inactive(owner):
     owner.is_active = False
 
 
-@pytest.fixture(params=["add", "save as new", "regenerate"])
+@pytest.fixture(params=["add", "save as new", "regenerate", "rotate"])
 def take_over(request, user, token):
     """Come by a secret of `user` by one of the ways that the admin has."""
 
@@ -280,7 +311,7 @@ def take_over(request, user, token):
             case "save as new":
                 page = url("change", token.pk)
                 return client.post(page, {**form(user, name="stolen"), "_saveasnew": "1"})
-        return client.post(url("regenerate", token.pk), {"duration": "7d"})
+        return client.post(url(request.param, token.pk), {"duration": "7d"})
 
     return post
 

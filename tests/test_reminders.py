@@ -319,7 +319,7 @@ def test_queries_are_few_and_the_same_for_each_user():
         return len([query for query in queries if "SAVEPOINT" not in query["sql"]])
 
     one, three = count(1), count(3)
-    assert one <= 4 + 6
+    assert one <= 5 + 6
     assert three - one <= 2 * 6
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from pat_tokens.activity import Actor
-from pat_tokens.exceptions import InvalidInput
+from pat_tokens.exceptions import Conflict, InvalidInput, RotationInProgress
 from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, NewTokenFields
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 ACTOR = Actor(via=Via.COMMAND)
+_PREVIOUS_SECRET = ("hint", "expires_at", "last_used_at", "grace_period", "grace_started_at")  # what JSON has of it
 BROKEN_PIPE = 141  # the exit code of a program that SIGPIPE ends
 
 
@@ -53,15 +54,19 @@ class TokenCommand(BaseCommand):
         self.stdout.write(as_json(value))
 
 
+def add_expiration_arguments(parser: ArgumentParser) -> None:
+    """Add the options for the expiration date."""
+    parser.add_argument("--duration", help="When the token expires: after 24h, 30d, 2w, 1y or an ISO 8601 duration.")
+    parser.add_argument("--expires-at", help="When the token expires: 2030-12-31 or 2030-12-31T18:00+01:00.")
+
+
 def add_token_arguments(parser: ArgumentParser, *, name: str | None = None, scopes_required: bool = False) -> None:
     """Add the options for the fields of a new token, which `token_fields` reads; `name` is the default name."""
     parser.add_argument(
         "--name", default=name, required=name is None, help="The name of the token, unique for its user."
     )
     parser.add_argument("--description", default="", help="What the token is for.")
-    parser.add_argument("--duration", help="When the token expires: after 24h, 30d, 2w, 1y or an ISO 8601 duration.")
-    parser.add_argument("--expires-at", help="When the token expires: 2030-12-31 or 2030-12-31T18:00+01:00.")
-
+    add_expiration_arguments(parser)
     parser.add_argument(
         "--scope",
         action="append",
@@ -109,6 +114,7 @@ def find_token(token_id: str) -> PersonalAccessToken:
 
 def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
     """Return `token` for JSON, with its user and all scopes."""
+    previous = token.previous_secret
     return {
         "id": token.pk,
         "user": token.user.get_username(),
@@ -121,8 +127,33 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,
         "revoked_at": token.revoked_at,
+        "previous_secret": previous and {field: getattr(previous, field) for field in _PREVIOUS_SECRET},
         "scopes": [{"id": scope.pk, **scope.key._asdict()} for scope in token.scope_set.all()],
     }
+
+
+@contextmanager
+def refusals_as_command_errors(*, hint: str = "") -> Iterator[None]:
+    """Raise what a service refuses as a CommandError; `hint` says what to do about a rotation in progress."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise CommandError("\n".join(input_lines(error, ()))) from None
+    except PersonalAccessToken.DoesNotExist:
+        raise CommandError("The token was deleted in the meantime.") from None
+    except Conflict as error:
+        rest = f" {hint}" if isinstance(error, RotationInProgress) else ""
+        raise CommandError(f"{error.message}{rest}") from None
+
+
+def print_new_secret(
+    command: BaseCommand, verb: str, token: PersonalAccessToken, secret: str, *, in_json: bool
+) -> None:
+    """Print `secret` to standard output, alone or in JSON, and everything else to standard error."""
+    command.stdout.write(as_json({**as_dict(token), "secret": secret}) if in_json else secret)
+    owner, expiry = printable(token.user.get_username()), format_datetime(token.expires_at, none="never")
+    command.stderr.write(f"{verb} token {printable(token.name)} ({token.pk}) of {owner}, expires: {expiry}.")
+    command.stderr.write(command.style.WARNING("Copy the secret now. It will not be shown again."))
 
 
 def format_datetime(value: datetime | None, *, none: str) -> str:
@@ -149,7 +180,7 @@ def parse_scope(text: str) -> ScopeKey:
 
 def input_lines(error: InvalidInput, scopes: Sequence[str]) -> list[str]:
     """Return the errors, each with its option; `scopes` are those of the command line."""
-    lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"}
+    lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"} | {"grace_period"}
     for field, messages in error.errors.items():
         for position, message in enumerate(messages):
             if isinstance(message, Mapping):

@@ -13,7 +13,7 @@ from rest_framework.authtoken.models import Token
 from pat_tokens import crypto, services
 from pat_tokens.authentication import authenticate
 from pat_tokens.conf import conf
-from pat_tokens.exceptions import UnknownToken
+from pat_tokens.exceptions import ReplacedToken
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import Requirement
 from tests.factories import TokenFactory, UserFactory
@@ -193,7 +193,7 @@ def test_a_regenerated_token_has_a_secret_of_ours_and_the_key_is_over(user, key)
     token, secret = services.regenerate_token(PersonalAccessToken.objects.get())
     assert not token.is_legacy
     assert authenticate(secret, LIST) == token
-    with pytest.raises(UnknownToken):
+    with pytest.raises(ReplacedToken):
         authenticate(key, LIST)
 
 

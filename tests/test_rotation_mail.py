@@ -1,0 +1,150 @@
+"""The mail to an owner whose previous secret is still used shortly before it stops."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+
+from pat_tokens import services
+from pat_tokens.authentication import authenticate
+from pat_tokens.reminders import send_reminders
+from pat_tokens.requirements import Requirement
+from tests.clock import clock
+from tests.factories import UserFactory
+from tests.policies import policy_with
+
+__all__ = ["clock"]
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user(db):
+    return UserFactory(username="owner", email="owner@example.org")
+
+
+@pytest.fixture
+def use(channel, django_capture_on_commit_callbacks):
+    def use(secret):
+        with django_capture_on_commit_callbacks(execute=True):
+            authenticate(secret, Requirement("channels", "read", "pk"), {"pk": str(channel.pk)})
+
+    return use
+
+
+@pytest.fixture
+def reader(make_token, channel):
+    return make_token(f"channels:{channel.pk}:read", name="deploy", duration="90d")
+
+
+def sent():
+    mail.outbox.clear()
+    send_reminders()
+    return [message.subject for message in mail.outbox]
+
+
+SUBJECT = "The previous secret of deploy is still in use"
+
+
+def test_one_mail_where_it_is_used_in_the_last_quarter(reader, use, clock, settings):
+    settings.PAT_TOKENS_SITE_URL = "https://example.org"
+    _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
+    use(new)
+    use(reader.secret)
+    assert sent() == []
+    clock.move(hours=3)
+    assert sent() == [], "it was not used since"
+    use(reader.secret)
+    assert sent() == [SUBJECT]
+    (message,) = mail.outbox
+    assert message.to == ["owner@example.org"]
+    html = message.alternatives[0][0]
+    for text in (message.body, html):
+        assert reader.hint in text
+        assert "stops in 1 h" in text
+        assert f"https://example.org/pats/{reader.pk}/" in text
+        assert reader.secret not in text
+    clock.move(minutes=30)
+    use(reader.secret)
+    assert sent() == [], "once"
+    services.set_grace_period(reader, "8h")
+    use(reader.secret)
+    assert sent() == []
+    clock.move(hours=3)
+    use(reader.secret)
+    assert sent() == [SUBJECT], "the end that the first mail named was another one"
+
+
+def test_no_mail_before_the_first_use_or_after_the_end(reader, use, clock):
+    _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
+    clock.move(days=29)
+    use(reader.secret)
+    assert sent() == []
+    use(new)
+    clock.move(hours=3, minutes=30)
+    use(reader.secret)
+    clock.move(minutes=30)
+    assert sent() == []
+
+
+@pytest.mark.parametrize("act", [services.revoke_token, services.finish_rotation, services.regenerate_token])
+def test_no_mail_once_the_previous_secret_was_stopped(reader, use, clock, act):
+    _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
+    use(new)
+    clock.move(hours=3, minutes=30)
+    use(reader.secret)
+    act(reader)
+    assert sent() == []
+
+
+def test_a_mail_that_fails_is_tried_again(reader, use, clock, monkeypatch):
+    _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
+    use(new)
+    clock.move(hours=3, minutes=30)
+    use(reader.secret)
+    with monkeypatch.context() as patched:
+        patched.setattr(EmailBackend, "send_messages", lambda *args: 0)
+        assert send_reminders().failed == 1
+    assert send_reminders(dry_run=True).mails == 1
+    assert sent() == [SUBJECT]
+
+
+def test_another_run_that_has_the_mail_sends_it_alone(reader, use, clock, monkeypatch):
+    _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
+    use(new)
+    clock.move(hours=3, minutes=30)
+    use(reader.secret)
+    claim = services.claim_overlap_mail
+
+    def be_slow(token, *, now):
+        assert claim(token, now=now)  # by the other run
+        return claim(token, now=now)
+
+    monkeypatch.setattr(services, "claim_overlap_mail", be_slow)
+    assert sent() == []
+
+
+def test_owners_who_get_no_mail_are_skipped(reader, use, clock, settings):
+    _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
+    use(new)
+    clock.move(hours=3, minutes=30)
+    use(reader.secret)
+    settings.PAT_TOKENS_POLICY = policy_with(get_email_addresses=lambda user: [])
+    assert send_reminders().skipped == 1
+    settings.PAT_TOKENS_POLICY = policy_with()
+    settings.PAT_TOKENS_REMINDER_MAIL = False
+    assert sent() == []
+    settings.PAT_TOKENS_REMINDER_MAIL = True
+    assert sent() == [SUBJECT]
+
+
+def test_last_quarter_is_that_of_the_time_until_the_end(reader, use, clock):
+    """The token's own expiration can come before the end of the grace period."""
+    _token, new = services.rotate_token(reader, grace_period="7d", duration="4h")
+    use(new)
+    end = clock.now + timedelta(hours=4)
+    assert reader.__class__.objects.get().previous_secret.expires_at == end
+    clock.move(hours=3, minutes=1)
+    use(reader.secret)
+    assert sent().count(SUBJECT) == 1
