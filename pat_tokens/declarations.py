@@ -14,8 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
-from pat_tokens.entities import registry
-from pat_tokens.requirements import ANY_TOKEN, Requirement, Requirements, Resolution, find_problem
+from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Requirements, Resolution, find_problem
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Declaration:
 
     target: Any  # a view class or function, a dotted path, or a URL name
     requirements: Requirements
+    is_partial: bool = False  # the view need not have all of these methods
 
 
 class _Declarations:
@@ -34,6 +35,8 @@ class _Declarations:
         self.by_path: dict[str, Declaration] = {}  # dotted paths, until the first one asks
         self.by_url_name: dict[str, Declaration] = {}
         self.by_route: dict[str, Declaration] = {}  # as `plain_route` writes them
+        self.refused_views: dict[Any, None] = {}  # classes, functions, dotted paths of views and modules
+        self.refused_urls: dict[str, None] = {}  # prefixes as `plain_route` writes them
         self.broken: dict[str, str] = {}  # dotted paths that name nothing, and why
         self.generation = 0  # counts changes, so that whoever remembers an answer can tell that it is old
 
@@ -43,7 +46,10 @@ _declared = _Declarations()
 
 def declare_view(view: str | Callable[..., Any], requirements: Requirements) -> None:
     """Declare the requirements of a view that cannot be edited: its class, its function, or its dotted path."""
-    declaration = Declaration(view, _copied(requirements, view))
+    _add_view(view, Declaration(view, _copied(requirements, view)))
+
+
+def _add_view(view: str | Callable[..., Any], declaration: Declaration) -> None:
     if isinstance(view, str):
         _declared.by_path[view] = declaration
         _declared.broken.pop(view, None)
@@ -65,6 +71,128 @@ def declare_route(route: str, requirements: Requirements) -> None:
     """
     _declared.by_route[plain_route(route)] = Declaration(route, _copied(requirements, route))
     _declared.generation += 1
+
+
+def declare_crud(
+    list_view: str | Callable[..., Any],
+    detail_view: str | Callable[..., Any],
+    entity_type: str,
+    *,
+    entity: str | EntityLookup = "pk",
+    filter_by: str = "pk",
+) -> None:
+    """Declare a pair of views for the entities of a type: list and create, and read, update and delete.
+
+    The views are classes, functions or dotted paths; methods that they don't have don't matter. Pass a ViewSet twice.
+    `entity` and `filter_by` are those of `Requirement`. Raises ImproperlyConfigured for another view that is passed
+    twice: use `declare_route` for each of its routes.
+    """
+    read, update, delete = (Requirement(entity_type, name, entity) for name in (READ.name, UPDATE.name, DELETE.name))
+    rows, create = Requirement(entity_type, LIST.name, filter_by=filter_by), Requirement(entity_type, CREATE.name)
+    _declare_pair(
+        list_view,
+        detail_view,
+        {"GET": rows, "POST": create},
+        {"GET": read, "PUT": update, "PATCH": update, "DELETE": delete},
+        actions={
+            "list": rows,
+            "create": create,
+            "retrieve": read,
+            "update": update,
+            "partial_update": update,
+            "destroy": delete,
+        },
+    )
+
+
+def declare_children(
+    list_view: str | Callable[..., Any],
+    detail_view: str | Callable[..., Any],
+    parent_type: str,
+    entity: str | EntityLookup,
+) -> None:
+    """Declare a pair of views for what belongs to an entity: who can read or update the parent can do so with them.
+
+    `entity` is where the URL has the id of the parent: a keyword or an EntityLookup. See `declare_crud` for the views.
+    """
+    read, update = (Requirement(parent_type, name, entity) for name in (READ.name, UPDATE.name))
+    writes = dict.fromkeys(("create", "update", "partial_update", "destroy"), update)
+    _declare_pair(
+        list_view,
+        detail_view,
+        {"GET": read, "POST": update},
+        {"GET": read, "PUT": update, "PATCH": update, "DELETE": update},
+        actions={"list": read, "retrieve": read, **writes},
+    )
+
+
+def _declare_pair(
+    list_view: str | Callable[..., Any],
+    detail_view: str | Callable[..., Any],
+    of_list: Requirements,
+    of_detail: Requirements,
+    *,
+    actions: Requirements,
+) -> None:
+    if list_view == detail_view:
+        if not isinstance(list_view, str) and not hasattr(list_view, "get_extra_actions"):
+            raise ImproperlyConfigured(
+                f"{list_view!r} is no ViewSet, so its methods mean other things on each of its routes. Use "
+                "declare_route() for each route."
+            )
+        _add_view(list_view, Declaration(list_view, dict(actions), is_partial=True))
+    else:
+        _add_view(list_view, Declaration(list_view, dict(of_list), is_partial=True))
+        _add_view(detail_view, Declaration(detail_view, dict(of_detail), is_partial=True))
+
+
+def refuse_views(*views: str | Callable[..., Any]) -> None:
+    """Refuse tokens in these views, whatever else is declared for them or inferred.
+
+    A view is a class, a function, its dotted path, or the dotted path of a module for all views in it.
+    """
+    for view in views:
+        _declared.refused_views[view if isinstance(view, str) else class_of(view)] = None
+    _declared.generation += 1
+
+
+def refuse_urls(*prefixes: str) -> None:
+    """Refuse tokens for all URLs that begin with one of these prefixes, whatever else is declared or inferred.
+
+    A prefix is written as `pat_routes` prints routes: `/internal/`.
+    """
+    for prefix in prefixes:
+        _declared.refused_urls[plain_route(prefix)] = None
+    _declared.generation += 1
+
+
+def find_refusal(view: Any, route: str | None) -> str | None:
+    """Return what refuses tokens for a view or its route, or None."""
+    if _declared.refused_urls and route is not None:
+        plain = plain_route(route)
+        prefix = next((prefix for prefix in _declared.refused_urls if plain.startswith(prefix)), None)
+        if prefix is not None:
+            return f"refuse_urls({f'/{prefix}'!r})"
+    if _declared.refused_views and view is not None:
+        target = next((target for target in _declared.refused_views if names_view(target, view)), None)
+        if target is not None:
+            return f"refuse_views({target!r})"
+    return None
+
+
+def names_view(target: Any, view: Any) -> bool:
+    """Return whether what `refuse_views` was called with is about this view class or function."""
+    if not isinstance(target, str):
+        return target is view
+    module, name = getattr(view, "__module__", ""), getattr(view, "__qualname__", "")
+    # `@api_view` calls every class the same, but for its `__name__`.
+    names = {f"{module}.{name}", f"{module}.{getattr(view, '__name__', name)}"}
+    return target in names or f"{module}.".startswith(f"{target}.")
+
+
+def refusals() -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """Return what was refused from outside: the views, and the URL prefixes as `plain_route` writes them."""
+    return tuple(_declared.refused_views), tuple(_declared.refused_urls)
 
 
 _CONVERTER = re.compile(r"<[^<>:]+:([^<>:]+)>")
@@ -236,6 +364,9 @@ def find_declared(
     `url_keys` are more keys that count for the route and the URL name alone. None where nothing was declared; a
     declaration that cannot work refuses, as does an explicit None.
     """
+    refusal = find_refusal(view, route)
+    if refusal is not None:
+        return Resolution(None, f"{refusal}: refused", refused=True)
     of_view = own if isinstance(own, Own) else Own(own)
     sources = (
         (declared_for_route(route), (*keys, *url_keys), f"declared for the route {route!r}"),
@@ -267,4 +398,12 @@ def _is_of(requirement: Requirement, model: type[Model]) -> bool:
     return requirement is not ANY_TOKEN and requirement.get_entity_type().model._meta.concrete_model is model
 
 
-__all__ = ["declare_route", "declare_url", "declare_view"]
+__all__ = [
+    "declare_children",
+    "declare_crud",
+    "declare_route",
+    "declare_url",
+    "declare_view",
+    "refuse_urls",
+    "refuse_views",
+]

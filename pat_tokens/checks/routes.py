@@ -18,7 +18,9 @@ from pat_tokens.declarations import (
     declarations_for_routes,
     declarations_for_urls,
     declarations_for_views,
+    names_view,
     plain_route,
+    refusals,
 )
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, layers
 from pat_tokens.inspection.routes import inspect_all
@@ -35,6 +37,7 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     yield from _check_keys(reports)
     yield from _check_outside(reports)
     yield from _check_routes_declared(reports)
+    yield from _check_refusals(reports)
     yield from _check_shared_names(reports)
     yield from _check_order(reports)
     yield from _check_coverage(reports)
@@ -130,7 +133,8 @@ def _check_keys(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     by_identity = _by_identity(reports)
     for view, declaration in declarations_for_views():
         named = f"declare_view({_name_of(view, declaration)})"
-        yield from _check_used(named, declaration.requirements, by_identity.get(id(view), []))
+        if not declaration.is_partial:
+            yield from _check_used(named, declaration.requirements, by_identity.get(id(view), []))
     for declaration in declarations_for_urls():
         named, routes = f"declare_url({declaration.target!r})", by_url.get(declaration.target, [])
         # For a URL name, the HTTP method is unambiguous, even for ViewSets.
@@ -213,6 +217,26 @@ def _check_routes_declared(reports: list[RouteReport]) -> Iterator[CheckMessage]
             )
         methods = {"HEAD", "OPTIONS", *(method.method for report in found for method in report.methods)}
         yield from _check_used(f"declare_route({declaration.target!r})", declaration.requirements, found, methods)
+
+
+def _check_refusals(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    views, prefixes = refusals()
+    routed = [(class_of(layer), report) for report in reports for layer in layers(report.route.view)] if views else []
+    for target in views:
+        if not any(names_view(target, view) for view, _report in routed):
+            yield Error(
+                f"refuse_views({target!r}): no route of the site leads to such a view.",
+                hint="Give a view, or the dotted path of a view or of the module that has it. Refuse operations of "
+                "Django Ninja by their URLs, with refuse_urls().",
+                id="pat_tokens.E057",
+            )
+    for prefix in prefixes:
+        if not any(plain_route(report.route.pattern).startswith(prefix) for report in reports):
+            yield Error(
+                f"refuse_urls({f'/{prefix}'!r}): no route of the site begins like this.",
+                hint="Write it as manage.py pat_routes prints it.",
+                id="pat_tokens.E057",
+            )
 
 
 def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:

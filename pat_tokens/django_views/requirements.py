@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.core.exceptions import ImproperlyConfigured
 
 from pat_tokens.conf import site_middleware
-from pat_tokens.declarations import Own, class_of, declared_for_view, find_declared, find_own
+from pat_tokens.declarations import Own, class_of, declared_for_view, find_declared, find_own, find_refusal
 from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import Requirement, Requirements, Resolution
 
@@ -24,7 +24,10 @@ def find_requirement(view: View, method: str, *, url_name: str | None = None, ro
     if not (own.requirements is None or isinstance(own.requirements, Mapping)):  # what a site wrote may be anything
         return Resolution(None, "declared on the view: pat_requirements is no mapping from HTTP method to Requirement")
     method = "GET" if method == "HEAD" else method
-    outside = next((one for one in _identities(view) if declared_for_view(one) is not None), None)
+    layers_of_view = tuple(_identities(view))
+    outside = next((one for one in layers_of_view if find_refusal(one, None)), None) or next(
+        (one for one in layers_of_view if declared_for_view(one) is not None), None
+    )
     declared = find_declared((method,), view=outside, url_name=url_name, own=own, route=route)
     return declared or Resolution(None, f"not declared: no requirement for {method}")
 
