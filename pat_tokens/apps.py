@@ -6,15 +6,18 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
-from django.core.signals import request_started
+from django.core.signals import got_request_exception, request_started
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import pgettext_lazy
 
 from pat_tokens.conf import conf
-from pat_tokens.http import hide_header
+from pat_tokens.http import hide_header, hide_scope_headers, read_header
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 
 class PatTokensConfig(AppConfig):
@@ -35,12 +38,22 @@ class PatTokensConfig(AppConfig):
         autodiscover_modules("pat_integration")
         autodiscover_modules("pat_entities")
         request_started.connect(_hide_header, dispatch_uid="pat_tokens.hide_header")
+        got_request_exception.connect(_hide_failed_request, dispatch_uid="pat_tokens.hide_header")
         checks.register_checks()
 
 
-def _hide_header(environ: dict[str, Any] | None = None, **kwargs: object) -> None:
-    # Before any middleware can raise an error. Under ASGI there is no environ, so the header is hidden when it is read.
+def _hide_header(environ: dict[str, Any] | None = None, scope: dict[str, Any] | None = None, **kwargs: object) -> None:
+    # Before any middleware can raise an error.
     if environ is not None:
         hide_header(environ, conf.header_key)
+    elif scope is not None:
+        hide_scope_headers(scope, conf.header)
     if "sentry_sdk" in sys.modules:
         import_module("pat_tokens.contrib.sentry").protect_request()
+
+
+def _hide_failed_request(request: HttpRequest | None = None, **kwargs: object) -> None:
+    # Under ASGI a request copies the headers of its scope, and middleware can fail before this package reads them.
+    # Django sends this signal before it writes a report.
+    if request is not None:
+        read_header(request, conf.header_key)

@@ -15,6 +15,7 @@ import string
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 BASE = len(ALPHABET)
@@ -48,7 +49,7 @@ class SecretText(str):
 
 
 class SecretBytes(bytes):
-    """Bytes with a hidden repr."""
+    """Bytes with a hidden repr, also once they are decoded."""
 
     __slots__ = ()
 
@@ -56,6 +57,10 @@ class SecretBytes(bytes):
         return "<secret>"
 
     __str__ = __repr__
+
+    def decode(self, *args: Any, **kwargs: Any) -> SecretText:
+        """Return the same as a string."""
+        return SecretText(super().decode(*args, **kwargs))
 
 
 def make_secret(prefix: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone, translation
 from django.utils.http import http_date
 
-from pat_tokens.crypto import BODY_LENGTH, CHECKSUM_LENGTH, SecretText, is_legacy_key, is_well_formed, part_pattern
+from pat_tokens.crypto import (
+    BODY_LENGTH,
+    CHECKSUM_LENGTH,
+    SecretBytes,
+    SecretText,
+    is_legacy_key,
+    is_well_formed,
+    part_pattern,
+)
 from pat_tokens.exceptions import (
     Conflict,
     InsufficientScope,
@@ -38,7 +46,8 @@ _SEPARATORS = re.compile(r"[\s,;]")
 
 def read_header(request: HttpRequest, key: str) -> str | bytes | None:
     """Return the header `key` of `request.META`, and hide it from error reports."""
-    hide_header(request.META, key)
+    if type(request.META.get(key)) is str:
+        request.META[key] = SecretText(request.META[key])  # no variable of this frame holds all headers
     if type(request.META.get(key)) is SecretText:
         # Django copies the headers on first use, maybe before they were hidden.
         vars(request).pop("headers", None)
@@ -50,6 +59,20 @@ def hide_header(environ: dict[str, Any], key: str) -> None:
     """Hide the header `key` from error reports; in all other respects it stays the same string."""
     if type(environ.get(key)) is str:
         environ[key] = SecretText(environ[key])
+
+
+def hide_scope_headers(scope: MutableMapping[str, Any], *names: str) -> None:
+    """Keep the headers called `names` of an ASGI connection out of error reports; their values stay the same bytes.
+
+    The list is changed in place: servers and middleware that hold the same one no longer show them either.
+    """
+    hidden = {name.lower().encode("latin-1") for name in names}
+    headers = scope.get("headers") or ()
+    wrapped = [(name, SecretBytes(value) if name.lower() in hidden else value) for name, value in headers]
+    if isinstance(headers, list):
+        headers[:] = wrapped
+    else:
+        scope["headers"] = wrapped
 
 
 def read_bearer(value: str | bytes | None, *, keywords: Sequence[str], prefix: str) -> str | None:

@@ -62,8 +62,8 @@ class RequestState:
 
 def state_of(request: HttpRequest) -> RequestState:
     """Return the state of `request`, which is created on first use."""
-    attributes = vars(request)
-    state = attributes.get(_ATTRIBUTE)
+    state: RequestState | None = getattr(request, _ATTRIBUTE, None)
     if state is None:
-        state = attributes[_ATTRIBUTE] = RequestState()
+        state = RequestState()
+        setattr(request, _ATTRIBUTE, state)
     return state

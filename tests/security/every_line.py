@@ -2,6 +2,7 @@
 
 import linecache
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,10 +74,12 @@ def capture(value: Any, depth: int = 4) -> str:
 
 @contextmanager
 def tracing(line: Line) -> Iterator[None]:
-    """Watch what is executed inside."""
-    before = sys.gettrace()
+    """Watch what is executed inside, in this thread and in those that start meanwhile, such as that of a loop."""
+    before, before_in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(line)
+    threading.settrace(line)
     try:
         yield
     finally:
         sys.settrace(before)
+        threading.settrace(before_in_threads)  # type: ignore[arg-type]

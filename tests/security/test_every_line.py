@@ -1,5 +1,6 @@
 """Wherever a request fails while a secret is at hand, no report shows the secret."""
 
+import asyncio
 import io
 import logging
 import secrets
@@ -8,16 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.contrib import admin
 from django.core.management import call_command
 from django.core.signals import got_request_exception, request_started
 from django.db import transaction
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import include, path, reverse
 from django.views.debug import ExceptionReporter
 
-from pat_tokens import crypto
+from pat_tokens import crypto, watcher
+from tests.contrib.channels import consumers
 from tests.contrib.ninja.api import api as ninja_api
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
 from tests.plain_site import function
@@ -217,6 +220,7 @@ RECEIVING = [
     pytest.param("/api/channels/{}/", "X-Site-Credential", 'Token "{}"', marks=pytest.mark.processes),
     pytest.param("/decorated/{}/", "X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
     pytest.param("/ninja/sync/{}", "X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
+    pytest.param("/ninja/sync/{}", "X-Site-Credential", "<{}>", marks=pytest.mark.processes),
 ]
 
 
@@ -241,6 +245,98 @@ def test_receiving_a_secret(site, settings, fail_at_each_line, route, header, fo
         assert fail_at_each_line(act, begins=lambda: bool(arrived), expected=[status]) == []
     finally:
         request_started.disconnect(arrive)
+
+
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [
+        ("X-Site-Credential", "{}"),
+        pytest.param("X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
+        pytest.param("Authorization", "Bearer {}", marks=pytest.mark.processes),
+    ],
+)
+def test_receiving_a_secret_under_asgi(site, settings, fail_at_each_line, header, form):
+    TokenFactory(user=site.user, scopes=[("channels", "*", "read")])
+    settings.PAT_TOKENS_HEADER = header
+    settings.MIDDLEWARE = ["tests.security.test_every_line.fail_first", *settings.MIDDLEWARE]
+    client = AsyncClient(raise_request_exception=False)
+    headers = {header: crypto.SecretText(form.format(SECRET))}  # in the test's own frames; it is sent as plain bytes
+    arrived = []
+
+    def act():
+        arrived.clear()
+        return async_to_sync(client.get)(f"/ninja/async/{site.channel.pk}", headers=headers)
+
+    def arrive(**kwargs):
+        arrived.append(True)
+
+    request_started.connect(arrive)
+    try:
+        status = 200 if form == "Bearer {}" else 401
+        assert fail_at_each_line(act, begins=lambda: bool(arrived), expected=[status]) == []
+    finally:
+        request_started.disconnect(arrive)
+
+
+def fail_first(get_response):
+    """Middleware that can fail before this package has read anything."""
+
+    def middleware(request):
+        if "fail" in request.GET:
+            raise Raised
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Site-Credential"])
+def test_middleware_that_fails_first(site, settings, header):
+    settings.PAT_TOKENS_HEADER = header
+    settings.MIDDLEWARE = ["tests.security.test_every_line.fail_first", *settings.MIDDLEWARE]
+    headers = {header: f"Bearer {SECRET}"}
+    for get in (
+        Client(raise_request_exception=False).get,
+        async_to_sync(AsyncClient(raise_request_exception=False).get),
+    ):
+        with Reports(rendered=True) as reports:
+            assert get("/?fail=1", headers=headers).status_code == 500
+        assert [name for name, text in reports.texts.items() if excerpts(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "form", "subprotocols"),
+    [
+        ("X-Site-Credential", "Bearer  {}", []),
+        pytest.param("X-Site-Credential", "Bearer {}", [], marks=pytest.mark.processes),
+        pytest.param("Authorization", "Bearer {}", [], marks=pytest.mark.processes),
+        pytest.param("Authorization", None, ["bearer", "{}"], marks=pytest.mark.processes),
+        pytest.param("Authorization", None, ["{}"], marks=pytest.mark.processes),
+    ],
+)
+def test_receiving_a_secret_by_a_websocket(site, settings, monkeypatch, fail_at_each_line, header, form, subprotocols):
+    TokenFactory(user=site.user, scopes=[("channels", "*", "subscribe")])
+    settings.PAT_TOKENS_HEADER = header
+    monkeypatch.setattr("channels.db.close_old_connections", lambda: None)  # inside this test's transaction
+    monkeypatch.setattr(watcher, "INTERVAL", 1000)  # what it asks has no secret in it
+    name, headers, offered = header.lower().encode(), [], []
+
+    @async_to_sync
+    async def act():
+        messages = asyncio.Queue()
+        await messages.put({"type": "websocket.connect"})
+
+        async def send(message):
+            await messages.put({"type": "websocket.disconnect", "code": 1000})
+
+        headers[:] = [] if form is None else [(name, form.format(SECRET).encode())]
+        offered[:] = [text.format(SECRET) for text in subprotocols]
+        if offered:
+            headers.append((b"sec-websocket-protocol", ", ".join(offered).encode()))
+        path = f"/ws/channels/{site.channel.pk}/"
+        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": offered}
+        await consumers.outside(scope, messages.get, send)
+
+    assert fail_at_each_line(act, begins=lambda: not excerpts(str([headers, offered]))) == []
 
 
 @pytest.mark.parametrize(

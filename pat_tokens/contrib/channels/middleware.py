@@ -7,19 +7,20 @@ import contextlib
 import copy
 from collections.abc import Awaitable, Callable, MutableMapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels.db import database_sync_to_async  # type: ignore[import-untyped]
 from channels.routing import URLRouter  # type: ignore[import-untyped]
 from django.core.handlers.asgi import ASGIRequest
+from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
-from pat_tokens.crypto import is_legacy_key
+from pat_tokens.crypto import SecretText, is_legacy_key
 from pat_tokens.declarations import find_declared
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.guards import add_sunset, refusal
-from pat_tokens.http import error_status
+from pat_tokens.http import error_status, hide_scope_headers
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.watcher import watch
@@ -54,6 +55,7 @@ class PersonalAccessTokenMiddleware:
         self.inner = _guarded(inner)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _hide_secrets(scope)
         await self.inner(scope, receive, send)
 
 
@@ -66,20 +68,30 @@ class ConsumerGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the consumer, or deny the handshake if its token is refused."""
         name = conf.header.lower().encode("latin-1")
-        if scope["type"] != "websocket" or all(key.lower() != name for key, _value in scope["headers"]):
+        if scope["type"] != "websocket":
+            return await self.app(scope, receive, send)
+        _hide_secrets(scope)
+        credentials = _Subprotocols.of(scope)
+        if not credentials.value and all(key.lower() != name for key, _value in scope["headers"]):
             return await self.app(scope, receive, send)
         # The handshake as a request, for the site's callables and for recording the last use.
         scheme = _SCHEMES.get(scope.get("scheme", ""), "http")
         request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
+        if credentials.value:
+            # Next to a header, as if that had been sent twice.
+            given = filter(None, (request.META.get(conf.header_key), credentials.value))
+            request.META[conf.header_key] = SecretText(", ".join(given))
         try:
             token = await database_sync_to_async(self.authenticate)(scope, request)
         except TokenError as error:
             return await _deny(error, request, scope, receive, send)
         if token is None:
             return await self.app(scope, receive, send)
-        scope = {**scope, "user": token.user, "token": token}
-        return await _run_until_inactive(token, self.app, scope, receive, _with_sunset(request, send))
+        scope = {**scope, "user": token.user, "token": token, "subprotocols": credentials.others}
+        send = credentials.answered(_with_sunset(request, send))
+        return await _run_until_inactive(token, self.app, scope, receive, send)
 
+    @sensitive_variables("secret")
     def authenticate(self, scope: Scope, request: HttpRequest) -> PersonalAccessToken | None:
         """Return the token of the handshake, or None if it has none. Raises TokenError."""
         secret = authentication.read_secret(request)
@@ -101,6 +113,58 @@ class ConsumerGuard:
         own = getattr(consumer, "pat_requirements", None)
         declared = find_declared(("GET",), view=consumer, url_name=None, own=own)
         return declared.requirement if declared else None
+
+
+class _Subprotocols(NamedTuple):
+    """What a browser sends in place of a header, which it cannot set: the subprotocols `bearer, <secret>`."""
+
+    value: SecretText  # as a header would have it; empty where no subprotocol has a secret in it
+    others: list[str]  # the subprotocols that a consumer can choose from
+    keyword: str | None  # what to answer where the consumer chooses none
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Subprotocols:
+        offered = scope.get("subprotocols") or []
+        keywords = [keyword.lower() for keyword in conf.keywords]
+        values, others, keyword = [], [], None
+        for before, text in zip([None, *offered], offered, strict=False):
+            if not _may_hold_secret(text):
+                others.append(text)
+            elif before is not None and before.lower() in keywords:
+                keyword = before
+                values.append(SecretText(f"{before} {text}"))
+            else:
+                values.append(text)
+        return cls(SecretText(", ".join(values)), others, keyword)
+
+    def answered(self, send: Send) -> Send:
+        """Return `send`, which confirms the subprotocol unless the consumer does so with another."""
+        if self.keyword is None:
+            return send
+
+        async def send_answer(message: Message) -> None:
+            if message["type"] == "websocket.accept" and not message.get("subprotocol"):
+                message = {**message, "subprotocol": self.keyword}
+            await send(message)
+
+        return send_answer
+
+
+def _hide_secrets(scope: Scope) -> None:
+    if scope["type"] != "websocket":
+        return
+    hide_scope_headers(scope, conf.header, "Sec-WebSocket-Protocol")
+    offered = scope.get("subprotocols") or []
+    if any(map(_may_hold_secret, offered)):
+        hidden = [SecretText(text) if _may_hold_secret(text) else text for text in offered]
+        if isinstance(offered, list):
+            offered[:] = hidden
+        else:
+            scope["subprotocols"] = hidden
+
+
+def _may_hold_secret(text: str) -> bool:
+    return f"{conf.prefix}_" in text or (conf.allow_legacy_keys and is_legacy_key(text))
 
 
 def _guarded(app: Any) -> Any:

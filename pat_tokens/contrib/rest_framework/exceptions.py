@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.settings import api_settings
@@ -31,10 +31,10 @@ class TokenAPIException(APIException):
     def __init__(self, error: TokenError) -> None:
         self.error = error
         self.status_code = error_status(error)
-        headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
+        self.headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
         # DRF writes these two attributes of an exception into headers, if they are set.
-        self.auth_header = headers.get("WWW-Authenticate")
-        self.wait = int(headers.get("Retry-After", 0))
+        self.auth_header = self.headers.get("WWW-Authenticate")
+        self.wait = int(self.headers.get("Retry-After", 0))
         self.body = error_body(error)
         super().__init__(error.message, error.code)
 
@@ -42,7 +42,7 @@ class TokenAPIException(APIException):
 class ReauthenticationAPIException(PermissionDenied):
     """The user has to confirm their identity: a 403 with its own code and the URL of a page for it, if there is one."""
 
-    auth_header: str | None = None
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, error: ReauthenticationRequired, *, url: str | None) -> None:
         self.body = {**error_body(error), **({"url": url} if url else {})}
@@ -70,8 +70,9 @@ def complete(response: _ResponseT, error: Exception) -> _ResponseT:
         neighbors = _find_neighbors(error.body["detail"], getattr(answer, "data", None))
         for name, value in error.body.items() if neighbors is not None else ():
             neighbors.setdefault(name, value)
-        if error.auth_header and answer.status_code == error.status_code:
-            answer.headers.setdefault("WWW-Authenticate", error.auth_header)
+        if answer.status_code == error.status_code:
+            for name, value in error.headers.items():
+                answer.headers.setdefault(name, value)
     return response
 
 

@@ -10,14 +10,14 @@ PATIENCE = 10  # seconds for what happens at once on an idle machine
 class WebsocketCommunicator(ApplicationCommunicator):
     """One WebSocket."""
 
-    def __init__(self, application, path, *, headers=(), extensions=(), scheme="ws"):
+    def __init__(self, application, path, *, headers=(), extensions=(), scheme="ws", subprotocols=()):
         scope = {
             "type": "websocket",
             "scheme": scheme,
             "path": path,
             "query_string": b"",
             "headers": list(headers),
-            "subprotocols": [],
+            "subprotocols": list(subprotocols),
             "extensions": {name: {} for name in extensions},
         }
         super().__init__(application, scope)
@@ -26,6 +26,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         """Return True, or the code that the handshake was denied with."""
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive()
+        self.subprotocol = answer.get("subprotocol")
         return True if answer["type"] == "websocket.accept" else answer["code"]
 
     async def receive(self):

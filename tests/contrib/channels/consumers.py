@@ -13,6 +13,7 @@ from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 
 SUBSCRIBE = {"GET": Requirement("channels", "subscribe", "pk")}
 connected = []  # consumers that were asked
+offered = []  # the subprotocols that a consumer could choose from
 gone = []  # the codes that they were told at the end
 
 
@@ -48,6 +49,14 @@ class SyncSubscriber(JsonWebsocketConsumer):
 
     def disconnect(self, code):
         gone.append(code)
+
+
+class Choosing(Consumer):
+    pat_requirements = SUBSCRIBE
+
+    async def connect(self):
+        offered[:] = self.scope["subprotocols"]
+        await self.accept("chat" if "chat" in offered else None)
 
 
 class Foreign(Consumer):
@@ -104,6 +113,7 @@ routes = [
     path("ws/by-slug/<slug:slug>/", BySlug.as_asgi()),
     path("ws/anything/", Anything.as_asgi()),
     path("ws/busy/", Busy.as_asgi()),
+    path("ws/choosing/<int:pk>/", Choosing.as_asgi()),
     path("ws/closing/", Closing.as_asgi()),
     path("ws/plain/", plain_application),
 ]

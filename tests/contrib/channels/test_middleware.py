@@ -48,9 +48,10 @@ def headers_with(secret):
 
 
 @asynccontextmanager
-async def socket(path, secret=None, *, headers=(), app=consumers.websockets):
+async def socket(path, secret=None, *, headers=(), app=consumers.websockets, subprotocols=()):
     """Connect, and give what the server said to the handshake."""
-    communicator = WebsocketCommunicator(app, path, headers=[*headers_with(secret), *headers])
+    given = [*headers_with(secret), *headers]
+    communicator = WebsocketCommunicator(app, path, headers=given, subprotocols=subprotocols)
     result = await communicator.connect()
     try:
         yield communicator, result
@@ -154,6 +155,52 @@ def test_may_go_around_one_consumer(token, guard):
 
 def test_leaves_the_sites_own_router_as_it_is(token):
     assert not any(isinstance(route.callback, ConsumerGuard) for route in consumers.routes)
+
+
+class TestSubprotocols:
+    """How a browser sends a token: it can't set a header."""
+
+    @async_to_sync
+    async def connect(self, path, subprotocols, *, app=consumers.inside, secret=None):
+        async with socket(path, secret, subprotocols=subprotocols, app=app) as (communicator, result):
+            return result, communicator.subprotocol
+
+    def test_token_is_accepted_and_confirmed(self, make_token, channel):
+        for kind in KINDS:
+            for offered in (["bearer", "{}"], ["Bearer", "{}"], ["graphql-ws", "bearer", "{}"]):
+                secret = make_token(f"channels:{channel.pk}:subscribe").secret
+                offered = [text.format(secret) for text in offered]
+                assert self.connect(path_of(kind, channel.pk), offered) == (True, offered[-2]), (kind, offered)
+
+    def test_decision_is_that_of_a_header(self, make_token, channel):
+        good, bad = make_token("channels:*:subscribe").secret, make_token("channels:*:read").secret
+        path = path_of("channels", channel.pk)
+        for offered, result in [
+            (["bearer", bad], 4403),
+            (["bearer", "pat_garbage"], 4401),
+            ([good], 4401),
+            ([good, "bearer"], 4401),
+            (["bearer", good, good], 4401),
+            (["bearer", good, "bearer", bad], 4401),
+            (["token", good], 4401),
+        ]:
+            consumers.connected.clear()
+            assert self.connect(path, offered)[0] == result, offered
+            assert consumers.connected == []
+        assert self.connect(path, ["bearer", good], secret=good)[0] == 4401
+        assert self.connect("/ws/undeclared/1/", ["bearer", good])[0] == 4403
+
+    def test_consumer_sees_no_secret_and_can_choose(self, make_token, channel):
+        secret = make_token("channels:*:subscribe").secret
+        path = f"/ws/choosing/{channel.pk}/"
+        assert self.connect(path, ["chat", "bearer", secret]) == (True, "chat")
+        assert consumers.offered == ["chat", "bearer"]
+
+    def test_other_subprotocols_pass_untouched(self, channel, django_assert_num_queries):
+        for offered in ([], ["chat"], ["bearer", "eyJhbGciOiJIUzI1NiJ9.e30.x"]):
+            with django_assert_num_queries(0):
+                assert self.connect(f"/ws/choosing/{channel.pk}/", offered, app=consumers.websockets)[0] is True
+            assert consumers.offered == offered
 
 
 class TestDenial:

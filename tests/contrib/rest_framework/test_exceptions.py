@@ -7,7 +7,14 @@ from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, as_validation_error, complete
-from pat_tokens.exceptions import ExpiredToken, InsufficientScope, InvalidInput, ScopeNotDeclared
+from pat_tokens.exceptions import (
+    ExpiredToken,
+    InsufficientScope,
+    InvalidInput,
+    ScopeNotDeclared,
+    TemporarilyUnavailable,
+    TooManyFailures,
+)
 from pat_tokens.scopes import ScopeKey
 
 MISSING = ScopeKey("channels", "42", "publish")
@@ -53,6 +60,21 @@ def test_what_is_missing_goes_next_to_the_detail(data, expected):
     response = complete(Response(data, status=403), TokenAPIException(ERRORS[2]))
     assert response.data == expected
     assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
+
+
+def test_headers_that_a_handler_leaves_out():
+    for error, name, value in [
+        (TemporarilyUnavailable(), "Retry-After", "5"),
+        (TooManyFailures(), "Retry-After", "60"),
+        (ExpiredToken(), "WWW-Authenticate", None),
+        (ScopeNotDeclared(), "WWW-Authenticate", None),
+    ]:
+        found = TokenAPIException(error)
+        answer = complete(Response({"error": "no"}, status=found.status_code), found)
+        assert answer[name] == (value or found.auth_header)
+        own = Response({"error": "no"}, status=found.status_code, headers={name: "own"})
+        assert complete(own, found)[name] == "own"
+        assert name not in complete(Response({"error": "no"}, status=200), found)
 
 
 def test_other_errors_are_left_alone():
