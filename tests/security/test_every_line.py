@@ -252,7 +252,6 @@ def test_receiving_a_secret(site, settings, fail_at_each_line, route, header, fo
     [
         ("X-Site-Credential", "{}"),
         pytest.param("X-Site-Credential", "Bearer {}", marks=pytest.mark.processes),
-        pytest.param("Authorization", "Bearer {}", marks=pytest.mark.processes),
     ],
 )
 def test_receiving_a_secret_under_asgi(site, settings, fail_at_each_line, header, form):
