@@ -7,14 +7,10 @@ names or compiles queries in its own way could do so differently for each reques
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import chain
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import django
 from django.contrib.auth import get_user_model
 from django.core.signals import setting_changed
 from django.db import connections, router
@@ -22,8 +18,9 @@ from django.db.models import Manager, Model, QuerySet
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
+from pat_tokens.djangos_code import has_replaced_methods, is_djangos, is_in_django
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.scopes import Decision, RequiredScope, decide_from_facts
+from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
 from pat_tokens.uncached import execute, uncached
 
 if TYPE_CHECKING:
@@ -31,9 +28,7 @@ if TYPE_CHECKING:
 
     from pat_tokens.querysets import TokenQuerySet
 
-_DJANGO = str(Path(django.__file__).parent)
-
-Converter = tuple[int, Callable[..., Any], Any]  # position in the row, function of (ops, value, ...), expression
+Converter = tuple[int, Callable[..., Any], bool, Any]  # position in the row, function, takes operations, expression
 
 
 class _Slot(str):
@@ -71,8 +66,9 @@ class _Statement(NamedTuple):
         if found is None:
             return None
         row, ops = list(found), connection.ops
-        for position, convert, expression in self.converters:
-            row[position] = convert(ops, row[position], expression, connection)
+        for position, convert, takes_ops, expression in self.converters:
+            args = (row[position], expression, connection)
+            row[position] = convert(ops, *args) if takes_ops else convert(*args)
         token: PersonalAccessToken = self.token.make_instance(connection.alias, row)
         if self.user is not None:
             token.user = self.user.make_instance(connection.alias, row)
@@ -82,7 +78,7 @@ class _Statement(NamedTuple):
 
 
 _statements: dict[tuple[Any, ...], _Statement | None] = {}
-_ENTITY_TYPE, _OPERATION, _ENTITY_ID = _Slot("entity type"), _Slot("operation"), _Slot("entity id")
+_SCOPE_SLOTS = ScopeKey(_Slot("entity type"), _Slot("entity id"), _Slot("operation"))
 
 
 def find_token(
@@ -100,33 +96,15 @@ def _find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
-    # The form of the SQL follows from which facts about the need are asked for.
-    form = (
-        None
-        if required_scope is None
-        else (required_scope.operation is None, required_scope.operation is not None and required_scope.filtered)
-    )
-    key = (
-        connection.alias,
-        type(connection),
-        type(connection.ops),
-        form,
-        previous,
-        len(digests),
-        conf.read_from_replicas,
-    )
+    # The form of the SQL follows from which facts about the scope are asked for.
+    form = (len(digests), previous, required_scope and required_scope.filtered)
+    key = (connection.alias, type(connection), type(connection.ops), form, conf.read_from_replicas)
     if key not in _statements:
         _statements[key] = _compile(connection, len(digests), required_scope, previous=previous)
     statement = _statements[key]
     if statement is None:
         return find_token_by_orm(digests, required_scope, previous=previous)
-    values: list[str] = list(digests)
-    if required_scope is not None:
-        values += (
-            [required_scope.entity_type]
-            if required_scope.operation is None
-            else [required_scope.entity_type, required_scope.operation, required_scope.entity_id]
-        )
+    values = [*digests, *(required_scope.scope if required_scope else ())]
     return _complete(statement.fetch(connection, values), digests, required_scope, previous=previous)
 
 
@@ -178,44 +156,33 @@ def _complete(
         return None
     facts = vars(token)
     covered, some = facts.pop("scope_covered", False), facts.pop("scope_some", False)
-    token.decision = (
-        Decision() if required_scope is None else decide_from_facts(required_scope, covered=covered, some=some)
-    )
+    token.decision = decide_from_facts(required_scope, covered=covered, some=some) if required_scope else Decision()
     token.candidate_digests = tuple(digests)
     token.is_previous = previous and not is_among(token.digest, digests)
     if not PersonalAccessToken.user.is_cached(token):
-        _load_owner(token)
+        users: Any = get_user_model()._default_manager.using(token._state.db)
+        owner: Any = uncached(users.filter(pk=token.user_id)).first()
+        token.owner_is_hidden = owner is None
+        if owner is not None:
+            token.user = owner
     return token
-
-
-def _load_owner(token: PersonalAccessToken) -> None:
-    users: Any = get_user_model()._default_manager.using(token._state.db)
-    owner: Any = uncached(users.filter(pk=token.user_id)).first()
-    token.owner_is_hidden = owner is None
-    if owner is not None:
-        token.user = owner
 
 
 def _has_manager_with_rules(model: type[Any]) -> bool:
     """Return whether the model's default manager can hide rows or columns."""
     manager: Any = model._default_manager
-    if _has_replaced_methods(manager):
-        return True
-    return not _is_djangos(type(manager), like=Manager) or not _is_djangos(manager._queryset_class, like=QuerySet)
+    are_djangos = is_djangos(type(manager), like=Manager) and is_djangos(manager._queryset_class, like=QuerySet)
+    return has_replaced_methods(manager) or not are_djangos
 
 
 def _compile(
     connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None, *, previous: bool
 ) -> _Statement | None:
     """Return the statement of such a query, or None if it can't be reused."""
-    slots = [_Slot(f"digest {number}") for number in range(count)]
-    example = required_scope
-    if required_scope is not None:
-        example = RequiredScope(
-            _ENTITY_TYPE, None if required_scope.operation is None else _OPERATION, _ENTITY_ID, required_scope.filtered
-        )
-        slots += [_ENTITY_TYPE] if required_scope.operation is None else [_ENTITY_TYPE, _OPERATION, _ENTITY_ID]
-    tokens = _queryset(connection.alias, slots[:count], example, previous=previous)
+    digest_slots = [_Slot(f"digest {number}") for number in range(count)]
+    slots = [*digest_slots, *(_SCOPE_SLOTS if required_scope else ())]
+    example = required_scope and required_scope._replace(**_SCOPE_SLOTS._asdict())
+    tokens = _queryset(connection.alias, digest_slots, example, previous=previous)
     compiler: Any = tokens.query.get_compiler(using=connection.alias)
     if not _makes_djangos_sql(connection.ops, compiler):
         return None
@@ -224,7 +191,7 @@ def _compile(
         return None
     columns = [expression for expression, _sql, _alias in compiler.select]
     converters = list(_find_converters(compiler, columns))
-    if any(_may_hold(convert, connection) for _position, convert, _expression in converters):
+    if any(_may_hold(convert, connection) for _position, convert, _takes_ops, _expression in converters):
         return None
     info = compiler.klass_info
     related = [_find_columns(one, columns) for one in info.get("related_klass_infos", ())]
@@ -240,50 +207,19 @@ def _compile(
 
 
 def _makes_djangos_sql(ops: Any, compiler: Any) -> bool:
-    if _has_replaced_methods(ops):
-        return False
     # Profilers and query caches patch `execute_sql()`, which makes no SQL. A compiler that overrides it is not theirs.
-    if "execute_sql" in chain.from_iterable(vars(cls) for cls in type(compiler).__mro__ if not _is_in_django(cls)):
-        return False
-    return _is_djangos(type(ops), like=type(ops)) and _is_djangos(
-        type(compiler), like=type(compiler), besides={"execute_sql"}
-    )
-
-
-def _has_replaced_methods(thing: object) -> bool:
-    return any(isinstance(value, (FunctionType, MethodType)) for value in vars(thing).values())
-
-
-def _is_in_django(cls: type[Any]) -> bool:
-    return cls is object or cls.__module__.partition(".")[0] == "django"
-
-
-def _is_djangos(cls: type[Any], *, like: type[Any], besides: Collection[str] = ()) -> bool:
-    """Return whether all methods that `cls` shares with `like` are Django's own, without overrides or patches."""
-    methods = (inspect.getattr_static(cls, name) for name in dir(like) if name not in besides)
-    return all(_is_djangos_code(method) for method in methods)
-
-
-def _is_djangos_code(method: Any) -> bool:
-    function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
-    return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith(_DJANGO)
+    classes, kind = type(compiler).__mro__, type(ops)
+    overrides_execution = any("execute_sql" in vars(cls) for cls in classes if not is_in_django(cls))
+    are_djangos = is_djangos(kind, like=kind) and is_djangos(classes[0], like=classes[0], besides={"execute_sql"})
+    return are_djangos and not overrides_execution and not has_replaced_methods(ops)
 
 
 def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converter]:
     for position, (converters, expression) in compiler.get_converters(columns).items():
         for converter in converters:
-            if isinstance(converter, MethodType) and converter.__self__ is compiler.connection.ops:
-                # Called with the operations of the connection at hand: each thread has one.
-                yield position, converter.__func__, expression
-            else:
-                yield position, _without_ops(converter), expression
-
-
-def _without_ops(convert: Callable[..., Any]) -> Callable[..., Any]:
-    def convert_without_ops(_ops: Any, value: Any, expression: Any, connection: Any) -> Any:
-        return convert(value, expression, connection)
-
-    return convert_without_ops
+            # A method of the operations is called with those of the current connection: each thread has its own.
+            takes_ops = isinstance(converter, MethodType) and converter.__self__ is compiler.connection.ops
+            yield position, converter.__func__ if takes_ops else converter, takes_ops, expression
 
 
 def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:

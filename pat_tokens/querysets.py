@@ -166,11 +166,8 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         if required_scope is None:
             return self
         scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(
-            token=OuterRef("pk"), entity_type=required_scope.entity_type
+            token=OuterRef("pk"), entity_type=required_scope.entity_type, operation=required_scope.operation
         )
-        if required_scope.operation is None:
-            return self.annotate(scope_covered=Exists(scopes))
-        scopes = scopes.filter(operation=required_scope.operation)
         tokens = self.annotate(scope_covered=self._any_covers(scopes, required_scope.entity_id))
         return tokens.annotate(scope_some=Exists(scopes)) if required_scope.filtered else tokens
 

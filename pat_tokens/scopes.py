@@ -40,19 +40,18 @@ class RequiredScope(NamedTuple):
     """What one request asks for: a requirement with its entity id filled in.
 
     `entity_id` is `*` where the request is about no single entity. `filtered`: the view limits its result to the
-    ids that the token has, so any scope of this type and operation will do. `operation` is None where any
-    operation on the type will do (OPTIONS).
+    ids that the token has, so any scope of this type and operation will do.
     """
 
     entity_type: str
-    operation: str | None
+    operation: str
     entity_id: str = ALL
     filtered: bool = False
 
     @property
     def scope(self) -> ScopeKey:
         """The scope that would meet this need."""
-        return ScopeKey(self.entity_type, self.entity_id, self.operation or ALL)
+        return ScopeKey(self.entity_type, self.entity_id, self.operation)
 
 
 class Decision(NamedTuple):
@@ -74,8 +73,6 @@ def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> 
     if required_scope is None:
         return Decision()
     of_type = [scope for scope in scopes if scope.entity_type == required_scope.entity_type]
-    if required_scope.operation is None:
-        return decide_from_facts(required_scope, covered=bool(of_type), some=False)
     return decide_from_facts(
         required_scope,
         covered=any(scope.covers(required_scope.scope) for scope in of_type),

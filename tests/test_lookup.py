@@ -115,7 +115,6 @@ def test_one_select_brings_everything(case, make_token, found_by_sql):
     for count in [1, 3]:
         for required_scope in [
             None,
-            RequiredScope("channels", None),
             RequiredScope("channels", "read"),
             RequiredScope("channels", "list", ALL, True),
         ]:

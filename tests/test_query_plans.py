@@ -114,7 +114,6 @@ HOT = {
     "look-up": lambda token: find(token, None),
     "look-up for an operation": lambda token: find(token, RequiredScope("channels", "read", "1")),
     "look-up for a list": lambda token: find(token, RequiredScope("channels", "list", filtered=True)),
-    "look-up for OPTIONS": lambda token: find(token, RequiredScope("channels", None)),
     "another need": lambda token: lookup.decide_for_token(token, RequiredScope("channels", "read", "1")),
     "ids of a limited list": limited,
     "record a use": services.record_use,

@@ -8,7 +8,7 @@ TYPES = st.sampled_from(["channels", "clients"])
 IDS = st.sampled_from(["1", "2", "3"])
 OPERATIONS = st.sampled_from(["read", "list", "delete"])
 KEYS = st.builds(ScopeKey, TYPES, IDS | st.just(ALL), OPERATIONS)
-NEEDS = st.builds(RequiredScope, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
+NEEDS = st.builds(RequiredScope, TYPES, OPERATIONS, IDS | st.just(ALL), st.booleans())
 WORLD = [
     ScopeKey(entity_type, entity_id, operation)
     for entity_type in ("channels", "clients")
@@ -31,9 +31,7 @@ def test_decides_as_brute_force_does(scopes, required_scope):
     things = [
         t for t in WORLD if t.entity_type == required_scope.entity_type and t.operation == required_scope.operation
     ]
-    if required_scope.operation is None:
-        expected, limited = any(may(scopes, t) for t in WORLD if t.entity_type == required_scope.entity_type), False
-    elif required_scope.entity_id == ALL:
+    if required_scope.entity_id == ALL:
         everything, something = all(may(scopes, t) for t in things), any(may(scopes, t) for t in things)
         expected, limited = (
             everything or (required_scope.filtered and something),

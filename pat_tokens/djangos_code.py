@@ -1,0 +1,34 @@
+"""Whether a class runs Django's own code, or code that a site, a backend or another package has put in its place."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any
+
+import django
+
+_DJANGO = str(Path(django.__file__).parent)
+
+
+def has_replaced_methods(thing: object) -> bool:
+    """Return whether a method of this object, not of its class, was replaced."""
+    return any(isinstance(value, (FunctionType, MethodType)) for value in vars(thing).values())
+
+
+def is_in_django(cls: type[Any]) -> bool:
+    """Return whether `cls` is a class of Django."""
+    return cls is object or cls.__module__.partition(".")[0] == "django"
+
+
+def is_djangos(cls: type[Any], *, like: type[Any], besides: Collection[str] = ()) -> bool:
+    """Return whether all methods that `cls` shares with `like` are Django's own, without overrides or patches."""
+    methods = (inspect.getattr_static(cls, name) for name in dir(like) if name not in besides)
+    return all(_is_djangos_method(method) for method in methods)
+
+
+def _is_djangos_method(method: Any) -> bool:
+    function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
+    return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith(_DJANGO)
