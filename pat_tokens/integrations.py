@@ -6,10 +6,12 @@ An integration is a package with a module `pat_integration`, which calls `regist
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
+from django.core.checks import CheckMessage
 from django.urls import ResolverMatch
 
 from pat_tokens.proposals import Proposal
@@ -117,13 +119,15 @@ class Integration:
 
     `owns` returns whether a view belongs to the framework, so that the middleware for plain Django views leaves it
     alone; it must not import the framework. `inspect` returns the report on a route, or None where the integration does
-    not know the view. `has_own_routes`: the framework does not find its views through the URLconf.
+    not know the view. `has_own_routes`: the framework does not find its views through the URLconf. `checks` are system
+    checks of the framework's settings.
     """
 
     name: str
     owns: Callable[[Any], bool]
     inspect: Callable[[Route], RouteReport | None]
     has_own_routes: bool = False
+    checks: tuple[Callable[..., Iterable[CheckMessage]], ...] = ()
 
 
 _integrations: dict[str, Integration] = {}
@@ -133,6 +137,11 @@ _inspectors: dict[str, Callable[[Route], RouteReport]] = {}
 def register_integration(integration: Integration) -> None:
     """Add an integration, or replace the one with the same name."""
     _integrations[integration.name] = integration
+
+
+def integration_checks() -> Iterator[Callable[..., Iterable[CheckMessage]]]:
+    """Return the system checks of all integrations."""
+    return chain.from_iterable(integration.checks for integration in _integrations.values())
 
 
 def integration_of(view: Any) -> Integration | None:

@@ -12,8 +12,8 @@ from django.core.checks import CheckMessage
 from django.views.debug import get_default_exception_reporter_filter
 
 from pat_tokens.checks.settings import HEADER_NAME
-from pat_tokens.checks.values import matches
 from pat_tokens.conf import are_peppers, conf
+from pat_tokens.setting_values import matches
 
 INSECURE_PEPPER = "django-insecure-"  # the start of the SECRET_KEY that `startproject` generates
 

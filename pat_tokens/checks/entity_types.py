@@ -10,9 +10,9 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import FieldError
 from django.db import models
 
-from pat_tokens.checks.values import is_list_of_strings
 from pat_tokens.entities import ASK, MAX_ID_LENGTH, EntityType, Preset, registry
 from pat_tokens.scopes import ALL
+from pat_tokens.setting_values import is_list_of_strings
 
 
 def check_entity_types(**kwargs: Any) -> Iterator[CheckMessage]:

@@ -1,4 +1,4 @@
-"""Checks of the `PAT_TOKENS_*` settings, and of Django and DRF settings that they depend on.
+"""Checks of the `PAT_TOKENS_*` settings, and of Django's settings that they depend on.
 
 E001 to E019 and W001 to W009 are about settings, E030 to E039 and W030 to W039 about middleware, E060 to E069 about
 reminders, E070 to E079 about the policy and who can manage tokens, E080 to E089 and W080 to W089 about the pages, W090
@@ -18,12 +18,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.db import connections
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from pat_tokens.checks.pages import check_base_template, check_static_files, check_template_engine
-from pat_tokens.checks.values import is_integer, is_list_of_strings, matches
 from pat_tokens.conf import are_peppers, conf, setting_names, site_middleware
 from pat_tokens.django_views.guards import middleware_before_views
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
@@ -31,8 +28,7 @@ from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grac
 from pat_tokens.lookup import token_database
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.policy import Policy, is_overridden
-
-DRF_CLASS = "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication"
+from pat_tokens.setting_values import has_url, is_class, is_integer, is_list_of_strings, matches
 
 MAX_REMINDER_DAYS = 3660
 MIN_PEPPER_LENGTH = 32  # characters
@@ -260,36 +256,11 @@ def check_reminders(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def check_policy(**kwargs: Any) -> Iterator[CheckMessage]:
     value = getattr(settings, "PAT_TOKENS_POLICY", None)
-    if value is not None and not _is_class(value, Policy):
+    if value is not None and not is_class(value, Policy):
         yield Error(
             f"PAT_TOKENS_POLICY is {value!r}, not a policy class.",
             hint="Use the dotted path of a subclass of pat_tokens.policy.Policy, such as 'shop.tokens.ShopPolicy'.",
             id="pat_tokens.E070",
-        )
-
-
-def check_management(**kwargs: Any) -> Iterator[CheckMessage]:
-    for name in ("PAT_TOKENS_MANAGEMENT_AUTHENTICATION", "PAT_TOKENS_MANAGEMENT_PERMISSIONS"):
-        value = getattr(settings, name, ())
-        if not isinstance(value, list | tuple) or not all(_is_class(one, object) for one in value):
-            yield Error(
-                f"{name} is {value!r}, not a list of classes.",
-                hint="List REST framework classes by their dotted paths.",
-                id="pat_tokens.E071",
-            )
-            return
-    drf = getattr(settings, "REST_FRAMEWORK", None)
-    classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES") if isinstance(drf, dict) else None
-    if not isinstance(classes, list | tuple) or not _has_url("pat_tokens_api:token-list"):
-        return
-    trusted = tuple(import_string(one) if isinstance(one, str) else one for one in conf.management_authentication)
-    if not any(_is_class(one, *trusted) for one in classes):
-        yield checks.Warning(
-            "None of REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] can manage tokens with the management API.",
-            hint="If users of this site log in with another class than SessionAuthentication, add it to "
-            "PAT_TOKENS_MANAGEMENT_AUTHENTICATION. If that class also accepts credentials that can do less than their "
-            "user, override can_manage_tokens() of the policy.",
-            id="pat_tokens.W007",
         )
 
 
@@ -303,27 +274,12 @@ def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
             hint="Use a number, such as 600 for ten minutes, or remove the setting to never ask.",
             id="pat_tokens.E018",
         )
-    elif not _has_url("pat_tokens:reauthenticate") and not _policy_overrides("get_reauthentication"):
+    elif not has_url("pat_tokens:reauthenticate") and not _policy_overrides("get_reauthentication"):
         yield checks.Warning(
             "PAT_TOKENS_REAUTHENTICATE_AFTER is set, but this site has no page where users can enter their password, "
             "so the API can't create or regenerate tokens.",
             hint="Include pat_tokens.urls in your URLs, or override get_reauthentication() of the policy.",
             id="pat_tokens.W006",
-        )
-
-
-def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
-    """DRF tries authentication classes in order, until one of them responds."""
-    drf = getattr(settings, "REST_FRAMEWORK", None)
-    classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES", ()) if isinstance(drf, dict) else ()
-    names = [_dotted_path(one) for one in classes] if isinstance(classes, list | tuple) else []
-    if DRF_CLASS in names[1:]:
-        yield checks.Warning(
-            f"REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] has {names[0]} before "
-            "PersonalAccessTokenAuthentication. That class can accept a request before the token is read: a request "
-            "with a session and a token that is bad or lacks the scope would only be limited by the session.",
-            hint=f"List {DRF_CLASS!r} first. It passes every other request to the next class.",
-            id="pat_tokens.W003",
         )
 
 
@@ -383,15 +339,7 @@ def check_database(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def _policy_overrides(method: str) -> bool:
     # An invalid policy has a message of its own.
-    return _is_class(conf.policy, Policy) and is_overridden(method)
-
-
-def _has_url(name: str) -> bool:
-    try:
-        reverse(name)
-    except NoReverseMatch:
-        return False
-    return True
+    return is_class(conf.policy, Policy) and is_overridden(method)
 
 
 def _span(text: object) -> timedelta | None:
@@ -402,20 +350,6 @@ def _span(text: object) -> timedelta | None:
     except ValueError:
         return None
     return span
-
-
-def _dotted_path(value: object) -> str:
-    return (
-        value if isinstance(value, str) else f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
-    )
-
-
-def _is_class(value: object, *bases: type[Any]) -> bool:
-    try:
-        target = import_string(value) if isinstance(value, str) else value
-    except ImportError:
-        return False
-    return isinstance(target, type) and issubclass(target, bases)
 
 
 SETTINGS_CHECKS = (
@@ -430,12 +364,10 @@ SETTINGS_CHECKS = (
     check_activity,
     check_reminders,
     check_policy,
-    check_management,
     check_reauthentication,
     check_template_engine,
     check_base_template,
     check_static_files,
-    check_rest_framework,
     check_legacy_keys,
     check_middleware,
     check_caching,

@@ -15,8 +15,10 @@ from django.views.debug import SafeExceptionReporterFilter
 from pat_tokens.checks import deployment, entity_types
 from pat_tokens.checks import settings as checks
 from pat_tokens.conf import conf, setting_names
+from pat_tokens.contrib.rest_framework.checks import DRF_CLASS, check_rest_framework
 from pat_tokens.crypto import hint, make_secret
 from pat_tokens.entities import EntityType, Preset, Registry, registry
+from pat_tokens.integrations import integration_checks
 from pat_tokens.models import PersonalAccessToken
 from tests.models import Channel, Device
 
@@ -25,7 +27,7 @@ CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 SESSION = "rest_framework.authentication.SessionAuthentication"
 BASIC = "rest_framework.authentication.BasicAuthentication"
-CHECKS = (*checks.SETTINGS_CHECKS, entity_types.check_entity_types)
+CHECKS = (*checks.SETTINGS_CHECKS, *integration_checks(), entity_types.check_entity_types)
 STRONG = "kWcX0vRz7Qm2LtB9sYhJ4nGp6DfA1eUo"
 
 
@@ -152,8 +154,8 @@ CASES = [
     *(("E071", {"PAT_TOKENS_MANAGEMENT_AUTHENTICATION": value}) for value in (SESSION, ["nowhere.Class"], [found])),
     ("E071", {"PAT_TOKENS_MANAGEMENT_PERMISSIONS": ["nowhere.Class"]}),
     *(("E070", {"PAT_TOKENS_POLICY": value}) for value in ("nowhere.Policy", object, "pat_tokens.policy.get_policy")),
-    ("W007", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]}}),
-    ("W003", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, checks.DRF_CLASS]}}),
+    ("W007", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [DRF_CLASS, BASIC]}}),
+    ("W003", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, DRF_CLASS]}}),
 ]
 
 
@@ -182,7 +184,7 @@ def test_a_setting_that_works_passes(subtests):
         {"PAT_TOKENS_BASE_TEMPLATE": "pat_tokens/base.html"},
         {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]}},
         {
-            "REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [checks.DRF_CLASS, BASIC]},
+            "REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [DRF_CLASS, BASIC]},
             "PAT_TOKENS_MANAGEMENT_AUTHENTICATION": [BASIC],
         },
         {"PAT_TOKENS_POLICY": "pat_tokens.policy.Policy"},
@@ -334,8 +336,8 @@ def test_classes_in_the_settings_are_known_by_their_path(settings):
     class First:
         pass
 
-    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": (First, checks.DRF_CLASS)}
-    (message,) = checks.check_rest_framework()
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": (First, DRF_CLASS)}
+    (message,) = check_rest_framework()
     assert "First before" in message.msg
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.apps import apps
 
+from pat_tokens.contrib.rest_framework.checks import SETTINGS_CHECKS
 from pat_tokens.integrations import Integration, Route, RouteReport, register_integration
 
 
@@ -23,7 +24,7 @@ def _inspect(route: Route) -> RouteReport | None:
     return report
 
 
-register_integration(Integration("DRF", _owns, _inspect))
+register_integration(Integration("DRF", _owns, _inspect, checks=SETTINGS_CHECKS))
 
 if apps.is_installed("drf_spectacular"):
     for module in ("schema", "schema_views"):
