@@ -114,7 +114,9 @@ class PersonalAccessToken(models.Model):
     previous_last_used_ip = models.GenericIPAddressField(null=True, editable=False)
     previous_last_used_agent = models.CharField(max_length=MAX_AGENT_LENGTH, default="", db_default="", editable=False)
     # Set while there is an overlap; it may have ended by time.
-    rotated_at = models.DateTimeField(pgettext_lazy("pat_tokens", "rotated at"), null=True, editable=False)
+    rotated_at = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "rotated at"), null=True, editable=False, db_index=True
+    )
     grace_period = models.CharField(max_length=MAX_LENGTH, default="", db_default="", editable=False)  # as it was given
     grace_started_at = models.DateTimeField(null=True, editable=False)  # the first use of the current secret
     overlap_mailed_at = models.DateTimeField(null=True, editable=False)

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 from django.db import connection, connections
-from django.test import Client, TestCase
+from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -45,6 +45,10 @@ VALUES = {
     "name": "'token ' || n",
     "name_key": "md5(n::text) || md5('n' || n)",
     "digest": "md5('d' || n) || md5('e' || n)",
+    # One in a hundred is in an overlap.
+    "previous_digest": "md5('p' || n) || md5('q' || n)",
+    "previous_issued_at": "now() - n * interval '1 minute'",
+    "rotated_at": "CASE WHEN n % 100 = 2 THEN now() - interval '1 hour' END",
     "issued_at": "now() - n * interval '1 minute'",
     # Few are dead for long, as in a site that prunes.
     "expires_at": "CASE WHEN n % 100 = 0 THEN now() - interval '1 second' ELSE now() + interval '30 days' END",
@@ -86,6 +90,18 @@ def find(token, required_scope):
     assert lookup.find_token(crypto.digests(token.secret, conf.peppers), required_scope)
 
 
+def find_previous(token, required_scope):
+    services.rotate_token(token)
+    found = lookup.find_token(crypto.digests(token.secret, conf.peppers), required_scope)
+    assert found.is_previous
+    with override_settings(PAT_TOKENS_PEPPERS=[*conf.peppers, "another", "and a third"]):
+        assert lookup.find_token(crypto.digests(token.secret, conf.peppers), required_scope) == found
+
+
+def first_use(token):
+    services.record_first_use(services.rotate_token(token)[0])
+
+
 def limited(token):
     token.decision = Decision(limited=True, required_scope=RequiredScope("channels", "list", filtered=True))
     list(LimitedList(token, Requirement("channels", "list")).limit(Channel.objects.all()))
@@ -96,7 +112,7 @@ def watch(token):
     required_scope = RequiredScope("channels", "read", "1")
     # It closes the connection of its thread, and so this transaction.
     with mock.patch.object(connections["default"], "close"), mock.patch.object(watcher, "close_old_connections"):
-        watcher.find_ended([watcher.Watch(one.pk, one.digest, required_scope) for one in tokens])
+        watcher.find_ended([watcher.Watch(one.pk, (one.digest,), required_scope) for one in tokens])
 
 
 def scope_of(token):
@@ -113,6 +129,12 @@ FILTERS = (
 HOT = {
     "look-up": lambda token: find(token, None),
     "look-up for an operation": lambda token: find(token, RequiredScope("channels", "read", "1")),
+    "look-up of a previous secret": lambda token: find_previous(token, RequiredScope("channels", "read", "1")),
+    "record the first use": first_use,
+    "mail about previous secrets": lambda token: list(PersonalAccessToken.objects.with_previous_secret_in_use()),
+    "rotate": services.rotate_token,
+    "finish a rotation": lambda token: services.finish_rotation(services.rotate_token(token)[0]),
+    "cancel a rotation": lambda token: services.cancel_rotation(services.rotate_token(token)[0]),
     "look-up for a list": lambda token: find(token, RequiredScope("channels", "list", filtered=True)),
     "another need": lambda token: lookup.decide_for_token(token, RequiredScope("channels", "read", "1")),
     "ids of a limited list": limited,

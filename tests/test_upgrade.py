@@ -96,8 +96,12 @@ def test_a_token_of_the_first_release_works_after_every_migration(channel, at_fi
     assert status(active, other) == 200
     _token, secret = services.regenerate_token(token)
     assert (status(active, other), status(secret, other)) == (401, 200)
+    _token, newer = services.rotate_token(token)
+    assert (status(secret, other), status(newer, other)) == (200, 200)
+    assert services.finish_rotation(token).previous_secret is None
+    assert (status(secret, other), status(newer, other)) == (401, 200)
     services.revoke_token(token)
-    assert status(secret, other) == 401
+    assert status(newer, other) == 401
     assert services.delete_tokens(channel.owner) == 3
 
 
@@ -114,6 +118,11 @@ def test_the_first_release_runs_on_the_tables_of_now(channel, first_models):
     assert tokens.get(pk=made.pk).name == "new"
     tokens.filter(pk=made.pk).update(revoked_at=timezone.now())
     assert status(secret, channel) == 401
+    # Nor does an overlap keep it from its work.
+    _token, newer = services.rotate_token(PersonalAccessToken.objects.get(pk=token.pk))
+    assert (status(active, channel), status(newer, channel)) == (200, 200)
+    tokens.filter(pk=token.pk).update(revoked_at=timezone.now())
+    assert (status(active, channel), status(newer, channel)) == (401, 401)
     tokens.get(pk=token.pk).delete()
     assert status(active, channel) == 401
 

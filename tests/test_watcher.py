@@ -81,13 +81,13 @@ def test_a_connection_ends_with_what_allowed_it(opened, act):
 
 def test_a_connection_of_any_token_does_not_end_with_a_scope(make_token, monkeypatch):
     token = authenticate(make_token("channels:*:read").secret, ANY_TOKEN)
-    assert watcher.find_ended([watcher.Watch(token.pk, token.digest, None)]) == []
+    assert watcher.find_ended([watcher.Watch(token.pk, (token.digest,), None)]) == []
     services.delete_scopes(token)
-    assert watcher.find_ended([watcher.Watch(token.pk, token.digest, None)]) == []
+    assert watcher.find_ended([watcher.Watch(token.pk, (token.digest,), None)]) == []
 
 
 def test_a_use_and_a_new_name_end_nothing(opened):
-    watch = watcher.Watch(opened.pk, opened.digest, opened.decision.required_scope)
+    watch = watcher.Watch(opened.pk, (opened.digest,), opened.decision.required_scope)
     services.update_token(opened, name="other")
     services.record_use(opened)
     assert watcher.find_ended([watch]) == []
@@ -96,7 +96,7 @@ def test_a_use_and_a_new_name_end_nothing(opened):
 def test_one_look_is_two_queries_however_many_connections(make_token, channel, django_assert_num_queries):
     tokens = [make_token(f"channels:{channel.pk}:subscribe") for _ in range(20)]
     opened = [authenticate(token.secret, SUBSCRIBE, {"pk": channel.pk}) for token in tokens]
-    watches = [watcher.Watch(token.pk, token.digest, token.decision.required_scope) for token in opened * 5]
+    watches = [watcher.Watch(token.pk, (token.digest,), token.decision.required_scope) for token in opened * 5]
     with CaptureQueriesContext(connections["default"]) as queries:
         assert watcher.find_ended(watches) == []
     assert len([query for query in queries if query["sql"].startswith("SELECT") and "pat_tokens" in query["sql"]]) == 2
@@ -104,7 +104,7 @@ def test_one_look_is_two_queries_however_many_connections(make_token, channel, d
 
 def test_what_query_caches_patch_is_not_called(opened, monkeypatch):
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)
-    watch = watcher.Watch(opened.pk, opened.digest, opened.decision.required_scope)
+    watch = watcher.Watch(opened.pk, (opened.digest,), opened.decision.required_scope)
     assert watcher.find_ended([watch]) == []
 
 

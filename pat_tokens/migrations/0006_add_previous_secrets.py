@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="personalaccesstoken",
             name="rotated_at",
-            field=models.DateTimeField(editable=False, null=True, verbose_name="rotated at"),
+            field=models.DateTimeField(db_index=True, editable=False, null=True, verbose_name="rotated at"),
         ),
         migrations.AddConstraint(
             model_name="personalaccesstoken",

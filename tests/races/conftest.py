@@ -52,3 +52,15 @@ def arena(request, transactional_db) -> Arena:
 def site(transactional_db) -> Site:
     """A person with a session, a channel, and tokens as they are needed."""
     return Site()
+
+
+@pytest.fixture
+def each_round(rounds, site):
+    """The rounds, each with no tokens there at its beginning."""
+
+    def each():
+        for _round in range(rounds):
+            site.clear()
+            yield
+
+    return each

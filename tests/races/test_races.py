@@ -40,18 +40,6 @@ def end_all_long_ago():
     PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
 
 
-@pytest.fixture
-def each_round(rounds, site):
-    """The rounds, each with no tokens there at its beginning."""
-
-    def each():
-        for _round in range(rounds):
-            site.clear()
-            yield
-
-    return each
-
-
 def test_regenerate_against_regenerate(arena, site, each_round):
     for _ in each_round():
         token, old = site.token()

@@ -131,7 +131,7 @@ def test_a_slug_that_names_another_entity_meanwhile(make_token, channel, client_
 def test_an_open_connection_ends(make_token, channel):
     key = str(channel.pk)
     token = make_token(f"channels:{key}:read")
-    watch = Watch(token.pk, token.digest, RequiredScope("channels", "read", key))
+    watch = Watch(token.pk, (token.digest,), RequiredScope("channels", "read", key))
     assert [find_ended([watch]), find_ended([watch])] == [[], []]
     delete_scopes()
     assert find_ended([watch]) == [watch]
