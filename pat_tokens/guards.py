@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
@@ -84,12 +84,24 @@ def add_sunset(request: HttpRequest, response: Any) -> None:
         response.headers.setdefault("Sunset", sunset)
 
 
+def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
+    """Make `response` vary on the header and, if the request has it, keep it out of shared caches.
+
+    Otherwise a cache would keep answering a token that was revoked. Without a request, it has the header.
+    """
+    if isinstance(response, HttpResponseBase):  # a view may have forgotten to return one
+        patch_vary_headers(response, (conf.header,))
+        has_header = request is None or conf.header_key in request.META
+        if has_header and "no-store" not in response.get("Cache-Control", ""):
+            patch_cache_control(response, private=True)
+
+
 def refusal(error: TokenError) -> HttpResponse:
     """Return the response to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
     response = JsonResponse(error_body(error), status=error_status(error))
     for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
         response[name] = value
-    patch_vary_headers(response, (conf.header,))
+    set_cache_headers(None, response)
     return response
 
 
@@ -99,4 +111,4 @@ def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Excep
     return refusal(authentication.refuse(refused, token=token, request=request))
 
 
-__all__ = ["add_sunset", "bind_request", "refusal", "refuse", "release_request", "set_token_user"]
+__all__ = ["add_sunset", "bind_request", "refusal", "refuse", "release_request", "set_cache_headers", "set_token_user"]

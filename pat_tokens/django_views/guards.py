@@ -14,11 +14,10 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
-from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import authentication
-from pat_tokens.conf import conf, site_middleware
+from pat_tokens.conf import site_middleware
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.django_views.requirements import View, declared_methods, find_requirement
 from pat_tokens.exceptions import (
@@ -27,7 +26,7 @@ from pat_tokens.exceptions import (
     TokenError,
 )
 from pat_tokens.filtering import current_list, is_made_of, needs_all
-from pat_tokens.guards import add_sunset, bind_request, refusal, set_token_user
+from pat_tokens.guards import add_sunset, bind_request, refusal, set_cache_headers, set_token_user
 from pat_tokens.request_state import GuardResult, state_of
 from pat_tokens.requirements import Requirement, is_list
 
@@ -112,10 +111,8 @@ def _is_limited(request: HttpRequest, response: Any) -> bool:
 def finalize_response(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> HttpResponseBase:
     """Add `Vary` to `response` and, for a token, keep it out of caches, which would keep serving revoked tokens."""
     add_sunset(request, response)
-    if guard_result.varies and isinstance(response, HttpResponseBase):  # a view may have forgotten to return one
-        patch_vary_headers(response, (conf.header,))
-        if conf.header_key in request.META:
-            patch_cache_control(response, private=True)
+    if guard_result.varies:
+        set_cache_headers(request, response)
     return response
 
 

@@ -2,13 +2,22 @@
 
 import pytest
 from django.core.cache import cache
+from django.http import HttpResponse, JsonResponse
 from django.urls import path
 from django.views.decorators.cache import cache_page
+from ninja import NinjaAPI
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pat_tokens import services
+from pat_tokens.contrib.ninja.authentication import (
+    AsyncPersonalAccessTokenAuthentication,
+    PersonalAccessTokenAuthentication,
+)
+from pat_tokens.exceptions import KeyNotAllowed
 from pat_tokens.requirements import ANY_TOKEN
+from tests.plain_client import OURS
+from tests.tiny_framework.views import TinyView
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.security.test_caching")]
 
@@ -21,7 +30,36 @@ class Cached(APIView):
         return Response({"user": request.user.get_username()}, headers=headers)
 
 
-urlpatterns = [path("<path:control>/", cache_page(600)(Cached.as_view()))]
+ninja = NinjaAPI(urls_namespace="caching")
+ANYBODY = [PersonalAccessTokenAuthentication(ANY_TOKEN)]
+
+
+@ninja.get("/sync", auth=ANYBODY)
+def sync(request, response: HttpResponse):
+    response["Cache-Control"] = "max-age=600"
+    return {"user": request.user.get_username()}
+
+
+@ninja.get("/plain", auth=ANYBODY)
+def plain(request):
+    return JsonResponse({"user": request.user.get_username()}, headers={"Cache-Control": "public, max-age=600"})
+
+
+@ninja.get("/async", auth=[AsyncPersonalAccessTokenAuthentication(ANY_TOKEN)])
+async def asynchronous(request):
+    return {"user": (await request.auser()).get_username()}
+
+
+@ninja.get("/error", auth=ANYBODY)
+def error(request):
+    raise KeyNotAllowed
+
+
+urlpatterns = [
+    path("ninja/", ninja.urls),
+    path("tiny/", TinyView(ANY_TOKEN)),
+    path("<path:control>/", cache_page(600)(Cached.as_view())),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +80,27 @@ def test_a_revoked_token_is_not_answered_from_a_cache(client_with, make_token, c
     services.revoke_token(token)
     assert client.get(f"/{control}/").status_code == 401
     assert client.get(f"/{control}/").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/ninja/sync", "/ninja/plain", "/ninja/async", "/tiny/"])
+def test_integrations_keep_responses_private_by_themselves(settings, client_with, make_token, path):
+    assert OURS not in settings.MIDDLEWARE
+    cached = "django.middleware.cache."
+    settings.MIDDLEWARE = [f"{cached}UpdateCacheMiddleware", f"{cached}FetchFromCacheMiddleware", *settings.MIDDLEWARE]
+    token = make_token()
+    client = client_with(token)
+    for _time in range(2):
+        answer = client.get(path)
+        assert b"owner" in answer.content
+        assert "private" in answer["Cache-Control"]
+        assert "public" not in answer["Cache-Control"]
+        assert "Authorization" in answer["Vary"]
+    services.revoke_token(token)
+    refused = client.get(path)
+    assert refused.status_code == 401
+    assert "private" in refused["Cache-Control"]
+
+
+def test_errors_and_requests_without_a_token(client, client_with, make_token):
+    assert "private" in client_with(make_token()).get("/ninja/error")["Cache-Control"]
+    assert client.get("/ninja/sync").status_code == 401

@@ -2,7 +2,7 @@ from django.http import HttpResponse
 
 from pat_tokens import authentication
 from pat_tokens.exceptions import TokenError
-from pat_tokens.guards import refusal
+from pat_tokens.guards import refusal, set_cache_headers
 
 
 class TinyView:
@@ -17,4 +17,6 @@ class TinyView:
             token = authentication.authenticate(secret, self.requirement, kwargs, request=request)
         except TokenError as error:
             return refusal(error)
-        return HttpResponse(token.user.get_username())
+        response = HttpResponse(token.user.get_username())
+        set_cache_headers(request, response)
+        return response

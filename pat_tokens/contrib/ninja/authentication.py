@@ -18,7 +18,6 @@ from pat_tokens.crypto import is_legacy_key
 from pat_tokens.declarations import find_declared
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.guards import bind_request, set_token_user
-from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement, Resolution, is_list
 
 if TYPE_CHECKING:
@@ -53,6 +52,9 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         self.limits_list = limits_list
 
     def __call__(self, request: HttpRequest) -> PersonalAccessToken | None:
+        operation = find_operation(request)
+        if operation is not None:
+            bind_operation(operation)
         if conf.header_key not in request.META:
             return None
         answer_for(request)
@@ -87,9 +89,6 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         except ThirdPartyToken:
             return None
         bind_request(request, token, requirement)
-        is_limited = token.decision is not None and token.decision.limited
-        if operation is not None and (is_limited or state_of(request).sunset is not None):
-            bind_operation(operation)
         return token
 
     def resolve(self, method: str, url_name: str | None, route: str | None = None) -> Resolution:

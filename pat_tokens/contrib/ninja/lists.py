@@ -9,7 +9,7 @@ from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.exceptions import find_path_view
 from pat_tokens.filtering import current_list, is_made_of
-from pat_tokens.guards import add_sunset
+from pat_tokens.guards import add_sunset, set_cache_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def can_be_bound(operation: Operation | None) -> bool:
 
 
 def bind_operation(operation: Operation) -> None:
-    """Make `operation` return only rows of the limited queryset, or refuse the request; and add the `Sunset` header."""
+    """Check what `operation` returns to a token, and add headers to its responses."""
     own: Any = operation
     for name in _STEPS:
         step = getattr(own, name, None)
@@ -49,7 +49,7 @@ def _answer_token(
     response = step(request, result, *args, **kwargs)
     if hasattr(response, "__await__"):
         return _answer_later(operation, request, response)
-    add_sunset(request, response)
+    _add_headers(request, response)
     if rows is None:
         return response
     if getattr(response, "status_code", 500) >= 400:
@@ -57,9 +57,14 @@ def _answer_token(
     return response if is_made_of(rows, response, result) else operation.api.on_exception(request, rows.refusal())
 
 
+def _add_headers(request: HttpRequest, response: Any) -> None:
+    add_sunset(request, response)
+    set_cache_headers(request, response)
+
+
 async def _answer_later(operation: Any, request: HttpRequest, response: Any) -> Any:
     response, rows = await response, current_list(request)
-    add_sunset(request, response)
+    _add_headers(request, response)
     if rows is None or await rows.abind_stream(response):
         return response
     return operation.api.on_exception(request, rows.refusal())

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db.models import Model
-from django.utils.cache import patch_cache_control
 from rest_framework.request import Request
 
 from pat_tokens import authentication
@@ -22,6 +21,7 @@ from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.filtering import LimitedList, is_made_of
+from pat_tokens.guards import set_cache_headers
 from pat_tokens.request_state import ViewState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
 from pat_tokens.scopes import ALL
@@ -259,9 +259,7 @@ def _finalize_response(
             refused = authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
             response = view.handle_exception(TokenAPIException(refused))
     response = finalize(request, response, *args, **kwargs)
-    # A cache would keep responding to a revoked token.
-    if "no-store" not in response.get("Cache-Control", ""):
-        patch_cache_control(response, private=True)
+    set_cache_headers(request._request, response)
     return response
 
 
