@@ -37,6 +37,7 @@ class _Declarations:
         self.by_route: dict[str, Declaration] = {}  # as `plain_route` writes them
         self.refused_views: dict[Any, None] = {}  # classes, functions, dotted paths of views and modules
         self.refused_urls: dict[str, None] = {}  # prefixes as `plain_route` writes them
+        self.limited_lists: dict[Any, None] = {}  # classes, and dotted paths of classes
         self.broken: dict[str, str] = {}  # dotted paths that name nothing, and why
         self.generation = 0  # counts changes, so that whoever remembers an answer can tell that it is old
 
@@ -164,6 +165,28 @@ def refuse_urls(*prefixes: str) -> None:
     for prefix in prefixes:
         _declared.refused_urls[plain_route(prefix)] = None
     _declared.generation += 1
+
+
+def limit_lists(*views: str | type) -> None:
+    """Limit the lists of these DRF views to the ids that a token has scopes for, besides their own filters.
+
+    For views that have filter backends of their own and cannot be edited: each is a class or its dotted path, and has to
+    filter with `filter_queryset()`, as DRF's own lists do.
+    """
+    for view in views:
+        _declared.limited_lists[view] = None
+    _declared.generation += 1
+
+
+def has_limited_list(view: type) -> bool:
+    """Return whether `limit_lists` was called for this view class."""
+    targets = _declared.limited_lists
+    return bool(targets) and (view in targets or f"{view.__module__}.{view.__qualname__}" in targets)
+
+
+def limited_lists() -> tuple[Any, ...]:
+    """Return what `limit_lists` was called with."""
+    return tuple(_declared.limited_lists)
 
 
 def find_refusal(view: Any, route: str | None) -> str | None:
@@ -404,6 +427,7 @@ __all__ = [
     "declare_route",
     "declare_url",
     "declare_view",
+    "limit_lists",
     "refuse_urls",
     "refuse_views",
 ]

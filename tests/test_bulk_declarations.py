@@ -7,13 +7,21 @@ from django.urls import path
 from ninja import NinjaAPI
 from rest_framework import generics, viewsets
 from rest_framework.decorators import api_view
+from rest_framework.filters import BaseFilterBackend
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication as NinjaAuthentication
 from pat_tokens.contrib.rest_framework.filters import ScopeFilterBackend
-from pat_tokens.declarations import declare_children, declare_crud, declare_view, refuse_urls, refuse_views
+from pat_tokens.declarations import (
+    declare_children,
+    declare_crud,
+    declare_view,
+    limit_lists,
+    refuse_urls,
+    refuse_views,
+)
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.factories import ChannelFactory
@@ -30,6 +38,22 @@ class Channels(generics.ListCreateAPIView):
     queryset = Channel.objects.order_by("pk")
     serializer_class = ChannelSerializer
     filter_backends = [ScopeFilterBackend]
+
+
+class ByName(BaseFilterBackend):
+    def filter_queryset(self, request, queryset, view):
+        return queryset.filter(name__startswith=request.GET.get("name", ""))
+
+
+class OwnFilters(generics.ListAPIView):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = ChannelSerializer
+    filter_backends = [ByName]
+
+
+class NotFiltered(OwnFilters):
+    def list(self, request):
+        return Response(ChannelSerializer(self.get_queryset(), many=True).data)
 
 
 class OneChannel(generics.RetrieveDestroyAPIView):
@@ -86,6 +110,8 @@ urlpatterns = [
     path("channels/<int:pk>/", OneChannel.as_view()),
     path("channels/<int:channel_pk>/messages/", Messages.as_view()),
     path("channels/<int:channel_pk>/messages/<int:pk>/", OneMessage.as_view()),
+    path("own-filters/", OwnFilters.as_view()),
+    path("not-filtered/", NotFiltered.as_view()),
     path("own/", OwnSet.as_view({"get": "list"})),
     path("own/<int:pk>/", OwnSet.as_view({"get": "retrieve"})),
     path("function/", function),
@@ -210,3 +236,26 @@ def test_refusals_come_before_all_else(ask, declarations, url):
 def test_a_refusal_of_nothing_is_an_error(refuse, target, is_found):
     refuse(target)
     assert ("pat_tokens.E057" in [message.id for message in check_routes()]) is not is_found
+
+
+@pytest.mark.parametrize("view", [OwnFilters, f"{HERE}.OwnFilters"])
+def test_lists_limited_from_outside(ask, user, make_token, view):
+    ChannelFactory(owner=user, pk=3, name="three")
+    listing = Requirement("channels", "list")
+    for declared in (OwnFilters, NotFiltered):
+        declare_view(declared, {"GET": listing})
+    assert ask("/own-filters/").status_code == 403
+    limit_lists(view, NotFiltered)
+    ask = Asker("wsgi", make_token("channels:1:list", "channels:3:list").secret)
+    assert [row["id"] for row in ask("/own-filters/").json()] == [1, 3]
+    assert [row["id"] for row in ask("/own-filters/?name=three").json()] == [3]
+    assert ask("/not-filtered/").status_code == 403
+    everything = Asker("wsgi", make_token("channels:*:list").secret)
+    assert [row["id"] for row in everything("/own-filters/").json()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("target", [Messages, f"{HERE}.Missing", Set, f"{HERE}.OwnFilters"])
+def test_limiting_a_list_that_is_not_filtered_is_an_error(target):
+    limit_lists(target)
+    is_wrong = target not in (Set, f"{HERE}.OwnFilters")
+    assert ("pat_tokens.E058" in [message.id for message in check_routes()]) is is_wrong

@@ -18,6 +18,7 @@ from pat_tokens.declarations import (
     declarations_for_routes,
     declarations_for_urls,
     declarations_for_views,
+    limited_lists,
     names_view,
     plain_route,
     refusals,
@@ -38,6 +39,7 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     yield from _check_outside(reports)
     yield from _check_routes_declared(reports)
     yield from _check_refusals(reports)
+    yield from _check_limited_lists(reports)
     yield from _check_shared_names(reports)
     yield from _check_order(reports)
     yield from _check_coverage(reports)
@@ -236,6 +238,20 @@ def _check_refusals(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 f"refuse_urls({f'/{prefix}'!r}): no route of the site begins like this.",
                 hint="Write it as manage.py pat_routes prints it.",
                 id="pat_tokens.E057",
+            )
+
+
+def _check_limited_lists(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    targets = limited_lists()
+    views = [class_of(report.route.view) for report in reports] if targets else []
+    by_name = {f"{view.__module__}.{view.__qualname__}": view for view in views if isinstance(view, type)}
+    for target in targets:
+        view = by_name.get(target) if isinstance(target, str) else target
+        if view not in views or not hasattr(view, "filter_queryset"):
+            yield Error(
+                f"limit_lists({target!r}): no route of the site leads to such a view with a method filter_queryset().",
+                hint="Give the class of a DRF view, or its dotted path. Other views need a scope for * to list.",
+                id="pat_tokens.E058",
             )
 
 

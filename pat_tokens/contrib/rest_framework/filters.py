@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
@@ -11,6 +13,7 @@ from rest_framework.request import Request
 from pat_tokens.authentication import refuse
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
+from pat_tokens.declarations import has_limited_list
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.filtering import needs_all
 from pat_tokens.request_state import state_of
@@ -44,10 +47,8 @@ class ScopeFilterMixin:
     """Does the same as `ScopeFilterBackend`, for views that set their own filter backends."""
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        view: Any = self
-        limited = ScopeFilterBackend().filter_queryset(view.request, queryset, view)
         parent: Any = super()
-        filtered: QuerySet[Any] = parent.filter_queryset(limited)
+        filtered: QuerySet[Any] = _limited_and_filtered(self, parent.filter_queryset, queryset)
         return filtered
 
 
@@ -55,11 +56,25 @@ def is_filtered(facts: ViewInfo, requirement: Requirement) -> bool:
     """Return whether a view can limit its list to ids, so that scopes for some ids are enough."""
     if not is_list(requirement) or not hasattr(facts.cls, "filter_queryset"):
         return False
+    return has_backend(facts) or has_limited_list(facts.cls)
+
+
+def has_backend(facts: ViewInfo) -> bool:
+    """Return whether the view itself names `ScopeFilterBackend` or has `ScopeFilterMixin`."""
     backends = facts.get("filter_backends", ())
     return issubclass(facts.cls, ScopeFilterMixin) or (
         isinstance(backends, list | tuple)
         and any(isinstance(backend, type) and issubclass(backend, ScopeFilterBackend) for backend in backends)
     )
+
+
+def add_backend(view: Any) -> None:
+    """Limit the list of this view before its own `filter_queryset()`."""
+    view.filter_queryset = partial(_limited_and_filtered, view, view.filter_queryset)
+
+
+def _limited_and_filtered(view: Any, filter_queryset: Callable[[Any], Any], queryset: QuerySet[Any]) -> Any:
+    return filter_queryset(ScopeFilterBackend().filter_queryset(view.request, queryset, view))
 
 
 __all__ = ["ScopeFilterBackend", "ScopeFilterMixin"]

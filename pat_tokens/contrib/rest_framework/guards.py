@@ -17,8 +17,10 @@ from rest_framework.request import Request
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
+from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
+from pat_tokens.declarations import has_limited_list
 from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.filtering import LimitedList, is_made_of
 from pat_tokens.guards import set_cache_headers
@@ -161,6 +163,8 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
         rows.note(queryset)  # paginators don't read empty pages
         return page(queryset, *args, **kwargs)
 
+    if has_limited_list(type(view)) and hasattr(own, "filter_queryset") and not has_backend(ViewInfo.of(view)):
+        add_backend(own)
     if hasattr(own, "get_object"):
         found_object, own.get_object = own.get_object, get_object
     if hasattr(own, "aget_object"):
