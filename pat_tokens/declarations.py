@@ -170,7 +170,7 @@ def refuse_urls(*prefixes: str) -> None:
 def limit_lists(*views: str | type) -> None:
     """Limit the lists of these DRF views to the ids that a token has scopes for, besides their own filters.
 
-    For views that have filter backends of their own and cannot be edited: each is a class or its dotted path, and has to
+    For views that you can't edit and that set other filter backends. A view is a class or its dotted path, and has to
     filter with `filter_queryset()`, as DRF's own lists do.
     """
     for view in views:
