@@ -96,7 +96,7 @@ def record(
         rows[0].save(force_insert=True, using=_alias())  # sets its id on every database
     else:
         Activity.objects.using(_alias()).bulk_create(rows)
-    _announce(rows)
+    _announce(rows, _alias())
 
 
 @dataclass(frozen=True)
@@ -186,16 +186,16 @@ def _write_refusal(row: Activity, alias: str) -> None:
         )
         return
     row.save(force_insert=True, using=alias)
-    _announce([row])
+    _announce([row], alias)
 
 
-def _announce(rows: Sequence[Activity]) -> None:
+def _announce(rows: Sequence[Activity], alias: str) -> None:
     def send() -> None:
         for row in rows:
             signals.activity_recorded.send_robust(Activity, activity=row)
 
     if signals.activity_recorded.has_listeners(Activity):
-        transaction.on_commit(send, using=_alias(), robust=True)
+        transaction.on_commit(send, using=alias, robust=True)
 
 
 def _alias() -> str:

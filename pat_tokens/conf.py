@@ -150,6 +150,11 @@ class Conf:
         return _read("PAT_TOKENS_REMINDER_DAYS", (14, 3, 1))
 
     @cached_property
+    def mail_kinds(self) -> Sequence[str]:
+        """What owners get emails about, besides reminders: some of `pat_tokens.mail.MAIL_KINDS`."""
+        return _read("PAT_TOKENS_MAIL_KINDS", ("sensitive_action", "replaced", "network_not_allowed"))
+
+    @cached_property
     def reminder_mail(self) -> bool:
         """Whether reminders are sent by email. If not, a site can connect to `token_expiring`. Default: yes."""
         return _read("PAT_TOKENS_REMINDER_MAIL", True)

@@ -155,7 +155,7 @@ class ActivityLabel:
 
     row: Activity
     title: str
-    text: str = ""  # names of the changed fields, or how often a secret was refused
+    fields: str = ""  # the names of the changed fields
     via: str = ""
     client: str = ""
     scopes: Sequence[tuple[str, str]] = ()  # a sign and a scope
@@ -170,7 +170,7 @@ def describe_activity(rows: Iterable[Activity]) -> list[ActivityLabel]:
 def _describe_act(row: Activity) -> ActivityLabel:
     title = str(Kind(row.kind).label) if row.kind in Kind.values else row.kind
     if row.kind == Kind.REFUSED:
-        return ActivityLabel(row, title, refusals_text(row, row.count or 1))
+        return ActivityLabel(row, title)
     changes = row.all_changes
     names = [str(_FIELDS.get(name, name)) for name in changes["fields"]]
     signs = {"scopes_added": "+", "scopes_deleted": "\N{MINUS SIGN}"}
@@ -187,8 +187,8 @@ def client_of(row: Activity) -> str:
     return f"\u2068{client}\u2069" if client and get_language_bidi() else client
 
 
-def refusals_text(row: Activity, count: int) -> str:
-    """Return how often a secret was sent in vain, and last by `row`; `count` is a lower bound."""
+def refusals_text(row: Activity, count: int, *, date: str) -> str:
+    """Return how often a secret was sent in vain, and last by `row` on `date`; `count` is a lower bound."""
     texts = {
         Reason.REVOKED: ngettext(
             "A revoked secret of this token was used at least %(count)d time",
@@ -213,7 +213,7 @@ def refusals_text(row: Activity, count: int) -> str:
     }
     facts = {
         "refused": texts[Reason(row.reason)] % {"count": count},
-        "date": exact_text(row.last_at or row.at),
+        "date": date,
         "client": client_of(row),
     }
     if facts["client"]:
@@ -227,3 +227,8 @@ def exact_text(value: datetime) -> str:
         value = timezone.make_aware(value, timezone.get_default_timezone())
     local = timezone.localtime(value)
     return f"{date_format(local, 'DATETIME_FORMAT')} {date_format(local, 'T')}"
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, for a plain text email."""
+    return "".join(character if character.isprintable() else " " for character in text)

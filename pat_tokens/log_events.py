@@ -50,6 +50,7 @@ EVENTS = {
     "scopes_deleted": Event(_TOKENS, logging.INFO, "Scopes deleted", (*_WHOSE, "scopes")),
     "token_expiring": Event(_TOKENS, logging.INFO, "Token expiring", (*_WHOSE, "days", "mailed")),
     "reminder_failed": Event(_TOKENS, logging.WARNING, "Reminder not sent", ("user_id", "count", "error")),
+    "notice_failed": Event(_TOKENS, logging.WARNING, "Email about a token not sent", ("token_id", "kind", "error")),
     "token_authenticated": Event(_USE, logging.DEBUG, "Token authenticated", (*_WHOSE, "ip", "route")),
     "token_refused": Event(_REFUSED, logging.WARNING, "Token refused", ("reason", "token_id", "ip", "route")),
     "refusals_skipped": Event(_REFUSED, logging.WARNING, "More refusals, not logged", ("reason", "count")),

@@ -14,17 +14,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.db import router
-from django.template.loader import render_to_string
-from django.utils import timezone, translation
+from django.utils import timezone
 
-from pat_tokens import log_events, services
+from pat_tokens import log_events, mail, services
 from pat_tokens.activity import SYSTEM, Actor
 from pat_tokens.conf import conf
-from pat_tokens.labels import span_text
+from pat_tokens.labels import printable, span_text
 from pat_tokens.links import page_url
 from pat_tokens.models import PersonalAccessToken, PreviousSecret, Reminder, owner_is_active
 from pat_tokens.policy import get_policy
@@ -144,7 +142,7 @@ def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: da
         lines = [_line(user, reminder, now) for reminder in reminders]
         return {"lines": lines, "count": len(lines), "all_over": all(line.is_over for line in lines)}
 
-    return _build_mail("reminder", user, get_context)
+    return mail.build_mail("reminder", user, get_context)
 
 
 def build_previous_secret_mail(
@@ -155,31 +153,13 @@ def build_previous_secret_mail(
     def get_context() -> dict[str, Any]:
         return {
             "token": token,
-            "name": _printable(token.name),
-            "secret": secret._replace(last_used_agent=_printable(secret.last_used_agent)),
+            "name": printable(token.name),
+            "secret": secret._replace(last_used_agent=printable(secret.last_used_agent)),
             "time_left": span_text(secret.expires_at - now),
             "url": page_url("token_detail", token.pk, user=token.user) or "",
         }
 
-    return _build_mail("previous_secret", token.user, get_context)
-
-
-def _build_mail(name: str, user: AbstractBaseUser, get_context: Callable[[], dict[str, Any]]) -> EmailMultiAlternatives:
-    language = get_policy().get_language(user) or settings.LANGUAGE_CODE
-    with translation.override(language):
-        context = {
-            "user": user,
-            "language": translation.get_language() or settings.LANGUAGE_CODE,
-            "direction": "rtl" if translation.get_language_bidi() else "ltr",
-            **get_context(),
-        }
-        subject = " ".join(render_to_string(f"pat_tokens/mail/{name}_subject.txt", context).split())
-        text = render_to_string(f"pat_tokens/mail/{name}.txt", context)
-        mail = EmailMultiAlternatives(subject, text, to=list(get_policy().get_email_addresses(user)))
-        mail.attach_alternative(render_to_string(f"pat_tokens/mail/{name}.html", context), "text/html")
-    # RFC 3834 section 5: keeps vacation responders quiet.
-    mail.extra_headers["Auto-Submitted"] = "auto-generated"
-    return mail
+    return mail.build_mail("previous_secret", token.user, get_context)
 
 
 def _remind(
@@ -235,11 +215,7 @@ def _line(user: AbstractBaseUser, reminder: Reminder, now: datetime) -> Line:
     token = reminder.token
     left = (token.expires_at or now) - now  # what never ends is never due
     url = page_url("token_detail", token.pk, user=user)
-    return Line(token, _printable(token.name), reminder.days, span_text(left), url or "")
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
+    return Line(token, printable(token.name), reminder.days, span_text(left), url or "")
 
 
 __all__ = ["Summary", "send_reminders"]

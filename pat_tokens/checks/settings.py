@@ -26,6 +26,7 @@ from pat_tokens.django_views.guards import middleware_before_views
 from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
 from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grace_period
 from pat_tokens.lookup import token_database
+from pat_tokens.mail import MAIL_KINDS
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
 from pat_tokens.policy import Policy, is_overridden
 from pat_tokens.setting_values import has_url, is_class, is_integer, is_list_of_strings, matches
@@ -224,13 +225,23 @@ def check_limits(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 def check_activity(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Check how long activity is kept."""
     days: Any = conf.activity_days
     if not is_integer(days) or not 1 <= days <= MAX_ACTIVITY_DAYS:
         yield Error(
             f"PAT_TOKENS_ACTIVITY_DAYS is {days!r}, not an integer from 1 to {MAX_ACTIVITY_DAYS}.",
             hint="Use the number of days that activity is kept, such as 365.",
             id="pat_tokens.E062",
+        )
+
+
+def check_mail_kinds(**kwargs: Any) -> Iterator[CheckMessage]:
+    kinds: Any = conf.mail_kinds
+    if not isinstance(kinds, list | tuple | set) or not all(kind in MAIL_KINDS for kind in kinds):
+        known = ", ".join(MAIL_KINDS)
+        yield Error(
+            f"PAT_TOKENS_MAIL_KINDS is {kinds!r}, not a list of kinds of emails.",
+            hint=f"Use some of: {known}. An empty tuple sends no emails but reminders.",
+            id="pat_tokens.E063",
         )
 
 
@@ -362,6 +373,7 @@ SETTINGS_CHECKS = (
     check_switches,
     check_limits,
     check_activity,
+    check_mail_kinds,
     check_reminders,
     check_policy,
     check_reauthentication,

@@ -21,7 +21,7 @@ from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput
-from pat_tokens.labels import describe_activity, describe_scopes, duration_label, refusals_text
+from pat_tokens.labels import describe_activity, describe_scopes, duration_label
 from pat_tokens.models import Activity
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
@@ -217,7 +217,7 @@ class TokenDetail(TokenPage):
                 Activity.objects.for_token(self.token.pk).for_owner(self.user).newest_first()[:SHOWN_ACTIVITY]
             ),
             activity_url=f"{reverse('pat_tokens:activity_list')}?token={self.token.pk}",
-            refusals=[refusals_text(one.row, one.count) for one in find_refusals(self.token)],
+            refusals=find_refusals(self.token),
         )
 
     def _fill(self, table: Table) -> None:

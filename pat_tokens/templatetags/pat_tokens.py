@@ -7,11 +7,14 @@ from typing import Any
 
 from django.forms.utils import flatatt
 from django.template import Context, Library
+from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
-from pat_tokens.labels import UNITS, exact_text, span_text
+from pat_tokens.labels import UNITS, exact_text, refusals_text, span_text
+from pat_tokens.models import Activity
 from pat_tokens.pages.secret_search import secret_pattern
 from pat_tokens.policy import can_see_tokens
 
@@ -87,6 +90,14 @@ def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
     exact = exact_text(value)
     text = exact if kind == "at" else _relative_text(value, kind)
     return {"value": value, "kind": kind, "exact": exact, "text": text}
+
+
+@register.simple_tag
+def refusals(row: Activity, count: int) -> SafeString:
+    """Render how often a secret was sent in vain, and last by `row`."""
+    text = conditional_escape(refusals_text(row, count, date="\0"))
+    date = render_to_string("pat_tokens/elements/time.html", timestamp(row.last_at or row.at, "at"))
+    return mark_safe(text.replace("\0", date.strip()))  # noqa: S308 -- both parts are escaped
 
 
 register.simple_tag(secret_pattern, name="secret_pattern")

@@ -125,6 +125,8 @@ CASES = [
     ("E014", {"PAT_TOKENS_MAX_DESCRIPTION_LENGTH": 0}),
     ("E015", {"PAT_TOKENS_LAST_USED_INTERVAL": 60}),
     ("E062", {"PAT_TOKENS_ACTIVITY_DAYS": 0}),
+    ("E063", {"PAT_TOKENS_MAIL_KINDS": "replaced"}),
+    ("E063", {"PAT_TOKENS_MAIL_KINDS": ["created"]}),
     ("E062", {"PAT_TOKENS_ACTIVITY_DAYS": "365"}),
     ("E015", {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta(seconds=-1)}),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": "nowhere.html"}),
