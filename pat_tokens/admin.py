@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value, quote, unquote
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -25,9 +26,10 @@ from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
-from pat_tokens.labels import describe_scopes, duration_label, type_label
-from pat_tokens.models import PersonalAccessToken, Via
+from pat_tokens.labels import describe_activity, describe_scopes, duration_label, type_label
+from pat_tokens.models import Activity, PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
+from pat_tokens.pages.activity import read_page
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import Status, TokenQuerySet
@@ -371,6 +373,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
         name = "pat_tokens_personalaccesstoken"
         view = self.admin_site.admin_view
         return [
+            path("activity/", view(self.owner_activity_view), name=f"{name}_owner_activity"),
+            path("<path:object_id>/activity/", view(self.activity_view), name=f"{name}_activity"),
             path("<path:object_id>/revoke/", view(self.revoke_view), name=f"{name}_revoke"),
             path("<path:object_id>/regenerate/", view(self.regenerate_view), name=f"{name}_regenerate"),
             path("<path:object_id>/rotate/", view(self.rotate_view), name=f"{name}_rotate"),
@@ -378,6 +382,51 @@ class PersonalAccessTokenAdmin(_AdminBase):
             path("<path:object_id>/rotate/cancel/", view(self.cancel_rotation_view), name=f"{name}_cancel_rotation"),
             *super().get_urls(),
         ]
+
+    def activity_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what happened to a token."""
+        token = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, token):
+            raise PermissionDenied
+        if token is None:
+            raise Http404
+        return self._show_activity(request, token.user, token)
+
+    def owner_activity_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what happened to the tokens of the user in `owner`, deleted ones included."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        users: Any = get_user_model()._base_manager
+        try:
+            owner = users.filter(pk=request.GET.get("owner")).first()
+        except (ValidationError, ValueError, TypeError, OverflowError):
+            owner = None
+        if owner is None:
+            raise Http404
+        return self._show_activity(request, owner)
+
+    def _show_activity(
+        self, request: HttpRequest, owner: Any, token: PersonalAccessToken | None = None
+    ) -> HttpResponse:
+        found = Activity.objects.for_owner(owner) if token is None else Activity.objects.for_token(token.pk)
+        rows, newer, older = read_page(found, request.GET)
+        kept = [("owner", owner.pk)] if token is None else []
+        owner_activity = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_owner_activity"
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": token,
+            "title": _("Activity of %(name)s") % {"name": owner if token is None else token.name},
+            "owner": owner,
+            "owner_url": token
+            and f"{reverse(owner_activity, current_app=self.admin_site.name)}?{urlencode({'owner': owner.pk})}",
+            "rows": describe_activity(rows),
+            "newer_url": newer and "?" + urlencode([*kept, newer]),
+            "older_url": older and "?" + urlencode([*kept, older]),
+            "back": token and self._url("change", token),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/activity.html", context)
 
     def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         token = self._get_changeable(request, object_id)

@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import include, path, reverse
 
 from pat_tokens import services
+from pat_tokens.activity import Actor
 from pat_tokens.admin import PersonalAccessTokenAdmin
 from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import is_well_formed
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
-from tests.factories import ChannelFactory, UserFactory
+from tests.factories import ChannelFactory, TokenFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_admin")]
 
@@ -394,3 +395,40 @@ def test_the_number_of_queries_does_not_grow(boss, make_token, user):
         make_token()
     services.add_scopes(token, [("channels", ChannelFactory(owner=user).pk, "read") for _number in range(10)])
     assert (count(url("changelist")), count(url("change", token.pk))) == few
+
+
+@pytest.mark.parametrize("site", ["admin", "staff"])
+def test_activity_of_a_token_and_of_a_user_can_be_read(boss, user, make_token, stranger, site):
+    token, other = make_token("channels:*:read", name="first"), make_token(name="second")
+    services.update_token(token, name="renamed", actor=Actor(stranger, "page", "203.0.113.7", "curl/8.5"))
+    services.delete_token(other)
+    TokenFactory(user=stranger, name="foreign")
+    assert url("activity", token.pk, site=site) in boss.get(url("change", token.pk, site=site)).content.decode()
+    page = boss.get(url("activity", token.pk, site=site))
+    assert [(act.row.kind, act.row.token_name) for act in page.context["rows"]] == [
+        ("updated", "renamed"),
+        ("created", "first"),
+    ]
+    text = page.content.decode()
+    for part in ("stranger", "203.0.113.7 (curl/8.5)", "+ channels:*:read", f"?owner={user.pk}"):
+        assert part in text
+    page = boss.get(url("owner_activity", site=site), {"owner": user.pk})
+    assert [act.row.kind for act in page.context["rows"]] == ["deleted", "updated", "created", "created"]
+    assert boss.post(url("owner_activity", site=site) + f"?owner={user.pk}").status_code in (200, 403, 405)
+    assert Activity.objects.count() == 5
+
+
+def test_activity_needs_the_permission_to_view(staff, boss, user, token):
+    paths = [url("activity", token.pk), f"{url('owner_activity')}?owner={user.pk}"]
+    for verbs, status in ((["view"], 200), (["add", "delete"], 403)):
+        client = staff(*verbs)
+        assert [client.get(path).status_code for path in paths] == [status, status]
+    for owner in ("", "0", "x", "9" * 40):
+        assert boss.get(url("owner_activity"), {"owner": owner}).status_code == 404
+    assert boss.get(url("activity", uuid.uuid4())).status_code == 404
+
+
+def test_a_user_with_activity_can_be_deleted(boss, token, user):
+    services.revoke_token(token)
+    assert boss.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Activity.objects.exists()

@@ -47,7 +47,7 @@ class ActivityList(Page):
             found = found.filter(at__lt=_start_of(until + timedelta(days=1)))
         chosen = [*(("kind", kind) for kind in kinds), ("token", token), ("since", since), ("until", until)]
         chosen = [(name, str(value)) for name, value in chosen if value]
-        rows, newer, older = _read_page(found, query)
+        rows, newer, older = read_page(found, query)
         return self.show(
             rows=describe_activity(rows),
             newer_url=newer and "?" + urlencode([*chosen, newer]),
@@ -70,8 +70,9 @@ class ActivityList(Page):
         return choices
 
 
-def _read_page(found: ActivityQuerySet, query: QueryDict) -> tuple[list[Activity], Any, Any]:
-    # By id, so that the last page is as fast as the first. Returns the rows and what leads to the pages beside them.
+def read_page(found: ActivityQuerySet, query: QueryDict) -> tuple[list[Activity], Any, Any]:
+    """Return the page of `found` that `query` asks for, and the parameters of the newer and the older page, if any."""
+    # By id, so that the last page is as fast as the first.
     after, before = (_read_id(query.get(name, "")) for name in ("after", "before"))
     if after is not None:
         rows = list(found.filter(pk__gt=after).order_by("pk")[: SIZE + 1])
