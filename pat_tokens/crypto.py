@@ -26,7 +26,7 @@ HINT_LENGTH = 4
 DIGEST_LENGTH = 64  # hexadecimal characters of SHA-256
 
 PART_LENGTH = 16  # characters of a secret after its prefix; without them, more than 160 random bits stay unknown
-LEGACY_KEY_LENGTH = 40  # hexadecimal characters, as DRF's authtoken makes its keys: 160 random bits
+LEGACY_KEY_LENGTH = 40  # hexadecimal characters, like the keys of DRF's authtoken: 160 random bits
 
 _LEGACY_KEY = re.compile(rf"[0-9a-f]{{{LEGACY_KEY_LENGTH}}}", re.ASCII)
 PEPPER_ID_LENGTH = 8  # hexadecimal characters; enough to tell a site's peppers apart
@@ -104,7 +104,7 @@ def legacy_hint(key: str) -> str:
 
 @lru_cache(maxsize=64)
 def _mac_of(pepper: str) -> hmac.HMAC:
-    # A key of its own for this purpose: what SECRET_KEY signs elsewhere can never be replayed as a digest.
+    # A separate key, so that nothing that SECRET_KEY signs elsewhere is a valid digest.
     key = SecretBytes(hmac.digest(pepper.encode(), _PEPPER_CONTEXT, "sha256"))
     return hmac.new(key, digestmod="sha256")
 
@@ -115,7 +115,7 @@ def digest(secret: str, pepper: str) -> str:
     A fast keyed hash instead of a slow password hash, because the secret has 256 random bits (OWASP Cryptographic
     Storage Cheat Sheet; NIST SP 800-63B section 5.1.2.2 on look-up secrets of high entropy).
     """
-    mac = _mac_of(pepper).copy()  # which costs less than to begin anew with the key
+    mac = _mac_of(pepper).copy()  # cheaper than deriving the key again
     mac.update(secret.encode())
     return mac.hexdigest()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 section 9.2.1
-# Attributes of a request that make Django's check let everything through. Any middleware can set them.
+# Attributes of a request that disable Django's check. Any middleware can set them.
 _SWITCHES = ("_dont_enforce_csrf_checks", "csrf_processing_done")
 
 
@@ -33,7 +33,7 @@ def find_forgery(request: HttpRequest) -> HttpResponseBase | None:
     checker = _make_checker()
     checker.process_request(request)
     switches = {name: request.__dict__.pop(name) for name in _SWITCHES if name in request.__dict__}
-    # Django's method, not a subclass's: a site may change what it trusts, not whether the check runs.
+    # Django's own method: a site's subclass can change which origins are trusted, but not skip the check.
     refusal = CsrfViewMiddleware.process_view(checker, request, _protected, (), {})
     request.__dict__.update(switches)
     return refusal
@@ -70,7 +70,7 @@ always_csrf_protect = decorator_from_middleware(_AlwaysProtected)
 
 
 def _make_checker() -> CsrfViewMiddleware:
-    # A site's own subclass may know more trusted origins.
+    # A site's subclass can trust more origins.
     for _path, middleware in site_middleware("django.middleware.csrf.CsrfViewMiddleware"):
         if isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware):
             return middleware(_no_response)
@@ -78,8 +78,8 @@ def _make_checker() -> CsrfViewMiddleware:
 
 
 def _is_exempt_test_client() -> bool:
-    # The clients of Django's tests set the same attribute as middleware can. A client listens to this signal while it
-    # waits for its response, so its own setting can be read there.
+    # Django's test clients set the same attribute that middleware can set. A client is connected to this signal while
+    # it waits for its response, so its own setting can be read from it.
     testing = sys.modules.get("django.test.client")
     if testing is None:
         return False

@@ -1,4 +1,4 @@
-"""What a site declares for its views, on them or from outside, and which declaration applies to a request."""
+"""Declarations outside of views, and how they take precedence over those on views."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Requir
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a site said from outside: about which view or URL name, and what each of its keys requires."""
+    """A declaration for a view, a URL name or a route."""
 
     target: Any  # a view class or function, a dotted path, or a URL name
     requirements: Requirements
@@ -28,7 +28,7 @@ class Declaration:
 
 
 class _Declarations:
-    """What a site declared from outside."""
+    """All declarations outside of views."""
 
     def __init__(self) -> None:
         self.by_view: dict[Any, Declaration] = {}
@@ -60,15 +60,15 @@ def _add_view(view: str | Callable[..., Any], declaration: Declaration) -> None:
 
 
 def declare_url(url_name: str, requirements: Requirements) -> None:
-    """Declare the requirements of the route with this URL name, namespaces included (`shop:order-detail`)."""
+    """Declare the requirements of the route with this URL name, with namespaces (`shop:order-detail`)."""
     _declared.by_url_name[url_name] = Declaration(url_name, _copied(requirements, url_name))
     _declared.generation += 1
 
 
 def declare_route(route: str, requirements: Requirements) -> None:
-    """Declare the requirements of one route, written as `pat_routes` prints it: `api/books/<pk>/`.
+    """Declare the requirements of a route, written as `pat_routes` prints it: `api/books/<pk>/`.
 
-    Converters, and what a regular expression says about a keyword, may be left out. It comes before `declare_url`.
+    Converters, and regular expressions of keywords, can be left out. Takes precedence over `declare_url`.
     """
     _declared.by_route[plain_route(route)] = Declaration(route, _copied(requirements, route))
     _declared.generation += 1
@@ -224,7 +224,7 @@ _GROUP = re.compile(r"\(\?P<(\w+)>")
 
 @lru_cache(maxsize=4096)
 def plain_route(route: str) -> str:
-    """Return a route without what only says how its keywords look."""
+    """Return a route without converters and regular expressions of its keywords."""
     parts, position = [], 0
     for group in _GROUP.finditer(route):
         if group.start() >= position:
@@ -236,7 +236,7 @@ def plain_route(route: str) -> str:
 
 
 def end_of_group(route: str, start: int) -> int:
-    """Return where the group of a regular expression ends that begins at `start`."""
+    """Return where the group of a regular expression ends that starts at `start`."""
     depth, position, in_class = 0, start, False
     while position < len(route):
         character = route[position]
@@ -264,29 +264,29 @@ def _copied(requirements: object, target: object) -> Requirements:
 
 
 def generation() -> tuple[int, int]:
-    """Return a value that changes whenever a declaration or an entity type is added or taken out."""
+    """Return a value that changes when declarations or entity types change."""
     return _declared.generation, registry.generation
 
 
 def class_of(view: Any) -> Any:
-    """Return what identifies a view: its class where it has one, since `as_view()` makes a new function each time."""
+    """Return the identity of a view: its class if it has one, because `as_view()` returns a new function each time."""
     return getattr(view, "cls", None) or getattr(view, "view_class", None) or view
 
 
 def declared_for_url(url_name: str | None) -> Requirements | None:
-    """Return what was declared from outside for a URL name, or None."""
+    """Return the declaration for a URL name, or None."""
     declaration = _declared.by_url_name.get(url_name) if url_name else None
     return declaration.requirements if declaration else None
 
 
 def declared_for_route(route: str | None) -> Requirements | None:
-    """Return what was declared from outside for a route, or None."""
+    """Return the declaration for a route, or None."""
     declaration = _declared.by_route.get(plain_route(route)) if _declared.by_route and route is not None else None
     return declaration.requirements if declaration else None
 
 
 def declared_for_view(view: Any) -> Requirements | None:
-    """Return what was declared from outside for exactly this view class or function, or None."""
+    """Return the declaration for exactly this view class or function, or None."""
     _find_paths()
     try:
         declaration = _declared.by_view.get(view)
@@ -296,23 +296,22 @@ def declared_for_view(view: Any) -> Requirements | None:
 
 
 def declarations_for_views() -> Iterable[tuple[Any, Declaration]]:
-    """Return what was declared from outside for views, each with the class or function that it is about."""
+    """Return the declarations for views, each with its class or function."""
     _find_paths()
     return tuple(_declared.by_view.items())
 
 
 def declarations_for_urls() -> Iterable[Declaration]:
-    """Return what was declared from outside for URL names."""
     return tuple(_declared.by_url_name.values())
 
 
 def declarations_for_routes() -> Iterable[tuple[str, Declaration]]:
-    """Return what was declared from outside for routes, each with the route as `plain_route` writes it."""
+    """Return the declarations for routes, each with the output of `plain_route`."""
     return tuple(_declared.by_route.items())
 
 
 def broken_declarations() -> Mapping[str, str]:
-    """Return the dotted paths that something was declared for and that name nothing, and why."""
+    """Return the declared dotted paths that can't be imported, and why."""
     _find_paths()
     return dict(_declared.broken)
 
@@ -330,9 +329,9 @@ def _find_paths() -> None:
 
 
 class Own(NamedTuple):
-    """What a view declares itself.
+    """What a view itself declares.
 
-    `model` is that of the parent class which declares it, where it is inherited; `problem` is why it can't be.
+    `model` is the model of the parent class that declares it, if it is inherited; `problem` is why it can't be.
     """
 
     requirements: object
@@ -341,9 +340,10 @@ class Own(NamedTuple):
 
 
 def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), name: str = "pat_requirements") -> Own:
-    """Return what the class of a view declares, which `attributes` of a single view may replace.
+    """Return what the class of a view declares. `attributes` of a single view can override it.
 
-    A class inherits it from one that is about the same model. About another, the same key is that of another entity.
+    A class inherits the declaration of a parent with the same model, because the same key of another model is another
+    entity.
     """
     if name in attributes:
         return Own(attributes[name])
@@ -382,10 +382,10 @@ def find_declared(
     url_keys: Sequence[str] = (),
     route: str | None = None,
 ) -> Resolution | None:
-    """Return what was declared under the first of `keys`: for the route, its URL name, the view, or on the view itself.
+    """Return the declaration under the first of `keys`: for the route, its URL name, the view, or on the view itself.
 
-    `url_keys` are more keys that count for the route and the URL name alone. None where nothing was declared; a
-    declaration that cannot work refuses, as does an explicit None.
+    `url_keys` are additional keys for the route and the URL name. None means that nothing is declared; an explicit
+    None, and a declaration that can't work, refuse tokens.
     """
     refusal = find_refusal(view, route)
     if refusal is not None:

@@ -24,7 +24,7 @@ def pat_requirements(requirements: Requirements) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         refuse_foreign(view)
-        # A wrapper, so that one view can be declared differently under two names.
+        # A wrapper, so that two names of one view can have different declarations.
         declared: Any
         if iscoroutinefunction(view):
 

@@ -49,7 +49,7 @@ def write_later(
     connection = connections[alias]
     try:
         is_in_transaction = connection.in_atomic_block or not connection.get_autocommit()
-    except Error as error:  # reads went to a replica, and this is the first that the primary is asked
+    except Error as error:  # reads use a replica, so this is the first query to the primary
         _pause(alias, token, error)
         return
     if not is_in_transaction:
@@ -59,8 +59,8 @@ def write_later(
 
     def write_once() -> None:
         nonlocal is_done
-        # Django's asynchronous test client closes responses in another thread, whose connection would wait for this
-        # one's transaction.
+        # Django's async test client closes responses in another thread, whose connection would wait for the transaction
+        # of this one.
         if not is_done and connections[alias] is connection:
             is_done = True
             _write_now(alias, write, token, pauses)
@@ -125,7 +125,8 @@ def _commits_by_itself(alias: str) -> Iterator[str]:
     if connection.in_atomic_block or connection.get_autocommit():
         yield alias
         return
-    # The site commits when it wants to; neither committing its work nor losing ours is right.
+    # The site controls its own commits, so this write needs its own connection: it must neither commit the site's work
+    # nor be rolled back with it.
     own = connection.copy(_OWN_CONNECTION)
     own.settings_dict["AUTOCOMMIT"] = True
     connections[_OWN_CONNECTION] = own
@@ -137,7 +138,7 @@ def _commits_by_itself(alias: str) -> Iterator[str]:
 
 
 def _call_on_close(request: HttpRequest, function: Callable[[], None]) -> None:
-    # Django closes each request after its response, whatever that was, and before it looks after its connections.
+    # Django closes each request after its response, and before it closes old connections.
     close = request.close
 
     def close_and_call() -> None:

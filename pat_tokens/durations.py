@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 _SHORT = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII | re.IGNORECASE)
 _NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,6})?)"
-# ISO 8601-1 section 5.5.2.3; a year counts 365 days and a month 30, since a span has no calendar to stand on.
+# ISO 8601-1 section 5.5.2.3. A year is 365 days and a month 30 days, because a duration has no start date.
 _ISO = re.compile(
     rf"P(?=[0-9T])(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?"
     rf"(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
@@ -31,7 +31,7 @@ _ISO_PARTS = (
     timedelta(seconds=1),
 )
 
-NEVER = "never"  # the duration of a token that does not expire, where the site allows one
+NEVER = "never"  # the duration of tokens without an expiration date, if the site allows them
 MAX_LENGTH = 40  # characters of a duration that is stored as it was given
 
 

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 MAX_WORD_LENGTH = 64  # characters of an entity type's or an operation's name
 MAX_ID_LENGTH = 255  # characters of an entity id
-MAX_WORDS = 8  # of a search: each is a condition on every row
+MAX_WORDS = 8  # of a search; each adds a condition on every row
 
 READ_ONLY = "-read-only"  # behind the name of an entity type: the name of its default preset
 ASK = "?"  # as the entity id of a preset's scope: users choose the entity
 
-_REFUSALS = (DataError, OverflowError, ValueError)  # of a value, by a database or its driver
+_REFUSALS = (DataError, OverflowError, ValueError)  # raised by a database or its driver for an invalid value
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class EntityType:
     name: ClassVar[str]
     model: ClassVar[type[Model]]
     label: ClassVar[_StrOrPromise] = ""
-    # Declared as `Operation`s or names of standard ones; read as `Operation`s.
+    # Declared as `Operation`s or names of standard operations; always read as `Operation`s.
     operations: ClassVar[Sequence[Any]] = (CREATE, READ, LIST, UPDATE, DELETE)
     search_fields: ClassVar[Sequence[str]] = ()
 
@@ -137,7 +137,7 @@ class EntityType:
     def key_field(self) -> Any:
         """The field of the primary key or, if that is a relation, the field that it refers to."""
         field: Any = self.model._meta.pk
-        while field.remote_field:  # a child table's link to its parent, or a OneToOneField
+        while field.remote_field:  # the parent link of a child model, or a OneToOneField
             field = field.target_field
         return field
 
@@ -149,7 +149,9 @@ class EntityType:
 
     def get_queryset(self, user: Any) -> QuerySet[Any]:
         """Return the entities that `user` can see, and can choose for a scope."""
-        raise NotImplementedError(f"{type(self).__name__} must say what a user can pick: def get_queryset(self, user)")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define which entities a user can choose: def get_queryset(self, user)"
+        )
 
     def get_label(self, entity: Any) -> str:
         """Return the display name of `entity`."""
@@ -198,7 +200,7 @@ class EntityType:
         except (ValidationError, ValueError, TypeError, OverflowError):
             return None
         text = "" if key is None else str(key)
-        # `*` means all: an entity with this key can only be reached by a scope for all.
+        # `*` means all, so an entity with this key needs a scope on all entities.
         return text if text not in ("", ALL) and len(text) <= MAX_ID_LENGTH and is_storable_text(text) else None
 
     def is_storable(self, entity_id: str) -> bool:
@@ -218,7 +220,7 @@ class EntityType:
         return {str(entity.pk): entity for entity in self._fetch(self.get_queryset(user), keys)}
 
     def _fetch(self, queryset: QuerySet[Any], keys: Sequence[str]) -> list[Any]:
-        # A database may refuse a value that the field takes. The others are found by halves.
+        # A database can refuse a value that is valid for the field. Bisecting finds the other entities.
         try:
             with self._savepoint(queryset.db):
                 return list(queryset.filter(pk__in=self.as_values(keys, queryset.db)))
@@ -228,7 +230,7 @@ class EntityType:
 
     @property
     def _are_keys_safe(self) -> bool:
-        # Every database takes what passes the validators of these fields.
+        # Every database accepts values that pass the validators of these fields.
         return isinstance(self.key_field, CharField | TextField | IntegerField | UUIDField)
 
     def _savepoint(self, using: str) -> AbstractContextManager[Any]:
@@ -257,12 +259,12 @@ class EntityType:
         keys = [field.to_python(entity_id) for entity_id in entity_ids]
         connection = connections[using]
         most = connection.features.max_query_params
-        # Half, because the rest of the query has parameters, too.
+        # Half, because the rest of the query has parameters as well.
         if connection.vendor != "sqlite" or most is None or len(keys) <= most // 2:
             return keys
         try:
             text = json.dumps([field.get_db_prep_value(key, connection) for key in keys])
-        except TypeError:  # JSON does not know such keys
+        except TypeError:  # not serializable as JSON
             return keys
         return RawSQL("SELECT value FROM json_each(%s)", [text])
 
@@ -282,18 +284,20 @@ class Registry:
         if not is_name(name):
             raise ImproperlyConfigured(f"{where}: name must be 1 to {MAX_WORD_LENGTH} characters of a-z, 0-9, _ and -.")
         if not hasattr(entity_type, "model"):
-            raise ImproperlyConfigured(f"{where}: say which model it is about: model = ...")
+            raise ImproperlyConfigured(f"{where}: set its model: model = ...")
         for operation in entity_type.operations:
             if not is_name(operation.name):
-                raise ImproperlyConfigured(f"{where}: operation {operation.name!r} is not a name of a-z, 0-9, _ and -.")
+                raise ImproperlyConfigured(
+                    f"{where}: operation {operation.name!r} must be named with a-z, 0-9, _ and -."
+                )
         names = [operation.name for operation in entity_type.operations]
         if len(set(names)) != len(names):
             raise ImproperlyConfigured(f"{where}: an operation is listed twice: {', '.join(names)}.")
         if name in self._types:
             other = type(self._types[name])
             raise ImproperlyConfigured(
-                f"{where}: entity type {name!r} is registered already by {other.__module__}.{other.__qualname__}. "
-                "Give one of them another name."
+                f"{where}: entity type {name!r} is already registered by {other.__module__}.{other.__qualname__}. "
+                "Rename one of them."
             )
         self._types[name] = entity_type()
         self.generation += 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pat_tokens.scopes import ScopeKey
 
 
-NON_FIELD = "non_field_errors"  # in `InvalidInput.errors`: what belongs to no field
+NON_FIELD = "non_field_errors"  # key in `InvalidInput.errors` for errors that belong to no field
 
 
 class TokenError(Exception):
@@ -60,9 +60,7 @@ class MalformedHeader(MalformedToken):
     """The header contains a secret in an unsupported form, or can't be read at all."""
 
     code = "malformed"
-    default_message = _(
-        "The token is not sent in the right form. Send it as %(example)s (one space, no quotes or brackets)."
-    )
+    default_message = _("The header is malformed. Send the token as %(example)s (one space, no quotes or brackets).")
 
     @property
     def message(self) -> str:
@@ -93,9 +91,7 @@ class LegacyKeyExpired(ExpiredToken):
     """The digest matched an imported key that has expired."""
 
     reason = "legacy_ended"
-    default_message = _(
-        "The time of this old key is over. Its owner can regenerate the token, which gives a new secret."
-    )
+    default_message = _("This old key has expired. Its owner can regenerate the token to get a new secret.")
 
 
 class ReplacedToken(InvalidToken):
@@ -179,9 +175,7 @@ class ScopeNotDeclared(NotAllowed):
 
     code = "scope_not_declared"
     reason = "scope_not_declared"
-    default_message = _(
-        "Personal access tokens cannot be used here: this view declares no scope that would allow them."
-    )
+    default_message = _("Personal access tokens can't be used here: this view doesn't declare a required scope.")
 
 
 class KeyNotAllowed(ScopeNotDeclared):
@@ -214,7 +208,7 @@ class ReauthenticationRequired(TokenError):
 
     code = "reauthentication_required"
     reason = "reauthentication_required"
-    default_message = _("Confirm first that it is you, then try again.")
+    default_message = _("Confirm your identity, then try again.")
 
     def __init__(self, *, by_password: bool = False, url: str | None = None) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-_MAX_FRAMES = 40  # between a cursor and the queryset that uses it
+_MAX_FRAMES = 40  # stack frames between a cursor and the queryset that uses it
 
 
 class LimitedList:
@@ -46,15 +46,15 @@ class LimitedList:
     def __init__(self, token: PersonalAccessToken, requirement: Requirement) -> None:
         self.token = token
         self.requirement = requirement
-        self.in_object = False  # what is filtered now finds one object, and is not the list
-        self.keys: frozenset[str] | None = None  # the ids; None until a queryset was limited
-        self.model: type[Model] | None = None  # whose rows are listed
+        self.in_object = False  # get_object() is filtering, not the list
+        self.keys: frozenset[str] | None = None  # the ids; None until a queryset is limited
+        self.model: type[Model] | None = None  # the listed model
         self.was_read = False  # rows of the limited queryset were read
         self.leaked = False  # other rows of the same model were read after that queryset was limited
-        self._watched: dict[int, Any] = {}  # what ends the watch on each connection
+        self._watched: dict[int, Any] = {}  # finalizers that stop watching each connection
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
-        return self  # a copy of a queryset is limited for the same list
+        return self  # copies of a queryset belong to the same list
 
     def limit(self, queryset: QuerySet[Any], *, filter_by: str | None = None) -> QuerySet[Any]:
         """Return the rows of `queryset` that the token can list. Makes one query, for the ids.
@@ -68,14 +68,14 @@ class LimitedList:
         from pat_tokens.lookup import find_entity_ids  # noqa: PLC0415 -- needs the models, which DRF's settings precede
 
         ids = find_entity_ids(self.token, entity_type.name, self.requirement.operation)
-        # An id spelled otherwise than this package writes it means nothing to `scopes.decide`, so neither here.
+        # `scopes.decide` ignores ids that aren't canonical, so they are ignored here too.
         keys = [key for key in ids if entity_type.to_id(key) == key and entity_type.is_storable(key)]
         values = entity_type.as_values(keys, queryset.db)
         if path == "pk":
-            # By its name: a table that inherits from the entity's may have a key of its own.
+            # By name, because a child model can have its own primary key.
             limited = queryset.filter(**{f"{entity_type.model._meta.pk.name}__in": values})
         else:
-            # Not by a join: a row that many entities lead to would come many times, and be counted as many.
+            # Without a join, which would return a row once for each related entity.
             rows = queryset.model._base_manager.using(queryset.db).filter(**{f"{path}__in": values})
             limited = queryset.filter(pk__in=rows.values("pk"))
         if not self.in_object:
@@ -168,7 +168,7 @@ class LimitedList:
         return issubclass(model, mine) or (model._meta.concrete_model is not None and issubclass(mine, model))
 
     def _covers(self, rows: Any) -> bool | None:
-        # None where nothing can be told.
+        # None if it can't be determined.
         if isinstance(rows, Manager):
             return False if self._is_about(rows.model) else None
         if isinstance(rows, QuerySet):
@@ -200,7 +200,7 @@ class LimitedList:
             return not node.negated and bool(told) and (all(told) if node.connector != AND else any(told))
         if isinstance(node, NothingNode) or getattr(node, "limited_list", None) is self:
             return True
-        # Rows of the list, found again by their key.
+        # Rows of the list that are loaded again by key.
         inner = getattr(node, "rhs", None)
         target = getattr(getattr(node, "lhs", None), "target", None)
         return (
@@ -223,7 +223,7 @@ class LimitedList:
         if id(wrappers) in self._watched:
             return
         watcher = _Watcher(ref(self))
-        wrappers.insert(0, watcher)  # whoever appended one before takes the last away again
+        wrappers.insert(0, watcher)  # others remove the last wrapper, which has to be their own
         self._watched[id(wrappers)] = finalize(self, _remove, wrappers, watcher)
 
     def executes(self, query: Query, queryset: QuerySet[Any] | None) -> None:
@@ -257,7 +257,7 @@ def _remove(wrappers: list[Any], watcher: _Watcher) -> None:
 
 
 def _running_query() -> tuple[Query | None, QuerySet[Any] | None]:
-    # Django hands the SQL to a wrapper, and not the query that it was made from. That is on the stack.
+    # Django passes only the SQL to a wrapper. The query that it was built from is found on the stack.
     query, frame = None, sys._getframe(2)
     for _count in range(_MAX_FRAMES):
         name = frame.f_code.co_name
@@ -281,7 +281,7 @@ def _reads_rows(query: Query) -> bool:
         return any(map(_reads_rows, query.combined_queries))
     if query.default_cols or query.select or query.extra_select:
         return True
-    # Neither count() nor exists().
+    # False for count() and exists().
     return any(
         not isinstance(one, Value) and not getattr(one, "contains_aggregate", False)
         for one in query.annotation_select.values()
@@ -289,7 +289,7 @@ def _reads_rows(query: Query) -> bool:
 
 
 def _reads_one(query: Query) -> bool:
-    # get() and first(): what a view looks up besides is no list.
+    # get() and first(), which load a single object and not a list.
     return query.low_mark == 0 and query.high_mark in (1, MAX_GET_RESULTS)
 
 
@@ -314,7 +314,7 @@ class _Limit:
     def __reduce_ex__(self, protocol: Any) -> Any:
         plain: Any = _copy_as(self, type(self).__bases__[1])
         vars(plain).pop("limited_list", None)
-        return _same, (plain,)  # a pickled queryset is one like any other
+        return _same, (plain,)  # a pickled queryset isn't limited
 
 
 def _same(value: Any) -> Any:
@@ -333,7 +333,8 @@ def _limit_class(lookup: Hashable) -> type:
 
 
 def _mark(queryset: QuerySet[Any], limited_list: LimitedList) -> None:
-    # The condition that was added last. It is put first: then it is compiled even where another matches nothing.
+    # The condition that was added last. It is moved to the front, so that it is compiled even if another condition
+    # matches nothing.
     where = queryset.query.where
     holder: Any = where
     while isinstance(holder.children[-1], WhereNode):
@@ -346,7 +347,7 @@ def _mark(queryset: QuerySet[Any], limited_list: LimitedList) -> None:
 
 
 def _find_rows(value: Any, find: Callable[[Any], Any], found: list[Any]) -> bool:
-    # Whether all of it was understood.
+    # Returns whether every value is known to be a row of the list.
     value = find(value)
     if isinstance(value, Page):
         value = value.object_list
@@ -417,7 +418,7 @@ def needs_all(decision: Decision) -> InsufficientScope:
 
 
 def _can_be_limited(queryset: object, requirement: Requirement, path: str) -> bool:
-    # A slice or a union cannot be filtered any more, and ids of one model say nothing about the rows of another.
+    # Slices and unions can't be filtered, and ids of one model don't apply to rows of another.
     if not isinstance(queryset, QuerySet) or queryset.query.is_sliced or queryset.query.combinator:
         return False
     model = requirement.get_entity_type().model._meta.concrete_model

@@ -19,10 +19,10 @@ from pat_tokens import crypto, lookup
 from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken, Reminder, Scope
 
-SETTINGS_TAG = "pat_tokens_settings"  # of the system checks that judge settings alone
+SETTINGS_TAG = "pat_tokens_settings"  # the tag of checks that only validate settings
 MAX_DRIFT = timedelta(seconds=30)  # between the clock of this process and that of the database
-SLOW = timedelta(hours=1)  # a reminder that was claimed so long ago is not being sent any more
-LONG_INACTIVE = timedelta(days=90)  # what `pat_prune` deletes unless told otherwise
+SLOW = timedelta(hours=1)  # a reminder claimed this long ago is no longer being sent
+LONG_INACTIVE = timedelta(days=90)  # the default of `pat_prune`
 
 _CLOCKS = {
     "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')",
@@ -82,7 +82,7 @@ def check_health(*, counts: bool = True) -> Health:
             rest += [_look_at_digests, _check_reminders, _check_dead_tokens]
         for look in rest:
             try:
-                with transaction.atomic(using=_alias()):  # so that a failing query fails nothing around it
+                with transaction.atomic(using=_alias()):  # so that a failing query doesn't break an outer transaction
                     findings += look()
             except DatabaseError as error:
                 name = look.__name__.removeprefix("_check_")
@@ -108,7 +108,7 @@ def _check_peppers() -> Iterator[Finding]:
     if peppers and all(isinstance(pepper, str) and pepper for pepper in peppers):
         yield Finding("peppers", Level.OK, f"Peppers: {len(peppers)}.", {"count": len(peppers)})
     else:
-        text = "There is no pepper to digest secrets with: set SECRET_KEY or PAT_TOKENS_PEPPERS."
+        text = "There is no pepper: set SECRET_KEY or PAT_TOKENS_PEPPERS."
         yield Finding("peppers", Level.ERROR, text)
 
 
@@ -118,10 +118,10 @@ def _check_tables() -> Iterator[Finding]:
             with transaction.atomic(using=_alias()):
                 list(model._base_manager.using(_alias()).values()[:1])
         except DatabaseError as error:
-            text = f"The table {model._meta.db_table} is not as it should be ({type(error).__name__}): migrate."
+            text = f"The table {model._meta.db_table} is missing or outdated ({type(error).__name__}): run migrate."
             yield Finding("tables", Level.ERROR, text, {"table": model._meta.db_table})
             return
-    yield Finding("tables", Level.OK, "The tables are there, with all their columns.")
+    yield Finding("tables", Level.OK, "All tables and columns exist.")
 
 
 @sensitive_variables()
@@ -131,17 +131,17 @@ def _check_look_up() -> Iterator[Finding]:
     row = PersonalAccessToken.objects.using(_alias()).order_by("pk").values_list("pk", "digest").first()
     again = None if row is None else lookup.find_token([row[1]], None)
     if not crypto.is_well_formed(secret, conf.prefix) or found is not None:
-        yield Finding("look_up", Level.ERROR, "A new secret has not the right shape, or is known.")
+        yield Finding("look_up", Level.ERROR, "A new secret is malformed, or belongs to a token.")
     elif row is not None and (again is None or again.pk != row[0]):
         yield Finding("look_up", Level.ERROR, "A token cannot be found by its digest.")
     else:
-        yield Finding("look_up", Level.OK, "A secret nobody has finds nothing, and a digest finds its token.")
+        yield Finding("look_up", Level.OK, "An unknown secret is not found, and a digest finds its token.")
 
 
 def _check_clock() -> Iterator[Finding]:
     connection = connections[_alias()]
     if connection.vendor not in _CLOCKS:
-        yield Finding("clock", Level.INFO, "How to ask this database for the time is not known here.")
+        yield Finding("clock", Level.INFO, "The clock of this database can't be read.")
         return
     with connection.cursor() as cursor:
         before = datetime.now(UTC)
@@ -165,13 +165,13 @@ def _check_legacy_keys() -> Iterator[Finding]:
     alive = tokens.active().count()
     facts = {"alive": alive, "allowed": conf.allow_legacy_keys}
     if alive and not conf.allow_legacy_keys:
-        text = f"{alive} imported keys have not ended and are refused: PAT_TOKENS_ALLOW_LEGACY_KEYS is off."
+        text = f"{alive} imported keys have not expired, but are refused: PAT_TOKENS_ALLOW_LEGACY_KEYS is False."
         yield Finding("legacy_keys", Level.WARNING, text, facts)
     elif conf.allow_legacy_keys and not alive:
-        text = "PAT_TOKENS_ALLOW_LEGACY_KEYS is on, and no imported key is left that has not ended: turn it off."
+        text = "PAT_TOKENS_ALLOW_LEGACY_KEYS is True, but all imported keys have expired: set it to False."
         yield Finding("legacy_keys", Level.WARNING, text, facts)
     else:
-        yield Finding("legacy_keys", Level.OK, f"Imported keys that have not ended: {alive}.", facts)
+        yield Finding("legacy_keys", Level.OK, f"Imported keys that have not expired: {alive}.", facts)
 
 
 @sensitive_variables()
@@ -180,7 +180,7 @@ def _look_at_digests() -> Iterator[Finding]:
     counts = tokens.count_by_pepper(conf.peppers)
     facts = counts._asdict()
     if counts.unknown:
-        # After SECRET_KEY was replaced, every token is refused; where one was retired on purpose, only some are.
+        # If SECRET_KEY was replaced by mistake, every token is refused; if an old key was removed, only some are.
         level = Level.WARNING if counts.current or counts.old else Level.ERROR
         text = (
             f"{counts.unknown} active tokens have digests under a pepper that is no longer configured, so they are "
@@ -203,7 +203,7 @@ def _check_reminders() -> Iterator[Finding]:
     stuck = Reminder.objects.using(_alias()).unfinished(now - SLOW).count()
     facts = {"due": due, "stuck": stuck}
     if stuck:
-        text = f"{stuck} reminders were begun and not finished; they may not have been sent."
+        text = f"{stuck} reminders were started and not finished; they may not have been sent."
         yield Finding("reminders", Level.WARNING, text, facts)
     else:
         yield Finding("reminders", Level.INFO, f"Reminders that are due: {due}.", facts)
@@ -217,8 +217,8 @@ def _check_dead_tokens() -> Iterator[Finding]:
     )
     moments = [when for when in (found["revoked"], found["expired"]) if when is not None]
     oldest = min(moments).isoformat() if moments else None
-    text = f"Tokens dead for {LONG_INACTIVE.days} days: {found['count']}" + (
-        f", the first since {oldest}." if oldest else "."
+    text = f"Tokens inactive for {LONG_INACTIVE.days} days: {found['count']}" + (
+        f", the oldest since {oldest}." if oldest else "."
     )
     yield Finding("dead_tokens", Level.INFO, text, {"count": found["count"], "oldest": oldest})
 

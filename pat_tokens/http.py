@@ -35,11 +35,11 @@ from pat_tokens.exceptions import (
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-LEGACY_KEYWORD = "token"  # of DRF's TokenAuthentication; schemes are compared in lower case
+LEGACY_KEYWORD = "token"  # the scheme of DRF's TokenAuthentication, in lower case
 RETRY_AFTER = 5  # seconds
-FAILURES_WINDOW = 60  # seconds, in which failed look-ups are counted
-MAX_HEADER_LENGTH = 16_384  # characters; a JWT of another Bearer scheme fits, junk of megabytes does not
-TYPING_ERROR = 6  # characters that a secret can lack or have too many and still be taken for one, as its checksum
+FAILURES_WINDOW = 60  # seconds
+MAX_HEADER_LENGTH = 16_384  # characters, enough for a JWT
+TYPING_ERROR = 6  # characters by which a mistyped secret can be longer or shorter; the length of the checksum
 
 _SEPARATORS = re.compile(r"[\s,;]")
 
@@ -49,7 +49,7 @@ def read_header(request: HttpRequest, key: str) -> str | bytes | None:
     if type(request.META.get(key)) is str:
         request.META[key] = SecretText(request.META[key])  # no variable of this frame holds all headers
     if type(request.META.get(key)) is SecretText:
-        # Django copies the headers on first use, maybe before they were hidden.
+        # Django copies the headers on first use, which can be before they were hidden.
         vars(request).pop("headers", None)
     header: str | bytes | None = request.META.get(key)
     return header
@@ -95,7 +95,7 @@ def read_bearer(value: str | bytes | None, *, keywords: Sequence[str], prefix: s
         return rest
     if not _is_readable(rest if is_our_scheme else SecretText(scheme.partition("\t")[0])):
         raise MalformedHeader
-    # It is not passed on to the next class: a session next to it would answer as if the token were not there.
+    # Not passed on to the next class, which could accept the session of the request.
     if _holds_secret(text, tuple(keywords), prefix):
         raise MalformedHeader
     return None
@@ -126,7 +126,7 @@ def _holds_well_formed(text: str, prefix: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _candidates(prefix: str) -> re.Pattern[str]:
-    # In a lookahead, so that candidates may overlap.
+    # In a lookahead, so that candidates can overlap.
     return re.compile(rf"(?=({prefix}_[A-Za-z0-9]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}))")
 
 
@@ -169,10 +169,10 @@ def challenge(error: TokenError | None, *, keyword: str, realm: str) -> str:
     """Return the `WWW-Authenticate` value for `error`, or without an error if it is None (RFC 6750 section 3)."""
     parts = [f'realm="{_quotable(realm)}"']
     if error is not None:
-        # RFC 6750 section 3.1 has no code of its own for a malformed header.
+        # RFC 6750 section 3.1 has no error code for a malformed header.
         code = InvalidToken.code if isinstance(error, InvalidToken) else error.code
         parts.append(f'error="{_quotable(code)}"')
-        with translation.override(None):  # a header holds ASCII alone; a translation would not survive it
+        with translation.override(None):  # headers are ASCII, so the message isn't translated
             parts.append(f'error_description="{_quotable(error.message)}"')
     if isinstance(error, InsufficientScope):
         parts.append(f'scope="{_quotable(" ".join(map(str, error.missing)))}"')

@@ -39,7 +39,7 @@ class Route:
         """The dotted path of the view."""
         view = getattr(self.view, "cls", None) or getattr(self.view, "view_class", None) or self.view
         name = getattr(view, "__qualname__", None) or type(view).__qualname__
-        # `@api_view` calls every class the same, but for its `__name__`.
+        # `@api_view` gives every class the same qualified name.
         name = getattr(view, "__name__", name) if name.endswith("WrappedAPIView") else name
         return f"{getattr(view, '__module__', type(view).__module__)}.{name}"
 
@@ -97,13 +97,13 @@ class RouteReport:
     note: str = ""
     permissions: tuple[ViewPermission, ...] = ()
     own_requirements: Any = None
-    keys: frozenset[str] = frozenset()  # under which something could be declared for it
+    keys: frozenset[str] = frozenset()  # keys under which it can be declared
     has_all_methods: bool = True
     has_head: bool = True
     has_options: bool = True
     dispatcher: Any = None
     other_names: tuple[str | None, ...] = ()
-    asked_before: tuple[str, ...] = ()  # authentication classes before ours, which may let in a session
+    asked_before: tuple[str, ...] = ()  # authentication classes before ours, which can accept a session
     propose: Callable[[MethodReport], Proposal] | None = None
     format_keyword: str | None = None
 

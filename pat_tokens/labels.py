@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pat_tokens.models import Activity
 
 UNITS = {
-    # Translators: short units behind a number, as in "23 h 54 min".
+    # Translators: short units after a number, as in "23 h 54 min".
     "d": pgettext_lazy("pat_tokens", "%(number)s d"),
     "h": pgettext_lazy("pat_tokens", "%(number)s h"),
     "min": pgettext_lazy("pat_tokens", "%(number)s min"),

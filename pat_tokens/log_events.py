@@ -64,8 +64,8 @@ EVENTS = {
 }
 
 WINDOW = 60  # seconds
-LINES = 30  # for each reason and token in a window, or for each reason and address where no token is known
-JUNK_LINES = 10 * LINES  # for each reason in a window, without a token
+LINES = 30  # per window, reason and token, or address if no token is known
+JUNK_LINES = 10 * LINES  # per window and reason, if no token is known
 _limiter = RateLimiter(LINES, WINDOW)
 _junk_limiter = RateLimiter(JUNK_LINES, WINDOW)
 
@@ -78,7 +78,7 @@ def is_logged(name: str) -> bool:
 
 @cache
 def _logger(name: str) -> logging.Logger:
-    # Asked for at each request; `logging` itself takes a lock to find it.
+    # Cached, because `logging.getLogger()` takes a lock.
     return logging.getLogger(name)
 
 
@@ -89,7 +89,7 @@ def log(name: str, **facts: object) -> None:
     shown = " ".join(f"{fact.removesuffix('_id')}=%s" for fact in event.facts)
     extra = {"event": name, **values}
     texts = (_text(value) for value in values.values())
-    # The line's pattern is the same for all lines of an event, so that collectors can group by it.
+    # The format string is the same for all records of an event, so that log collectors can group by it.
     _logger(event.logger).log(event.level, f"{event.text}: {shown}", *texts, extra=extra)
 
 
@@ -97,7 +97,7 @@ def _text(value: object) -> object:
     if value is None:
         return "-"
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    # A key of an entity may be any text; none can begin a line of its own.
+    # The key of an entity can be any string, but must not start a new line in the log.
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

@@ -133,7 +133,7 @@ def find_entity_ids(token: PersonalAccessToken, entity_type: str, operation: str
 
 def token_database() -> str:
     """Return the alias of the database in which tokens are looked up."""
-    # A replica that lags behind would keep a revoked token alive.
+    # A lagging replica would still accept a revoked token.
     if conf.read_from_replicas:
         return router.db_for_read(PersonalAccessToken)
     return router.db_for_write(PersonalAccessToken)
@@ -142,7 +142,7 @@ def token_database() -> str:
 def _queryset(
     alias: str, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> TokenQuerySet:
-    # Neither ordered nor sliced: a digest is unique, and two of them under two peppers are of one secret.
+    # Not ordered or sliced, because at most one row matches: digests are unique, and all of them are of one secret.
     tokens = PersonalAccessToken.objects.using(alias)
     tokens = tokens.with_any_digest(list(digests)) if previous else tokens.with_digest(list(digests))
     tokens = tokens.with_facts(required_scope).order_by()
@@ -243,7 +243,7 @@ def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
 
 
 def _forget_statements(**_kwargs: object) -> None:
-    # Settings change in tests only; the databases and the use of time zones are among them.
+    # Settings only change in tests, among them DATABASES and USE_TZ.
     _statements.clear()
 
 

@@ -1,4 +1,4 @@
-"""What a site decides in code: one class, named by `PAT_TOKENS_POLICY`, whose methods a site overrides."""
+"""The site's own rules: a class, set by `PAT_TOKENS_POLICY`, whose methods a site overrides."""
 
 from __future__ import annotations
 
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 class Policy:
-    """The default policy, which reads the settings and makes no query. Override the methods that your site needs.
-
-    The pages, the API, the admin and the commands all ask the same methods. They hold for superusers, too: a method
-    that makes an exception for them says so itself. `user` is the owner of a token, whoever acts for them. One instance
-    answers all requests, so methods can't store anything on `self`. Overrides can narrow the parameters typed as Any.
-    """
+    """The default rules. Override the methods that your site needs."""
 
     # Asked at each request
 
@@ -74,11 +69,11 @@ class Policy:
     def can_manage_tokens(self, request: HttpRequest) -> bool:
         """Return whether the credential of `request` stands for the user in person, so that it can manage tokens.
 
-        The management API asks this once one of `PAT_TOKENS_MANAGEMENT_AUTHENTICATION` has authenticated the request.
-        `request` is REST framework's: `request.user`, and `request.auth` with what the authentication class returned.
-        Refuse a credential that is limited to a part of what its user can do: it could otherwise create a token that
-        does more than itself. The default trusts every class that the setting names, and sessions only where the user
-        is the one who logged in to the session, not one whom a middleware set for an API key or an OAuth token.
+        The management API calls this after one of `PAT_TOKENS_MANAGEMENT_AUTHENTICATION` has authenticated the request.
+        `request` is REST framework's, with `request.user` and `request.auth`. Refuse credentials that can do less than
+        their user: they could otherwise create a token that can do more. The default trusts every class in the setting.
+        It accepts sessions only if the user is the one who logged in, not one that middleware set for an API key or an
+        OAuth token.
         """
         authentication = getattr(request, "successful_authenticator", None)
         # A class that checks CSRF takes the user of Django's request, whoever set it there.
@@ -143,7 +138,7 @@ def has_own_session(request: HttpRequest) -> bool:
 
 
 def get_policy() -> Policy:
-    """Return the site's policy."""
+    """Return an instance of the site's policy class."""
     chosen: Any = conf.policy
     return _make(chosen)
 

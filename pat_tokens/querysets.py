@@ -42,7 +42,7 @@ SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
 class PepperCounts(NamedTuple):
     """How many tokens have a digest under the newest pepper, an older one, or one that is no longer configured.
 
-    `unrecorded` are those whose secret was last issued or used before peppers were recorded.
+    `unrecorded`: the secret was last issued or used before peppers were recorded.
     """
 
     current: int
@@ -55,7 +55,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
     """Reusable, chainable filters for tokens."""
 
     def for_user(self, user: AbstractBaseUser) -> Self:
-        """The tokens of `user`; every look-up for a person starts here, so that nobody finds those of others."""
+        """The tokens of `user`. Look-ups for a user start here, so that other users' tokens aren't found."""
         return self.filter(user=user)
 
     def active(self, now: datetime | None = None) -> Self:
@@ -71,7 +71,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(revoked_at__isnull=False)
 
     def with_status(self, status: str) -> Self:
-        """The tokens with this status; raises ValueError for an unknown one."""
+        """The tokens with this status. Raises ValueError for an unknown one."""
         return {Status.ACTIVE: self.active, Status.EXPIRED: self.expired, Status.REVOKED: self.revoked}[
             Status(status)
         ]()
@@ -103,7 +103,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The tokens whose owner is due a reminder at `now`, `days` before they expire.
 
         If several numbers of days apply, the smallest counts; 0 is once after the expiration. Numbers that aren't
-        shorter than the token's whole lifetime are ignored: nobody needs a reminder of a token they just created.
+        shorter than the token's whole lifetime are ignored, so that a new token doesn't cause a reminder.
         """
         reminders = self.model._meta.get_field("reminder").related_model._base_manager
         due = []
@@ -137,13 +137,12 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(Exists(rows.filter(token_id=OuterRef("pk"), last_at__gte=OuterRef("issued_at"))))
 
     def with_scope_count(self) -> Self:
-        """Annotate `scope_count`."""
         scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(token=OuterRef("pk"))
         count = scopes.order_by().values("token").annotate(count=Count("pk")).values("count")
         return self.annotate(scope_count=Coalesce(Subquery(count), 0))
 
     def with_digest(self, digests: list[str]) -> Self:
-        """The token with one of these digests, those of one secret under each pepper."""
+        """The token with one of these digests, which are those of one secret under each pepper."""
         return self.filter(digest__in=digests)
 
     def with_any_digest(self, digests: list[str]) -> Self:
@@ -162,7 +161,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return PepperCounts(**known, unknown=sum(counts.values()))
 
     def with_facts(self, required_scope: RequiredScope | None) -> Self:
-        """Annotate what `scopes.decide_from_facts` needs: `scope_covered`, and `scope_some` where it is filtered."""
+        """Annotate what `scopes.decide_from_facts` needs: `scope_covered`, and `scope_some` if it is filtered."""
         if required_scope is None:
             return self
         scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(
@@ -199,7 +198,7 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
     """Reusable, chainable filters for scopes."""
 
     def matching(self, entity_type: str, operation: str) -> Self:
-        """The scopes for this operation on this type, for any entity."""
+        """The scopes on any entity of this type for this operation."""
         return self.filter(entity_type=entity_type, operation=operation)
 
     def sorted(self) -> Self:
@@ -207,11 +206,11 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
         return self.order_by("entity_type", "entity_id", "operation", "pk")
 
     def keys(self) -> list[ScopeKey]:
-        """The scopes without their rows."""
+        """The scopes as ScopeKeys."""
         return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]
 
     def with_key(self, key: ScopeKey) -> Self:
-        """The scopes that are exactly `key`."""
+        """The scopes that are equal to `key`."""
         return self.filter(**key._asdict())
 
 
@@ -219,7 +218,7 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
     """Reusable, chainable filters for reminders."""
 
     def unfinished(self, since: datetime) -> Self:
-        """The reminders that were claimed before `since` and not sent, because a process was killed or is very slow."""
+        """The reminders that were claimed before `since` and not sent, for example because a process was killed."""
         return self.filter(sent_at=None, claimed_at__lte=since)
 
 

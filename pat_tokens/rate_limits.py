@@ -1,4 +1,4 @@
-"""How often something may happen in this process: bounded memory, any thread, a clock that never goes back."""
+"""Rate limits in memory, per process: of bounded size, thread-safe, with a monotonic clock."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ clock = time.monotonic
 
 
 class RateLimitResult(NamedTuple):
-    """Whether this time was within the limit, and how many were over it in the window before this one."""
+    """Whether this event is within the limit, and how many were over it in the previous window."""
 
     is_allowed: bool
     missed: int = 0
 
 
 class RateLimiter:
-    """At most `limit` times in `seconds` for each key.
+    """At most `limit` events in `seconds` per key.
 
-    `size` keys are remembered, the longest unseen forgotten first, so that nobody fills the memory with new ones.
+    At most `size` keys are stored, and the least recently used is removed first, so that memory is bounded.
     """
 
     def __init__(self, limit: int, seconds: float, *, size: int = 1024) -> None:
@@ -32,7 +32,7 @@ class RateLimiter:
         self._lock = Lock()
 
     def take(self, key: Hashable) -> RateLimitResult:
-        """Count one more for `key`."""
+        """Count an event for `key`."""
         now = clock()
         with self._lock:
             start, count = self._windows.pop(key, (now, 0))
@@ -46,17 +46,17 @@ class RateLimiter:
         return RateLimitResult(count < self.limit, missed)
 
     def count(self, key: Hashable) -> int:
-        """Return how many were counted for `key` in its current window."""
+        """Return the number of events for `key` in its current window."""
         with self._lock:
             start, count = self._windows.get(key, (0.0, 0))
             return count if clock() - start < self.seconds else 0
 
     def forget(self, key: Hashable) -> None:
-        """Begin again for `key`."""
+        """Reset `key`."""
         with self._lock:
             self._windows.pop(key, None)
 
     def clear(self) -> None:
-        """Begin again for all."""
+        """Reset all keys."""
         with self._lock:
             self._windows.clear()

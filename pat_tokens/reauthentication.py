@@ -1,7 +1,7 @@
-"""Whether the person behind a request has proven lately who they are, and how to prove it by the password once more.
+"""Whether users have confirmed their identity lately, and how they confirm it with their password.
 
-For what gives power away: a new token, more scopes, a new secret or a longer life. A session that was left open or
-stolen is then not enough (OWASP ASVS 4.0.3 section 3.7.1, NIST SP 800-63B section 7.2).
+For actions that give access: a new token, more scopes, a new secret or a longer lifetime. An open or stolen session is
+then not enough (OWASP ASVS 4.0.3 section 3.7.1, NIST SP 800-63B section 7.2).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _attempts = RateLimiter(MAX_FAILURES, WINDOW)
 
 
 class Proof(Enum):
-    """What came of asking for the password."""
+    """The result of a password prompt."""
 
     GIVEN = "given"
     WRONG = "wrong"
@@ -42,7 +42,11 @@ class Proof(Enum):
 
 
 def require(request: HttpRequest) -> None:
-    """Raise ReauthenticationRequired unless the site's policy does not ask, or the user has done so lately."""
+    """Raise ReauthenticationRequired unless the user confirmed their identity lately, or doesn't have to.
+
+    The site's `PAT_TOKENS_REAUTHENTICATE` is called first: True allows, None means that the password counts, a string
+    is the URL of a page where users confirm their identity, and anything else refuses.
+    """
     answer = get_policy().get_reauthentication(request)
     if answer is None:
         return
@@ -54,7 +58,7 @@ def require(request: HttpRequest) -> None:
 
 @sensitive_variables()
 def confirm(request: HttpRequest, password: str) -> Proof:
-    """Look at the password by the site's own authentication backends; the right one counts for this session alone."""
+    """Check the password with the site's authentication backends. A correct one counts for this session only."""
     proof = _try(request, password)
     log_events.log_reauthentication(proof.value, request)
     if proof is Proof.ENDED:

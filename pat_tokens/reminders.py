@@ -1,8 +1,8 @@
-"""Remind owners that their tokens expire, once for each number of days, by mail and by signal.
+"""Remind owners that their tokens expire, by email and signal, once for each number of days.
 
-A reminder is claimed by a row before it is sent. If sending fails, the row is deleted and the next run tries again. A
-process that is killed while it is sending leaves the reminders of one user claimed: they may have been sent and are
-not sent again, until the next number of days is reached. `pat_health` counts them.
+A reminder is claimed with a row before it is sent. If sending fails, the row is deleted and the next run tries again.
+If a process is killed while sending, the reminders of one user stay claimed. They may have been sent, so they aren't
+sent again, until the next number of days is reached. `pat_health` counts them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_FAILURES = 3  # mails in a row that fail because of the server; then it is d
 
 @dataclass
 class Summary:
-    """What a run did: tokens and mails that are done, users that were skipped or whose mail failed."""
+    """The result of a run: tokens and emails that were sent, and users that were skipped or whose email failed."""
 
     tokens: int = 0
     mails: int = 0
@@ -47,13 +47,12 @@ class Summary:
     stopped: bool = False  # after MAX_FAILURES, with people left
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One token in a mail."""
+    """One token in an email."""
 
     token: PersonalAccessToken
     name: str  # on one line
@@ -63,12 +62,11 @@ class Line:
 
     @property
     def is_over(self) -> bool:
-        """Whether the token has expired."""
         return self.days == 0
 
 
 def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
-    """Send all reminders that are due. Several runs at once share the work.
+    """Send all reminders that are due. Several runs at the same time share the work.
 
     Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Two queries for each
     page of users and six for each user; one for all rotated tokens and one for each mail about them. A dry run writes

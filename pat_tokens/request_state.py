@@ -1,4 +1,4 @@
-"""What was found out about the token of one request, in one object on the request."""
+"""The state of the current request, in one object on the request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ViewState:
 
 @dataclass(repr=False)  # the keys contain secrets, and error reports show the attributes of a request
 class RequestState:
-    """The state of one request.
+    """What is known about the token of one request, so that nothing is looked up or recorded twice.
 
     `tokens` has the token, or the refusal, for each secret and required scope that was looked up; `looked_up` the token
     for each requirement whose entity was looked up; `options` whether a token is allowed OPTIONS; and `allowed` the

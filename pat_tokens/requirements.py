@@ -1,4 +1,4 @@
-"""What a view requires of a token: an entity type, an operation, and where the entity id comes from."""
+"""What views require, and declarations for views that a site can't edit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pat_tokens.scopes import ALL, RequiredScope
 
 
 class EntityLookup:
-    """Where an entity id comes from when the URL does not hold it: field lookups to names of URL keywords.
+    """Finds an entity whose key isn't in the URL: maps field lookups to names of URL keywords.
 
-    `EntityLookup(slug="slug", project__slug="project_slug")` finds the one entity that all of them name.
+    `EntityLookup(slug="slug", project__slug="project_slug")` finds the entity that matches all of them.
     """
 
     __slots__ = ("fields",)
@@ -27,7 +27,6 @@ class EntityLookup:
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """The URL keywords that this needs."""
         return tuple(keyword for _, keyword in self.fields)
 
     def __eq__(self, other: object) -> bool:
@@ -44,9 +43,9 @@ class EntityLookup:
 class Requirement:
     """(entity type, operation, where the entity id comes from).
 
-    `entity` names the URL keyword that holds the primary key, or is an EntityLookup; without it the request is about no
-    single entity and needs the scope for `*`, unless it is a list that limits itself to the token's ids.
-    `filter_by`: for such a list, the field path from the listed model to the entity's key.
+    `entity` is the URL keyword that holds the primary key, or an EntityLookup. Without it, the request isn't about a
+    single entity and needs a scope on `*`, unless it is a list that limits itself to the token's ids. `filter_by`: for
+    such a list, the field path from the listed model to the entity's key.
     """
 
     entity_type: str
@@ -56,13 +55,13 @@ class Requirement:
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """The URL keywords that this needs."""
+        """The URL keywords that are needed."""
         if self.entity is None:
             return ()
         return (self.entity,) if isinstance(self.entity, str) else self.entity.keywords
 
     def get_entity_type(self) -> EntityType:
-        """Return the registered entity type; raises ImproperlyConfigured where there is none."""
+        """Return the registered entity type. Raises ImproperlyConfigured if there is none."""
         entity_type = registry.get(self.entity_type)
         if entity_type is None:
             known = ", ".join(entity_type.name for entity_type in registry) or "none"
@@ -70,7 +69,7 @@ class Requirement:
         return entity_type
 
     def as_code(self) -> str:
-        """Return it as somebody would write it in a view."""
+        """Return the Python code of this requirement."""
         words = [f'"{self.entity_type}"', f'"{self.operation}"']
         if isinstance(self.entity, str):
             words.append(f'"{self.entity}"')
@@ -92,14 +91,14 @@ Requirements = Mapping[str, Requirement | None]  # action (ViewSets) or HTTP met
 
 
 def is_list(requirement: Requirement) -> bool:
-    """Return whether `requirement` is that of a list, which may be limited to the ids of a token."""
+    """Return whether `requirement` is for a list, which can be limited to a token's ids."""
     return requirement.operation == LIST.name and requirement.entity is None
 
 
 def required_scope_from_url(
     requirement: Requirement, kwargs: Mapping[str, Any], *, filtered: bool = False
 ) -> RequiredScope | None:
-    """Return what a request with these URL keywords needs, or None where only a query can tell (an EntityLookup)."""
+    """Return what a request with these URL keywords requires, or None if that takes a query (for an EntityLookup)."""
     if requirement.entity is None:
         return RequiredScope(requirement.entity_type, requirement.operation, ALL, filtered)
     entity_type = requirement.get_entity_type()
@@ -120,11 +119,11 @@ def _key_keyword(entity: str | EntityLookup, entity_type: EntityType) -> str | N
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a route asks of a token, and where that was said; without a requirement, why a token is refused.
+    """What a route requires, and where that was declared; without a requirement, why tokens are refused.
 
-    `known`: nobody said it; it follows from what the view is. `refused`: somebody said that tokens are refused.
-    `problem`: what was said cannot work. `is_override`: it follows from a handler that is not the framework's own.
-    `binds_model`: it counts for the entity type's own model alone.
+    `known`: inferred from the view. `refused`: declared to refuse tokens. `problem`: the declaration can't work.
+    `is_override`: inferred from a handler that overrides the framework's. `binds_model`: only valid for the entity
+    type's own model.
     """
 
     requirement: Requirement | None
@@ -137,7 +136,7 @@ class Resolution:
 
 
 def find_problem(requirement: object) -> str | None:
-    """Return why `requirement` cannot work on this site, or None."""
+    """Return why `requirement` can't work on this site, or None."""
     if not isinstance(requirement, Requirement):  # what a site wrote may be anything
         return f"{requirement!r} is not a Requirement"
     if requirement is ANY_TOKEN:

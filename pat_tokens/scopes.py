@@ -1,4 +1,4 @@
-"""What a scope is, and the one pure decision about it."""
+"""What a scope is, and the decision whether it covers a request, as a pure function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ALL = "*"  # as an entity id: all entities of the type, now and in future
 
 
 class ScopeKey(NamedTuple):
-    """A scope without its row: (entity type, entity id or `*`, operation)."""
+    """A scope as a value: (entity type, entity id or `*`, operation)."""
 
     entity_type: str
     entity_id: str
@@ -20,7 +20,7 @@ class ScopeKey(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> ScopeKey:
-        """Return the scope that `str()` wrote; an id may hold colons. Raises ValueError for anything else."""
+        """Parse the output of `str()`; ids can contain colons. Raises ValueError for anything else."""
         entity_type, _, rest = text.partition(":")
         entity_id, _, operation = rest.rpartition(":")
         if not (entity_type and entity_id and operation):
@@ -28,7 +28,7 @@ class ScopeKey(NamedTuple):
         return cls(entity_type, entity_id, operation)
 
     def covers(self, other: ScopeKey) -> bool:
-        """Tell whether whoever holds this scope also holds `other`."""
+        """Return whether this scope includes `other`."""
         return (
             self.entity_type == other.entity_type
             and self.operation == other.operation
@@ -37,7 +37,7 @@ class ScopeKey(NamedTuple):
 
 
 class RequiredScope(NamedTuple):
-    """What one request asks for: a requirement with its entity id filled in.
+    """What one request requires: a requirement with its entity id.
 
     `entity_id` is `*` where the request is about no single entity. `filtered`: the view limits its result to the
     ids that the token has, so any scope of this type and operation will do.
@@ -55,9 +55,9 @@ class RequiredScope(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Truthy when allowed; else `missing` says which scopes would have allowed it.
+    """True if the request is allowed; otherwise `missing` has the scopes that would allow it.
 
-    `limited`: allowed, but only for the ids that the token has scopes for; the view's list has to be filtered.
+    `limited`: allowed only for the ids that the token has scopes for; the view's list has to be filtered.
     """
 
     missing: tuple[ScopeKey, ...] = ()
@@ -69,7 +69,7 @@ class Decision(NamedTuple):
 
 
 def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> Decision:
-    """Decide whether `scopes` meet `required_scope`; None needs no scope at all. Never raises."""
+    """Return whether `scopes` cover `required_scope`; None requires no scope. Never raises."""
     if required_scope is None:
         return Decision()
     of_type = [scope for scope in scopes if scope.entity_type == required_scope.entity_type]
@@ -81,9 +81,9 @@ def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> 
 
 
 def decide_from_facts(required_scope: RequiredScope, *, covered: bool = False, some: bool = False) -> Decision:
-    """Turn the two facts that a database can tell about `required_scope` into the decision.
+    """Return the decision about `required_scope` from two facts that a database query can find.
 
-    `covered`: a scope covers the need; `some`: there is a scope of its type and operation, whatever its id.
+    `covered`: a scope covers it. `some`: there is a scope of its type and operation, whatever its id.
     """
     if covered:
         return Decision(required_scope=required_scope)
@@ -93,7 +93,7 @@ def decide_from_facts(required_scope: RequiredScope, *, covered: bool = False, s
 
 
 def absorb(held: Iterable[ScopeKey], added: Iterable[ScopeKey]) -> tuple[set[ScopeKey], list[ScopeKey]]:
-    """Return which of `held` become redundant by `added`, and which of `added` are to be written, in their order."""
+    """Return the scopes in `held` that `added` makes redundant, and the scopes in `added` to be written, in order."""
     held = set(held)
     added = list(dict.fromkeys(added))
     wide = {scope for scope in held.union(added) if scope.entity_id == ALL}

@@ -1,4 +1,4 @@
-"""Who may reveal a secret or widen a token, checked where the service is called.
+"""Who can reveal a secret or widen a token, checked where the service is called.
 
 Sensitive actions are create, regenerate, rotate and add scopes.
 Each needs a fresh proof of the actor's identity where the site
@@ -24,9 +24,9 @@ _PERMISSION_CACHES = ("_perm_cache", "_user_perm_cache", "_group_perm_cache")
 
 
 def require(request: HttpRequest, owner: Any) -> None:
-    """Raise unless the user of `request` may create, widen or renew a token of `owner` right now.
+    """Raise unless the user of `request` can create, widen or renew a token of `owner`.
 
-    Raises PermissionDenied, whose text says what is missing, and ReauthenticationRequired.
+    Raises PermissionDenied, whose message says what is missing, and ReauthenticationRequired.
     """
     reason = find_obstacle(request.user, owner)
     if reason is not None:
@@ -35,7 +35,7 @@ def require(request: HttpRequest, owner: Any) -> None:
 
 
 def find_obstacle(actor: Any, owner: Any) -> str | None:
-    """Return why `actor` may not act for `owner`, as text for people, or None where nothing stands in the way."""
+    """Return why `actor` can't act for `owner`, as a string for users, or None."""
     if actor.pk == owner.pk:
         return None
     if not actor.has_perm(PERMISSION):

@@ -234,7 +234,7 @@ def set_grace_period(
 
 
 def revoke_token(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
-    """Revoke `token` immediately, in every process; a token that is already revoked stays as it is."""
+    """Revoke `token` immediately, in every process. A token that is already revoked isn't changed."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         if not locked.is_revoked:
@@ -359,7 +359,7 @@ def add_scopes(
 
 
 def delete_scope(scope: Scope, *, actor: Actor = SYSTEM) -> None:
-    """Delete one scope, unless it has been deleted already."""
+    """Delete a scope, unless it was already deleted."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(scope.token)
         deleted, _per_model = locked.scope_set.filter(pk=scope.pk).delete()
@@ -431,7 +431,7 @@ def release_reminders(rows: Sequence[Reminder]) -> None:
 
 
 def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) -> int:
-    """Return the smallest of `days` that are left until `token` expires."""
+    """Return the smallest of `days` that hasn't passed before `token` expires."""
     return min(number for number in days if token.expires_at and token.expires_at <= now + timedelta(days=number))
 
 
@@ -447,7 +447,7 @@ def release_overlap_mail(token: PersonalAccessToken) -> None:
 
 
 def is_use_due(token: PersonalAccessToken) -> bool:
-    """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the last use that was recorded."""
+    """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the recorded last use."""
     now, interval = timezone.now(), conf.last_used_interval
     last = token.previous_last_used_at if token.is_previous else token.last_used_at
     # The clocks of two servers differ: a use that is a little in the future has just been recorded.

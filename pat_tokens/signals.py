@@ -1,6 +1,6 @@
-"""Signals, named by what happened; each is sent after the change is committed.
+"""Signals. Those about changes are sent after the commit.
 
-Lifecycle signals carry `token`, whose owner is `token.user`. No signal ever carries a secret.
+Their argument `token` has its owner in `token.user`. No signal carries a secret.
 """
 
 from django.dispatch import Signal

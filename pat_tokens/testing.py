@@ -1,4 +1,4 @@
-"""For the tests of a site: make a token, and a client that carries it."""
+"""Test helpers for sites: create tokens, and clients that send them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def make_token(
 ) -> tuple[PersonalAccessToken, str]:
     """Return a new token of `user` and its secret: `make_token(user, "channels:*:read", "channels:42:publish")`.
 
-    It is made as all others are, so `user` has to see the entities. `fields` are those of `services.create_token`.
+    It is created by the service, so `user` has to see the entities. `fields` are those of `services.create_token`.
     """
     fields.setdefault("name", f"test {uuid.uuid4()}")
     return create_token(user, scopes=[_parse(scope) for scope in scopes], **fields)
 
 
 def headers_with(secret: str) -> dict[str, str]:
-    """Return the headers of a request that carries `secret`, as for `client.get(path, headers=...)`."""
+    """Return request headers with `secret`, for `client.get(path, headers=...)`."""
     return {conf.header: f"{conf.keyword} {secret}"}
 
 
@@ -41,9 +41,9 @@ def client_with(secret: str) -> Client: ...
 @overload
 def client_with(secret: str, client_class: type[_ClientT]) -> _ClientT: ...
 def client_with(secret: str, client_class: type[Client] = Client) -> Client:
-    """Return a test client, Django's own or one of `client_class`, whose requests all carry `secret`.
+    """Return a test client, Django's own or of `client_class`, that sends `secret` with each request.
 
-    An AsyncClient does not send what it was made with; give `headers_with(secret)` to each of its requests.
+    An AsyncClient doesn't keep its headers; pass `headers_with(secret)` to each of its requests.
     """
     return client_class(headers=headers_with(secret))
 

@@ -1,4 +1,4 @@
-"""The pages: `path("pats/", include("pat_tokens.urls"))`."""
+"""The URLs of the pages: `path("pats/", include("pat_tokens.urls"))`."""
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured

@@ -1,4 +1,4 @@
-"""Turn input into clean values or raise InvalidInput; reads the database but never writes."""
+"""Validate and clean input, or raise InvalidInput. Reads the database but never writes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def name_key(name: str) -> str:
 
 
 def find_unknown_fields(data: Iterable[object], known: Collection[str]) -> dict[str, list[str]]:
-    """Return an error for each key of `data` that is not among `known`, up to `MAX_ERRORS`."""
+    """Return an error for each key of `data` that isn't in `known`, up to `MAX_ERRORS`."""
     message = _("Unknown or read-only field. You can set: %(known)s.") % {"known": ", ".join(known)}
     if not known:
         message = _("This request takes no fields.")
@@ -158,7 +158,7 @@ def clean_renewal(
 ) -> datetime | None:
     """Return when `token` expires if it gets a new secret now, or None for never.
 
-    Without a duration and an expiration date, it lives as long as before, up to the site's maximum.
+    Without a duration and an expiration date, its lifetime is the same as before, up to the site's maximum.
     """
     rules = DurationRules(token.user, token)
     if duration is not None or expires_at is not None:
@@ -188,7 +188,7 @@ def clean_grace_period(value: str | timedelta | None) -> str:
 
 
 def clean_legacy_expiry(expires_at: datetime | None) -> datetime:
-    """Return when an imported key expires: it always does, even where tokens don't have to."""
+    """Return when an imported key expires; it always does, even if the site allows tokens that never expire."""
     if expires_at is None:
         raise InvalidInput({"duration": [_("Imported keys must expire. Choose a duration.")]})
     return expires_at
@@ -254,11 +254,11 @@ def _in_range(rules: DurationRules, field: str, expires_at: datetime, now: datet
 def clean_scopes(
     user: AbstractBaseUser, rows: Iterable[Any], token: PersonalAccessToken | None = None
 ) -> list[ScopeKey]:
-    """Return the scopes that `rows` name, with canonical ids, if `user` can grant every one of them.
+    """Return the scopes in `rows` with canonical ids, if `user` can grant all of them.
 
-    A row is a ScopeKey, a triple (entity type, entity id, operation), or a mapping with these keys. One query for each
-    entity type that is named with ids. InvalidInput has a mapping of errors for each row, empty where the row is
-    valid; the list ends with the 20th invalid row.
+    A row is a ScopeKey, a triple (entity type, entity id, operation), or a mapping with these keys. Makes one query per
+    entity type with ids. InvalidInput has a mapping of errors per row, empty if the row is valid; the list ends with
+    the 20th invalid row.
     """
     # One row too many is enough to reject all of them, before looking at any.
     rows = list(islice(rows, conf.max_scopes_per_token + 1))
@@ -314,7 +314,7 @@ def find_no_longer_grantable(token: PersonalAccessToken, keys: Iterable[ScopeKey
 
 
 def check_scope_count(count: int) -> None:
-    """Raise InvalidInput where a token would have more scopes than the site allows."""
+    """Raise InvalidInput if a token would have more scopes than the site allows."""
     limit = conf.max_scopes_per_token
     if count > limit:
         message = ngettext(
@@ -389,7 +389,7 @@ def _check_visible(
 
 
 def no_such_entity() -> str:
-    """Return the one message both for an id that doesn't exist and for one that the user can't see."""
+    """Return the message for ids that don't exist and for ids that the user can't see; it is the same for both."""
     return _("No such entity. Use the id of an entity that you can see, or * for all.")
 
 

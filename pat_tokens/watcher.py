@@ -1,6 +1,6 @@
-"""Tell a long-lived connection when its token no longer allows what it was allowed for.
+"""Notify long-lived connections when their token stops working.
 
-All connections of a process share one look at the database each interval, however many they are.
+All connections of a process share one query per interval, however many there are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH = 5000  # tokens in one query
 
 @dataclass(eq=False)
 class Watch:
-    """One connection: which secret it came with, and what it needs for as long as it is open."""
+    """One connection: its secret, and what it requires while it is open."""
 
     token_id: UUID
     digests: tuple[str, ...]  # of its secret, under each pepper
@@ -41,27 +41,27 @@ class Watch:
 
 
 class Watcher:
-    """The watches of one event loop, and the task that looks after them while there are any."""
+    """The watches of one event loop, and the task that checks them while there are any."""
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self.task: asyncio.Task[None] | None = None
 
     def add(self, watch: Watch) -> None:
-        """Begin to look after `watch`."""
+        """Start to check `watch`."""
         self.watches.add(watch)
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self.run())
 
     def remove(self, watch: Watch) -> None:
-        """Stop looking after `watch`; the last one takes the task with it."""
+        """Stop checking `watch`; the task ends with the last one."""
         self.watches.discard(watch)
         if not self.watches and self.task is not None:
             self.task.cancel()
             self.task = None
 
     async def run(self) -> None:
-        """Look at all tokens once each interval and end what may not go on."""
+        """Check all tokens once per interval."""
         failures = 0
         while self.watches:
             watches = list(self.watches)
@@ -83,10 +83,9 @@ _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictio
 
 @asynccontextmanager
 async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
-    """Give an event that is set once `token`, as authentication returned it, no longer allows what it did.
+    """Return an event that is set when `token`, as authentication returned it, stops working.
 
-    That is when it is revoked, regenerated, expired or deleted, when its scope is gone or its owner inactive; with a
-    secret that was rotated, when that secret stops.
+    That is when it expires, is revoked, regenerated or deleted, its scope is deleted, or its owner becomes inactive.
     """
     watcher = _watchers.setdefault(asyncio.get_running_loop(), Watcher())
     decision: Decision | None = token.decision
@@ -101,7 +100,7 @@ async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
 
 
 def find_ended(watches: Iterable[Watch]) -> list[Watch]:
-    """Return those of `watches` whose token may not do what they need any more; two queries a batch of tokens."""
+    """Return the `watches` whose token no longer allows what they require. Makes two queries per batch of tokens."""
     by_token: dict[UUID, list[Watch]] = {}
     for one in watches:
         by_token.setdefault(one.token_id, []).append(one)

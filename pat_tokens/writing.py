@@ -1,7 +1,7 @@
-"""No write for a token changes or chooses the primary key of an entity.
+"""Refuse writes that change or choose the primary key of an entity.
 
-Saving a model instance whose key was changed writes another row, and so does saving a new instance with the key of a
-row that exists. A token was allowed neither, so both are refused before they happen.
+Saving a model instance with a changed key writes another row, and so does saving a new instance with an existing key. A
+token is allowed neither, so both are refused before they happen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _running: set[int] = set()
 
 
 class Writes:
-    """What one request with a token writes of one model."""
+    """What one request with a token writes to one model."""
 
     def __init__(self, model: type[Model]) -> None:
         self.models = [model]
@@ -40,7 +40,7 @@ class Writes:
 
 
 def watch_writes(request: HttpRequest, method: str, entity_type: EntityType) -> None:
-    """Refuse any save during `request` that changes or chooses the key of one of these entities."""
+    """Refuse saves during `request` that change or choose the key of one of these entities."""
     model = entity_type.model._meta.concrete_model
     if method in SAFE_METHODS or model is None:
         return
@@ -62,7 +62,7 @@ def watch_writes(request: HttpRequest, method: str, entity_type: EntityType) -> 
 
 
 def end_writes(request: HttpRequest) -> None:
-    """Stop watching what `request` writes."""
+    """Stop checking what `request` writes."""
     state = state_of(request)
     if state.writes is not None:
         _end(id(state.writes))

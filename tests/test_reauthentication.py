@@ -481,7 +481,7 @@ class TestApi:
             answer = ask(*case)
             assert answer.status_code == 403
             assert answer.json() == {
-                "detail": "Confirm first that it is you, then try again.",
+                "detail": "Confirm your identity, then try again.",
                 "code": "reauthentication_required",
                 "url": "http://testserver/pats/reauthenticate/",
             }

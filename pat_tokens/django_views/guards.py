@@ -72,7 +72,7 @@ def authenticate_request(
     guard_result = GuardResult(token, varies=True)
     set_token_user(request, token)
     if describes:
-        # A function would do for OPTIONS what it does for one of its other methods, which the token may not use.
+        # A function could handle OPTIONS like another method that the token isn't allowed to use.
         guard_result.response = _describe(methods)
     else:
         bind_request(request, token, requirement)
@@ -104,7 +104,7 @@ def _is_limited(request: HttpRequest, response: Any) -> bool:
     if limited_list is None:
         return False
     if not getattr(response, "is_rendered", True):
-        response.render()  # its rows are read by the template
+        response.render()  # the template reads the rows
     return is_made_of(limited_list, response, getattr(response, "context_data", None), is_whole=False)
 
 
@@ -127,10 +127,10 @@ def _authenticate(
             secret,
             requirement,
             kwargs,
-            # That a view limits its list is seen when it has done so. What it wrote by then would stay, so this is for
-            # requests that write nothing.
+            # Whether a view limits its list is only known when it returns. Writes couldn't be undone then, so only GET
+            # and HEAD are limited.
             filtered=requirement is not None and is_list(requirement) and request.method in ("GET", "HEAD"),
-            # A view that says nothing about tokens may have keys of its own that look like those of authtoken.
+            # A view without a declaration can have its own keys in authtoken's format.
             third_party=requirement is None and is_legacy_key(secret),
             request=request,
         )
@@ -158,7 +158,7 @@ def _is_to_login(request: HttpRequest, response: HttpResponseBase) -> bool:
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # as for http://[
+    except ValueError:  # for example http://[
         return SplitResult("", "", "", "", "")
 
 

@@ -12,7 +12,7 @@ from pat_tokens.integrations import MethodReport, Route, RouteReport, integratio
 from pat_tokens.requirements import Resolution
 
 _NOT_READ = "declared, but nothing enforces it: PersonalAccessTokenMiddleware is not installed"
-_ASKS_NOTHING = "a plain Django view that does not ask for tokens"
+_ASKS_NOTHING = "a plain Django view without a declaration"
 _REFUSES = f"{_ASKS_NOTHING}, so the middleware refuses them"
 
 
@@ -23,8 +23,8 @@ def _unread(report: MethodReport) -> MethodReport:
 def inspect_django_view(route: Route) -> RouteReport:
     """Return what a plain Django view requires, by method."""
     if integration_of(route.view) is not None:
-        # The integration would have reported on it if the site used it.
-        note = "another framework's view, and none of ours looks at tokens there"
+        # The integration would have reported on the view if the site used it.
+        note = "another framework's view, which doesn't read tokens"
         return RouteReport(route, "other framework", (), reads_tokens=False, note=note)
     reports = []
     for method in (*METHODS, "OPTIONS"):

@@ -15,14 +15,16 @@ from pat_tokens.requirements import Requirement, Requirements, Resolution
 View = Callable[..., Any]
 
 MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what a view is declared for; HEAD counts as GET
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # methods that can be declared; HEAD counts as GET
 
 
 def find_requirement(view: View, method: str, *, url_name: str | None = None, route: str | None = None) -> Resolution:
     """Return what the plain `view` requires for `method`; decorators around a declared view don't matter."""
     own = _find_own(view)
-    if not (own.requirements is None or isinstance(own.requirements, Mapping)):  # what a site wrote may be anything
-        return Resolution(None, "declared on the view: pat_requirements is no mapping from HTTP method to Requirement")
+    if not (own.requirements is None or isinstance(own.requirements, Mapping)):  # a site can set it to any value
+        return Resolution(
+            None, "declared on the view: pat_requirements is not a mapping from HTTP method to Requirement"
+        )
     method = "GET" if method == "HEAD" else method
     layers_of_view = tuple(_identities(view))
     outside = next((one for one in layers_of_view if find_refusal(one, None)), None) or next(
@@ -51,14 +53,14 @@ def _find_own(view: View) -> Own:
     given = getattr(view, "view_initkwargs", {})
     view_class = getattr(view, "view_class", None) or _class_of_method(view)
     of_class = find_own(view_class, given) if isinstance(view_class, type) else Own(None)
-    # A decorated view has them of its class, or as_view() of its argument.
+    # Decorators copy the attribute from the class or from the arguments of as_view().
     of_function = getattr(view, "pat_requirements", None)
     if of_function is None or of_function == of_class.requirements:
         return of_class
     if "pat_requirements" in given:
         return of_class
     if isinstance(view_class, type) and getattr(view_class, "dispatch", None) is not None:
-        # By @method_decorator, which a subclass inherits with the method.
+        # Set by @method_decorator; subclasses inherit it with the method.
         of_dispatch = find_own(view_class, {}, "dispatch")
         return Own(of_function, of_dispatch.model, of_dispatch.problem)
     return Own(of_function)
@@ -85,12 +87,12 @@ def validated_requirements(requirements: Any) -> Requirements:
     """Return a copy of a declaration. Raises ImproperlyConfigured if it is invalid."""
     if not isinstance(requirements, Mapping):
         raise ImproperlyConfigured(
-            f"{requirements!r} is no mapping from HTTP method to Requirement: write {{'GET': Requirement(...)}}."
+            f"{requirements!r} is not a mapping from HTTP method to Requirement: write {{'GET': Requirement(...)}}."
         )
     for method, requirement in requirements.items():
         if not isinstance(method, str) or method != method.upper() or method == "HEAD":
             raise ImproperlyConfigured(
-                f"{method!r} is no HTTP method that can be declared: write it in capitals, and GET for HEAD."
+                f"{method!r} is not an HTTP method that can be declared: write it in upper case, and GET for HEAD."
             )
         if requirement is not None and not isinstance(requirement, Requirement):
             raise ImproperlyConfigured(f"{method}: {requirement!r} is not a Requirement.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-MAX_NEAREST = 5  # scopes that nearly matched
+MAX_NEAREST = 5  # scopes that are similar to the missing one
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
     asked = report.find(method)
     if not report.reads_tokens or not (asked is None or asked.reads_tokens):
         why = report.note or (asked.resolution.origin if asked else "")
-        explanation.add("requirement", None, _("No token is looked at here: %(why)s.") % {"why": why})
+        explanation.add("requirement", None, _("Tokens are not read: %(why)s.") % {"why": why})
         explanation.leave_to_view()
         return explanation
     if method == "OPTIONS" and asked is None and report.has_options:
@@ -110,7 +110,7 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
         explanation.refuse(403, ScopeNotDeclared.code)
         return explanation
     if asked is None:
-        explanation.add("requirement", False, _("The view has no method %(method)s.") % {"method": method})
+        explanation.add("requirement", False, _("The view does not support %(method)s.") % {"method": method})
         explanation.refuse(405, "method_not_allowed")
         return explanation
     requirement = asked.resolution.requirement
@@ -137,11 +137,11 @@ def _explain_token(explanation: Explanation, token: PersonalAccessToken) -> None
     else:
         explanation.add("token", True, _("The token “%(name)s” is active.") % texts)
     if not owner_is_active(token.user):
-        explanation.add("token", False, _("Its owner may not log in."))
+        explanation.add("token", False, _("Its owner can't log in."))
     if not get_policy().can_have_tokens(token.user):
         explanation.add("token", False, _("Its owner can't have tokens on this site."))
     if is_overridden("refuse_token"):
-        explanation.add("token", None, _("This site may refuse a token for reasons of its own, at each request."))
+        explanation.add("token", None, _("This site has its own rules, which can refuse the token at each request."))
     if any(step.ok is False for step in explanation.steps):
         explanation.refuse(401, InvalidToken.code)
 
@@ -159,7 +159,7 @@ def _explain_route(explanation: Explanation, path: str) -> tuple[RouteReport, di
     except Resolver404:
         text = _("The site has no URL %(path)s.") % {"path": path}
         if _exists(f"{path}/"):
-            text = _("The site has no URL %(path)s; with a slash at its end it has.") % {"path": path}
+            text = _("The site has no URL %(path)s, but it has one with a trailing slash.") % {"path": path}
         explanation.add("route", False, text)
         explanation.refuse(404, "not_found")
         return None
@@ -179,7 +179,7 @@ def _exists(path: str) -> bool:
 
 
 def _refused_text(why: str) -> str:
-    return _("Every token is refused here: %(why)s.") % {"why": why}
+    return _("Every token is refused: %(why)s.") % {"why": why}
 
 
 def _explain_options(
@@ -187,7 +187,7 @@ def _explain_options(
 ) -> None:
     asked = [method.resolution.requirement for method in report.methods if method.resolution.requirement is not None]
     if not asked:
-        explanation.add("requirement", False, _("None of the view's methods is declared for tokens."))
+        explanation.add("requirement", False, _("The view declares no requirements."))
         explanation.refuse(403, ScopeNotDeclared.code)
         return
     keys = token.scope_set.keys()
@@ -207,9 +207,9 @@ def _explain_scope(
     has_all_methods: bool,
 ) -> RequiredScope | None:
     if requirement is ANY_TOKEN:
-        explanation.add("scope", True, _("Any valid token will do."))
+        explanation.add("scope", True, _("Any valid token is accepted."))
         return None
-    # Whether a plain view limits its list, only a request can tell.
+    # Whether a plain view limits its list depends on the request.
     may_limit = not asked.limits and not has_all_methods and asked.method == "GET" and is_list(requirement)
     required_scope = required_scope_from_url(requirement, kwargs, filtered=asked.limits or may_limit)
     if required_scope is None:
@@ -240,7 +240,7 @@ def _explain_scope(
     elif keys:
         text += " " + _("The token has no scope on %(type)s.") % {"type": required_scope.entity_type}
     else:
-        text += " " + _("The token has no scope at all.")
+        text += " " + _("The token has no scopes.")
     explanation.add("scope", False, text)
     explanation.refuse(403, InsufficientScope.code)
     return required_scope
@@ -266,10 +266,10 @@ def _explain_owner(
         if requirement.get_entity_type().get_visible(token.user, [required_scope.entity_id]):
             explanation.add("owner", True, _("The owner can see %(type)s %(id)s.") % texts)
         else:
-            text = _("%(type)s %(id)s is not what the owner can see, so the view may find nothing.") % texts
+            text = _("The owner can't see %(type)s %(id)s, so the view may respond with 404.") % texts
             explanation.add("owner", None, text)
     elif required_scope is not None and required_scope.operation == LIST.name:
-        explanation.add("owner", None, _("The list holds what its owner may see."))
+        explanation.add("owner", None, _("The list contains what the owner can see."))
     for name, allows in report.permissions:
         ok = allows(token.user, method, requirement)
         if ok is False:
@@ -278,6 +278,6 @@ def _explain_owner(
         text = {
             True: _("The view's permission %(name)s allows the owner.") % texts,
             False: _("The view's permission %(name)s refuses the owner.") % texts,
-            None: _("What the view's permission %(name)s says, only a request can tell.") % texts,
+            None: _("The result of the view's permission %(name)s depends on the request.") % texts,
         }[ok]
         explanation.add("owner", ok, text)

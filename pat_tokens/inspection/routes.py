@@ -94,8 +94,8 @@ def _keywords_of(pattern: Any) -> tuple[frozenset[str], bool]:
     converters = getattr(pattern, "converters", None)
     if converters:
         return frozenset(converters), False
-    if not hasattr(pattern, "_regex"):  # a path() without keywords, or the language of i18n_patterns()
+    if not hasattr(pattern, "_regex"):  # a path() without keywords, or the language prefix of i18n_patterns()
         return frozenset(), False
     regex = pattern.regex
-    # Django passes unnamed groups on only where none has a name.
+    # Django passes unnamed groups only if no group has a name.
     return frozenset(regex.groupindex), bool(regex.groups) and not regex.groupindex

@@ -44,7 +44,7 @@ class TokenCommand(BaseCommand):
             output = super().execute(*args, **options)
             self.stdout.flush()
         except BrokenPipeError:
-            # Python flushes once more at exit and would print the error then.
+            # Python flushes again at exit, and would print the error.
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(BROKEN_PIPE)
@@ -94,7 +94,7 @@ def find_user(username: str) -> AbstractBaseUser:
     field = model.USERNAME_FIELD
     try:
         found = list(model._default_manager.filter(**{field: username})[:2])
-    except (ValidationError, ValueError, TypeError):  # what such a field cannot hold
+    except (ValidationError, ValueError, TypeError):  # not a valid value for the field
         found = []
     if not found:
         raise CommandError(f"There is no user with the {field} {username!r}.")
@@ -108,7 +108,7 @@ def find_token(token_id: str) -> PersonalAccessToken:
     try:
         return PersonalAccessToken.objects.select_related("user").get(pk=token_id)
     except (PersonalAccessToken.DoesNotExist, ValidationError, ValueError, TypeError):
-        # Without the input, which may be a secret by mistake.
+        # Without the input, which could be a secret by mistake.
         raise CommandError("There is no token with this id. `pat_list` shows the ids.") from None
 
 

@@ -1,4 +1,4 @@
-"""What all pages have in common: a session, CSRF, the password prompt, and no frames."""
+"""The base classes of pages: session, CSRF protection, password prompt, and no framing."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ OPENING = "pat_opening"  # sent by the password prompt that stands before a form
 
 
 class Page(LoginRequiredMixin, View):
-    """A page for whoever is logged in by a session; a token, whatever door it came through, opens none."""
+    """A page for users who are logged in with a session. Tokens aren't accepted, whatever other middleware does."""
 
     template_name = ""
     is_sensitive = False  # reveals a secret or widens a token: identity is confirmed when it is opened, and at the act
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Take the user from the session alone: another middleware may have set one for a token."""
+        """Take the user only from the session, because other middleware can set one for a token."""
         super().setup(request, *args, **kwargs)
         request.user = get_user(request)
 
@@ -55,7 +55,7 @@ class Page(LoginRequiredMixin, View):
         [never_framed, never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD, "q")]
     )
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer 404 also where a row goes away while it is being looked at."""
+        """Respond with 404 also if a row is deleted while it is being used."""
         if self.is_scripted and not request.user.is_authenticated:
             return _logged_out()
         if query_holds_secret(request.GET):
@@ -70,21 +70,20 @@ class Page(LoginRequiredMixin, View):
             return self.not_found()
 
     def drop_query(self) -> HttpResponse:
-        """Redirect away from a URL that has a secret in it, which no page reads, shows or links to."""
+        """Redirect away from a URL that contains a secret."""
         return HttpResponseRedirect(self.request.path)
 
     def not_found(self) -> HttpResponse:
-        """Leave it to the site to say that there is nothing here."""
+        """Show the site's 404 page."""
         raise Http404
 
     @property
     def is_scripted(self) -> bool:
-        """Whether our script asks, which stays on its page and wants to know where it would have gone."""
+        """Whether our script sent the request. It stays on its page and needs the URL of the redirect."""
         return self.request.headers.get("Accept", "").startswith("application/json")
 
     @property
     def user(self) -> AbstractBaseUser:
-        """Who is logged in."""
         return cast("AbstractBaseUser", self.request.user)
 
     @property
@@ -94,17 +93,16 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def tokens(self) -> TokenQuerySet:
-        """The tokens of this person, where every look-up begins."""
+        """The user's tokens; every look-up starts here."""
         return PersonalAccessToken.objects.for_user(self.user)
 
     def find_same_name(self, form: ServiceForm | None) -> PersonalAccessToken | None:
-        """Return the token that already has the name in `form`, which may be the one that was just created."""
+        """Return the token that already has the name in `form`, which can be the one that was just created."""
         if form is None or "name" not in form.errors:
             return None
         return self.tokens.filter(name_key=name_key(form["name"].value() or "")).first()
 
     def show(self, **context: Any) -> HttpResponse:
-        """Render the page."""
         return render(self.request, self.template_name, context | self._shared())
 
     def _shared(self) -> dict[str, Any]:
@@ -115,7 +113,7 @@ class Page(LoginRequiredMixin, View):
         }
 
     def done(self, url: str, notice: str = "") -> HttpResponse:
-        """Go on to `url` and say there what has happened."""
+        """Redirect to `url` and show `notice` there."""
         if self.is_scripted:
             return JsonResponse({"location": url, "notice": notice})
         if notice:
@@ -123,7 +121,7 @@ class Page(LoginRequiredMixin, View):
         return HttpResponseRedirect(url)
 
     def ask_on_opening(self) -> HttpResponse | None:
-        """Return the password prompt for whoever opens the form, then a redirect to the form, or None to go on."""
+        """Return the password prompt or, after it, a redirect to the form. None: show the form."""
         if self.request.method in ("GET", "HEAD"):
             return self.ask_for_password(kept=[(OPENING, "1")])
         if OPENING in self.request.POST:
@@ -131,7 +129,7 @@ class Page(LoginRequiredMixin, View):
         return None
 
     def ask_for_password(self, *, kept: Sequence[tuple[str, str]] = ()) -> HttpResponse | None:
-        """Return the password prompt if the site wants the user's identity confirmed, or None to go on.
+        """Return the password prompt if the user has to confirm their identity, otherwise None.
 
         The prompt sends the fields of the form along, and those in `kept`.
         """
@@ -157,7 +155,7 @@ class Page(LoginRequiredMixin, View):
 
     @sensitive_variables("secret")
     def reveal(self, token: PersonalAccessToken, secret: str) -> HttpResponse:
-        """Go on to the page of `token`, which shows `secret` once."""
+        """Redirect to the page of `token`, which shows `secret` once."""
         url = token_url(token)
         response: HttpResponse = HttpResponseRedirect(url)
         if self.is_scripted:
@@ -171,25 +169,24 @@ class TokenPage(Page):
 
     @cached_property
     def token(self) -> PersonalAccessToken:
-        """The token in the URL, if it is this person's."""
+        """The token in the URL, if it belongs to the user."""
         return get_object_or_404(self.tokens, pk=self.kwargs["pk"])
 
     def not_found(self) -> HttpResponse:
-        """Say that there is no such token, in the same way whether it was deleted, is somebody else's or never was."""
+        """Respond alike, whether the token was deleted, belongs to somebody else or never existed."""
         token = self.tokens.filter(pk=self.kwargs["pk"]).first()
         return self.show_missing(None) if token is None else self.part_not_found(token)
 
     def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
-        """Answer where it is not the token that is missing."""
+        """Respond if something other than the token doesn't exist."""
         raise Http404
 
     def show_missing(self, token: PersonalAccessToken | None) -> HttpResponse:
-        """Render the page that says so: of a scope of `token`, or of a token."""
         return render(self.request, "pat_tokens/not_found.html", {"token": token, **self._shared()}, status=404)
 
 
 def token_url(token: PersonalAccessToken) -> str:
-    """Return the page of `token`."""
+    """Return the URL of the page of `token`."""
     return reverse("pat_tokens:token_detail", args=[token.pk])
 
 

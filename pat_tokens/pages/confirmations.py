@@ -1,4 +1,4 @@
-"""Pages that ask before something is done that can't be undone."""
+"""Pages that ask for confirmation before something that can't be undone."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ MAX_NAMED = 10  # tokens that the question before Delete All names
 
 
 class Confirmation(Page):
-    """A page that asks before something is done that cannot be undone; a script shows it as a dialog."""
+    """A page that asks for confirmation; the script shows it as a dialog."""
 
     template_name = "pat_tokens/confirm.html"
     submit_label = pgettext_lazy("pat_tokens", "Delete")
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Ask."""
         return self.show(
             title=self.get_title(),
             consequences=self.get_consequences(),
@@ -51,39 +50,33 @@ class Confirmation(Page):
         raise NotImplementedError
 
     def get_consequences(self) -> Sequence[str]:
-        """Return what will happen, in sentences."""
+        """Return sentences that say what will happen."""
         raise NotImplementedError
 
     def get_back_url(self) -> str:
-        """Return where Cancel leads."""
+        """Return the URL of the Cancel link."""
         return reverse("pat_tokens:token_list")
 
 
 class TokenConfirmation(TokenPage, Confirmation):
-    """A question about one token."""
+    """A confirmation about one token."""
 
     def get_back_url(self) -> str:
-        """Return to the token."""
         return token_url(self.token)
 
 
 class TokenRevoke(TokenConfirmation):
-    """Stop a token."""
-
     submit_label = pgettext_lazy("pat_tokens", "Revoke")
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Revoke it."""
         services.revoke_token(self.token, actor=self.actor)
         notice = _("“%(name)s” was revoked. To use it again, regenerate it.")
         return self.done(token_url(self.token), notice % {"name": self.token.name})
 
     def get_title(self) -> str:
-        """Name the token."""
         return _("Revoke “%(name)s”?") % {"name": self.token.name}
 
     def get_consequences(self) -> Sequence[str]:
-        """Say what stops and what stays."""
         return [
             _("Programs that use this token stop working immediately."),
             _("The name, description and scopes are kept. You can regenerate the token later, with a new secret."),
@@ -91,20 +84,15 @@ class TokenRevoke(TokenConfirmation):
 
 
 class TokenDelete(TokenConfirmation):
-    """Delete a token."""
-
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Delete it."""
         services.delete_token(self.token, actor=self.actor)
         notice = _("“%(name)s” was deleted.") % {"name": self.token.name}
         return self.done(reverse("pat_tokens:token_list"), notice)
 
     def get_title(self) -> str:
-        """Name the token."""
         return _("Delete “%(name)s”?") % {"name": self.token.name}
 
     def get_consequences(self) -> Sequence[str]:
-        """Say what stops and what is lost."""
         stops = _("Programs that use this token stop working immediately.")
         lost = _("The token and its scopes are deleted permanently. To keep them, revoke the token instead.")
         return [stops, lost] if self.token.is_active else [_("The token and its scopes are deleted permanently.")]
@@ -192,7 +180,7 @@ class TokensConfirmation(Confirmation):
 
 
 class TokensDelete(TokensConfirmation):
-    """Delete all tokens that the list shows, on all of its pages."""
+    """Delete all tokens of the user."""
 
     submit_label = pgettext_lazy("pat_tokens", "Delete All")
     asks_number = True
@@ -214,7 +202,6 @@ class TokensDelete(TokensConfirmation):
         return notice
 
     def get_title(self) -> str:
-        """Say how many of how many."""
         count, total = len(self.selected), self.tokens.count()
         if count == total:
             return ngettext("Delete your only token?", "Delete all %(count)d tokens?", count) % {"count": count}
@@ -224,7 +211,6 @@ class TokensDelete(TokensConfirmation):
         return text % {"count": count, "total": total}
 
     def get_consequences(self) -> Sequence[str]:
-        """Name the tokens that work."""
         if not self.active:
             return [_("None of them is active. They are deleted permanently, with their scopes.")]
         return [self.get_stopping(), _("The tokens and their scopes are deleted permanently.")]
@@ -280,26 +266,21 @@ class SelectedRevoke(TokensConfirmation):
 
 
 class ScopeDelete(TokenConfirmation):
-    """Delete one scope."""
-
     @cached_property
     def scope(self) -> ScopeLabel:
-        """The scope in the URL, in words."""
+        """The label of the scope in the URL."""
         scope = get_object_or_404(self.token.scope_set, pk=self.kwargs["scope_pk"])
         return describe_scopes(self.user, [scope])[0]
 
     def post(self, request: HttpRequest, pk: uuid.UUID, scope_pk: uuid.UUID) -> HttpResponse:
-        """Delete it."""
         scope = get_object_or_404(self.token.scope_set.select_related("token"), pk=scope_pk)
         services.delete_scope(scope, actor=self.actor)
         return self.done(token_url(self.token), _("The scope was deleted."))
 
     def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:
-        """Say that the token has no such scope."""
         return self.show_missing(token)
 
     def get_title(self) -> str:
-        """Name the scope."""
         words = self.scope
         return _("Delete the scope “%(operation)s: %(entity)s”?") % {
             "operation": words.operation,
@@ -307,7 +288,6 @@ class ScopeDelete(TokenConfirmation):
         }
 
     def get_consequences(self) -> Sequence[str]:
-        """Name the token that loses it."""
         if self.scope.problem:
             return [_("It no longer has any effect, so nothing stops working.")]
         text = _("Programs that use “%(name)s” can no longer do this. It takes effect immediately.")
@@ -320,7 +300,6 @@ class ScopesDelete(TokenConfirmation):
     submit_label = pgettext_lazy("pat_tokens", "Delete All")
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Delete them."""
         count = services.delete_scopes(self.token, actor=self.actor)
         text = ngettext("%(count)d scope was deleted.", "All %(count)d scopes were deleted.", count)
         done = text % {"count": count} if count else _("There were no scopes to delete.")
@@ -328,11 +307,9 @@ class ScopesDelete(TokenConfirmation):
         return self.done(token_url(self.token), notice)
 
     def get_title(self) -> str:
-        """Name the token."""
         return _("Delete all scopes of “%(name)s”?") % {"name": self.token.name}
 
     def get_consequences(self) -> Sequence[str]:
-        """Say how many they are."""
         count = self.token.scope_set.count()
         text = ngettext(
             "It has %(count)d scope. Without it, programs that use the token stop working immediately.",

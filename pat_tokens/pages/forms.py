@@ -1,4 +1,4 @@
-"""Forms of the pages. They keep what was typed and pass it on; services validate it."""
+"""Forms of the pages. They keep the user's input and pass it to services, which validate it."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ ErrorMap = Mapping[str, Sequence[Any]]
 
 
 class ServiceForm(forms.Form):
-    """A form whose errors come from a service, and are shown beside the fields they are about."""
+    """A form that shows the errors of a service next to its fields."""
 
     required_css_class = "required"
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None}
 
     @property
     def service_errors(self) -> dict[str, list[str]]:
-        """The form's own errors, by the names that services use."""
+        """The form's own errors, by the field names of services."""
         names = {name: key for key, name in self.fields_of_errors.items()}
         return {names.get(name, name): list(map(str, messages)) for name, messages in self.errors.items()}
 
     def add_service_errors(self, errors: ErrorMap) -> None:
-        """Show the `errors` of an InvalidInput, next to those that the form has found itself."""
+        """Show the `errors` of an InvalidInput, in addition to the form's own."""
         found = set(self.errors)
         for key, messages in errors.items():
             name = self.fields_of_errors.get(key, key)
@@ -83,12 +83,11 @@ class TokenFieldsForm(ServiceForm):
 
 
 class DurationSelect(forms.Select):
-    """A choice of durations, each with its seconds, from which the script computes the expiration date."""
+    """A select of durations, with the seconds of each option for the script."""
 
     same_seconds: int | None = None  # of the empty choice
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Add the seconds to the option."""
         option = super().create_option(name, value, *args, **kwargs)
         seconds = _seconds(str(value)) if value else self.same_seconds
         if seconds is not None:
@@ -97,7 +96,7 @@ class DurationSelect(forms.Select):
 
 
 class DurationForm(ServiceForm):
-    """How long a token lives: one of the site's durations, or up to the end of a day of one's own."""
+    """The lifetime of a token: one of the site's durations, or until the end of a day."""
 
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None, "expires_at": "expires_on"}
 
@@ -128,7 +127,6 @@ class DurationForm(ServiceForm):
         }
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a date of one's own that is missing, or that stands beside a duration."""
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if "expires_on" in data and "duration" in data:
             is_own = data["duration"] == OWN_DATE
@@ -143,7 +141,7 @@ class DurationForm(ServiceForm):
 
     @property
     def expiry(self) -> dict[str, Any]:
-        """The arguments for a service, as far as they are valid."""
+        """The arguments for a service, if they are valid."""
         duration, day = (self.cleaned_data.get(name) for name in ("duration", "expires_on"))
         if duration == OWN_DATE:
             return {"expires_at": self._end_of(day)} if day else {}
@@ -171,7 +169,7 @@ class TokenForm(TokenFieldsForm, DurationForm):
 
 
 class RegenerateForm(DurationForm):
-    """A new expiration date for a token, which lives as long as before unless something else is chosen."""
+    """A new expiration date for a token; by default, its lifetime stays the same."""
 
     fields_of_errors: ClassVar[dict[str, str | None]] = {**DurationForm.fields_of_errors, "scopes": None}
 

@@ -1,4 +1,4 @@
-"""Keep pages out of frames, where somebody else's page could borrow the clicks, whatever middleware a site has."""
+"""Prevent framing of pages (clickjacking), whatever middleware a site has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_FRAMES = "frame-ancestors 'none'"
 
 
 def never_framed(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Return a view whose responses no browser shows in a frame."""
+    """Decorate a view so that browsers don't show its responses in a frame."""
 
     @functools.wraps(view)
     def call(*args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -27,10 +27,10 @@ def never_framed(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
 
 
 class _UnframedHeaders(ResponseHeaders):
-    """Add our policy to that of the site, whose middleware sets it later. Browsers enforce both.
+    """Adds our policy to the site's policy, which its middleware sets later. Browsers enforce both.
 
-    Browsers ignore X-Frame-Options where a policy has frame-ancestors. As middleware leaves a policy alone that is set
-    already, ours does not count as set.
+    Browsers ignore X-Frame-Options if a policy has frame-ancestors. Middleware doesn't change a policy that is already
+    set, so ours is hidden from it.
     """
 
     def __init__(self, data: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ class _UnframedHeaders(ResponseHeaders):
         return super().__contains__(key) and not self._is_ours_alone(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the header, unless it is the policy that does not count as set."""
+        """Return the header, unless it is our hidden policy."""
         return default if self._is_ours_alone(key) else super().get(key, default)
 
     def _is_ours_alone(self, key: object) -> bool:

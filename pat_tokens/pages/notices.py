@@ -1,4 +1,4 @@
-"""Tell a person what has happened, on the next page: by Django's messages where a site has them, else by ourselves."""
+"""Messages on the next page, with Django's messages framework if the site has it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def add(request: HttpRequest, text: str) -> None:
 
 
 def take(request: HttpRequest) -> list[str]:
-    """Return what is to be shown now by our own pages, and forget it."""
+    """Return the messages for the current page, and remove them."""
     texts: list[str] = request.session.pop(SESSION_KEY) if SESSION_KEY in request.session else []
     return texts

@@ -1,7 +1,7 @@
-"""A secret crosses a redirect and is shown once, while no place on the server ever holds it in the clear.
+"""Pass a secret through a redirect and show it once, without storing it on the server in plain text.
 
-It is split in two shares of random noise: the pad rests in the session, the other share travels in a cookie that
-lives for minutes and is sent to one page alone. That page joins and deletes them.
+The secret is split into two shares of random noise. The pad is stored in the session; the other share is in a cookie
+that expires within minutes and is only sent to one page. That page joins and deletes them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ MAX_WAITING = 5  # pads that one session keeps for pages that were never opened
 class Secret:
     """A secret on its way to one page.
 
-    Templates get a placeholder, because Django calls the callables that a template names, and `close()` replaces it by
-    the secret once everything is rendered. So an error in a template, such as one that a site overrides, cannot report
-    the secret with its context.
+    Templates get a placeholder, because Django calls callables in templates, and `close()` replaces it with the secret
+    after rendering. So an error in a template, for example in an overridden one, can't report the secret.
     """
 
     def __init__(self, text: str) -> None:
@@ -54,13 +53,13 @@ class Secret:
         return "<Secret>"
 
     def fill_in(self, response: HttpResponse) -> None:
-        """Replace the placeholder in what was rendered."""
+        """Replace the placeholder in the rendered response."""
         response.content = response.content.replace(self._placeholder.encode(), self._text.encode())
 
 
 @dataclass(frozen=True)
 class Revealed:
-    """What a page may show: the secret; or that there was one which got lost on the way; or, mostly, nothing."""
+    """What a page can show: the secret, or that it was lost on the way, or usually neither."""
 
     secret: Secret | None = None
     is_lost: bool = False
@@ -70,7 +69,7 @@ class Revealed:
 def hide(
     request: HttpRequest, response: HttpResponseBase, token: PersonalAccessToken, secret: str, *, path: str
 ) -> None:
-    """Send `secret` along with the redirect `response`, for the page at `path` to show once."""
+    """Add the shares of `secret` to the session and to the redirect `response`; the page at `path` shows it once."""
     pad, share = split(SecretText(secret))
     waiting = dict(request.session.get(SESSION_KEY, {}))
     waiting.pop(str(token.pk), None)
@@ -89,7 +88,7 @@ def hide(
 
 @sensitive_variables()
 def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
-    """Return what the page of `token` may show now, which it may not show again."""
+    """Return what the page of `token` can show. The secret can't be taken again."""
     waiting = dict(request.session.get(SESSION_KEY, {}))
     pad = waiting.pop(str(token.pk), None)
     if pad is None or is_prefetch(request):
@@ -106,12 +105,12 @@ def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
 
 
 def is_waiting(session: SessionBase, token_pk: str) -> bool:
-    """Whether `session` keeps its share of a secret that has not been shown yet."""
+    """Return whether `session` has its share of a secret that hasn't been shown yet."""
     return token_pk in session.get(SESSION_KEY, {})
 
 
 def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
-    """Put the secret into the page, delete the cookie, and keep the page out of caches and Referer headers."""
+    """Insert the secret, delete the cookie, and keep the page out of caches and Referer headers."""
     if revealed.secret or revealed.is_lost:
         response.delete_cookie(COOKIE_NAME, path=path, samesite="Strict")
     if revealed.secret:
@@ -124,7 +123,7 @@ def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
 
 
 def is_prefetch(request: HttpRequest) -> bool:
-    """Return whether a browser loads the page before anybody wants to see it. That must not use up the secret."""
+    """Return whether a browser prefetches the page, which must not use up the secret."""
     return request.method != "GET" or any(
         "prefetch" in request.headers.get(name, "").lower() for name in PREFETCH_HEADERS
     )

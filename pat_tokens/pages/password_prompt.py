@@ -22,8 +22,6 @@ NOT_KEPT = (FIELD, "csrfmiddlewaretoken")
 
 
 class PasswordForm(forms.Form):
-    """The password of whoever is logged in."""
-
     pat_password = forms.CharField(
         label=pgettext_lazy("pat_tokens", "Password"),
         strip=False,
@@ -33,7 +31,7 @@ class PasswordForm(forms.Form):
 
 @dataclass(frozen=True)
 class PasswordPrompt:
-    """How users confirm their identity: by their password in `form`, at `url`, or, without either, not at all.
+    """How users confirm their identity: with their password in `form`, at `url`, or, without either, not at all.
 
     `kept` are the fields of the submitted form, which the prompt sends along; none of them is secret.
     """
@@ -46,9 +44,9 @@ class PasswordPrompt:
 
 @sensitive_variables()
 def ask(request: HttpRequest) -> PasswordPrompt | None:
-    """Return what to ask before `request` can go on, or None if identity was confirmed lately or is by this request.
+    """Return the prompt, or None if identity was confirmed lately or with this request.
 
-    The password comes in the same form as the other fields, so that the server does not have to store them.
+    The password is sent together with the other fields, so the server doesn't have to store them.
     """
     try:
         reauthentication.require(request)

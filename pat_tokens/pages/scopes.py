@@ -1,4 +1,4 @@
-"""Pages that add scopes to a token, and the suggestions of the entity picker."""
+"""Pages that add scopes to a token, and suggestions for the entity picker."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 class ScopesAdd(TokenPage):
-    """More scopes for a token."""
-
     is_sensitive = True
     template_name = "pat_tokens/scopes_add.html"
 
@@ -33,7 +31,6 @@ class ScopesAdd(TokenPage):
         return self._show(ScopeFormSet(self.user, token=self.token, initial=self.prefill.forms))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Add all of them, or none; or add and remove rows."""
         formset = ScopeFormSet(self.user, request.POST, token=self.token)
         if step := request.POST.get("step"):
             return self._show(formset.after_step(step))
@@ -64,10 +61,9 @@ class ScopesAdd(TokenPage):
 
 
 class EntityList(Page):
-    """Suggestions for the picker of entities, as JSON."""
+    """Suggestions for the entity picker, as JSON."""
 
     def get(self, request: HttpRequest, entity_type: str) -> HttpResponse:
-        """Answer with the first few that were found."""
         known = registry.get(entity_type)
         if known is None or not grantable_operations(self.user, known):
             raise Http404

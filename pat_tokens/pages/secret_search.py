@@ -1,4 +1,4 @@
-"""Secrets that somebody pastes into a search field: they are looked up, and never part of a URL."""
+"""Secrets that users paste into a search field: they are looked up, and never part of a URL."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 
 
 def secret_pattern() -> str:
-    """Return the regular expression, for Python and JavaScript, of what must not be in a URL.
+    """Return a regular expression, for Python and JavaScript, for strings that must not be in a URL.
 
-    Parts of a secret count, too. Texts with the prefix alone, such as a name, do not.
+    It includes parts of secrets. Strings with only the prefix, such as a name, don't match.
     """
     return part_pattern(conf.prefix, legacy=conf.allow_legacy_keys)
 
 
 @sensitive_variables()
 def holds_secret(text: str) -> bool:
-    """Return whether `text` has a secret, or a part of one, in it."""
+    """Return whether `text` contains a secret, or a part of one."""
     return re.search(secret_pattern(), text) is not None
 
 
 @sensitive_variables()
 def query_holds_secret(query: QueryDict) -> bool:
-    """Return whether any parameter of a URL has a secret in it."""
+    """Return whether a parameter of a URL contains a secret."""
     return any(holds_secret(value) for _name, values in query.lists() for value in values)
 
 
 @sensitive_variables()
 def is_complete(text: str) -> bool:
-    """Return whether a whole secret is in `text`, without typing errors."""
+    """Return whether `text` contains a complete secret without typos."""
     return bool(_secrets_in(text))
 
 
 @sensitive_variables()
 def find_token(text: str, tokens: TokenQuerySet) -> PersonalAccessToken | None:
-    """Return the one of `tokens` whose secret is in `text`, in whatever way it was copied."""
+    """Return the one of `tokens` whose secret is in `text`, however it was copied."""
     secrets = _secrets_in(text)
     return tokens.with_digest(digests(secrets[0], conf.peppers)).first() if secrets else None
 

@@ -1,4 +1,4 @@
-"""Pages about the browser's session: the password prompt by itself, and which columns are shown."""
+"""Pages about the browser's session: the password prompt on its own, and which columns are shown."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ TABLES = {"tokens": TOKEN_COLUMNS, "scopes": SCOPE_COLUMNS}
 
 
 class Reauthenticate(Page):
-    """The question for the password by itself: where the API sends people whose password is too long ago."""
+    """The password prompt on its own, for users who are sent here by the API."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Ask, unless there is nothing to ask."""
         return self.ask_for_password() or HttpResponseRedirect(self._next())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Look at the password and go back."""
         return self.ask_for_password() or self.done(self._next())
 
     def _next(self) -> str:
@@ -35,10 +33,9 @@ class Reauthenticate(Page):
 
 
 class Columns(Page):
-    """Remember in this browser which columns of a table it shows."""
+    """Store in a cookie which columns of a table are shown."""
 
     def post(self, request: HttpRequest, table: str) -> HttpResponse:
-        """Set the cookie and return to the table."""
         columns = TABLES.get(table)
         if columns is None:
             raise Http404

@@ -1,4 +1,4 @@
-"""A table that is sorted, paged and filtered by its query string. Invalid parameters count as not given."""
+"""Tables that are sorted, paginated and filtered by the query string. Invalid parameters are ignored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COOKIE_AGE = 365 * 24 * 3600  # seconds
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in URLs, its heading, and whether a person may hide it."""
+    """A column: its name in URLs, its heading, and whether it can be hidden."""
 
     name: str
     label: _StrOrPromise
@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Heading:
-    """A column as it stands above the table now."""
+    """The heading of a column, with its current sort order."""
 
     column: Column
     url: str
@@ -36,7 +36,7 @@ class Heading:
 
 
 class Table:
-    """One page of rows, with the links that lead to the other pages and orders."""
+    """One page of rows, with links to other pages and sort orders."""
 
     def __init__(
         self,
@@ -59,34 +59,30 @@ class Table:
         self.fill((), 0)
 
     def fill(self, rows: Any, count: int) -> None:
-        """Show the page of `rows`, an ordered queryset or list of `count` rows, that the query string asks for."""
+        """Show the page that the query string selects of `rows`, an ordered queryset or list of `count` rows."""
         paginator: Paginator[Any] = Paginator(rows, self.size)
         paginator.count = count  # which is known, so that it takes no query
         self.page = paginator.get_page(self._query.get("page", 1))
 
     @property
     def rows(self) -> Any:
-        """The rows of this page."""
         return self.page.object_list
 
     @property
     def count(self) -> int:
-        """The number of rows on all pages."""
         return self.page.paginator.count
 
     @property
     def number(self) -> int:
-        """The number of this page."""
         return self.page.number
 
     @property
     def page_count(self) -> int:
-        """The number of pages, at least one."""
         return self.page.paginator.num_pages
 
     @property
     def headings(self) -> list[Heading]:
-        """The visible columns with the link that sorts by each."""
+        """The visible columns, each with a link to sort by it."""
         return [
             Heading(
                 column,
@@ -100,12 +96,12 @@ class Table:
 
     @property
     def direction(self) -> str:
-        """The word of `aria-sort` for the sorted column."""
+        """The value of `aria-sort` for the sorted column."""
         return "descending" if self.is_descending else "ascending"
 
     @property
     def page_urls(self) -> dict[str, str]:
-        """Links to the first, previous, next and last page; empty where that is this page or none."""
+        """Links to the first, previous, next and last page; empty for the current page and if there is none."""
         has_previous, has_next = self.page.has_previous(), self.page.has_next()
         return {
             "first": self.url(page="1") if has_previous else "",
@@ -115,18 +111,18 @@ class Table:
         }
 
     def url(self, **changes: str) -> str:
-        """Return the relative link to the first page with these changes; an empty text leaves a part out."""
+        """Return the relative URL of the first page with these changes; an empty string removes a parameter."""
         query = {**self._query, "page": "", **changes}
         return "?" + urlencode({key: value for key, value in query.items() if value})
 
     @property
     def kept(self) -> dict[str, str]:
-        """What a form that changes the number of rows has to send along."""
+        """The parameters that the form for the number of rows sends along."""
         return {key: value for key, value in self._query.items() if key not in ("rows", "page")}
 
     @property
     def shows(self) -> dict[str, bool]:
-        """By column name, whether it is visible."""
+        """Whether each column is visible, by name."""
         return {column.name: column.name not in self.hidden for column in self.all_columns}
 
     def _read_sort(self, default: str) -> tuple[str, bool]:
@@ -137,12 +133,12 @@ class Table:
 
 
 def cookie_name(table: str) -> str:
-    """Return the name of the cookie in which a browser remembers the hidden columns of a table."""
+    """Return the name of the cookie that stores the hidden columns of a table."""
     return f"pat_tokens_hidden_{table}"
 
 
 def read_hidden(request: HttpRequest, table: str, columns: Sequence[Column]) -> set[str]:
-    """Return the columns that this browser hides."""
+    """Return the columns that are hidden in this browser."""
     names = set(request.COOKIES.get(cookie_name(table), "").split("."))
     return {column.name for column in columns if column.can_hide and column.name in names}
 

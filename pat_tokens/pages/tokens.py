@@ -64,12 +64,11 @@ STATUS_LABELS = {
 
 
 class TokenList(Page):
-    """All tokens of a person."""
+    """The user's tokens."""
 
     template_name = "pat_tokens/token_list.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show those that were asked for, the active ones unless something else was."""
         table = Table(request, "tokens", TOKEN_COLUMNS, sort="-issued_at", size=10, keep=LIST_QUERY)
         found = TokenFilter(request.GET)
         counts = self._count(found.matches)
@@ -89,7 +88,7 @@ class TokenList(Page):
         )
 
     def drop_query(self) -> HttpResponse:
-        """Look the secret up all the same: somebody has bookmarked it, or searched with another page's form."""
+        """Look up the secret anyway: the user bookmarked the URL, or searched with another page's form."""
         if not self.request.user.is_authenticated:
             return super().drop_query()
         values = [SecretText(value) for _name, values in self.request.GET.lists() for value in values]
@@ -114,11 +113,11 @@ class TokenList(Page):
 
 
 class TokenSearch(Page):
-    """The search box of the list, which is sent by POST: what is pasted there may be a secret."""
+    """The search box of the list. It uses POST, because users can paste secrets."""
 
     @sensitive_variables("term")
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Tell which token a secret belongs to; go on to the list with anything else."""
+        """Show which token a secret belongs to; redirect to the list for anything else."""
         term = SecretText(read_term(request.POST))
         if holds_secret(term):
             return self.done(*_look_up_secret(term, self.tokens))
@@ -127,8 +126,6 @@ class TokenSearch(Page):
 
 
 class TokenCreate(Page):
-    """A new token."""
-
     is_sensitive = True
     template_name = "pat_tokens/token_create.html"
 
@@ -145,7 +142,6 @@ class TokenCreate(Page):
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Create the token and show its secret once; or add and remove rows of scopes."""
         formset = ScopeFormSet(self.user, request.POST)
         if step := request.POST.get("step"):
             form = _unvalidated(TokenForm, request.POST, rules=DurationRules(self.user))
@@ -183,12 +179,11 @@ class TokenCreate(Page):
 
 
 class TokenDetail(TokenPage):
-    """One token: its secret if it was just made, what it is, and its scopes."""
+    """One token: its secret if it was just created, its fields, and its scopes."""
 
     template_name = "pat_tokens/token_detail.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Show the token."""
         revealed = one_time_secret.take(request, self.token)
         response = self._show(revealed)
         one_time_secret.close(response, revealed, path=token_url(self.token))
@@ -229,15 +224,13 @@ class TokenDetail(TokenPage):
 
 
 class TokenEdit(TokenDetail):
-    """The same page with the name, or the description, open for editing in its place."""
+    """The page of a token with the name or the description open for editing."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:  # type: ignore[override]
-        """Show the form."""
         form = self._form(field, initial={field: getattr(self.token, field)})
         return self._show(Revealed(), form, field)
 
     def post(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:
-        """Save what was typed."""
         form = self._form(field, request.POST)
         if form.is_valid():
             try:
@@ -255,18 +248,14 @@ class TokenEdit(TokenDetail):
 
 
 class TokenRegenerate(TokenPage):
-    """A new secret and a new time for a token."""
-
     is_sensitive = True
     template_name = "pat_tokens/token_regenerate.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Ask for the duration."""
         return self.show(token=self.token, form=RegenerateForm(token=self.token))
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Regenerate the token and show its secret once."""
         form = RegenerateForm(request.POST, token=self.token)
         if form.is_valid() and (question := self.ask_for_password()):
             return question

@@ -1,4 +1,4 @@
-"""Tags of the page templates: elements that a site can override, and times that keep counting."""
+"""Template tags for elements, which a site can override, and for relative times, which the script updates."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Content(SafeString):
 
 @register.simple_block_tag(takes_context=True)
 def element(context: Context, content: SafeString, element_name: str, **variables: Any) -> SafeString:
-    """Render `pat_tokens/elements/<element_name>.html` around what is between the tags, its `content`.
+    """Render `pat_tokens/elements/<element_name>.html` with the HTML between the tags as `content`.
 
-    Arguments that begin with `data_` or `aria_` are HTML attributes; the element gets them as `attrs`.
+    Arguments that start with `data_` or `aria_` are HTML attributes; the element gets them as `attrs`.
     """
     template = context.template.engine.get_template(f"pat_tokens/elements/{element_name}.html")  # type: ignore[union-attr]
     names = [name for name in variables if name.startswith(_ATTRIBUTES)]
@@ -81,7 +81,7 @@ def element(context: Context, content: SafeString, element_name: str, **variable
 
 @register.inclusion_tag("pat_tokens/elements/time.html")
 def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
-    """Render the time to or from `value` (`ago`, `used`, `expires`, `stops`, `revoked`), or the date itself (`at`)."""
+    """Render the time since or until `value` (`ago`, `used`, `expires`, `revoked`), or the date itself (`at`)."""
     if value is None:
         never = kind == "expires"
         return {"text": pgettext("pat_tokens", "Never expires") if never else pgettext("pat_tokens", "Not used yet")}
@@ -105,7 +105,7 @@ register.simple_tag(secret_pattern, name="secret_pattern")
 
 @register.simple_tag
 def script_texts() -> dict[str, str]:
-    """Return the translated texts that the script needs, by the names it knows them by."""
+    """Return the translated strings that the script needs, by name."""
     return {
         **{unit: str(text) % {"number": "{}"} for unit, text in UNITS.items()},
         **{name: str(text) % {"time": "{}"} for name, text in _TIME_TEXTS.items()},

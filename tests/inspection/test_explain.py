@@ -55,11 +55,11 @@ def test_says_why_not(case, site, make_token):
         ("GET", "/refused/", 403, "scope_not_declared", "declared on the view: refused"),
         ("GET", "/broken/1/", 403, "scope_not_declared", "chanels"),
         ("GET", "/pinned-away/", None, None, "authentication_classes"),
-        ("GET", "/functions/plain/", None, None, "does not ask for tokens"),
+        ("GET", "/functions/plain/", None, None, "without a declaration"),
         ("HEAD", "/functions/ping/", 405, "method_not_allowed", "no method HEAD"),
         ("HEAD", "/generic/narrowed/1/", 405, "method_not_allowed", "no method HEAD"),
         ("DELETE", "/status/", 405, "method_not_allowed", "no method DELETE"),
-        ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "None of the view's methods"),
+        ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "The view declares no requirements"),
         ("OPTIONS", "/channels/", 403, "insufficient_scope", "allows another method"),
         ("GET", "/generic/tasks/no/such/", 403, "insufficient_scope", "names no entity"),
     ]

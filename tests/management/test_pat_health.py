@@ -20,7 +20,7 @@ def run(*args):
 def test_a_line_for_each_finding(token):
     lines = run("--fail-level=warning").splitlines()
     assert len(lines) == 9
-    assert lines[2] == "ok       tables       The tables are there, with all their columns."
+    assert lines[2] == "ok       tables       All tables and columns exist."
 
 
 def test_answers_in_json(token):

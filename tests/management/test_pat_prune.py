@@ -123,7 +123,7 @@ def test_answers_in_json(old):
 
 @pytest.mark.parametrize("batch", ["0", "-1", "x", ""])
 def test_a_bad_batch_is_named(old, batch):
-    with pytest.raises(CommandError, match="write a whole number above zero"):
+    with pytest.raises(CommandError, match="write a positive integer"):
         run(f"--batch={batch}", "--days=9")
     assert names() == {"live", "expired", "revoked"}
 

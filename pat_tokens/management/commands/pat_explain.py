@@ -22,14 +22,14 @@ _MAX_LINE = 1000  # characters of a secret on standard input
 
 
 class Command(TokenCommand):
-    help = "Say step by step why a personal access token may or may not do something. Nothing is run or written."
+    help = "Explain why a personal access token is allowed to make a request, or refused. Runs and writes nothing."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("token", help="The token's id, or - to read its secret from standard input.")
         parser.add_argument("method", type=str.upper, choices=METHODS, help="The HTTP method.")
-        parser.add_argument("path", help="The path of the request, as /api/channels/42/.")
+        parser.add_argument("path", help="The path of the request, such as /api/channels/42/.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,9 +44,9 @@ class Command(TokenCommand):
         for step in explanation.steps:
             self.stdout.write(f"{_SIGNS[step.ok]:4} {step.name:12} {printable(step.text)}")
         if explanation.allowed:
-            self.stdout.write("Allowed, as far as can be told without running the view.")
+            self.stdout.write("Allowed, unless the view itself refuses the request.")
         elif explanation.status is None:
-            self.stdout.write("Not looked at: the view answers as it does without a token.")
+            self.stdout.write("Not read: the view treats the request as if it had no token.")
         else:
             self.stdout.write(f"Refused: {explanation.status} {explanation.code}")
         if explanation.fix_url:
@@ -57,7 +57,7 @@ class Command(TokenCommand):
 def _read_token() -> PersonalAccessToken:
     secret = sys.stdin.readline(_MAX_LINE).strip()
     if not has_secret_format(secret):
-        raise CommandError("What came on standard input is no secret of this site.")
+        raise CommandError("Standard input doesn't contain a secret of this site.")
     digests = crypto.digests(secret, conf.peppers)
     token = PersonalAccessToken.objects.select_related("user").with_digest(digests).first()
     if token is None:

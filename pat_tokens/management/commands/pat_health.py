@@ -13,7 +13,7 @@ from pat_tokens.management.base import TokenCommand
 
 class Command(TokenCommand):
     help = "Check whether personal access tokens work: settings, tables, a look-up, clocks, peppers. Writes nothing."
-    requires_system_checks = ()  # it runs and reports ours itself
+    requires_system_checks = ()  # the command runs ours itself and reports the results
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -22,7 +22,7 @@ class Command(TokenCommand):
             type=str.lower,
             choices=[str(Level.WARNING), str(Level.ERROR)],
             default=str(Level.ERROR),
-            help="The level from which a finding makes the command fail (error).",
+            help="The lowest level of findings that makes the command fail (error).",
         )
 
     @no_translations

@@ -49,28 +49,28 @@ class Outcome:
 
 class Command(TokenCommand):
     help = (
-        "Move keys of rest_framework.authtoken here, each as a token with the scopes given. The strings that clients "
-        "hold work until the tokens expire, while PAT_TOKENS_ALLOW_LEGACY_KEYS is on. Can be run again at any time."
+        "Import keys of rest_framework.authtoken, each as a token with the given scopes. Clients can use their keys "
+        "until the tokens expire, while PAT_TOKENS_ALLOW_LEGACY_KEYS is True. It is safe to run the command again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("--all", action="store_true", help="The keys of all users.")
+        whose.add_argument("--all", action="store_true", help="Import the keys of all users.")
         whose.add_argument(
             "--user",
             action="append",
             dest="users",
             metavar="USER",
-            help="The key of this user. Can be given many times.",
+            help="Import the key of this user. Can be repeated.",
         )
         add_token_arguments(parser, name=DEFAULT_NAME, scopes_required=True)
         parser.add_argument(
             "--keep",
             action="store_true",
-            help="Leave the keys where they were. They go on opening all that authtoken opens, wherever it is asked.",
+            help="Also keep the keys in authtoken, which keeps accepting them without scopes.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="Do all of it and take it back.")
+        parser.add_argument("--dry-run", action="store_true", help="Import the keys and roll back.")
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -110,12 +110,12 @@ class Command(TokenCommand):
             f"Deleted from authtoken: {move.deleted}."
         )
         if move.dry_run:
-            self.stdout.write("This was a dry run: nothing is changed.")
+            self.stdout.write("This was a dry run: nothing was changed.")
         elif move.keep and counts["imported"] + counts["known"]:
             self.stderr.write(
                 self.style.WARNING(
-                    "The keys are still in authtoken. Where its TokenAuthentication is asked and ours is not, they "
-                    "open everything, also after their tokens are revoked. Run this again without --keep."
+                    "The keys are still in authtoken. Views that use its TokenAuthentication, and not our class, "
+                    "accept them without scopes, even after their tokens are revoked. Run this again without --keep."
                 )
             )
 
@@ -148,7 +148,7 @@ class _Move:
             if outcome is not None:
                 yield outcome
 
-    @sensitive_variables()  # the row is its key, and shows it as its text
+    @sensitive_variables()  # str() of the row is the key
     def _move(self, user_id: Any) -> Outcome | None:
         row = self.model._default_manager.using(self.alias).filter(user=user_id).select_related("user").first()
         if row is None:  # it was deleted since
@@ -156,7 +156,7 @@ class _Move:
         owner = row.user
         username = owner.get_username()
         try:
-            # The row goes with the token or stays with it, where both are in one database.
+            # If both tables are in one database, creating the token and deleting the key is one transaction.
             with (
                 transaction.atomic(using=self.alias),
                 transaction.atomic(using=router.db_for_write(PersonalAccessToken)),
@@ -170,6 +170,6 @@ class _Move:
                         transaction.set_rollback(True, using=alias)
         except InvalidInput as error:
             return Outcome("refused", username, errors=input_lines(error, self.scope_texts))
-        if created and self.dry_run:  # a token that there is not has no id
+        if created and self.dry_run:  # the token was rolled back
             return Outcome("imported", username)
         return Outcome("imported" if created else "known", username, token)

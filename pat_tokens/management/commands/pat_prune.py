@@ -81,5 +81,5 @@ def _parse_batch(value: str | int) -> int:
         if batch < 1:
             raise ValueError
     except ValueError:
-        raise CommandError(f"--batch {value}: write a whole number above zero.") from None
+        raise CommandError(f"--batch {value}: write a positive integer.") from None
     return batch
