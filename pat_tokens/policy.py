@@ -76,7 +76,7 @@ class Policy:
         OAuth token.
         """
         authentication = getattr(request, "successful_authenticator", None)
-        # A class that checks CSRF takes the user of Django's request, whoever set it there.
+        # A class that checks CSRF uses the user of Django's request, which middleware can have set.
         takes_users_of_middleware = authentication is None or hasattr(authentication, "enforce_csrf")
         return not takes_users_of_middleware or has_own_session(request)
 

@@ -172,7 +172,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
     def _any_covers(self, scopes: models.QuerySet[Any], entity_id: str) -> Exists | Q:
         if connections[self.db].vendor == "sqlite":
-            # SQLite would build a table for the IN in each query; other databases would plan twice.
+            # Two EXISTS instead of an IN, for which SQLite would build a table and other databases would plan twice.
             return Exists(scopes.filter(entity_id=ALL)) | Exists(scopes.filter(entity_id=entity_id))
         return Exists(scopes.filter(entity_id__in=(ALL, entity_id)))
 

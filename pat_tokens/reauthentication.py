@@ -23,10 +23,10 @@ from pat_tokens.rate_limits import RateLimiter
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-STAMP = "pat_tokens_reauthenticated"  # in the session: when, and for which session
-FAILURES = "pat_tokens_reauthentication_failures"  # in the session: how many since the last success
-MAX_FAILURES = 5  # wrong passwords, after which a session ends
-WINDOW = 300  # seconds in which a user has as many tries in one process, however many requests come at once
+STAMP = "pat_tokens_reauthenticated"  # session key: when the password was confirmed, and for which session
+FAILURES = "pat_tokens_reauthentication_failures"  # session key: how many since the last success
+MAX_FAILURES = 5  # wrong passwords until the session ends
+WINDOW = 300  # seconds in which a user has that many attempts per process
 
 clock = time.time
 _attempts = RateLimiter(MAX_FAILURES, WINDOW)
@@ -37,7 +37,7 @@ class Proof(Enum):
 
     GIVEN = "given"
     WRONG = "wrong"
-    TOO_MANY_ATTEMPTS = "too_often"  # nothing was looked at
+    TOO_MANY_ATTEMPTS = "too_often"  # the password wasn't checked
     ENDED = "session_ended"
 
 
@@ -69,7 +69,7 @@ def confirm(request: HttpRequest, password: str) -> Proof:
 @sensitive_variables()
 def _try(request: HttpRequest, password: str) -> Proof:
     user: Any = request.user
-    # Counted before it is looked at: requests that come all at once get no more tries than those in a row.
+    # Counted before the check, so that concurrent requests don't get more attempts.
     if not _attempts.take(user.pk).is_allowed:
         return Proof.TOO_MANY_ATTEMPTS
     found = authenticate(request, username=user.get_username(), password=password)
@@ -79,18 +79,18 @@ def _try(request: HttpRequest, password: str) -> Proof:
         return Proof.WRONG if failures < MAX_FAILURES else Proof.ENDED
     _attempts.forget(user.pk)
     request.session.pop(FAILURES, None)
-    # The session can do more now, so whoever knows its old key shall not have it (OWASP Session Management).
+    # The session can do more now, so its old key must not remain valid (OWASP Session Management).
     request.session.cycle_key()
     request.session[STAMP] = [clock(), _binding(request)]
     return Proof.GIVEN
 
 
 def _has_password(request: HttpRequest) -> bool:
-    # A stamp needs a session of this very user; one who came by another scheme has none.
+    # The stamp is stored in a session of this user; users of another scheme have none.
     user: Any = request.user
     if not has_own_session(request):
         return False
-    # A model without passwords has None there, which Django takes for usable.
+    # For models without passwords this is None, which Django considers usable.
     return bool(getattr(user, "password", None)) and user.has_usable_password()
 
 
@@ -99,13 +99,13 @@ def _has_fresh_stamp(request: HttpRequest, after: float) -> bool:
         when, binding = request.session[STAMP]
     except (KeyError, TypeError, ValueError):
         return False
-    # A stamp from the future is of a clock that was put back, and nobody knows how old it is.
+    # A stamp in the future means that the clock was set back, so its age is unknown.
     return constant_time_compare(binding, _binding(request)) and 0 <= clock() - when < after
 
 
 def _binding(request: HttpRequest) -> str:
-    # A logout deletes the stamp; a login and a change of the password keep what is in the session and give it another
-    # key. With signed cookies a session has a new key in every answer; there its user and password have to do.
+    # A logout deletes the stamp. A login or a new password keep the session's data and change its key. Sessions in
+    # signed cookies have a new key in each response, so the user and the password are used instead.
     session: Any = request.session
     key = "" if isinstance(session, CookieStore) else session.session_key
     return salted_hmac(

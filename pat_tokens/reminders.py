@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 PAGE = 100  # users in one query
-MAX_FAILURES = 3  # mails in a row that fail because of the server; then it is down, and the rest waits
+MAX_FAILURES = 3  # emails in a row that fail because of the server; then the run stops
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Summary:
     mails: int = 0
     skipped: int = 0
     failed: int = 0
-    stopped: bool = False  # after MAX_FAILURES, with people left
+    stopped: bool = False  # after MAX_FAILURES, with users left
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -124,12 +124,12 @@ def _mail_about_previous_secrets(now: datetime, summary: Summary, *, dry_run: bo
 
 
 def _is_about_one_mail(error: Exception) -> bool:
-    # Else a few addresses or token names that a server rejects would stop all reminders behind them, in every run.
+    # Otherwise a few addresses or token names that a server rejects would stop all later reminders, in every run.
     if isinstance(error, smtplib.SMTPDataError):
-        return error.smtp_code >= 500  # for its content; 4xx is about the server
+        return error.smtp_code >= 500  # rejected for its content; 4xx is about the server
     if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPNotSupportedError):
         return True
-    # All other errors of smtplib, of sockets and of HTTP clients are OSErrors; the rest is about building the mail.
+    # All other errors of smtplib, sockets and HTTP clients are OSErrors; any other error is about building the email.
     return not isinstance(error, OSError)
 
 
@@ -165,7 +165,7 @@ def _remind(
 ) -> Exception | None:
     """Remind one user; return the error if that failed."""
     reminders = services.claim_reminders(user, days=days, now=now)
-    if not reminders:  # another run was faster
+    if not reminders:  # another run has claimed them
         return None
     if conf.reminder_mail:
         error = _send(build_mail, user, reminders, now=now)

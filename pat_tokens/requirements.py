@@ -65,7 +65,7 @@ class Requirement:
         entity_type = registry.get(self.entity_type)
         if entity_type is None:
             known = ", ".join(entity_type.name for entity_type in registry) or "none"
-            raise ImproperlyConfigured(f"{self}: no entity type is called so; registered: {known}.")
+            raise ImproperlyConfigured(f"{self}: there is no such entity type; registered: {known}.")
         return entity_type
 
     def as_code(self) -> str:
@@ -85,7 +85,7 @@ class Requirement:
         return f"{self.entity_type}:{entity}:{self.operation}"
 
 
-ANY_TOKEN = Requirement(ALL, ALL)  # the explicit word for a view that any valid token may use, whatever its scopes
+ANY_TOKEN = Requirement(ALL, ALL)  # for views that accept any valid token, whatever its scopes
 
 Requirements = Mapping[str, Requirement | None]  # action (ViewSets) or HTTP method (everything else) to requirement
 
@@ -106,7 +106,7 @@ def required_scope_from_url(
     if keyword is None:
         return None
     entity_id = entity_type.to_id(kwargs.get(keyword))
-    # What can be no id of this type names no entity, so only a scope for all of them reaches the view's own 404.
+    # If the keyword isn't a valid id, no entity exists. A scope on all entities then gets the view's own 404.
     return RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
 
 
@@ -137,7 +137,7 @@ class Resolution:
 
 def find_problem(requirement: object) -> str | None:
     """Return why `requirement` can't work on this site, or None."""
-    if not isinstance(requirement, Requirement):  # what a site wrote may be anything
+    if not isinstance(requirement, Requirement):  # a site can set it to any value
         return f"{requirement!r} is not a Requirement"
     if requirement is ANY_TOKEN:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-ALL = "*"  # as an entity id: all entities of the type, now and in future
+ALL = "*"  # as an entity id: all entities of the type, current and future
 
 
 class ScopeKey(NamedTuple):

@@ -56,7 +56,7 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
 
 
 def _get_permissions(user: Any) -> set[str]:
-    # An inactive user has none now, and all of them again once somebody activates the account.
+    # Inactive users have no permissions, but get them back when the account is activated.
     active = copy(user)
     active.is_active = True
     for name in _PERMISSION_CACHES:

@@ -403,14 +403,14 @@ def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetim
     Call `finish_reminders` with them after sending, or `release_reminders` if sending failed.
     """
     with transaction.atomic(using=_alias()):
-        # Locked, so that no token is deleted or regenerated meanwhile.
+        # Locked, so that no token is deleted or regenerated in the meantime.
         tokens = list(_lock(_tokens().for_user(user).expiring(days, now).order_by("expires_at", "pk")))
         rows = [
             Reminder(token=token, issued_at=token.issued_at, days=days_left(token, days, now), claimed_at=now)
             for token in tokens
         ]
         reminders = Reminder.objects.using(_alias())
-        # Of two runs at once, the second finds the rows of the first and inserts none.
+        # If two runs overlap, the second finds the rows of the first and inserts none.
         reminders.bulk_create(rows, ignore_conflicts=True)
         claimed = set(reminders.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
     return [row for row in rows if row.pk in claimed]

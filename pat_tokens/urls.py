@@ -4,11 +4,11 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import path
 
-# Not a system check: without that app, importing the views fails, and `check` with it, in words about its models.
+# Not a system check, because without that app importing the views fails first, with an error about its models.
 if not apps.is_installed("django.contrib.auth"):
     raise ImproperlyConfigured(
-        "The pages of pat_tokens need django.contrib.auth in INSTALLED_APPS, by which people log in. Add it, or take "
-        "pat_tokens.urls out of your URLs: tokens, the API and the commands do without."
+        "The pages of pat_tokens need django.contrib.auth in INSTALLED_APPS for logins. Add it, or remove "
+        "pat_tokens.urls from your URLs. Tokens, the API and the commands work without it."
     )
 
 from pat_tokens.pages import activity, confirmations, rotation, scopes, session, tokens

@@ -225,7 +225,7 @@ def _last_second(rules: DurationRules, day: date, now: datetime) -> datetime:
     if settings.USE_TZ:
         zone = timezone.get_default_timezone()
         first, last = timezone.make_aware(first, zone), timezone.make_aware(last, zone)
-    # The maximum is somewhere within the last day that can be chosen.
+    # On the last day that can be chosen, the maximum is before the end of the day.
     return min(last, rules.latest(now)) if first <= rules.latest(now) else last
 
 

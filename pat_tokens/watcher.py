@@ -25,8 +25,8 @@ from pat_tokens.uncached import uncached
 if TYPE_CHECKING:
     from pat_tokens.scopes import Decision
 
-INTERVAL = 1.0  # seconds between two looks
-PATIENCE = 5  # looks that may fail in a row; then the connections end, since nobody can say that they may go on
+INTERVAL = 1.0  # seconds between two checks
+PATIENCE = 5  # checks that can fail in a row before the connections are closed
 BATCH = 5000  # tokens in one query
 
 
@@ -120,7 +120,7 @@ def find_ended(watches: Iterable[Watch]) -> list[Watch]:
                     if not _is_still_allowed(one, token, held.get(token_id, ())):
                         ended.append(one)
     finally:
-        # A worker thread's own connection would stay open for as long as the thread lives.
+        # The connection of a worker thread would stay open until the thread ends.
         connections[alias].close()
     return ended
 

@@ -36,7 +36,7 @@ class Writes:
 
     def __init__(self, model: type[Model]) -> None:
         self.models = [model]
-        self.keys: dict[int, tuple[Any, ...]] = {}  # of each instance since it was made, by its identity
+        self.keys: dict[int, tuple[Any, ...]] = {}  # the keys of each instance since it was created, by id()
 
 
 def watch_writes(request: HttpRequest, method: str, entity_type: EntityType) -> None:
@@ -56,7 +56,7 @@ def watch_writes(request: HttpRequest, method: str, entity_type: EntityType) -> 
             post_init.connect(_remember, dispatch_uid="pat_tokens.writing")
             pre_save.connect(_check, dispatch_uid="pat_tokens.writing")
         _running.add(number)
-    # No more than that: the garbage collector may run inside any lock, that of a signal too.
+    # Nothing else, because the garbage collector can run while any lock is held, including that of a signal.
     finalize(writes, _running.discard, number)
     _current.set(ref(writes))
 
@@ -71,7 +71,7 @@ def end_writes(request: HttpRequest) -> None:
 
 
 def _end_with_request(**kwargs: Any) -> None:
-    # Where nobody else has done so, as after an error that no view handles.
+    # If it wasn't called, for example after an unhandled exception.
     current = _current.get()
     if current is not None:
         writes = current()
@@ -100,7 +100,7 @@ def _writes_of(instance: Model) -> Writes | None:
 
 
 def _is_about(one: type[Model], model: type[Model]) -> bool:
-    # A row of a child table has one in its parent's, so either writes the other.
+    # A row of a child model has a row in its parent's table, so saving one writes the other.
     concrete = one._meta.concrete_model
     return concrete is not None and (issubclass(concrete, model) or issubclass(model, concrete))
 
@@ -119,7 +119,7 @@ def _check(sender: Any, instance: Model, using: str, raw: bool, **kwargs: Any) -
         if any(_exists(model, key, using) for model, key in _chosen(instance)):
             raise KeyNotAllowed
     elif any(
-        None not in (before, now) and before != now  # without a key it is a copy, which gets a new one
+        None not in (before, now) and before != now  # without a key, the instance is a copy that gets a new key
         for before, now in zip(writes.keys.get(id(instance), ()), _keys_of(instance), strict=False)
     ):
         raise KeyNotAllowed
@@ -133,13 +133,13 @@ def _key_models(instance: Model) -> Iterator[type[Model]]:
 
 
 def _keys_of(instance: Model) -> Iterator[Any]:
-    own = vars(instance)  # a deferred key is not loaded for this
+    own = vars(instance)  # doesn't load deferred keys
     for model in _key_models(instance):
         yield own.get(model._meta.pk.attname)
 
 
 def _chosen(instance: Model) -> Iterator[tuple[type[Model], Any]]:
-    # Django inserts a row with a default key, and never updates one that has it already.
+    # For default keys, Django inserts a row and never updates an existing one.
     for model, key in zip(_key_models(instance), _keys_of(instance), strict=True):
         if key is not None and not (model._meta.pk.has_default() and model._meta.pk.default):
             yield model, key

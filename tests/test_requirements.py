@@ -67,7 +67,7 @@ def test_a_requirement_reads_as_the_scope_that_it_needs():
 
 
 def test_a_type_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(ImproperlyConfigured, match=r"no entity type is called so; registered: .*channels"):
+    with pytest.raises(ImproperlyConfigured, match=r"there is no such entity type; registered: .*channels"):
         Requirement("rooms", "read").get_entity_type()
 
 

@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 
     from pat_tokens.querysets import TokenQuerySet
 
-OPENING = "pat_opening"  # sent by the password prompt that stands before a form
+OPENING = "pat_opening"  # sent by the password prompt that is shown before a form
 
 
 class Page(LoginRequiredMixin, View):
     """A page for users who are logged in with a session. Tokens aren't accepted, whatever other middleware does."""
 
     template_name = ""
-    is_sensitive = False  # reveals a secret or widens a token: identity is confirmed when it is opened, and at the act
+    # Reveals a secret or widens a token, so identity is confirmed when the page is opened and when it is submitted.
+    is_sensitive = False
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Take the user only from the session, because other middleware can set one for a token."""
@@ -191,7 +192,7 @@ def token_url(token: PersonalAccessToken) -> str:
 
 
 def safe_url(request: HttpRequest, url: str) -> str:
-    # Only back to this site: a link could name any other.
+    # Only URLs of this site: a link could contain any other.
     if url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()):
         return url
     return reverse("pat_tokens:token_list")

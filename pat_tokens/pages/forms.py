@@ -28,7 +28,7 @@ from pat_tokens.validation import (
 if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken, PreviousSecret
 
-OWN_DATE = "date"  # the choice of a duration that is none: a date of one's own
+OWN_DATE = "date"  # the choice “Until a date…”, which isn't a duration
 NON_FIELD = "non_field_errors"
 GRACE_PERIODS = ("1h", "6h", "24h", "2d", "3d", "7d")  # that are offered, up to the site's maximum
 ErrorMap = Mapping[str, Sequence[Any]]
@@ -85,7 +85,7 @@ class TokenFieldsForm(ServiceForm):
 class DurationSelect(forms.Select):
     """A select of durations, with the seconds of each option for the script."""
 
-    same_seconds: int | None = None  # of the empty choice
+    same_seconds: int | None = None  # the seconds of the empty choice
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
@@ -111,7 +111,7 @@ class DurationForm(ServiceForm):
         help_text=gettext_lazy("The token works until the end of this day."),
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "data-pat-own-date": True}),
     )
-    # Any text at all: a browser's own word for where it is, which is only looked up.
+    # Not validated: the browser's time zone name, which is only looked up.
     timezone = forms.Field(required=False, widget=forms.HiddenInput(attrs={"data-pat-timezone": True}))
 
     def __init__(self, *args: Any, rules: DurationRules, **kwargs: Any) -> None:

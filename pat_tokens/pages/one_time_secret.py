@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SESSION_KEY = "pat_tokens_reveal"
 COOKIE_NAME = "pat_tokens_reveal"
 COOKIE_AGE = 300  # seconds
-PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")  # the older ones are still sent by some browsers and proxies
-MAX_WAITING = 5  # pads that one session keeps for pages that were never opened
+PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")  # some browsers and proxies still send the older ones
+MAX_WAITING = 5  # pads that a session keeps for pages that were never opened
 
 
 class Secret:
@@ -98,7 +98,7 @@ def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
     else:
         del request.session[SESSION_KEY]
     secret = _join(SecretText(pad), SecretText(request.COOKIES.get(COOKIE_NAME, "")))
-    # A share that belongs to an earlier secret of this token joins to something that opens nothing.
+    # With a share of an earlier secret of this token, the result isn't the token's secret.
     if secret is None or not is_among(token.digest, digests(secret, conf.peppers)):
         return Revealed(is_lost=True)
     return Revealed(Secret(secret))
@@ -115,7 +115,7 @@ def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
         response.delete_cookie(COOKIE_NAME, path=path, samesite="Strict")
     if revealed.secret:
         if isinstance(response, SimpleTemplateResponse):
-            response.add_post_render_callback(revealed.secret.fill_in)  # at once, if it is rendered already
+            response.add_post_render_callback(revealed.secret.fill_in)  # called immediately if it is already rendered
         elif isinstance(response, HttpResponse):
             revealed.secret.fill_in(response)
         response.headers["Cache-Control"] = "no-store"

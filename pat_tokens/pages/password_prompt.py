@@ -17,7 +17,7 @@ from pat_tokens.reauthentication import Proof
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-FIELD = "pat_password"  # beside the fields of any form
+FIELD = "pat_password"  # must differ from the fields of all forms
 NOT_KEPT = (FIELD, "csrfmiddlewaretoken")
 
 

@@ -61,7 +61,7 @@ class Table:
     def fill(self, rows: Any, count: int) -> None:
         """Show the page that the query string selects of `rows`, an ordered queryset or list of `count` rows."""
         paginator: Paginator[Any] = Paginator(rows, self.size)
-        paginator.count = count  # which is known, so that it takes no query
+        paginator.count = count  # already known, so the paginator doesn't count
         self.page = paginator.get_page(self._query.get("page", 1))
 
     @property

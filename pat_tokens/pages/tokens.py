@@ -153,7 +153,7 @@ class TokenCreate(Page):
         if form.is_valid() and (question := self.ask_for_password()):
             return question
         try:
-            # With errors of the form nothing is created; the service adds its own, so that all are shown at once.
+            # The service adds its own errors to those of the form, so that all are shown together.
             token, secret = services.create_token(
                 self.user,
                 scopes=formset.scopes,
@@ -216,7 +216,7 @@ class TokenDetail(TokenPage):
         )
 
     def _fill(self, table: Table) -> None:
-        # In the order of what people read, which only the site's own code can tell.
+        # Sorted by labels, which only the site's own code knows.
         words = describe_scopes(self.user, self.token.scope_set.all())
         words.sort(key=lambda word: (word.entity_type.casefold(), word.entity.casefold(), word.operation.casefold()))
         words.sort(key=lambda word: str(getattr(word, table.sort)).casefold(), reverse=table.is_descending)
@@ -271,7 +271,7 @@ class TokenRegenerate(TokenPage):
 
 @sensitive_variables()
 def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
-    # Where the list shows the token with this secret, and what to say about it. Somebody else's is none of `tokens`.
+    # The URL of the list with the token that has this secret, and a notice about it.
     token = find_token(text, tokens)
     if token is not None:
         label = STATUS_LABELS[token.status]
@@ -286,7 +286,7 @@ def _token_order(table: Table) -> list[Any]:
     expression: Any = F(table.sort)
     if table.sort in ("name", "description"):
         expression = Lower(table.sort)
-    # Never used comes before any use, and never expires after any expiry.
+    # Tokens that were never used sort first, and tokens that never expire sort last.
     first = {"last_used_at": True, "expires_at": False}.get(table.sort)
     nulls: dict[str, Any] = {}
     if first is not None:
@@ -311,13 +311,13 @@ def _tabs(table: Table, counts: dict[str, int], chosen: str) -> list[dict[str, A
 
 
 def _unvalidated(form_class: type[FormT], typed: QueryDict, **kwargs: Any) -> FormT:
-    # The form as it was filled in, without error messages before it is submitted.
+    # The submitted input, without error messages.
     fields = form_class(**kwargs).fields
     return form_class(initial={name: typed[name] for name in fields if name in typed}, **kwargs)
 
 
 def _curl(request: HttpRequest, revealed: Revealed) -> str | None:
-    # Asks the site which token this is, where it has our API; its own root otherwise.
+    # Shows the token if the site has our API; otherwise requests the root of the site.
     if revealed.secret is None:
         return None
     try:

@@ -48,7 +48,7 @@ _SCRIPT_TEXTS = {
     "selected": pgettext_lazy("pat_tokens", "Selected: {}"),
 }
 _ENDS = {"expires": ("until", "expired"), "stops": ("stops", "stopped")}  # before and after the time
-_NOW = 10  # seconds during which something has happened "just now"
+_NOW = 10  # seconds
 _ATTRIBUTES = ("data_", "aria_")
 
 

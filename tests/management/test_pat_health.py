@@ -31,7 +31,7 @@ def test_answers_in_json(token):
 
 def test_fails_from_the_level_that_it_is_told(settings):
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
-    assert "turn it off" in run()
+    assert "set it to False" in run()
     with pytest.raises(CommandError, match=r"Not healthy: legacy_keys\.") as caught:
         run("--fail-level=warning")
     assert caught.value.returncode == 1

@@ -1,5 +1,5 @@
-// Makes the pages quicker to use; everything works without it. Text comes from the page, where it is translated, and
-// elements come from its <template>s, where a site can restyle them.
+// Makes the pages faster to use; everything works without it. Strings come from the page, where they are translated, and
+// elements come from its <template>s, which a site can restyle.
 
 const root = document.querySelector("[data-pat-root]");
 const NOTICE = "pat-tokens-notice";
@@ -23,7 +23,7 @@ function start() {
   if (notice) toast(notice);
 }
 
-// What new elements need, including those of the first page.
+// Initializes new elements, including those of the first page.
 function enhance(part) {
   tick(part);
   part.querySelectorAll("[data-pat-duration-fields]").forEach(startDuration);
@@ -34,7 +34,7 @@ function enhance(part) {
   part.querySelectorAll("a[data-pat-back]").forEach(leadBack);
 }
 
-// Back to the list as it was: searched, sorted and on its page.
+// Returns to the list with its search, sort order and page.
 function leadBack(link) {
   const from = document.referrer && new URL(document.referrer);
   if (from && from.origin === location.origin && from.pathname === link.pathname) link.search = from.search;
@@ -53,7 +53,7 @@ function copyOf(name, parent = root) {
 
 class LoggedOut extends Error {}
 
-// `keeps`: something was typed here that a reload would lose.
+// `keeps`: a reload would lose what the user entered.
 async function ask(url, { keeps = false, ...options } = {}) {
   const response = await fetch(url, { ...options, headers: { Accept: "application/json, text/html" } });
   const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
@@ -72,7 +72,7 @@ function send(form, submitter) {
   return ask(url, { method: "POST", keeps: true, body: new URLSearchParams(new FormData(form, submitter)) });
 }
 
-// Runs a step that can fail on the network, and then falls back to what the browser does without a script.
+// Runs a function that makes requests. If that fails, falls back to the browser's behavior without a script.
 async function attempt(step, fallback) {
   try {
     await step();
@@ -87,7 +87,7 @@ function problem(error) {
   return error instanceof LoggedOut ? error.message : say("error");
 }
 
-// --- Regions: parts of a page that are replaced by those of a newer one --
+// --- Regions: parts of a page that are replaced with newer ones ------------
 
 function swap(names, page) {
   const focus = keyOfFocus();
@@ -209,23 +209,23 @@ function onSubmit(event) {
   }
 }
 
-// Where a browser goes when this form is sent by GET.
+// The URL of this form when it is submitted with GET.
 function getUrl(form, submitter) {
   const url = new URL(submitter.getAttribute("formaction") ?? form.action, location.href);
   url.search = new URLSearchParams(new FormData(form, submitter));
   return url.href;
 }
 
-const PATIENCE = 15_000; // milliseconds until a form can be sent again
+const PATIENCE = 15_000; // milliseconds until a form can be submitted again
 
-// Disables later, when the browser has read the form: it leaves out buttons that are disabled.
+// Disables the button after the browser has read the form, because disabled buttons aren't submitted.
 function disableOnceSent(form, event) {
   form.setAttribute("data-pat-sent", "");
   setTimeout(() => {
     if (event.defaultPrevented) return form.removeAttribute("data-pat-sent"); // by a script of the site
     submitButtons(form).forEach((button) => (button.disabled = true));
     setBusy(event.submitter, true);
-    setTimeout(() => enableAgain(form), PATIENCE); // the person may have stopped the browser
+    setTimeout(() => enableAgain(form), PATIENCE); // the user could have stopped loading
   });
 }
 
@@ -235,7 +235,7 @@ function enableAgain(form) {
   form.querySelectorAll("[aria-busy]").forEach((button) => setBusy(button, false));
 }
 
-// A page from the back/forward cache is as it was left, and Firefox remembers what was disabled even when it reloads.
+// Pages from the back/forward cache keep their state, and Firefox restores disabled buttons even after a reload.
 function onPageshow() {
   root.querySelectorAll("form").forEach(enableAgain);
   root.querySelectorAll("[data-pat-selection]").forEach((form) => countSelected(form));
@@ -248,8 +248,8 @@ function submitButtons(form) {
 
 // --- Selects --------------------------------------------------------------
 
-// A site's own script can put something else in the place of every <select> on a page. Some of these scripts set its
-// value without an event that we see, so values are compared whenever anything happens.
+// A script of the site can replace every <select> on a page. Some of these scripts set its value without an event, so
+// values are compared after every event.
 const selected = new WeakMap();
 
 function checkSelects() {
@@ -275,7 +275,7 @@ function onSelect(select) {
   }
 }
 
-// The rows of a table that are ticked, and the buttons that act on them.
+// The selected rows of a table, and the buttons that act on them.
 function countSelected(form, changed) {
   const boxes = [...form.elements].filter((element) => element.matches("[data-pat-select]"));
   const all = form.querySelector("[data-pat-select-all]");
@@ -349,7 +349,7 @@ function search(form, delay) {
   }, delay);
 }
 
-// A secret never gets into a URL, which browsers and servers keep.
+// Secrets are never put into a URL, which browsers and servers store.
 function holdsSecret(text) {
   return new RegExp(root.dataset.patSecretPattern).test(text);
 }
@@ -363,7 +363,7 @@ async function lookUp(form) {
   toast(json.notice);
 }
 
-// The forms that edit a name in place: opened by GET, saved by POST.
+// Forms that edit a field in place: opened with GET, saved with POST.
 function submitInPlace(form, submitter) {
   if (submitter?.getAttribute("aria-busy")) return;
   setBusy(submitter, true);
@@ -376,7 +376,7 @@ function submitInPlace(form, submitter) {
         await refresh(location.href, answer.json.notice);
         return byKey(form.dataset.patReturn ?? "")?.focus();
       }
-      if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) throw new Error("another page"); // which the fallback shows
+      if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) throw new Error("another page"); // the fallback shows it
       swap(names, answer.page);
       const field = root.querySelector("[data-pat-edit] :is(input:not([type=hidden]), textarea)");
       field?.focus();
@@ -386,7 +386,7 @@ function submitInPlace(form, submitter) {
   ).finally(() => setBusy(submitter, false));
 }
 
-// Not disabled: a button that is disabled loses the focus, and this page stays.
+// Not disabled, because disabled buttons lose the focus and this page stays.
 function setBusy(button, isBusy) {
   for (const name of ["aria-busy", "aria-disabled"]) {
     if (isBusy) button?.setAttribute(name, "true");
@@ -394,12 +394,12 @@ function setBusy(button, isBusy) {
   }
 }
 
-// --- Dialogs: a page with a panel, shown over this one --------------------
+// --- Dialogs: the panel of another page, shown over this one --------------
 
 let opening = false;
 
 async function openDialog(url, opener) {
-  if (opening) return; // pressed twice
+  if (opening) return; // double click
   opening = true;
   const answer = await ask(url).finally(() => (opening = false));
   const panel = answer.page?.querySelector("[data-pat-panel]");
@@ -407,7 +407,7 @@ async function openDialog(url, opener) {
   const dialog = copyOf("dialog-shell");
   const key = opener.closest("[data-pat-key]")?.dataset.patKey;
   closeMenu(opener);
-  // Screen readers ignore what is outside of a modal dialog.
+  // Screen readers ignore everything outside of a modal dialog.
   const toasts = root.querySelector("[data-pat-toasts]");
   dialog.append(toasts.cloneNode());
   dialog.addEventListener("close", () => {
@@ -452,7 +452,7 @@ function focusFirst(dialog) {
 async function submitDialog(dialog, form, submitter) {
   if (submitter?.getAttribute("aria-busy")) return;
   setBusy(submitter, true);
-  let isLeaving = false; // a button that was pressed stays busy until the next page is there
+  let isLeaving = false; // the button stays busy until the next page is loaded
   try {
     const answer = await send(form, submitter);
     isLeaving = Boolean(answer.json?.visit);
@@ -461,7 +461,7 @@ async function submitDialog(dialog, form, submitter) {
       const target = new URL(answer.json.location, location.href);
       if (target.pathname !== location.pathname && location.pathname.startsWith(target.pathname)) {
         isLeaving = true;
-        store(NOTICE, answer.json.notice); // what this page was about is gone
+        store(NOTICE, answer.json.notice); // the object of this page was deleted
         return location.assign(target);
       }
       await refresh(location.href, answer.json.notice);
@@ -499,7 +499,7 @@ async function copyText(button) {
   }
 }
 
-// navigator.clipboard exists only in secure contexts; over plain HTTP this older way still works.
+// navigator.clipboard only exists in secure contexts; over plain HTTP this older API works.
 function copyBySelection(text) {
   const area = document.createElement("textarea");
   area.value = text;
@@ -515,7 +515,7 @@ function store(key, text) {
   try {
     sessionStorage.setItem(key, text);
   } catch {
-    // Storage can be forbidden; the next page then shows no notice.
+    // Storage can be disabled; the next page then shows no notice.
   }
 }
 
@@ -529,7 +529,7 @@ function stored(key) {
   }
 }
 
-// --- Times that keep counting ----------------------------------------------
+// --- Relative times ---------------------------------------------------------
 
 const DATE = { year: "numeric", month: "short", day: "numeric" };
 const dateFormat = makeDateFormat(DATE);
@@ -623,7 +623,7 @@ function updateRows(form) {
   showSummary(form);
 }
 
-// What a row is about; its texts come from a <template>, which scripts of the site leave alone.
+// The entity type of a row; its strings come from a <template>, which scripts of the site don't change.
 function typeOf(form, row) {
   const name = row.querySelector("[data-pat-entity-type]").value;
   const template = form.querySelector(`template[data-pat-type="${CSS.escape(name)}"]`);
@@ -653,7 +653,7 @@ function takeStep(form, step, button) {
   updateRows(form);
 }
 
-// In a copied template, __prefix__ stands for the number of the row.
+// In a copied template, __prefix__ is replaced with the number of the row.
 function numbered(part, number) {
   for (const element of [part, ...part.querySelectorAll("*")]) {
     for (const attribute of element.attributes) attribute.value = attribute.value.replaceAll("__prefix__", number);
@@ -881,7 +881,7 @@ function startPicker(form, row) {
       event.preventDefault();
       load(0);
     } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(event.key)) {
-      unmark(); // back to the text, where the browser moves the cursor
+      unmark(); // back to the text field, where the browser moves the cursor
     } else if (event.key === "Tab" && isOpen && active >= 0) {
       choose(options[active]);
     } else if (event.key === "Escape" && isOpen) {
