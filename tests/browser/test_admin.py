@@ -27,7 +27,7 @@ def assert_ours_is_sound(page):
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
-def test_staff_makes_finds_revokes_and_regenerates_a_token(open_browser, user, scheme, width):
+def test_staff_create_revoke_and_regenerate_token(open_browser, user, scheme, width):
     type(user).objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
     channel = ChannelFactory(owner=user, name="Pump")
     page = open_browser(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -67,9 +67,7 @@ THEME = """{% extends "admin/base_site.html" %}{% load i18n %}
 THEME_STYLE = "ul { display: flex; list-style: none } input { width: 100px; border: 0; padding: 0 }"
 
 
-def test_in_a_theme_without_styles_links_stand_apart_and_the_secret_is_whole(
-    open_browser, user, make_token, settings, tmp_path
-):
+def test_unstyled_theme_shows_links_and_whole_secret(open_browser, user, make_token, settings, tmp_path):
     (tmp_path / "admin").mkdir()
     (tmp_path / "admin/change_form.html").write_text(THEME)
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]

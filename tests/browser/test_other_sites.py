@@ -64,7 +64,7 @@ COMPUTED = """() => {
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_rules_of_the_site_for_its_elements_change_nothing(open_on_site, user, make_token, width):
+def test_site_styles_do_not_affect_pages(open_on_site, user, make_token, width):
     channel = ChannelFactory(owner=user, name="Pump")
     token = make_token(f"channels:{channel.pk}:delete", "channels:*:list", name="deploy", description="for the site")
     options = {"viewport": {"width": width, "height": 800}}
@@ -90,7 +90,7 @@ def test_rules_of_the_site_for_its_elements_change_nothing(open_on_site, user, m
     assert_sound(hostile)
 
 
-def test_the_font_size_is_that_of_the_browser(open_on_site, token):
+def test_font_size_is_browser_default(open_on_site, token):
     page = open_on_site("html { font-size: 10px } body { font-size: 30px }")
     page.goto(f"/pats/{token.pk}/")
     assert page.locator(".pat-tokens").evaluate("root => getComputedStyle(root).fontSize") == "16px"
@@ -98,7 +98,7 @@ def test_the_font_size_is_that_of_the_browser(open_on_site, token):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colors_are_those_of_the_site(open_on_site, token, scheme):
+def test_colors_follow_site_color_scheme(open_on_site, token, scheme):
     """A site without a dark theme stays light, whatever the browser prefers."""
     for theme, background in (
         ("", "rgb(255, 255, 255)"),
@@ -111,7 +111,7 @@ def test_colors_are_those_of_the_site(open_on_site, token, scheme):
         assert_sound(page)
 
 
-def test_language_and_direction_are_our_own(open_on_site, make_token, settings):
+def test_language_and_direction_are_set_on_root(open_on_site, make_token, settings):
     settings.LANGUAGE_CODE = "ar"
     token = make_token(name="deploy")
     page = open_on_site(timezone_id="Europe/Berlin")
@@ -155,7 +155,7 @@ EMPTYING = WRAPPING.replace(
 
 
 @pytest.mark.parametrize("script", [NATIVE, SILENT, LATE, EMPTYING], ids=["native", "silent", "late", "emptying"])
-def test_a_script_that_replaces_every_select_leaves_the_pickers_working(open_on_site, user, script):
+def test_pickers_work_with_replaced_selects(open_on_site, user, script):
     pump = ChannelFactory(owner=user, name="Pump")
     page = open_on_site(script=script, viewport={"width": 1280, "height": 900})
     page.goto("/pats/create/")
@@ -185,7 +185,7 @@ def test_a_script_that_replaces_every_select_leaves_the_pickers_working(open_on_
     assert (token.expires_at - token.issued_at).days in (6, 7)
 
 
-def test_a_script_that_replaces_every_select_leaves_the_list_working(open_on_site, make_token):
+def test_list_works_with_replaced_selects(open_on_site, make_token):
     for number in range(7):
         make_token(name=f"deploy {number}")
     page = open_on_site(script=SILENT, viewport={"width": 1280, "height": 900})
@@ -195,7 +195,7 @@ def test_a_script_that_replaces_every_select_leaves_the_list_working(open_on_sit
     expect(page.get_by_role("row", name="deploy")).to_have_count(5)
 
 
-def test_a_form_is_sent_once_and_can_be_sent_again_afterwards(screen):
+def test_form_is_submitted_once_and_again_later(screen):
     """After an error, after going back, and where a script of the site keeps the form from being sent."""
     sent: list[str] = []
     held: list[Any] = []

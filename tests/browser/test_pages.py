@@ -32,13 +32,13 @@ def scopes_of(token: PersonalAccessToken) -> set[str]:
     return {str(scope) for scope in token.scope_set.all()}
 
 
-def test_the_policy_of_these_tests_is_strict(screen):
+def test_content_security_policy_is_strict(screen):
     """What it forbids is told in the console, which fails each of them."""
     answer = screen.goto("/pats/")
     assert answer.headers["content-security-policy"] == "default-src 'self', frame-ancestors 'none'"
 
 
-def test_create_with_two_scopes_and_copy_the_secret(screen, user):
+def test_create_with_two_scopes_and_copy_secret(screen, user):
     pump, lamp = ChannelFactory(owner=user, name="Pump"), DeviceFactory(owner=user, name="Lamp")
     screen.goto("/pats/")
     expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
@@ -87,7 +87,7 @@ def test_create_with_two_scopes_and_copy_the_secret(screen, user):
     assert screen.evaluate("navigator.clipboard.readText()") == str(token.pk)
 
 
-def test_scopes_are_added_and_deleted_in_dialogs(screen, user, make_token):
+def test_add_and_delete_scopes_in_dialogs(screen, user, make_token):
     channel = ChannelFactory(owner=user, name="Pump")
     token = make_token("channels:*:list", name="deploy")
     screen.goto(f"/pats/{token.pk}/")
@@ -153,7 +153,7 @@ def test_revoke_then_regenerate(screen, make_token):
     assert PersonalAccessToken.objects.get().is_revoked
 
 
-def test_an_expired_token_is_found_by_the_filter_and_regenerated(screen, make_token):
+def test_find_and_regenerate_expired_token(screen, make_token):
     token = make_token(name="old")
     make_token(name="new")
     long_ago = timezone.now() - timedelta(days=9)
@@ -171,7 +171,7 @@ def test_an_expired_token_is_found_by_the_filter_and_regenerated(screen, make_to
     assert token.is_active
 
 
-def test_delete_from_the_row_menu_and_delete_all(screen, make_token):
+def test_delete_from_row_menu_and_delete_all(screen, make_token):
     for name in ("one", "two", "three"):
         make_token(name=name)
     screen.goto("/pats/")
@@ -201,7 +201,7 @@ def test_delete_from_the_row_menu_and_delete_all(screen, make_token):
     assert_sound(screen)
 
 
-def test_rows_are_selected_and_revoked_or_deleted(screen, make_token):
+def test_revoke_and_delete_selected_rows(screen, make_token):
     for name in ("one", "two", "three", "four"):
         make_token(name=name)
     screen.goto("/pats/")
@@ -232,7 +232,7 @@ def test_rows_are_selected_and_revoked_or_deleted(screen, make_token):
     assert list(PersonalAccessToken.objects.values_list("name", flat=True)) == ["one"]
 
 
-def test_delete_all_follows_the_filter(screen, make_token):
+def test_delete_all_follows_filter(screen, make_token):
     for name in ("printer", "probe", "other"):
         make_token(name=name)
     screen.goto("/pats/")
@@ -247,7 +247,7 @@ def test_delete_all_follows_the_filter(screen, make_token):
     assert list(PersonalAccessToken.objects.values_list("name", flat=True)) == ["other"]
 
 
-def test_rows_are_selected_without_a_script(open_browser, make_token):
+def test_select_rows_without_script(open_browser, make_token):
     page = open_browser(java_script_enabled=False, viewport=PHONE)
     for name in ("one", "two"):
         make_token(name=name)
@@ -260,7 +260,7 @@ def test_rows_are_selected_without_a_script(open_browser, make_token):
     assert list(PersonalAccessToken.objects.values_list("name", flat=True)) == ["one"]
 
 
-def test_name_is_edited_in_its_place(screen, make_token):
+def test_edit_name_in_place(screen, make_token):
     token = make_token(name="deploy")
     make_token(name="taken")
     screen.goto(f"/pats/{token.pk}/")
@@ -278,7 +278,7 @@ def test_name_is_edited_in_its_place(screen, make_token):
     assert screen.url.endswith(f"/{token.pk}/")
 
 
-def test_a_pasted_secret_gets_into_no_url(screen, make_token):
+def test_pasted_secret_is_never_in_url(screen, make_token):
     """By paste, key by key, and in the picker of entities; the page tells whose it is."""
     token = make_token(name="deploy")
     make_token(name="other")
@@ -303,7 +303,7 @@ def test_a_pasted_secret_gets_into_no_url(screen, make_token):
     assert not any(token.secret[:20] in url for url in urls)
 
 
-def test_search_sort_and_columns_without_a_reload(screen, make_token):
+def test_search_sort_and_columns_without_reload(screen, make_token):
     for name in ("alpha", "beta"):
         make_token(name=name)
     screen.goto("/pats/")
@@ -325,7 +325,7 @@ def test_search_sort_and_columns_without_a_reload(screen, make_token):
     expect(screen.get_by_role("columnheader", name="Name")).not_to_have_attribute("aria-sort", "ascending")
 
 
-def test_by_keyboard_alone(screen, user):
+def test_create_with_keyboard_only(screen, user):
     pump = ChannelFactory(owner=user, name="Pump")
     screen.goto("/pats/create/")
     key = screen.keyboard.press
@@ -398,7 +398,7 @@ def test_by_keyboard_alone(screen, user):
     expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
 
 
-def test_without_a_script(open_browser, user):
+def test_create_without_script(open_browser, user):
     page = open_browser(java_script_enabled=False, viewport=DESKTOP)
     channel = ChannelFactory(owner=user, name="Pump")
     page.goto("/pats/create/")
@@ -443,7 +443,7 @@ def test_without_a_script(open_browser, user):
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_sound_in_every_size_and_scheme(open_browser, user, make_token, size, scheme):
+def test_pages_are_accessible_in_all_sizes_and_schemes(open_browser, user, make_token, size, scheme):
     page = open_browser(viewport=size, color_scheme=scheme)
     channel = ChannelFactory(owner=user, name="Pump" * 12)
     token = make_token(
@@ -477,7 +477,7 @@ def test_every_page_is_sound_in_every_size_and_scheme(open_browser, user, make_t
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_sound_on_a_phone_without_our_script(open_browser, user, make_token, scheme):
+def test_pages_are_accessible_without_script(open_browser, user, make_token, scheme):
     """The script comes empty: axe is one itself, and can do nothing where there are none."""
     page = open_browser(viewport=PHONE, color_scheme=scheme)
     page.route("**/pat_tokens.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
@@ -515,7 +515,7 @@ def test_every_page_is_sound_on_a_phone_without_our_script(open_browser, user, m
     assert_sound(page)
 
 
-def test_right_to_left(open_browser, make_token, settings):
+def test_pages_work_right_to_left(open_browser, make_token, settings):
     settings.LANGUAGE_CODE = "ar"
     token = make_token("channels:*:list", name="deploy")
     page = open_browser(viewport=PHONE)
@@ -528,7 +528,7 @@ def test_right_to_left(open_browser, make_token, settings):
     assert_sound(page)
 
 
-def test_the_clipboard_holds_the_curl_line_and_going_back_finds_the_same_list(screen, make_token):
+def test_copy_curl_command_and_go_back_to_list(screen, make_token):
     for number in range(7):
         make_token("channels:*:list", name=f"deploy {number}")
     screen.goto("/pats/?sort=name&rows=5&q=deploy")
@@ -557,7 +557,7 @@ def test_the_clipboard_holds_the_curl_line_and_going_back_finds_the_same_list(sc
     assert screen.url == address
 
 
-def test_the_other_steps_by_keyboard_alone(screen, user, make_token):
+def test_other_steps_with_keyboard_only(screen, user, make_token):
     """Add a scope, delete one and all; find an expired token by the filter and regenerate it; delete all tokens."""
     ChannelFactory(owner=user, name="Pump")
     token = make_token("channels:*:list", "pages:*:read", name="deploy")
@@ -615,7 +615,7 @@ def test_the_other_steps_by_keyboard_alone(screen, user, make_token):
     expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
 
 
-def test_the_other_steps_without_a_script(open_browser, user, make_token):
+def test_other_steps_without_script(open_browser, user, make_token):
     """Add scopes and delete all of them; find an expired token by the filter and regenerate it; delete all tokens."""
     page = open_browser(java_script_enabled=False, viewport=PHONE)
     token = make_token("channels:*:list", name="deploy")
@@ -655,7 +655,7 @@ def test_the_other_steps_without_a_script(open_browser, user, make_token):
     expect(page.get_by_text("You have no tokens yet")).to_be_visible()
 
 
-def test_nothing_moves_for_those_who_want_it_still(screen, token):
+def test_reduced_motion_disables_animations(screen, token):
     screen.goto(f"/pats/{token.pk}/")
     screen.get_by_role("button", name="Revoke").click()
     dialog = screen.get_by_role("dialog")
@@ -665,7 +665,7 @@ def test_nothing_moves_for_those_who_want_it_still(screen, token):
     assert dialog.evaluate(moves) == "pat-rise"
 
 
-def test_the_list_of_columns_and_the_sorting_are_within_reach_of_a_phone(open_browser, make_token):
+def test_columns_and_sorting_work_on_phone(open_browser, make_token):
     token = make_token("channels:*:list", name="deploy")
     page = open_browser(viewport=PHONE, has_touch=True)
     for path in ("/pats/", f"/pats/{token.pk}/"):
@@ -683,7 +683,7 @@ def test_the_list_of_columns_and_the_sorting_are_within_reach_of_a_phone(open_br
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
 
 
-def test_the_picker_goes_by_the_keys_of_a_combobox(screen, user):
+def test_picker_supports_combobox_keys(screen, user):
     for number in range(25):
         ChannelFactory(owner=user, name=f"Pump {number:02}")
     screen.goto("/pats/create/")
@@ -713,7 +713,7 @@ def test_the_picker_goes_by_the_keys_of_a_combobox(screen, user):
     expect(picker).to_be_focused()
 
 
-def test_what_was_typed_outlives_the_network_and_the_session(screen, user, make_token):
+def test_input_survives_network_and_session_errors(screen, user, make_token):
     """A dialog tells inside of itself what went wrong; a picker tells in its list."""
     ChannelFactory(owner=user, name="Pump")
     token = make_token("channels:*:list", name="deploy")
@@ -750,7 +750,7 @@ def answer_quietly(route: Any) -> None:
         route.continue_()
 
 
-def test_a_link_within_the_page_keeps_what_is_being_typed(screen, make_token):
+def test_fragment_link_keeps_input(screen, make_token):
     token = make_token(name="deploy")
     screen.goto(f"/pats/{token.pk}/")
     screen.get_by_role("button", name="Edit name").click()
@@ -761,7 +761,7 @@ def test_a_link_within_the_page_keeps_what_is_being_typed(screen, make_token):
     expect(screen.get_by_role("textbox", name="Name")).to_have_value("half")
 
 
-def test_times_keep_counting_and_show_the_date_on_hover(screen, make_token):
+def test_relative_times_update_and_show_date(screen, make_token):
     token = make_token(name="deploy")
     now = timezone.now().replace(microsecond=0)
     PersonalAccessToken.objects.filter(pk=token.pk).update(

@@ -22,7 +22,7 @@ def asked(settings):
 
 @SIZES
 @pytest.mark.parametrize("has_script", [True, False], ids=["with a script", "without"])
-def test_the_form_opens_after_the_password(open_browser, user, scheme, width, has_script):
+def test_form_opens_after_password(open_browser, user, scheme, width, has_script):
     size = {"width": width, "height": 740}
     page = open_browser(viewport=size, color_scheme=scheme, java_script_enabled=has_script)
     page.goto("/pats/create/")
@@ -47,7 +47,7 @@ def test_the_form_opens_after_the_password(open_browser, user, scheme, width, ha
 
 
 @SIZES
-def test_dialog_asks_for_the_password_inside(open_browser, token, scheme, width):
+def test_dialog_shows_password_prompt(open_browser, token, scheme, width):
     page = open_browser(viewport={"width": width, "height": 740}, color_scheme=scheme)
     page.goto(f"/pats/{token.pk}/")
     page.get_by_role("button", name="Regenerate").click()

@@ -28,7 +28,7 @@ def window(open_browser: Any) -> Page:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("has_script", [True, False], ids=["with a script", "without"])
-def test_the_page_of_a_token_that_is_gone_leads_back(open_browser, token, scheme, has_script):
+def test_page_of_deleted_token_links_to_list(open_browser, token, scheme, has_script):
     page = open_browser(
         gone=True, viewport={"width": 360, "height": 740}, color_scheme=scheme, java_script_enabled=has_script
     )
@@ -42,7 +42,7 @@ def test_the_page_of_a_token_that_is_gone_leads_back(open_browser, token, scheme
     expect(page.get_by_text("You have no tokens yet")).to_be_visible()
 
 
-def test_a_dialog_of_the_list_tells_that_its_token_is_gone(window, make_token):
+def test_list_dialog_reports_deleted_token(window, make_token):
     one, other = make_token(name="one"), make_token(name="other")
     window.goto("/pats/")
     one.delete()
@@ -66,7 +66,7 @@ def test_a_dialog_of_the_list_tells_that_its_token_is_gone(window, make_token):
 
 
 @pytest.mark.parametrize("step", ["Revoke", "Regenerate", "Add Scope", "Edit name", "Save"])
-def test_what_is_pressed_on_the_page_of_a_token_that_is_gone(window, token, step):
+def test_buttons_on_page_of_deleted_token(window, token, step):
     window.goto(f"/pats/{token.pk}/")
     if step == "Save":
         window.get_by_role("button", name="Edit name").click()
@@ -82,7 +82,7 @@ def test_what_is_pressed_on_the_page_of_a_token_that_is_gone(window, token, step
     expect(window.get_by_text("You have no tokens yet")).to_be_visible()
 
 
-def test_a_scope_that_is_gone_is_told_and_its_row_goes_too(window, make_token):
+def test_deleted_scope_is_reported_and_removed(window, make_token):
     token = make_token("channels:*:read", "channels:*:list", name="deploy")
     window.goto(f"/pats/{token.pk}/")
     token.scope_set.get(operation="read").delete()
@@ -115,7 +115,7 @@ def ask_in(window: Page, label: str) -> Any:
 
 
 @BOTH
-def test_a_token_is_revoked_in_both_and_regenerated_in_one(two_windows, token):
+def test_token_is_revoked_twice_and_regenerated(two_windows, token):
     one, other = two_windows
     for window in two_windows:
         window.goto(f"/pats/{token.pk}/")
@@ -137,7 +137,7 @@ def test_a_token_is_revoked_in_both_and_regenerated_in_one(two_windows, token):
 
 
 @BOTH
-def test_a_scope_is_deleted_in_both_and_then_the_token(two_windows, make_token):
+def test_scope_is_deleted_twice_and_then_token(two_windows, make_token):
     token = make_token("channels:*:read", "channels:*:list", name="deploy")
     one, other = two_windows
     for window in two_windows:
@@ -163,7 +163,7 @@ def wait_for_one(page: Page, things: list[Any]) -> None:
     raise AssertionError("it did not happen")
 
 
-def test_form_sent_twice_without_a_script_links_to_the_token(open_browser, monkeypatch):
+def test_form_submitted_twice_links_to_token(open_browser, monkeypatch):
     """The browser drops the response to the first click; the server, which is slow, has created the token already."""
     page = open_browser(java_script_enabled=False, viewport=DESKTOP)
     requests: list[Any] = []
@@ -198,7 +198,7 @@ def test_form_sent_twice_without_a_script_links_to_the_token(open_browser, monke
     assert PersonalAccessToken.objects.get().name == "twice"
 
 
-def test_a_button_that_is_pressed_twice_does_its_work_once(screen, token):
+def test_double_click_submits_once(screen, token):
     own, sent, held = f"/pats/{token.pk}/", [], []
     screen.on("request", lambda request: request.method == "POST" and sent.append(request.url))
     screen.goto(own)

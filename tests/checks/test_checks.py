@@ -48,18 +48,18 @@ def register(monkeypatch):
     return registry.register
 
 
-def test_the_defaults_and_this_site_pass():
+def test_defaults_pass():
     assert found() == set()
     with override_settings(SECURE_SSL_REDIRECT=True):
         assert found(deploy=True) == set()
 
 
-def test_the_middleware_in_its_place_passes():
+def test_middleware_in_correct_order_passes():
     with override_settings(MIDDLEWARE=[checks.MIDDLEWARE_PATH, CSRF, LOGIN_REQUIRED]):
         assert found() == set()
 
 
-def test_every_check_is_bound():
+def test_every_check_is_registered():
     for check in CHECKS:
         assert check in check_registry.registered_checks
         assert check not in check_registry.deployment_checks
@@ -69,7 +69,7 @@ def test_every_check_is_bound():
         assert "pat_tokens.E001" in {message.id for message in run_checks(tags=["pat_tokens"])}
 
 
-def test_no_id_is_used_twice_and_each_has_a_test():
+def test_ids_are_unique_and_tested():
     source = "".join(inspect.getsource(module) for module in (checks, entity_types, deployment))
     ids = re.findall(r'id="(pat_tokens\.\w+)"', source)
     ids += [f"pat_tokens.{code}" for code in ("E007", "E008", "E010", "E011")]
@@ -161,13 +161,13 @@ CASES = [
 ]
 
 
-def test_a_setting_that_cannot_work_is_named(subtests):
+def test_invalid_setting_is_reported(subtests):
     for code, settings in CASES:
         with subtests.test(code=code, settings=settings), override_settings(**settings):
             assert found() == {f"pat_tokens.{code}"}
 
 
-def test_a_setting_that_works_passes(subtests):
+def test_valid_setting_passes(subtests):
     rows = [
         {"PAT_TOKENS_PREFIX": "x" * 20},
         {"PAT_TOKENS_PEPPERS": (STRONG,)},
@@ -198,7 +198,7 @@ def test_a_setting_that_works_passes(subtests):
             assert found() == set()
 
 
-def test_every_setting_is_judged_whatever_it_is(subtests):
+def test_every_setting_accepts_any_value_in_checks(subtests):
     """A new setting needs a check, and no value makes a check fail."""
     for value in [object(), b"x", {}, -1, ["", None], lambda: None]:
         for name in setting_names():
@@ -208,19 +208,19 @@ def test_every_setting_is_judged_whatever_it_is(subtests):
                 assert all(message.hint for message in messages)
 
 
-def test_a_typing_error_is_answered_with_the_name_that_was_meant():
+def test_misspelled_setting_suggests_name():
     with override_settings(PAT_TOKENS_DEFAULT_DURATIONS="7d", PAT_TOKENS_ZZZ=1):
         hints = [message.hint for message in checks.check_names()]
     assert hints[0] == "Did you mean PAT_TOKENS_DEFAULT_DURATION?"
     assert "PREFIX" in hints[1]
 
 
-def test_the_longest_prefix_fits_the_column_of_hints():
+def test_longest_prefix_fits_hint_column():
     secret = make_secret("x" * 20)
     assert len(hint(secret, "x" * 20)) <= PersonalAccessToken._meta.get_field("hint").max_length
 
 
-def test_no_message_shows_a_pepper():
+def test_messages_never_show_peppers():
     weak = "weak-pepper-x"
     with override_settings(PAT_TOKENS_PEPPERS=[weak, 7]):
         assert weak not in str([*checks.check_peppers()])
@@ -228,7 +228,7 @@ def test_no_message_shows_a_pepper():
         assert weak not in str([*checks.check_peppers()])
 
 
-def test_a_template_that_cannot_be_compiled(settings, tmp_path):
+def test_template_with_syntax_error(settings, tmp_path):
     (tmp_path / "broken.html").write_text("{% nothing %}")
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
     settings.PAT_TOKENS_BASE_TEMPLATE = "broken.html"
@@ -236,7 +236,7 @@ def test_a_template_that_cannot_be_compiled(settings, tmp_path):
 
 
 @pytest.mark.urls("pat_tokens.contrib.rest_framework.urls")
-def test_a_site_without_templates_can_use_the_api(settings):
+def test_api_works_without_templates(settings):
     settings.TEMPLATES = []
     settings.STORAGES = WITH_MANIFEST
     assert found() == set()
@@ -262,7 +262,7 @@ ROOT = "<title>{% block title %}{% endblock %}</title>{% block head %}{% endbloc
         "{% extends chosen_for_the_request %}",
     ],
 )
-def test_a_base_template_with_all_blocks_passes(settings, tmp_path, base):
+def test_base_template_with_all_blocks_passes(settings, tmp_path, base):
     middle = "{% extends 'root.html' %}{% block body %}{% block content %}{% endblock %}{% endblock %}"
     templates(settings, tmp_path, root=ROOT, middle=middle, base=base)
     assert found() == set()
@@ -277,7 +277,7 @@ def test_a_base_template_with_all_blocks_passes(settings, tmp_path, base):
         ROOT + "{% include 'part.html' %}",
     ],
 )
-def test_a_base_template_without_a_block_that_is_rendered(settings, tmp_path, base):
+def test_base_template_without_rendered_block(settings, tmp_path, base):
     middle = "{% extends 'root.html' %}{% block body %}{% block content %}{% endblock %}{% endblock %}"
     part = "{% block content %}{% endblock %}"
     templates(settings, tmp_path, root=ROOT, middle=middle, part=part, base=base)
@@ -286,12 +286,12 @@ def test_a_base_template_without_a_block_that_is_rendered(settings, tmp_path, ba
     assert message.msg.endswith("fill: content.")
 
 
-def test_a_base_template_whose_parent_is_missing(settings, tmp_path):
+def test_base_template_with_missing_parent(settings, tmp_path):
     templates(settings, tmp_path, base="{% extends 'nowhere.html' %}")
     assert found() == {"pat_tokens.E017"}
 
 
-def test_another_engine_does_not_find_the_templates_of_the_pages(settings, tmp_path):
+def test_only_other_template_engines_are_reported(settings, tmp_path):
     (tmp_path / "base.html").write_text(ROOT)
     jinja = {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [tmp_path], "APP_DIRS": True}
     django = settings.TEMPLATES
@@ -309,7 +309,7 @@ WITH_MANIFEST = {
 }
 
 
-def test_static_files_are_missing_from_the_manifest_until_they_are_collected(settings, tmp_path):
+def test_static_files_missing_from_manifest(settings, tmp_path):
     settings.STORAGES = WITH_MANIFEST
     settings.STATIC_ROOT = tmp_path
     assert found() == {"pat_tokens.W080"}
@@ -320,7 +320,7 @@ def test_static_files_are_missing_from_the_manifest_until_they_are_collected(set
     assert found() == set()
 
 
-def test_the_database_of_the_tokens_commits_by_itself(monkeypatch, settings):
+def test_autocommit_off_is_reported(monkeypatch, settings):
     """W090: and only that database."""
     other = {**connections["default"].settings_dict, "AUTOCOMMIT": False}
     monkeypatch.setitem(connections.settings, "other", other)
@@ -334,7 +334,7 @@ def test_the_database_of_the_tokens_commits_by_itself(monkeypatch, settings):
     del connections["other"]
 
 
-def test_classes_in_the_settings_are_known_by_their_path(settings):
+def test_setting_can_be_class_or_path(settings):
     class First:
         pass
 
@@ -343,7 +343,7 @@ def test_classes_in_the_settings_are_known_by_their_path(settings):
     assert "First before" in message.msg
 
 
-def test_a_site_without_entity_types(register):
+def test_no_entity_types_are_reported(register):
     assert found() == {"pat_tokens.W020"}
 
 
@@ -364,7 +364,7 @@ class Abstract(models.Model):
         app_label = "tests"
 
 
-def test_an_entity_type_that_works(register):
+def test_valid_entity_type_passes(register):
     register(declare(search_fields=["name", "owner__username"]))
     assert found() == set()
 
@@ -381,12 +381,12 @@ def test_an_entity_type_that_works(register):
         ("E024", {"search_fields": ["owner__shoe_size"]}),
     ],
 )
-def test_an_entity_type_that_cannot_work(register, code, attributes):
+def test_invalid_entity_type_is_reported(register, code, attributes):
     register(declare(**attributes))
     assert found() == {f"pat_tokens.{code}"}
 
 
-def test_a_key_of_several_fields(register, monkeypatch):
+def test_composite_primary_key_is_reported(register, monkeypatch):
     """E022: a scope names one key."""
     key = models.CompositePrimaryKey("owner_id", "name")
     monkeypatch.setattr(Device._meta, "pk", key)
@@ -394,14 +394,14 @@ def test_a_key_of_several_fields(register, monkeypatch):
     assert found() == {"pat_tokens.E022"}
 
 
-def test_a_key_that_is_longer_than_a_scope_can_hold(register, monkeypatch):
+def test_long_primary_key_is_reported(register, monkeypatch):
     """W022: such entities can only be reached through a scope for all."""
     monkeypatch.setattr(Device._meta, "pk", models.CharField(max_length=256))
     register(declare(model=Device))
     assert found() == {"pat_tokens.W022"}
 
 
-def test_two_entity_types_of_one_model(register):
+def test_two_entity_types_with_same_model(register):
     """W021: nobody can tell which of the two a ViewSet is about."""
     register(declare())
     register(declare(name="others"))
@@ -418,13 +418,13 @@ def test_two_entity_types_of_one_model(register):
         ("W042", {"PAT_TOKENS_HEADER": "X-Pat"}),
     ],
 )
-def test_what_would_be_wrong_in_production(code, settings):
+def test_deployment_checks(code, settings):
     with override_settings(**({"SECURE_SSL_REDIRECT": True} | settings)):
         assert found(deploy=True) == {f"pat_tokens.{code}"}
 
 
 @pytest.mark.parametrize("text", ["%(message)s %({Authorization}i)s", "{request.META[HTTP_AUTHORIZATION]}"])
-def test_a_log_that_would_have_the_secrets(monkeypatch, text):
+def test_log_format_with_secrets_is_reported(monkeypatch, text):
     """W043: by the settings, or by the arguments of gunicorn."""
     with monkeypatch.context() as patch:  # not as a setting that is overridden: nothing is to be configured
         patch.setattr(django_settings, "LOGGING", {"formatters": {"access": {"format": text}}})
@@ -434,18 +434,18 @@ def test_a_log_that_would_have_the_secrets(monkeypatch, text):
     assert "pat_tokens.W043" in found(deploy=True)
 
 
-def test_a_proxy_may_do_tls(settings):
+def test_tls_by_proxy_passes(settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     assert found(deploy=True) == set()
 
 
-def test_django_hides_our_header_in_reports(settings):
+def test_django_hides_header_in_reports(settings):
     """What W042 relies on: the report hides a header by the name that the check asks about."""
     reporter_filter = SafeExceptionReporterFilter()
     assert reporter_filter.cleanse_setting(conf.header_key, "secret") != "secret"
 
 
-def test_a_preset_with_a_scope_that_does_not_exist(presets):
+def test_preset_with_invalid_scope(presets):
     """E025, E026: a type or an operation that nobody registered; an entity of an operation that has none."""
     for scope, code in (("chanels:*:read", "E025"), ("channels:*:reed", "E025"), ("channels:?:create", "E026")):
         registry.register_preset(Preset("one", "One", [scope]))

@@ -72,7 +72,7 @@ def shake(path, secret=None, **options):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_does_exactly_what_its_scopes_say(make_token, user, kind):
+def test_scopes_are_enforced(make_token, user, kind):
     channel, neighbour, device = ChannelFactory(owner=user), ChannelFactory(owner=user), DeviceFactory(owner=user)
     for scope, result in {
         f"channels:{channel.pk}:subscribe": True,
@@ -89,7 +89,7 @@ def test_does_exactly_what_its_scopes_say(make_token, user, kind):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "undeclared", "refusing"])
-def test_dead_and_strange_secrets(make_token, channel, kind):
+def test_inactive_and_malformed_secrets_are_denied(make_token, channel, kind):
     expired, revoked = make_token("channels:*:subscribe"), make_token("channels:*:subscribe")
     expire(expired)
     services.revoke_token(revoked)
@@ -100,13 +100,13 @@ def test_dead_and_strange_secrets(make_token, channel, kind):
     assert not consumers.connected
 
 
-def test_superusers_are_bound_by_scopes(make_token, channel):
+def test_scopes_limit_superusers(make_token, channel):
     token = make_token(user=UserFactory(is_superuser=True))
     assert shake(path_of("channels", channel.pk), token.secret) == 4403
 
 
 @pytest.mark.parametrize("path", ["/ws/undeclared/1/", "/ws/refusing/1/", "/ws/plain/"])
-def test_no_token_gets_to_a_consumer_that_did_not_ask_for_it(make_token, path):
+def test_undeclared_consumer_denies_tokens(make_token, path):
     token = make_token("channels:*:subscribe")
     assert shake(path, token.secret) == 4403
     assert not consumers.connected
@@ -114,7 +114,7 @@ def test_no_token_gets_to_a_consumer_that_did_not_ask_for_it(make_token, path):
 
 
 @pytest.mark.parametrize("header", [None, b"Basic dXNlcjpwYXNz", b"Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", b"Token \xff"])
-def test_a_handshake_without_our_token_passes_untouched(channel, header, django_assert_num_queries):
+def test_handshake_without_token_is_unchanged(channel, header, django_assert_num_queries):
     headers = [] if header is None else [(b"authorization", header)]
     for kind in (*KINDS, "undeclared"):
         with django_assert_num_queries(0):
@@ -126,7 +126,7 @@ def test_a_handshake_without_our_token_passes_untouched(channel, header, django_
     "app",
     [consumers.websockets, consumers.inside, consumers.outside, consumers.around_all, consumers.application],
 )
-def test_the_consumer_knows_owner_and_token(make_token, channel, kind, app):
+def test_scope_has_owner_and_token(make_token, channel, kind, app):
     token = make_token("channels:*:subscribe")
 
     @async_to_sync
@@ -140,20 +140,20 @@ def test_the_consumer_knows_owner_and_token(make_token, channel, kind, app):
     assert consumers.gone == [1000]
 
 
-def test_finds_an_entity_by_slug(make_token, user):
+def test_entity_is_found_by_slug(make_token, user):
     mine, _other = ChannelFactory(owner=user, slug="mine"), ChannelFactory(owner=user, slug="other")
     secret = make_token(f"channels:{mine.pk}:subscribe").secret
     assert [shake(f"/ws/by-slug/{slug}/", secret) for slug in ("mine", "other", "none")] == [True, 4403, 4403]
 
 
 @pytest.mark.parametrize("guard", [PersonalAccessTokenMiddleware, ConsumerGuard])
-def test_may_go_around_one_consumer(token, guard):
+def test_middleware_can_wrap_one_consumer(token, guard):
     assert shake("/", token.secret, app=guard(consumers.Anything.as_asgi())) is True
     assert shake("/", token.secret, app=guard(consumers.Undeclared.as_asgi())) == 4403
     assert shake("/", token.secret, app=PersonalAccessTokenMiddleware(guard(consumers.Anything.as_asgi()))) is True
 
 
-def test_leaves_the_sites_own_router_as_it_is(token):
+def test_router_of_site_is_not_modified(token):
     assert not any(isinstance(route.callback, ConsumerGuard) for route in consumers.routes)
 
 
@@ -254,7 +254,7 @@ class TestTheEnd:
 
     @pytest.mark.parametrize("kind", ["channels", "sync"])
     @pytest.mark.parametrize("how", ENDS)
-    def test_closes_the_socket(self, make_token, channel, kind, how):
+    def test_socket_is_closed(self, make_token, channel, kind, how):
         token, other = make_token("channels:*:subscribe"), make_token("channels:*:subscribe", user=UserFactory())
 
         @async_to_sync
@@ -276,7 +276,7 @@ class TestTheEnd:
 
         run()
 
-    def test_does_not_wait_for_a_busy_consumer(self, token, monkeypatch):
+    def test_busy_consumer_does_not_delay_close(self, token, monkeypatch):
         @async_to_sync
         async def run():
             monkeypatch.setattr(consumers.Busy, "done", asyncio.Event(), raising=False)
@@ -293,7 +293,7 @@ class TestTheEnd:
 
         run()
 
-    def test_an_end_by_the_consumer_is_the_only_one(self, token):
+    def test_close_by_consumer_is_not_repeated(self, token):
         @async_to_sync
         async def run():
             async with socket("/ws/closing/", token.secret) as (communicator, _result):
@@ -306,7 +306,7 @@ class TestTheEnd:
 
         run()
 
-    def test_nothing_is_watched_afterwards(self, token):
+    def test_watch_ends_with_connection(self, token):
         @async_to_sync
         async def run():
             async with socket("/ws/anything/", token.secret):
@@ -316,7 +316,7 @@ class TestTheEnd:
 
         run()
 
-    def test_nobody_watches_where_there_is_no_token(self):
+    def test_connection_without_token_is_not_watched(self):
         @async_to_sync
         async def run():
             async with socket("/ws/anything/"):
@@ -325,7 +325,7 @@ class TestTheEnd:
         run()
 
 
-def test_reads_once(make_token, channel, monkeypatch):
+def test_authentication_makes_one_query(make_token, channel, monkeypatch):
     monkeypatch.setattr(watcher, "INTERVAL", 1000)
     token = make_token("channels:*:subscribe")
     shake(path_of("channels", channel.pk), token.secret)
@@ -336,7 +336,7 @@ def test_reads_once(make_token, channel, monkeypatch):
         assert [query["sql"].split()[0] for query in queries if not query["sql"].startswith("SET ")] == ["SELECT"]
 
 
-def test_records_use_and_asks_the_sites_hooks(make_token, channel, settings):
+def test_use_is_recorded_and_hooks_are_called(make_token, channel, settings):
     heard = []
 
     def listen(signal, **facts):
@@ -360,7 +360,7 @@ def test_records_use_and_asks_the_sites_hooks(make_token, channel, settings):
     signals.token_refused.disconnect(listen)
 
 
-def test_what_is_no_websocket_passes_untouched(token):
+def test_other_protocols_are_unchanged(token):
     async def http(scope, receive, send):
         await send({"scope": scope})
 
@@ -394,7 +394,7 @@ class TestServer:
             server.should_exit = True
             thread.join(PATIENCE)
 
-    def test_from_handshake_to_end(self, address, make_token, channel, user):
+    def test_handshake_to_close(self, address, make_token, channel, user):
         token = make_token(f"channels:{channel.pk}:subscribe")
         headers = {"Authorization": f"Bearer {token.secret}"}
         url = address + path_of("channels", channel.pk)
@@ -409,7 +409,7 @@ class TestServer:
         assert denied.value.response.status_code == 401
         assert json.loads(denied.value.response.body)["detail"].startswith("The token was revoked.")
 
-    def test_a_missing_scope(self, address, token, channel):
+    def test_missing_scope(self, address, token, channel):
         url = address + path_of("channels", channel.pk)
         headers = {"Authorization": f"Bearer {token.secret}"}
         with pytest.raises(InvalidStatus) as denied, connect(url, additional_headers=headers):

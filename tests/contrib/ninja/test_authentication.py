@@ -43,7 +43,7 @@ def ask(request):
 
 
 @pytest.mark.usefixtures("installed")
-def test_does_exactly_what_its_scopes_say(case, ask, make_token, user, calls):
+def test_scopes_are_enforced(case, ask, make_token, user, calls):
     for method in ["GET", "POST"]:
         for kind in KINDS:
             with case(kind, method):
@@ -65,7 +65,7 @@ def test_does_exactly_what_its_scopes_say(case, ask, make_token, user, calls):
                         assert "Authorization" in response["Vary"]
 
 
-def test_dead_and_strange_secrets(case, ask, make_token, user, channel, calls):
+def test_inactive_and_malformed_secrets_are_refused(case, ask, make_token, user, channel, calls):
     for method in ["GET", "POST"]:
         for kind in [*KINDS, "undeclared"]:
             with case(kind, method):
@@ -88,20 +88,20 @@ def test_dead_and_strange_secrets(case, ask, make_token, user, channel, calls):
                 assert not calls
 
 
-def test_superusers_are_bound_by_scopes(ask, make_token, channel):
+def test_scopes_limit_superusers(ask, make_token, channel):
     token = make_token(user=UserFactory(is_superuser=True))
     assert ask(token.secret)(f"/sync/{channel.pk}").status_code == 403
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_operation_that_declares_nothing_lets_no_token_in(ask, make_token, method, calls):
+def test_undeclared_operation_refuses_tokens(ask, make_token, method, calls):
     response = ask(make_token("channels:*:read").secret)("/undeclared/1", method)
     assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
     assert not calls
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_request_without_our_token_is_for_the_next_class(case, ask, user, channel):
+def test_request_without_token_is_passed_on(case, ask, user, channel):
     for kind in [*KINDS, "undeclared"]:
         with case(kind):
             for header in ({}, {"authorization": "Basic dXNlcjpwYXNz"}, {"authorization": "Bearer eyJ0eXAi.e30.x"}):
@@ -112,7 +112,7 @@ def test_a_request_without_our_token_is_for_the_next_class(case, ask, user, chan
             assert ask()("/open").status_code == 200
 
 
-def test_a_key_is_compared_as_a_key(ask, make_token, user):
+def test_keys_are_compared_as_keys(ask, make_token, user):
     channel = ChannelFactory(owner=user)
     asker = ask(make_token(f"channels:{channel.pk}:read").secret)
     assert asker(f"/text/{channel.pk}").status_code == 200
@@ -120,23 +120,23 @@ def test_a_key_is_compared_as_a_key(ask, make_token, user):
     assert asker("/text/x").status_code == 403
 
 
-def test_finds_an_entity_by_slug(ask, make_token, user):
+def test_entity_is_found_by_slug(ask, make_token, user):
     mine, _other = ChannelFactory(owner=user, slug="mine"), ChannelFactory(owner=user, slug="other")
     asker = ask(make_token(f"channels:{mine.pk}:read").secret)
     assert [asker(f"/by-slug/{slug}").status_code for slug in ("mine", "other", "none")] == [200, 403, 403]
 
 
-def test_a_requirement_of_a_router_is_that_of_its_operations(ask, make_token, channel):
+def test_router_auth_applies_to_operations(ask, make_token, channel):
     assert ask(make_token(f"channels:{channel.pk}:read").secret)(f"/router/{channel.pk}").status_code == 200
     assert ask(make_token(f"channels:{channel.pk}:update").secret)(f"/router/{channel.pk}").status_code == 403
 
 
-def test_what_is_declared_for_the_url_wins(ask, make_token, channel):
+def test_declare_url_takes_precedence(ask, make_token, channel):
     declare_url("ninja-host:read", {"GET": None})
     assert ask(make_token("channels:*:read").secret)(f"/sync/{channel.pk}").json()["code"] == "scope_not_declared"
 
 
-def test_lists(ask, make_token, user):
+def test_lists_are_limited(ask, make_token, user):
     first, _second = ChannelFactory(owner=user, name="a"), ChannelFactory(owner=user, name="b")
     some, everything = make_token(f"channels:{first.pk}:list"), make_token("channels:*:list")
     for path in ("/limited", "/async-limited"):
@@ -150,7 +150,7 @@ def test_lists(ask, make_token, user):
 
 
 @pytest.mark.usefixtures("installed")
-def test_reads_once(case, make_token, channel, django_assert_num_queries):
+def test_authentication_makes_one_query(case, make_token, channel, django_assert_num_queries):
     for server in SERVERS:
         for kind in KINDS:
             with case(kind, server):
@@ -162,7 +162,7 @@ def test_reads_once(case, make_token, channel, django_assert_num_queries):
                     assert asker(f"/{kind}/{channel.pk}", "POST").status_code == 403
 
 
-def test_the_site_hears_of_each_answer_and_may_refuse(ask, make_token, channel, settings):
+def test_signals_are_sent_and_site_can_refuse(ask, make_token, channel, settings):
     heard = []
 
     def listen(signal, **facts):
@@ -181,7 +181,7 @@ def test_the_site_hears_of_each_answer_and_may_refuse(ask, make_token, channel, 
     signals.token_refused.disconnect(listen)
 
 
-def test_a_handler_of_the_sites_own_stays(ask, token, monkeypatch):
+def test_own_exception_handler_is_kept(ask, token, monkeypatch):
     handlers = dict(site.api._exception_handlers)
     handlers[TokenRefused] = lambda request, refused: site.api.create_response(request, refused.error.code, status=418)
     monkeypatch.setattr(site.api, "_exception_handlers", handlers)
@@ -189,7 +189,7 @@ def test_a_handler_of_the_sites_own_stays(ask, token, monkeypatch):
     assert (response.status_code, response.json()) == (418, "scope_not_declared")
 
 
-def test_an_api_that_cannot_be_found_answers_as_ninja_does(ask, token, monkeypatch):
+def test_hidden_api_responds_like_ninja(ask, token, monkeypatch):
     handlers = {key: value for key, value in site.api._exception_handlers.items() if key is not TokenRefused}
     monkeypatch.setattr(site.api, "_exception_handlers", handlers)
     monkeypatch.setattr(exceptions, "_find_api", lambda request: None)
@@ -198,13 +198,13 @@ def test_an_api_that_cannot_be_found_answers_as_ninja_does(ask, token, monkeypat
     assert issubclass(TokenRefused, HttpError)
 
 
-def test_is_in_the_schema():
+def test_schema_has_bearer_scheme():
     schema = site.api.get_openapi_schema(path_prefix="/")
     scheme = schema["components"]["securitySchemes"]["PersonalAccessTokenAuthentication"]
     assert scheme == {"type": "http", "scheme": "bearer"}
 
 
-def test_the_schema_says_the_prefix_of_an_own_keyword(settings):
+def test_schema_mentions_custom_keyword(settings):
     settings.PAT_TOKENS_KEYWORDS = ["Token"]
     scheme = PersonalAccessTokenAuthentication().openapi_security_schema
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "Authorization")
@@ -212,12 +212,12 @@ def test_the_schema_says_the_prefix_of_an_own_keyword(settings):
 
 
 @pytest.mark.parametrize("wrong", ["channels:*:read", {"GET": site.READ}, [site.READ]])
-def test_what_is_no_requirement_is_an_error(wrong):
+def test_invalid_requirement_is_an_error(wrong):
     with pytest.raises(ImproperlyConfigured):
         PersonalAccessTokenAuthentication(wrong)
 
 
-def test_finds_the_api_where_older_versions_keep_it(rf):
+def test_api_is_found_in_older_versions(rf):
     api = NinjaAPI(urls_namespace="older")
     api.get("/")(lambda request: None)
     pattern = next(one for one in api.urls[0] if one.name not in ("openapi-json", "openapi-view", "api-root"))

@@ -29,7 +29,7 @@ def reports(declarations):
         ("open", "GET", "refused", None),
     ],
 )
-def test_says_of_each_method_what_it_requires(reports, route, method, status, requirement):
+def test_reports_requirement_of_each_method(reports, route, method, status, requirement):
     report = reports[route]
     found = report.find(method)
     assert report.kind == "Ninja operation"
@@ -37,12 +37,12 @@ def test_says_of_each_method_what_it_requires(reports, route, method, status, re
     assert report.reads_tokens is (route != "open")
 
 
-def test_says_which_lists_are_limited(reports):
+def test_reports_limited_lists(reports):
     assert reports["limited"].find("GET").limits
     assert not reports["unlimited"].find("GET").limits
 
 
-def test_leaves_other_views_to_others():
+def test_other_views_are_not_reported():
     assert inspect(Route("", path("", lambda request: None).callback)) is None
 
 
@@ -68,7 +68,7 @@ class TestOperationsOfOnePath:
         (coverage,) = [message for message in check_routes() if message.id == "pat_tokens.W050"]
         assert coverage.msg.startswith("1 operations refuse every token")
 
-    def test_are_declared_by_the_name_of_the_first(self, urlpatterns):
+    def test_are_declared_by_first_url_name(self, urlpatterns):
         declare_url("one-path:change", {"POST": site.READ})
         (error,) = [message for message in check_routes() if message.id == "pat_tokens.E054"]
         assert "resolve to the name 'one-path:read'" in error.msg

@@ -26,7 +26,7 @@ def ids(answer):
     return [row["id"] for row in answer.json()["results"]]
 
 
-def test_a_row_has_who_what_and_when(api, user, make_token):
+def test_row_has_actor_kind_and_time(api, user, make_token):
     token = make_token("channels:*:read", name="deploy")
     services.update_token(token, name="renamed", actor=Actor(user, "page", "2001:db8::1", "Firefox"))
     renamed, created = api.get(ACTIVITY).json()["results"]
@@ -46,7 +46,7 @@ def test_a_row_has_who_what_and_when(api, user, make_token):
     assert created["changes"] == {"fields": [], "scopes_added": ["channels:*:read"], "scopes_deleted": []}
 
 
-def test_pages_lead_to_all_rows_once_and_back(api, token):
+def test_pagination_covers_all_rows_once(api, token):
     for number in range(6):
         services.update_token(token, description=str(number))
     everything = list(Activity.objects.order_by("-pk").values_list("pk", flat=True))
@@ -60,14 +60,14 @@ def test_pages_lead_to_all_rows_once_and_back(api, token):
     assert ids(api.get(last.json()["previous"])) == everything[3:6]
 
 
-def test_only_my_own_activity_is_found(api, token, stranger):
+def test_other_users_activity_is_not_found(api, token, stranger):
     foreign = TokenFactory(user=stranger)
     assert [row["token"]["id"] for row in api.get(ACTIVITY).json()["results"]] == [str(token.pk)]
     assert api.get(url(foreign, "activity")).status_code == 404
     assert ids(api.get(ACTIVITY, {"token": foreign.pk})) == []
 
 
-def test_deleted_tokens_are_found_by_the_filter_alone(api, token):
+def test_deleted_tokens_are_found_by_filter(api, token):
     services.delete_token(token)
     assert [row["kind"] for row in api.get(ACTIVITY, {"token": token.pk}).json()["results"]] == ["deleted", "created"]
     assert api.get(url(token, "activity")).status_code == 404
@@ -100,7 +100,7 @@ def test_filters(api, user, token, make_token):
     assert [(row["kind"], row["token"]["name"]) for row in rows] == [("revoked", "other")]
 
 
-def test_bad_values_are_errors(api, token):
+def test_invalid_filter_values_are_errors(api, token):
     for query in ("kind=made", "kind=created&kind=x", "token=1", "since=yesterday", "until=1", "page_size=0"):
         answer = api.get(f"{ACTIVITY}?{query}")
         assert answer.status_code == 400, query
@@ -109,13 +109,13 @@ def test_bad_values_are_errors(api, token):
         assert api.get(ACTIVITY, {"cursor": cursor}).status_code == 404, cursor
 
 
-def test_tokens_cannot_read_it(client_with, token, django_assert_num_queries):
+def test_tokens_cannot_read_activity(client_with, token, django_assert_num_queries):
     for address in (ACTIVITY, url(token, "activity")):
         assert client_with(token).get(address).status_code == 403
 
 
 @pytest.mark.parametrize("filters", [{}, {"kind": ["refused"]}])
-def test_an_index_gives_the_rows_in_their_order(api, user, token, filters):
+def test_index_provides_order(api, user, token, filters):
     if connection.vendor != "sqlite":
         not_applicable("small tables are read without an index")
     rows = Activity.objects.for_owner(user).newest_first()

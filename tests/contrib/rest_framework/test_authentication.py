@@ -18,7 +18,7 @@ from tests.factories import ChannelFactory, TokenFactory
 pytestmark = pytest.mark.django_db
 
 
-def test_does_exactly_what_its_scopes_say(make_token, client_with, user, channel):
+def test_scopes_are_enforced(make_token, client_with, user, channel):
     other = ChannelFactory(owner=user)
     client = client_with(make_token(f"channels:{channel.pk}:publish"))
     assert client.post(f"/api/channels/{channel.pk}/publish/").status_code == 200
@@ -36,7 +36,7 @@ def test_does_exactly_what_its_scopes_say(make_token, client_with, user, channel
         assert "insufficient_scope" in answer["WWW-Authenticate"]
 
 
-def test_names_the_missing_scope(make_token, client_with, channel):
+def test_missing_scope_is_named(make_token, client_with, channel):
     answer = client_with(make_token()).post(f"/api/channels/{channel.pk}/publish/")
     missing = {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "publish"}
     assert answer.json() == {
@@ -47,13 +47,13 @@ def test_names_the_missing_scope(make_token, client_with, channel):
     assert f'scope="channels:{channel.pk}:publish"' in answer["WWW-Authenticate"]
 
 
-def test_refuses_a_view_that_declares_nothing(make_token, client_with):
+def test_undeclared_view_refuses_tokens(make_token, client_with):
     answer = client_with(make_token("channels:*:read")).get("/api/undeclared/")
     assert answer.status_code == 403
     assert answer.data["code"] == "scope_not_declared"
 
 
-def test_refuses_every_token_where_there_is_no_view(make_token):
+def test_request_without_view_refuses_tokens(make_token):
     token = make_token("channels:*:read")
     request = Request(APIRequestFactory().get("/", headers={"authorization": f"Bearer {token.secret}"}))
     with pytest.raises(TokenAPIException) as caught:
@@ -62,7 +62,7 @@ def test_refuses_every_token_where_there_is_no_view(make_token):
 
 
 @pytest.mark.parametrize("state", ["malformed", "unknown", "expired", "revoked", "owner inactive"])
-def test_a_secret_that_opens_nothing_never_falls_through_to_a_session(client, stranger, state):
+def test_bad_secret_never_falls_through_to_session(client, stranger, state):
     token = TokenFactory(user=stranger, scopes=[("channels", "*", "list")])
     headers = {"authorization": f"Bearer {token.secret}"}
     assert client.get("/api/channels/").status_code == 200
@@ -90,7 +90,7 @@ def test_a_secret_that_opens_nothing_never_falls_through_to_a_session(client, st
 
 
 @pytest.mark.parametrize("name", ["access_token", "token"])  # the first is that of RFC 6750, sections 2.2 and 2.3
-def test_no_secret_is_read_from_a_query_string_a_body_or_a_cookie(make_token, name):
+def test_secret_is_only_read_from_header(make_token, name):
     secret = make_token("channels:*:list", "channels:*:create").secret
     client = APIClient()
     for text in (secret, f"Bearer {secret}"):
@@ -101,14 +101,14 @@ def test_no_secret_is_read_from_a_query_string_a_body_or_a_cookie(make_token, na
         client.cookies.clear()
 
 
-def test_filters_a_list_to_the_ids_of_the_scopes(make_token, client_with, user, channel):
+def test_list_is_limited_to_ids_of_scopes(make_token, client_with, user, channel):
     ChannelFactory(owner=user)
     answer = client_with(make_token(f"channels:{channel.pk}:list")).get("/api/channels/")
     assert [row["id"] for row in answer.data] == [channel.pk]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reads_once_and_writes_once_a_minute(make_token, client_with):
+def test_one_read_and_one_write_per_minute(make_token, client_with):
     client = client_with(make_token())
 
     def ask():
@@ -121,7 +121,7 @@ def test_reads_once_and_writes_once_a_minute(make_token, client_with):
     assert ask() == ["SELECT"]
 
 
-def test_finds_an_entity_by_slug(make_token, client_with, user):
+def test_entity_is_found_by_slug(make_token, client_with, user):
     mine = ChannelFactory(owner=user, slug="mine")
     ChannelFactory(owner=user, slug="other")
     client = client_with(make_token(f"channels:{mine.pk}:read"))
@@ -131,13 +131,13 @@ def test_finds_an_entity_by_slug(make_token, client_with, user):
 
 
 @pytest.mark.parametrize("spelling", ["0{}", " {}", "{} ", "+{}", "{}.0", "0_{}"])
-def test_a_list_knows_no_other_spelling_of_an_id(token, client_with, channel, spelling):
+def test_list_ignores_noncanonical_ids(token, client_with, channel, spelling):
     """No service writes such a row; the key field would read the entity's id in it."""
     Scope.objects.create(token=token, entity_type="channels", entity_id=spelling.format(channel.pk), operation="list")
     assert client_with(token).get("/api/channels/").data == []
 
 
-def test_what_settings_of_drf_name_can_be_loaded_before_there_are_models():
+def test_classes_in_drf_settings_load_without_models():
     """Importing `rest_framework.views` loads all of them, and some sites do that before the app registry is ready."""
     ours = "pat_tokens.contrib.rest_framework"
     code = f"""

@@ -303,7 +303,7 @@ def name_of(row):
     return f"{row.method} {row.path} {row.scope}"
 
 
-def test_the_right_scope_and_no_other(case, ask, fill, make_token, site):
+def test_exact_scope_is_required(case, ask, fill, make_token, site):
     for row in ALLOWED:
         with case(name_of(row)):
             everything = everything_but(row.scope)
@@ -315,7 +315,7 @@ def test_the_right_scope_and_no_other(case, ask, fill, make_token, site):
                 assert ask(make_token(fill(row.scope)), row).status_code == row.status
 
 
-def test_another_entity_is_not_enough_for_this_one(case, ask, fill, make_token, site):
+def test_scope_on_other_entity_is_not_enough(case, ask, fill, make_token, site):
     for row in ALLOWED:
         if row.is_filtered_list or row.scope.split(":")[1] == "*":
             continue
@@ -328,7 +328,7 @@ def test_another_entity_is_not_enough_for_this_one(case, ask, fill, make_token, 
                 assert answer.json()["missing"][0] in (missing, {**missing, "entity_id": "*"})
 
 
-def test_one_id_is_not_enough_for_all(case, ask, fill, make_token, site):
+def test_scope_on_one_id_is_not_enough_for_all(case, ask, fill, make_token, site):
     limited = {row.path for row in ALLOWED if row.is_filtered_list}
     for row in ALLOWED:
         _kind, entity_id, operation = row.scope.split(":")
@@ -341,7 +341,7 @@ def test_one_id_is_not_enough_for_all(case, ask, fill, make_token, site):
             assert ask(make_token(scope), row).status_code == (200 if filtered else 403)
 
 
-def test_dead_tokens_and_superusers(case, ask, fill, make_token, user):
+def test_inactive_tokens_and_superusers(case, ask, fill, make_token, user):
     user.is_superuser = user.is_staff = True
     user.save()
     past = timezone.now() - timedelta(days=2)
@@ -359,7 +359,7 @@ def test_dead_tokens_and_superusers(case, ask, fill, make_token, user):
                 assert 'error="invalid_token"' in answer["WWW-Authenticate"]
 
 
-def test_what_nobody_declared_is_refused(case, ask, make_token, site):
+def test_undeclared_routes_refuse_tokens(case, ask, make_token, site):
     before = site.project.task_set.count()
     for row in REFUSED:
         with case(*row):
@@ -372,13 +372,13 @@ def test_what_nobody_declared_is_refused(case, ask, make_token, site):
             assert ask(make_token(), row).status_code == 403
 
 
-def test_any_token_where_it_says_so(case, ask, make_token):
+def test_any_token_is_accepted_if_declared(case, ask, make_token):
     for row in ANY:
         with case(*row):
             assert ask(make_token(), row).status_code == 200
 
 
-def test_a_method_that_is_not_there(case, ask, make_token, site):
+def test_unsupported_method_is_405(case, ask, make_token, site):
     for row in NO_SUCH_METHOD:
         with case(*row):
             token = make_token()

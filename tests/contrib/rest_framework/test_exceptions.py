@@ -22,7 +22,7 @@ ERRORS = [ExpiredToken(), ScopeNotDeclared(), InsufficientScope([MISSING])]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
-def test_it_is_an_exception_of_drf_like_any_other(error):
+def test_error_is_a_drf_exception(error):
     found = TokenAPIException(error)
     assert str(found) == error.message
     assert found.get_codes() == error.code
@@ -56,7 +56,7 @@ DETAIL = BODY["detail"]
         (None, None),
     ],
 )
-def test_what_is_missing_goes_next_to_the_detail(data, expected):
+def test_missing_scopes_are_added_next_to_detail(data, expected):
     response = complete(Response(data, status=403), TokenAPIException(ERRORS[2]))
     assert response.data == expected
     assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
@@ -90,6 +90,6 @@ def test_input_errors_are_field_errors():
     assert found.detail == {"name": ["bad"], "scopes": rows, "non_field_errors": ["full"]}
 
 
-def test_errors_of_no_field_have_the_name_that_the_site_gives_them(monkeypatch):
+def test_non_field_errors_use_site_key(monkeypatch):
     monkeypatch.setattr(api_settings, "NON_FIELD_ERRORS_KEY", "errors")
     assert as_validation_error(InvalidInput({"non_field_errors": ["full"]})).detail == {"errors": ["full"]}

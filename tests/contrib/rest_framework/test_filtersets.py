@@ -60,7 +60,7 @@ def test_status(case, names, dead):
             assert set(names() if status is None else names(status=status)) == found
 
 
-def test_the_status_of_each_is_the_one_that_finds_it(client, dead):
+def test_status_filter_matches_status_field(client, dead):
     for status in ("active", "expired", "revoked"):
         found = client.get(PATS, {"status": status}).json()["results"]
         assert {token["status"] for token in found} == {status}
@@ -73,13 +73,13 @@ def test_name_contains(names, make_token):
     assert names(name="nothing") == []
 
 
-def test_search_looks_at_name_and_description(names, make_token):
+def test_search_in_name_and_description(names, make_token):
     make_token(name="one", description="for the Backup"), make_token(name="backup"), make_token(name="other")
     assert set(names(search="backup")) == {"one", "backup"}
     assert names(search="nothing") == []
 
 
-def test_entity_type_and_operation_are_of_one_scope(names, make_token, channel):
+def test_entity_type_and_operation_match_one_scope(names, make_token, channel):
     make_token("channels:*:read", "devices:*:list", name="crossed")
     make_token(f"channels:{channel.pk}:list", name="one")
     make_token(name="none")
@@ -90,7 +90,7 @@ def test_entity_type_and_operation_are_of_one_scope(names, make_token, channel):
     assert names(entity_type="unknown") == names(operation="unknown") == names(entity_type="CHANNELS") == []
 
 
-def test_a_token_with_many_matching_scopes_comes_once(client, make_token, channel):
+def test_token_with_many_matching_scopes_is_listed_once(client, make_token, channel):
     make_token("channels:*:read", "channels:*:list", "channels:*:update")
     assert client.get(PATS, {"entity_type": "channels"}).json()["count"] == 1
 
@@ -107,7 +107,7 @@ def test_expires_before_and_after(names, make_token, settings):
     assert names(expires_after=soon.replace(microsecond=0).isoformat()) == ["late"]
 
 
-def test_a_moment_can_be_written_in_any_zone_or_as_a_day(names, make_token):
+def test_datetime_filter_accepts_zones_and_dates(names, make_token):
     make_token(name="soon", expires_at=NOW + timedelta(days=1))
     # Three days, since a day begins up to 14 hours earlier where the site is.
     moment = (NOW + timedelta(days=3)).replace(tzinfo=None)
@@ -127,13 +127,13 @@ def test_last_used_before_and_never_used(names, make_token, set_moments):
     assert set(names(never_used="")) == {"old", "new", "never"}
 
 
-def test_filters_together(names, make_token):
+def test_filters_are_combined(names, make_token):
     make_token("channels:*:read", name="deploy one"), make_token("channels:*:read", name="other")
     make_token(name="deploy two")
     assert names(name="deploy", entity_type="channels", status="active", never_used="true") == ["deploy one"]
 
 
-def test_a_value_that_cannot_be_is_a_field_error(case, client, token):
+def test_invalid_value_is_field_error(case, client, token):
     rows = [
         ({"status": "dead"}, "status"),
         ({"status": "Active"}, "status"),
@@ -179,13 +179,13 @@ def test_a_value_that_cannot_be_is_a_field_error(case, client, token):
             assert all(isinstance(message, str) for message in answer.json()[field])
 
 
-def test_the_moments_at_both_ends_of_time(names, token, settings):
+def test_earliest_and_latest_datetimes(names, token, settings):
     for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
         settings.TIME_ZONE = zone
         assert names(expires_after="0001-01-02T00:00:00") == names(expires_before="9999-12-30T00:00:00") == ["deploy"]
 
 
-def test_a_page_that_is_none_is_not_found(case, client, token):
+def test_invalid_page_is_404(case, client, token):
     for page in ["0", "-1", "2", "abc", "9" * 5000, "1.5", "\0", "²"]:
         with case(page):
             answer = client.get(PATS, {"page": page})
@@ -193,7 +193,7 @@ def test_a_page_that_is_none_is_not_found(case, client, token):
             assert list(answer.json()) == ["detail"]
 
 
-def test_a_page_has_at_most_100_rows(client, make_token, settings):
+def test_page_size_is_at_most_100(client, make_token, settings):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 200
     for _ in range(101):
         make_token()
@@ -202,7 +202,7 @@ def test_a_page_has_at_most_100_rows(client, make_token, settings):
         assert (found["count"], len(found["results"])) == (101, rows)
 
 
-def test_an_unknown_filter_is_ignored(names, token):
+def test_unknown_filter_is_ignored(names, token):
     assert names(colour="red") == ["deploy"]
 
 
@@ -245,17 +245,17 @@ def test_ordering_by_several_fields(names, make_token):
     assert names(ordering="") == names(ordering="-issued_at") == ["c", "b", "a"]
 
 
-def test_nothing_between_two_commas_says_what_to_write(client):
+def test_empty_ordering_field_is_an_error(client):
     answer = client.get(PATS, {"ordering": "name,,description"})
     assert answer.json() == {"ordering": ["Enter a field to sort by on each side of a comma."]}
 
 
-def test_ordering_by_a_field_again_and_again(names, make_token):
+def test_ordering_by_repeated_field(names, make_token):
     make_token(name="a"), make_token(name="b")
     assert names(ordering=",".join(["name", "-name"] * 1500)) == ["a", "b"]
 
 
-def test_equals_have_one_order_over_all_pages(client, make_token, set_moments):
+def test_equal_values_have_stable_order(client, make_token, set_moments):
     for _ in range(7):
         set_moments(make_token(), issued_at=NOW, expires_at=NOW + timedelta(days=1))
     for ordering in SORTABLE:

@@ -22,7 +22,7 @@ def reader(site, make_token, client_with):
     return client_with(make_token("channels:*:read"))
 
 
-def test_an_object_from_the_query_string(site, client, reader):
+def test_object_from_query_string_is_refused(site, client, reader):
     path = f"/object-from-query/{site.channel.pk}/"
     assert client.get(path).status_code == 200
     answer = client.get(path, {"id": site.other_channel.pk})
@@ -33,14 +33,14 @@ def test_an_object_from_the_query_string(site, client, reader):
     assert reader.get(path, {"id": site.other_channel.pk}).json()["id"] == site.other_channel.pk
 
 
-def test_nothing_is_deleted_before_the_object_is_known(site, make_token, client_with):
+def test_delete_without_get_object_is_refused(site, make_token, client_with):
     client = client_with(make_token(f"channels:{site.channel.pk}:delete"))
     assert client.delete(f"/object-from-query/{site.channel.pk}/?id={site.other_channel.pk}").status_code == 403
     assert Channel.objects.filter(pk=site.other_channel.pk).exists()
     assert client.delete(f"/object-from-query/{site.channel.pk}/").status_code == 204
 
 
-def test_a_name_that_somebody_else_has_too(site, client, reader, stranger):
+def test_ambiguous_name_is_refused(site, client, reader, stranger):
     # The entity type knows the owner's channel of this name, the view that of the stranger.
     theirs = ChannelFactory(owner=stranger, name=site.channel.name)
     path = f"/slug-of-anybody/{site.channel.name}/"
@@ -50,7 +50,7 @@ def test_a_name_that_somebody_else_has_too(site, client, reader, stranger):
 
 @pytest.mark.parametrize("path", ["late-override", "early-override"])
 @pytest.mark.parametrize("scopes", [["read"], ["read", "update"], ["update", "delete"]])
-def test_a_method_from_a_header(site, make_token, client_with, path, scopes):
+def test_method_override_header_is_refused(site, make_token, client_with, path, scopes):
     client = client_with(make_token(*[f"channels:{site.channel.pk}:{operation}" for operation in scopes]))
     answer = client.get(f"/{path}/{site.channel.pk}/", headers={"x-http-method-override": "DELETE"})
     if path == "early-override" and "delete" in scopes:
@@ -61,7 +61,7 @@ def test_a_method_from_a_header(site, make_token, client_with, path, scopes):
 
 
 @pytest.mark.parametrize("path", ["late-override", "early-override"])
-def test_a_method_from_a_header_of_options(site, make_token, client_with, path):
+def test_method_override_of_options_is_refused(site, make_token, client_with, path):
     client = client_with(make_token(f"channels:{site.channel.pk}:read"))
     answer = client.options(f"/{path}/{site.channel.pk}/", headers={"x-http-method-override": "DELETE"})
     assert answer.status_code == 403
@@ -71,7 +71,7 @@ def test_a_method_from_a_header_of_options(site, make_token, client_with, path):
     assert "DELETE" in answer["Allow"]
 
 
-def test_a_view_that_changes_its_model(site, make_token, client_with):
+def test_view_that_changes_model_is_refused(site, make_token, client_with):
     client = client_with(make_token("channels:*:list"))
     # Twice, since the first answer might be remembered for the second.
     for _time in range(2):
@@ -79,19 +79,19 @@ def test_a_view_that_changes_its_model(site, make_token, client_with):
         assert client.get("/changes-its-model/?devices").status_code == 403
 
 
-def test_keywords_that_the_view_changes(site, client):
+def test_changed_keywords_are_refused(site, client):
     assert client.get(f"/keywords-changed/{site.channel.pk}/").status_code == 200
     assert client.get(f"/keywords-changed/{site.channel.pk}/?id={site.other_channel.pk}").status_code == 403
 
 
-def test_a_view_that_calls_another(site, client, make_token, client_with):
+def test_view_that_calls_another_view(site, client, make_token, client_with):
     path = "/calls-another/{}/"
     assert client.get(path.format(site.channel.pk), {"detail": ""}).json() == {"id": site.channel.pk, "name": "one"}
     assert client.get(path.format(site.other_channel.pk), {"detail": ""}).json()["code"] == "insufficient_scope"
     assert client.get(path.format(site.channel.pk)).json()["code"] == "scope_not_declared"
 
 
-def test_what_one_request_knows_does_not_spill_over(site, client, reader):
+def test_state_is_not_shared_between_requests(site, client, reader):
     path = f"/two-in-one/{site.channel.slug}/"
     assert client.get(path).status_code == 200
     assert client.get(path, {"then": site.other_channel.slug}).status_code == 403
@@ -114,7 +114,7 @@ class TestLists:
         assert answer.status_code == 403
         assert answer.json()["missing"] == [{"entity_type": "projects", "entity_id": "*", "operation": "list"}]
 
-    def test_refused_before_a_view_that_cannot_limit_it_runs(self, client, django_assert_num_queries):
+    def test_refused_before_unlimited_view_runs(self, client, django_assert_num_queries):
         with django_assert_num_queries(1):  # the token
             assert client.get("/lists/unfiltered/").status_code == 403
 
@@ -128,20 +128,20 @@ class TestLists:
         assert [row["id"] for row in answer["results"]] == [more[2].pk, more[1].pk]
         assert wide.get("/lists/searched/?search=other").json()["count"] == 0
 
-    def test_mixed_in(self, client, site):
+    def test_filter_mixin(self, client, site):
         assert [row["id"] for row in client.get("/lists/mixed-in/?search=one").json()] == [site.project.pk]
         assert client.get("/lists/mixed-in/?search=other").json() == []
 
     def test_by_another_model(self, client, site):
         assert [row["id"] for row in client.get("/lists/tasks-by-project/").json()] == [site.task.pk]
 
-    def test_no_row_comes_twice(self, make_token, client_with, site):
+    def test_rows_are_not_duplicated(self, make_token, client_with, site):
         for project in (site.project, site.other_project):
             project.watched.add(site.channel)
         client = client_with(make_token(*[f"projects:{p.pk}:list" for p in (site.project, site.other_project)]))
         assert [row["id"] for row in client.get("/lists/channels-by-project/").json()] == [site.channel.pk]
 
-    def test_of_a_child_table(self, make_token, client_with, site):
+    def test_child_model(self, make_token, client_with, site):
         client = client_with(make_token(f"channels:{site.thermometer.pk}:list"))
         assert [row["id"] for row in client.get("/lists/thermometers/").json()] == [site.thermometer.pk]
 
@@ -158,7 +158,7 @@ class TestLists:
             ("archive", "archive", "archived"),
         ],
     )
-    def test_of_each_kind_of_key(self, make_token, client_with, site, path, kind, row):
+    def test_each_type_of_key(self, make_token, client_with, site, path, kind, row):
         entity = getattr(site, row)
         answer = client_with(make_token(f"{kind}:{entity.pk}:list")).get(f"/{path}/").json()
         assert [str(next(each[name] for name in ("id", "path", "pk") if name in each)) for each in answer] == [
@@ -175,7 +175,7 @@ class TestLists:
             answer = client.get("/channels/").json()
         assert [row["id"] for row in answer] == ids[:2500]
 
-    def test_a_list_without_a_token_is_whole(self, client, site):
+    def test_list_without_token_is_not_limited(self, client, site):
         client.credentials()
         client.defaults.clear()
         client.force_login(site.owner)
@@ -183,7 +183,7 @@ class TestLists:
 
 
 class TestOptions:
-    def test_what_a_url_name_declares_counts(self, site, make_token, client_with):
+    def test_url_declaration_applies(self, site, make_token, client_with):
         path = f"/functions/{site.channel.pk}/legacy-by-url/"
         assert client_with(make_token(f"channels:{site.channel.pk}:delete")).options(path).status_code == 200
         assert client_with(make_token("channels:*:read")).options(path).json()["code"] == "insufficient_scope"
@@ -193,14 +193,14 @@ class TestOptions:
         assert answer.json()["code"] == "scope_not_declared"
 
     @pytest.mark.parametrize("path", ["/channels/", "/status/", "/undeclared/"])
-    def test_a_dead_token_is_told_nothing(self, site, make_token, client_with, path):
+    def test_inactive_token_gets_no_description(self, site, make_token, client_with, path):
         token = make_token("channels:*:read")
         revoke_token(token)
         answer = client_with(token).options(path)
         assert answer.status_code == 401
         assert list(answer.json()) == ["detail", "code"]
 
-    def test_a_class_of_the_site_with_the_same_name_as_that_of_drf(self, site, make_token, client_with, settings):
+    def test_site_class_with_same_name_as_drf(self, site, make_token, client_with, settings):
         settings.ROOT_URLCONF = "tests.site.confusing"
         answer = client_with(make_token("channels:*:read")).options("/confusing/")
         assert answer.status_code == 403
@@ -213,7 +213,7 @@ class TestCaches:
         yield
         cache.clear()
 
-    def test_an_answer_for_a_token_is_not_kept(self, site, make_token, client_with):
+    def test_response_to_token_is_not_cached(self, site, make_token, client_with):
         token = make_token("channels:*:list")
         client = client_with(token)
         answer = client.get("/cached/channels/")
@@ -223,7 +223,7 @@ class TestCaches:
         revoke_token(token)
         assert client.get("/cached/channels/").status_code == 401
 
-    def test_an_answer_for_a_person_is_not_given_to_a_token(self, site, make_token, client_with):
+    def test_response_to_session_is_not_served_to_token(self, site, make_token, client_with):
         person = client_with(make_token())
         person.defaults.clear()
         person.force_login(site.owner)
@@ -234,13 +234,13 @@ class TestCaches:
 
 
 class TestBrowsableAPI:
-    def test_shows_no_forms_for_what_was_not_decided(self, site, make_token, client_with):
+    def test_shows_no_forms(self, site, make_token, client_with):
         site.project.members.add(site.owner)
         page = client_with(make_token("channels:*:list")).get("/generic/channels/", headers={"accept": "text/html"})
         assert page.status_code == 200
         assert b"<form" not in page.content.replace(b'<form id="get-form"', b"")
 
-    def test_nor_when_it_is_asked_what_it_can_do(self, site, make_token, client_with):
+    def test_shows_no_forms_for_options(self, site, make_token, client_with):
         """A form has the names of what could be chosen in it."""
         client = client_with(make_token(f"projects:{site.project.pk}:read"))
         path = f"/projects/{site.project.pk}/tasks/"
@@ -256,14 +256,14 @@ class TestBrowsableAPI:
         assert b"<select" not in page.content
 
 
-def test_other_authenticators_do_not_get_a_refused_token(site, make_token, client_with):
+def test_refused_token_is_not_passed_to_other_classes(site, make_token, client_with):
     client = client_with(make_token())
     client.force_login(site.owner)
     assert client.get("/channels/").status_code == 403
     assert client.get("/undeclared/").status_code == 403
 
 
-def test_a_view_without_our_class_does_not_know_tokens(site, make_token, client_with):
+def test_view_without_our_class_ignores_tokens(site, make_token, client_with):
     client = client_with(make_token("channels:*:read"))
     assert client.get("/pinned-away/").status_code == 401
     assert client.get("/functions/without-authentication/").json() == {"user": "AnonymousUser"}

@@ -234,7 +234,7 @@ def test_standard_handlers_are_inferred(name, client_with, make_token, channel):
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_all_others_are_not(name, client_with, make_token, channel):
+def test_other_handlers_are_not_inferred(name, client_with, make_token, channel):
     client = client_with(
         make_token(*[f"channels:*:{word}" for word in ("list", "read", "create", "update", "delete", "publish")])
     )
@@ -248,14 +248,14 @@ def test_all_others_are_not(name, client_with, make_token, channel):
     assert Channel.objects.count() == 1
 
 
-def test_what_a_parent_does_counts(client_with, make_token, user, channel):
+def test_inherited_handlers_count(client_with, make_token, user, channel):
     client = client_with(make_token(f"channels:{channel.pk}:delete"))
     assert client.delete(f"/inherits/{channel.pk}/").status_code == 403
     assert Channel.objects.exists()
     assert client.delete(f"/mixed/{channel.pk}/").status_code == 204
 
 
-def test_a_handler_that_ends_without_its_object_is_not_answered(client_with, make_token, channel):
+def test_response_without_get_object_is_withheld(client_with, make_token, channel):
     client = client_with(make_token(f"channels:{channel.pk}:read"))
     assert client.get(f"/sometimes/{channel.pk}/").json() == {"id": channel.pk}
     response = client.get(f"/sometimes/{channel.pk}/?all")
@@ -263,7 +263,7 @@ def test_a_handler_that_ends_without_its_object_is_not_answered(client_with, mak
     assert client.get("/sometimes/0/").status_code == 403
 
 
-def test_the_census_says_so():
+def test_pat_routes_reports_overrides():
     origins = {
         (report.route.pattern, method.method): method.resolution.origin
         for report in inspect_all()
@@ -278,6 +278,6 @@ def test_the_census_says_so():
     assert 'write pat_requirements = {"list": Requirement("channels", "list")}' in origins["else/", "GET"]
 
 
-def test_is_found_out_once_for_each_class():
+def test_handlers_are_analyzed_once_per_class():
     first = find_handler(CallsItself, "destroy", has_entity=True)
     assert find_handler(CallsItself, "destroy", has_entity=True) is first

@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 TESTS = ("test_views.py", "test_views_access.py", "test_views_queries.py", "test_filtersets.py")
 
 
-def test_the_answers_do_not_depend_on_settings_of_drf():
+def test_responses_do_not_depend_on_drf_settings():
     """In a process of its own, since classes read the settings of DRF when they are made."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:cov"]
     command += ["--ds", "tests.contrib.rest_framework.hostile_settings", *(str(HERE / name) for name in TESTS)]

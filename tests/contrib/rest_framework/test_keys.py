@@ -52,7 +52,7 @@ def ask(client_with):
 
 @pytest.mark.parametrize("number", TOO_LARGE, ids=lambda number: f"{len(str(number))} digits")
 class TestOutOfRange:
-    def test_in_a_url(self, case, site, ask, make_token, number):
+    def test_url_keyword(self, case, site, ask, make_token, number):
         for prefix in NUMBERS:
             with case(prefix):
                 kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
@@ -62,19 +62,19 @@ class TestOutOfRange:
                     # There Django itself fails on it in SQLite, whoever asks.
                     assert ask(make_token(f"{kind}:*:read"), path).status_code == 404
 
-    def test_in_a_url_that_names_a_relation(self, site, ask, make_token, number):
+    def test_url_keyword_of_relation(self, site, ask, make_token, number):
         path = f"/generic/tasks-by-key/{number}/one/"
         assert ask(make_token(f"tasks:{site.task.pk}:read"), path).status_code == 403
         assert ask(make_token("tasks:*:read"), path).status_code == 404
 
-    def test_nobody_can_pick_it(self, case, site, user, number):
+    def test_cannot_be_granted(self, case, site, user, number):
         for kind in ["channels", "thermometers", "probes", "badges"]:
             with case(kind):
                 entity_type = registry.get(kind)
                 assert entity_type.get_visible(user, [str(number)]) == {}
                 assert list(entity_type.find(user, str(number))) == []
 
-    def test_in_the_scopes_of_a_list(self, case, site, ask, token, number):
+    def test_scopes_of_list(self, case, site, ask, token, number):
         for kind in ["channels", "thermometers", "probes", "badges"]:
             with case(kind):
                 if len(str(number)) < 255:
@@ -83,7 +83,7 @@ class TestOutOfRange:
                     assert (answer.status_code, answer.json()) == (200, [])
 
 
-def test_what_is_no_key(case, site, ask, make_token):
+def test_invalid_keys_are_404(case, site, ask, make_token):
     for text in ["-1", "0", "0x10", "1e3", "1_0", "¼", "None", "null", "%00", "%20", "%FF", "*"]:
         for prefix in NUMBERS:
             with case(prefix, text):
@@ -98,7 +98,7 @@ def _rows_of(kind):
 
 
 class TestOddCharacters:
-    def test_a_text_is_itself_and_nothing_else(self, case, site, ask, make_token, user):
+    def test_string_key_matches_exactly(self, case, site, ask, make_token, user):
         for key in ODD:
             with case(key):
                 PageFactory(owner=user, path=key)
@@ -125,7 +125,7 @@ class TestOddCharacters:
                 token.secret = secret
                 assert ask(token, "/pages/").json() == [{"path": key}]
 
-    def test_what_only_looks_alike_is_another(self, case, site, ask, make_token, user):
+    def test_similar_keys_are_different(self, case, site, ask, make_token, user):
         """Whatever the database holds for equal: a text that is spelled otherwise needs a scope of its own."""
         rows = [
             ("Straße", "strasse"),
@@ -152,7 +152,7 @@ class TestOddCharacters:
 
 
 class TestUUIDs:
-    def test_in_any_spelling(self, case, site, ask, make_token, user):
+    def test_are_accepted_in_any_spelling(self, case, site, ask, make_token, user):
         for spell in [str, lambda key: str(key).upper(), lambda key: key.hex, lambda key: f"{{{key}}}"]:
             with case(spell):
                 device, other = DeviceFactory(owner=user), DeviceFactory(owner=user)
@@ -194,7 +194,7 @@ class TestThousands:
         ("model", "field", "kind", "path"),
         [(Channel, "name", "channels", "/channels/"), (Page, "path", "pages", "/pages/")],
     )
-    def test_of_numbers_and_texts(self, few_parameters, site, user, ask, settings, model, field, kind, path):
+    def test_numbers_and_strings(self, few_parameters, site, user, ask, settings, model, field, kind, path):
         settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 5000
         model.objects.bulk_create(model(owner=user, **{field: f"c{n}'%"}) for n in range(2600))
         ids = list(model.objects.filter(**{f"{field}__startswith": "c"}).order_by("pk").values_list("pk", flat=True))
@@ -203,7 +203,7 @@ class TestThousands:
         found = [row.get("id", row.get("path")) for row in ask(token, path).json()]
         assert found == ids[:2500]
 
-    def test_of_uuids_and_by_another_model(self, few_parameters, site, user, ask, settings, django_assert_num_queries):
+    def test_uuids_and_related_model(self, few_parameters, site, user, ask, settings, django_assert_num_queries):
         from tests.site.models import Project, Task
 
         settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 5000

@@ -88,20 +88,20 @@ def end(token):
 
 
 @pytest.mark.parametrize("header", [f"Token {KEY}", f"Bearer {KEY}", f"token  {KEY}", f"BEARER\t{KEY} "])
-def test_the_string_that_clients_hold_opens_the_token(token, header, django_assert_num_queries):
+def test_imported_key_authenticates(token, header, django_assert_num_queries):
     with django_assert_num_queries(1):
         answer = ask(header, TokenAuthentication)
         assert answer.data == {"auth": "PersonalAccessToken", "user": "owner"}
 
 
-def test_it_is_bound_by_its_scopes(token):
+def test_imported_key_is_limited_by_scopes(token):
     answer = ask(f"Token {KEY}", TokenAuthentication, method="post")
     assert (answer.status_code, answer.data["code"]) == (403, "insufficient_scope")
     with pytest.raises(InsufficientScope):
         authenticate(KEY, Requirement("channels", "read"))
 
 
-def test_use_is_recorded_and_peppers_rotate(token, settings, django_capture_on_commit_callbacks):
+def test_use_is_recorded_and_digest_is_renewed(token, settings, django_capture_on_commit_callbacks):
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "the key of now, which is long enough"
     with django_capture_on_commit_callbacks(execute=True):
         ask(f"Token {KEY}")
@@ -112,7 +112,7 @@ def test_use_is_recorded_and_peppers_rotate(token, settings, django_capture_on_c
 
 
 @pytest.mark.parametrize("stop", ["end", "revoke"])
-def test_its_end_is_an_end_whoever_comes_next(token, user, stop):
+def test_expired_key_is_not_passed_on(token, user, stop):
     Token.objects.create(user=user, key=KEY)  # as with --keep
     if stop == "end":
         end(token)
@@ -137,7 +137,7 @@ def test_its_end_is_an_end_whoever_comes_next(token, user, stop):
         (f"Token {OTHER}", [BearerKeys], None),
     ],
 )
-def test_an_unknown_key_is_for_a_class_of_its_scheme_and_else_refused(token, user, refusals, header, others, auth):
+def test_unknown_key_is_passed_on_or_refused(token, user, refusals, header, others, auth):
     Token.objects.create(user=user, key=OTHER)
     for method in ("get", "options"):
         answer = ask(header, *others, method=method)
@@ -150,14 +150,14 @@ def test_an_unknown_key_is_for_a_class_of_its_scheme_and_else_refused(token, use
 @pytest.mark.parametrize(
     "wrong", [KEY[:-1], KEY + "0", KEY.upper(), KEY[:-1] + "g", KEY[:-1] + "é", "", f"{KEY} {KEY}"]
 )
-def test_what_has_not_the_shape_costs_no_query_and_is_not_ours(token, wrong, django_assert_num_queries):
+def test_malformed_key_is_passed_on_without_query(token, wrong, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert ask(f"Token {wrong}").status_code in (401, 403)
         with pytest.raises(MalformedToken):
             authenticate(wrong, LIST)
 
 
-def test_off_means_not_ours(token, settings, django_assert_num_queries):
+def test_keys_are_passed_on_if_disabled(token, settings, django_assert_num_queries):
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = False
     request = RequestFactory().get("/", headers={"authorization": f"Token {KEY}"})
     with django_assert_num_queries(0):
@@ -166,13 +166,13 @@ def test_off_means_not_ours(token, settings, django_assert_num_queries):
             authenticate(KEY, LIST)
 
 
-def test_a_secret_of_ours_is_a_bearer_alone(make_token):
+def test_secret_needs_bearer_keyword(make_token):
     secret = make_token("channels:*:list").secret
     assert ask(f"Bearer {secret}").status_code == 200
     assert ask(f"Token {secret}").status_code in (401, 403)
 
 
-def test_the_database_holds_no_key_without_an_end(token):
+def test_constraint_requires_expiration(token):
     with pytest.raises(IntegrityError), transaction.atomic():
         PersonalAccessToken.objects.filter(pk=token.pk).update(expires_at=None)
 
@@ -187,17 +187,17 @@ class TestOtherDoors:
         request = RequestFactory().get("/", headers={"authorization": f"Token {key}"})
         return guards.authenticate_request(request, view, {})
 
-    def test_a_plain_view_that_declares(self, token):
+    def test_declared_django_view(self, token):
         assert self.enter(KEY, {"GET": LIST}).token == token
         assert self.enter(OTHER, {"GET": LIST}).response.status_code == 401
 
-    def test_a_plain_view_that_says_nothing_keeps_keys_of_its_own(self, token, refusals):
+    def test_undeclared_django_view_ignores_unknown_keys(self, token, refusals):
         guard_result = self.enter(OTHER, None)
         assert (guard_result.token, guard_result.response) == (None, None)
         assert refusals == []
         assert self.enter(KEY, None).response.status_code == 403
 
-    def test_an_operation_of_ninja(self, token):
+    def test_ninja_operation(self, token):
         def get(key, requirement):
             request = RequestFactory().get("/", headers={"authorization": f"Token {key}"})
             return NinjaAuthentication(requirement)(request)
@@ -207,7 +207,7 @@ class TestOtherDoors:
         with pytest.raises(TokenRefused):
             get(OTHER, LIST)
 
-    def test_a_handshake(self, token):
+    def test_websocket_handshake(self, token):
         class Consumer:
             pat_requirements = {"GET": LIST}
 
@@ -222,7 +222,7 @@ class TestOtherDoors:
             admit(OTHER, Consumer)
 
 
-def test_pages_the_api_and_lists_tell_it(token, user, client):
+def test_imported_key_is_shown_everywhere(token, user, client):
     client.force_login(user)
     for page in ("/pats/", f"/pats/{token.pk}/"):
         assert "Imported key" in client.get(page).content.decode()
@@ -231,14 +231,14 @@ def test_pages_the_api_and_lists_tell_it(token, user, client):
     assert "Imported key" not in client.get(f"/pats/{token.pk}/").content.decode()
 
 
-def test_async_code_authenticates_alike(token):
+def test_async_authentication_is_the_same(token):
     assert async_to_sync(aauthenticate)(KEY, ANY_TOKEN) == token
 
 
 @pytest.mark.parametrize(
     "requirement", [LIST, Requirement("channels", "read", EntityLookup(slug="slug")), ANY_TOKEN, None]
 )
-def test_an_unknown_key_is_foreign_only_where_it_may_be(db, requirement):
+def test_unknown_key_is_third_party_only_if_allowed(db, requirement):
     with pytest.raises(ThirdPartyToken):
         authenticate(OTHER, requirement, {"slug": "x"}, third_party=True)
     with pytest.raises(UnknownToken):

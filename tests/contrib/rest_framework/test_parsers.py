@@ -21,7 +21,7 @@ def parse(body):
 
 
 @given(values)
-def test_reads_what_json_can_say(value):
+def test_parses_any_json(value):
     assert parse(json.dumps(value).encode()) == value
     assert parse(json.dumps(value, ensure_ascii=False).encode("utf-8-sig")) == value
 
@@ -30,12 +30,12 @@ pieces = st.lists(st.sampled_from(list('[]{}",:\\0 1eE-+.NaInfty'))).map("".join
 
 
 @given(st.binary() | (st.text() | pieces).map(str.encode))
-def test_any_bytes_are_json_or_an_error(body):
+def test_any_bytes_are_parsed_or_rejected(body):
     with suppress(ParseError):
         parse(body)
 
 
-def test_a_body_has_a_bound(settings):
+def test_body_size_is_limited(settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4
     assert parse(b"1234") == 1234
     with pytest.raises(BodyTooLarge):
@@ -44,7 +44,7 @@ def test_a_body_has_a_bound(settings):
     assert parse(b"1" * 99) == int("1" * 99)
 
 
-def test_a_body_that_is_too_large_is_not_read_to_its_end(settings):
+def test_large_body_is_not_read_completely(settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4
     stream = io.BytesIO(b"1" * 100)
     with pytest.raises(BodyTooLarge):
@@ -53,12 +53,12 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(settings):
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_constants_that_json_has_not(constant):
+def test_nan_and_infinity_are_rejected(constant):
     with pytest.raises(ParseError, match=constant):
         parse(f"[{constant}]".encode())
 
 
-def test_an_error_says_nothing_that_could_not_be_sent():
+def test_error_message_can_be_encoded():
     with pytest.raises(ParseError) as caught:
         parse(b'{"\\ud800": 1, "\\ud800": 2}')
     str(caught.value).encode()

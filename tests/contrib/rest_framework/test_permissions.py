@@ -19,7 +19,7 @@ def ask(rf):
     return ask
 
 
-def test_a_user_of_the_site(ask, user, token):
+def test_is_user(ask, user, token):
     class Stateless(AnonymousUser):
         is_authenticated = True
 
@@ -30,7 +30,7 @@ def test_a_user_of_the_site(ask, user, token):
     assert not ask(IsUser, Stateless())
 
 
-def test_a_request_with_a_token(ask, user, token):
+def test_has_token(ask, user, token):
     assert ask(HasToken, user, token)
     assert not ask(HasToken, user)
     assert not ask(HasToken, user, "another scheme's credentials")

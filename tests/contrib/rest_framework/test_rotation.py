@@ -35,7 +35,7 @@ def read(channel, django_capture_on_commit_callbacks):
     return read
 
 
-def test_rotate_answers_with_the_secret_and_the_previous_one(client, reader, read, clock):
+def test_rotate_returns_secret_and_previous_secret(client, reader, read, clock):
     response = client.post(url(reader, "rotate"), {"grace_period": "1h", "duration": "60d"})
     assert response.status_code == 200
     assert response["Cache-Control"] == "no-store"
@@ -79,7 +79,7 @@ def test_finish_and_cancel(client, reader, read):
     assert [read(secret).status_code for secret in (reader.secret, new)] == [401, 200]
 
 
-def test_what_does_not_fit_the_state_is_a_409(client, reader, read):
+def test_wrong_state_is_409(client, reader, read):
     def refusal(*path, method="post", **body):
         before = snapshot()
         response = getattr(client, method)(url(reader, *path), body)
@@ -103,7 +103,7 @@ def test_what_does_not_fit_the_state_is_a_409(client, reader, read):
     assert refusal("rotate") == "not_active"
 
 
-def test_patch_changes_the_grace_period(client, reader):
+def test_patch_changes_grace_period(client, reader):
     client.post(url(reader, "rotate"))
     response = client.patch(url(reader), {"grace_period": "7d", "name": "renamed"})
     assert response.status_code == 200
@@ -112,7 +112,7 @@ def test_patch_changes_the_grace_period(client, reader):
     assert response.json()["previous_secret"] is None
 
 
-def test_grace_periods_that_are_refused(case, client, reader):
+def test_invalid_grace_periods_are_errors(case, client, reader):
     services.rotate_token(reader)
     fresh = TokenFactory(user=reader.user)
     for value in ("8d", "-1h", "24", "", 24, ["1h"], "1h\0"):
@@ -134,7 +134,7 @@ def test_finish_and_cancel_take_no_fields(client, reader):
         assert (response.status_code, list(response.json())) == (400, ["grace_period"])
 
 
-def test_is_for_the_owner_in_person(client, reader, stranger):
+def test_rotation_requires_owner_in_person(client, reader, stranger):
     services.rotate_token(reader)
     foreign = TokenFactory(user=stranger)
     for path in (["rotate"], ["rotate", "finish"], ["rotate", "cancel"]):
@@ -144,7 +144,7 @@ def test_is_for_the_owner_in_person(client, reader, stranger):
         assert client.get(url(reader, *path)).status_code == 405
 
 
-def test_rotating_asks_for_the_password_again(client, reader, settings):
+def test_rotating_requires_reauthentication(client, reader, settings):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 60
     response = client.post(url(reader, "rotate"))
     assert (response.status_code, response.json()["code"]) == (403, "reauthentication_required")
@@ -152,7 +152,7 @@ def test_rotating_asks_for_the_password_again(client, reader, settings):
     assert client.post(url(reader, "rotate", "cancel")).status_code == 200
 
 
-def test_sunset_tells_a_previous_secret_when_it_stops(client, reader, read, channel, clock):
+def test_sunset_header_for_previous_secret(client, reader, read, channel, clock):
     _token, new = services.rotate_token(reader, grace_period="1h")
     assert "Sunset" not in read(reader.secret), "its end is not known before the first use of the new one"
     assert "Sunset" not in read(new)
@@ -172,7 +172,7 @@ def test_sunset_tells_a_previous_secret_when_it_stops(client, reader, read, chan
     assert "Sunset" not in read(reader.secret)
 
 
-def test_lists_cost_no_query_more_during_overlaps(client, reader, make_token, django_assert_num_queries):
+def test_lists_need_no_extra_query_during_overlap(client, reader, make_token, django_assert_num_queries):
     services.rotate_token(reader)
     services.rotate_token(make_token())
     with django_assert_num_queries(5):  # session, user, count, tokens, scopes

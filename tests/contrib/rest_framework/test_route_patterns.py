@@ -8,7 +8,7 @@ from pat_tokens.contrib.rest_framework.route_patterns import is_plain, read_shap
 FORMAT = frozenset({"format", "version"})
 
 
-def test_plain(subtests):
+def test_plain_routes(subtests):
     rows = [
         ("channels/", None, ""),
         ("api/^channels/$", None, ""),
@@ -29,7 +29,7 @@ def test_plain(subtests):
             assert is_plain(route, keyword, url_path, FORMAT)
 
 
-def test_not_plain(subtests):
+def test_other_routes_are_not_plain(subtests):
     rows = [
         ("projects/<int:pk>/tasks/", "pk", ""),
         ("projects/<int:pk>/tasks/", None, ""),
@@ -56,13 +56,13 @@ def test_not_plain(subtests):
 
 
 @given(st.text(alphabet="abc/<>:()[]?P.*\\^$|{}+-12", max_size=40))
-def test_reads_any_text(route):
+def test_any_text_is_parsed(route):
     shape = read_shape(route)
     assert shape is None or shape.keyword is None or f"{shape.keyword}>" in route
 
 
 @given(st.text(alphabet="abc/<>:()[]?P.*\\^$|{}+-12", max_size=20), st.sampled_from(["<int:pk>", r"(?P<pk>\d+)"]))
-def test_what_follows_a_keyword_is_never_lost(end, keyword):
+def test_text_after_keyword_is_kept(end, keyword):
     if is_plain(f"tasks/{keyword}{end}", "pk", ""):
         assert not any(
             character.isalnum() for character in end.replace("\\Z", "").replace("\\A", "").replace("\\z", "")

@@ -50,12 +50,12 @@ def operations(schema: Any) -> Any:
 class TestManagement:
     @pytest.mark.parametrize("split", [False, True])
     @pytest.mark.parametrize("version", ["3.0.3", "3.1.1"])
-    def test_is_valid_and_without_a_warning(self, tmp_path, version, split):
+    def test_is_valid_without_warnings(self, tmp_path, version, split):
         with patched_settings({"OAS_VERSION": version, "COMPONENT_SPLIT_REQUEST": split}):
             file = str(tmp_path / "schema.yml")
             call_command("spectacular", validate=True, fail_on_warn=True, urlconf=MANAGEMENT, file=file)
 
-    def test_has_every_route_and_method(self):
+    def test_has_all_routes_and_methods(self):
         served = {
             (method.upper(), PREFIX + re.sub(r"<str:(\w+)>", r"{\1}", str(pattern.pattern)))
             for pattern in management_urls.urlpatterns[0].url_patterns
@@ -65,7 +65,7 @@ class TestManagement:
         assert set(operations(generate(management_urls))) == served
         assert len(served) == 19
 
-    def test_says_what_each_operation_takes(self):
+    def test_describes_request_bodies(self):
         schema = generate(management_urls)
         queries, bodies = {}, {}
         for key, operation in operations(schema).items():
@@ -96,7 +96,7 @@ class TestManagement:
         for key in (("POST", PREFIX), ("POST", token + "scopes/")):
             assert set(bodies[key]["scopes"]["items"]["properties"]) == {"entity_type", "entity_id", "operation"}
 
-    def test_says_where_tokens_are_refused(self):
+    def test_describes_refusal_of_tokens(self):
         for (_method, address), operation in operations(generate(management_urls)).items():
             if address.startswith(PREFIX + "current/"):
                 assert operation["x-pat-scope"] == "any"
@@ -109,7 +109,7 @@ class TestManagement:
                 assert operation["security"] == [{"cookieAuth": []}]
                 assert "refused" in operation["description"]
 
-    def test_names_its_operations_and_components_apart_from_those_of_the_site(self):
+    def test_names_do_not_clash_with_site(self):
         schema = generate(management_urls)
         assert all(
             operation["operationId"].startswith("personal_access_tokens_") for operation in operations(schema).values()
@@ -117,7 +117,7 @@ class TestManagement:
         assert all("PersonalAccessToken" in name for name in schema["components"]["schemas"])
         assert schema["components"]["schemas"]["PersonalAccessTokenStatus"]["enum"] == ["active", "expired", "revoked"]
 
-    def test_leaves_the_enums_of_a_site_their_names(self):
+    def test_does_not_rename_enums_of_site(self):
         class OrderSerializer(serializers.Serializer):
             status = serializers.ChoiceField(choices=["open", "closed"])
 
@@ -130,7 +130,7 @@ class TestManagement:
 
         assert generate(Both)["components"]["schemas"]["StatusEnum"]["enum"] == ["open", "closed"]
 
-    def test_a_secret_is_only_in_the_answers_that_have_one(self):
+    def test_secret_is_only_in_some_responses(self):
         schema = generate(management_urls)
         components = schema["components"]["schemas"]
         with_secret = {name for name, component in components.items() if "secret" in component.get("properties", {})}
@@ -186,30 +186,30 @@ class TestOperationsOfASite:
             ("GET", "/api/anything/", "any"),
         ],
     )
-    def test_name_their_scope(self, method, path, scope):
+    def test_include_scope(self, method, path, scope):
         operation = operations(generate(Site))[method, path]
         assert operation["x-pat-scope"] == scope
         assert {"personalAccessToken": []} in operation["security"]
         assert (scope if scope != "any" else "Any personal access token") in operation["description"]
         assert ("which limit the list" in operation["description"]) == (scope == "channels:*:list")
 
-    def test_say_that_they_refuse_tokens(self):
+    def test_mention_refusal(self):
         operation = operations(generate(Site))["GET", "/api/undeclared/"]
         assert operation["x-pat-refused"] is True
         assert operation["security"] == [{"cookieAuth": []}]
         assert operation["description"] == "Not declared.\n\nPersonal access tokens are refused."
 
-    def test_say_nothing_where_no_token_is_read(self):
+    def test_are_unchanged_if_tokens_are_not_read(self):
         operation = operations(generate(Site))["GET", "/api/session/"]
         assert not [name for name in operation if name.startswith("x-pat")]
         assert operation["description"] == "Not declared."
 
-    def test_have_the_scheme_with_any_schema_class(self):
+    def test_have_scheme_with_any_schema_class(self):
         operation = operations(generate(Site))["GET", "/api/plain/"]
         assert {"personalAccessToken": []} in operation["security"]
         assert "x-pat-scope" not in operation
 
-    def test_name_the_scope_in_the_security_of_openapi_3_1(self):
+    def test_include_scope_in_openapi_3_1_security(self):
         with patched_settings({"OAS_VERSION": "3.1.1"}):
             found = operations(generate(Site))
         assert {"personalAccessToken": ["channels:{id}:publish"]} in found["POST", "/api/scoped/{id}/publish/"][
@@ -217,7 +217,7 @@ class TestOperationsOfASite:
         ]
         assert {"personalAccessToken": []} in found["GET", "/api/anything/"]["security"]
 
-    def test_know_what_is_declared_for_a_url_name(self, monkeypatch, settings):
+    def test_include_url_declarations(self, monkeypatch, settings):
         class Named:
             urlpatterns = [
                 path("api/v1/", include(([path("stock/", ScopedUndeclared.as_view(), name="stock")], "shop"))),
@@ -235,20 +235,20 @@ class TestScheme:
         assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
         assert "prefix" not in scheme["description"]
 
-    def test_follows_the_settings(self, settings):
+    def test_uses_settings(self, settings):
         settings.PAT_TOKENS_HEADER = "X-Token"
         scheme = generate(management_urls)["components"]["securitySchemes"]["personalAccessToken"]
         assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-token")
         assert "enter `Bearer pat_…`" in scheme["description"]
 
-    def test_says_the_prefix_of_an_own_keyword(self, settings):
+    def test_mentions_custom_keyword(self, settings):
         settings.PAT_TOKENS_KEYWORDS, settings.PAT_TOKENS_PREFIX = ["Token", "Bearer"], "dop"
         scheme = generate(management_urls)["components"]["securitySchemes"]["personalAccessToken"]
         assert scheme["name"] == "Authorization"
         assert "Required prefix: enter `Token dop_…`" in scheme["description"]
 
 
-def test_everything_but_the_schema_works_without_drf_spectacular():
+def test_api_works_without_drf_spectacular():
     script = """
         import sys
         sys.modules["drf_spectacular"] = None  # importing it fails
@@ -310,7 +310,7 @@ beyond_schemas = [checks.positive_data_acceptance]
 @people.parametrize()
 @bounded
 @pytest.mark.django_db
-def test_a_person_gets_what_the_schema_says(case, client, channel, scoped):
+def test_session_responses_match_schema(case, client, channel, scoped):
     csrf = "a" * 32
     cookies = {"sessionid": client.cookies["sessionid"].value, "csrftoken": csrf}
     if "token_id" in case.path_parameters and len(case.path_parameters["token_id"]) % 2 == 0:
@@ -328,7 +328,7 @@ def is_trimmed(body):
 @everybody.parametrize()
 @bounded
 @pytest.mark.django_db
-def test_a_token_gets_what_the_schema_says(case, scoped):
+def test_token_responses_match_schema(case, scoped):
     ignored = [*beyond_schemas, checks.ignored_auth, checks.negative_data_rejection]
     case.call_and_validate(headers={"Authorization": f"Bearer {scoped.secret}"}, excluded_checks=ignored)
 
@@ -336,5 +336,5 @@ def test_a_token_gets_what_the_schema_says(case, scoped):
 @everybody.parametrize()
 @bounded
 @pytest.mark.django_db
-def test_nobody_gets_what_the_schema_says(case):
+def test_anonymous_responses_match_schema(case):
     assert case.call_and_validate().status_code in (401, 403, 404, 405)

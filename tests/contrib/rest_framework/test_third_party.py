@@ -83,7 +83,7 @@ def ask(user):
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_another_bearer_scheme(ask, make_token, before):
+def test_other_bearer_scheme_works(ask, make_token, before):
     classes = (JWTAuthentication, PersonalAccessTokenAuthentication)
     classes = classes if before else classes[::-1]
     assert ask("a.b.c", *classes).data == {"auth": "str"}
@@ -92,14 +92,14 @@ def test_another_bearer_scheme(ask, make_token, before):
     assert ask("nonsense", *classes).status_code == 401
 
 
-def test_a_strict_scheme_comes_after_ours(ask, make_token):
+def test_strict_scheme_after_ours(ask, make_token):
     strict = type("Strict", (JWTAuthentication,), {"strict": True})
     assert ask(make_token("channels:*:list").secret, PersonalAccessTokenAuthentication, strict).status_code == 200
     assert ask("pat_nonsense", PersonalAccessTokenAuthentication, strict).status_code == 401
 
 
 @pytest.mark.parametrize("others", [[SessionAuthentication], [SessionAuthentication, TokenAuthentication], []])
-def test_a_refusal_keeps_its_status_and_challenge(ask, make_token, others):
+def test_refusal_keeps_status_and_challenge(ask, make_token, others):
     for classes in ([*others, PersonalAccessTokenAuthentication], [PersonalAccessTokenAuthentication, *others]):
         answer = ask(make_token().secret, *classes)
         assert answer.status_code == 403
@@ -109,11 +109,11 @@ def test_a_refusal_keeps_its_status_and_challenge(ask, make_token, others):
         assert "invalid_token" in answer["WWW-Authenticate"]
 
 
-def test_any_permissions_do_not_open_a_view(ask, make_token):
+def test_permissions_do_not_allow_tokens(ask, make_token):
     assert ask(make_token().secret, PersonalAccessTokenAuthentication, permission_classes=[]).status_code == 403
 
 
-def test_throttles_come_after(ask, make_token, settings):
+def test_throttles_apply_to_tokens(ask, make_token, settings):
     class Never(throttling.BaseThrottle):
         def allow_request(self, request, view):
             return False
@@ -123,7 +123,7 @@ def test_throttles_come_after(ask, make_token, settings):
     assert ask(make_token().secret, *classes, **never).status_code == 403
 
 
-def test_a_strict_exception_handler(ask, make_token):
+def test_strict_exception_handler(ask, make_token):
     def handler(exc, context):
         def check(detail):
             if isinstance(detail, dict):
@@ -144,7 +144,7 @@ def test_a_strict_exception_handler(ask, make_token):
         assert answer.data["error"]["status"] == status
 
 
-def test_nothing_is_imported_too_early():
+def test_drf_views_are_not_imported_early():
     code = """
 from django.conf import settings
 apps = ["django.contrib.auth", "django.contrib.contenttypes", "pat_tokens"]
@@ -162,7 +162,7 @@ assert "pat_tokens.models" not in sys.modules
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
 
 
-def test_looking_up_what_a_view_requires_asks_nothing(site, django_assert_num_queries, rf):
+def test_finding_requirement_makes_no_query(site, django_assert_num_queries, rf):
     request = rf.get("/")
     with django_assert_num_queries(0):
         for view_class in (views.NosyViewSet, views.ComputedQueryset, views.ProjectViewSet):
@@ -178,7 +178,7 @@ def test_looking_up_what_a_view_requires_asks_nothing(site, django_assert_num_qu
 
 
 class TestDecorator:
-    def test_below_api_view(self):
+    def test_is_an_error_below_api_view(self):
         with pytest.raises(ImproperlyConfigured, match="above @api_view"):
 
             @api_view(["GET"])
@@ -186,15 +186,15 @@ class TestDecorator:
             def view(request):
                 pass
 
-    def test_on_what_as_view_returns(self):
+    def test_is_an_error_on_as_view(self):
         with pytest.raises(ImproperlyConfigured, match="every route"):
             pat_requirements({"GET": ANY_TOKEN})(generics.ListAPIView.as_view())
 
-    def test_not_a_mapping(self):
+    def test_requires_mapping(self):
         with pytest.raises(ImproperlyConfigured, match="mapping"):
             pat_requirements(ANY_TOKEN)
 
-    def test_on_a_class(self):
+    def test_works_on_class(self):
         @pat_requirements({"GET": ANY_TOKEN})
         class Decorated(APIView):
             pass
@@ -229,7 +229,7 @@ Ours = PersonalAccessTokenAuthentication
         ([ApiKeyAuthentication, Ours], None, 'ApiKey realm="keys"'),
     ],
 )
-def test_a_request_without_our_secret_gets_the_challenge_it_got_before(classes, header, challenge):
+def test_challenge_of_other_class_comes_first(classes, header, challenge):
     request = APIRequestFactory().get("/", headers={"authorization": header} if header else {})
     answer = View.as_view(authentication_classes=classes)(request)
     assert answer.status_code == 401

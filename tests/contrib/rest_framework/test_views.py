@@ -36,7 +36,7 @@ FIELDS = [
 
 
 class TestList:
-    def test_mine_newest_first(self, client, make_token, stranger):
+    def test_own_tokens_newest_first(self, client, make_token, stranger):
         TokenFactory(user=stranger)
         first, second = make_token(), make_token()
         answer = client.get(PATS)
@@ -45,7 +45,7 @@ class TestList:
         assert answer.json()["count"] == 2
         assert [found["id"] for found in answer.json()["results"]] == [str(second.pk), str(first.pk)]
 
-    def test_a_token_in_json(self, client, channel, make_token):
+    def test_token_fields(self, client, channel, make_token):
         token = make_token(f"channels:{channel.pk}:publish", name="deploy", description="the pipeline")
         (found,) = client.get(PATS).json()["results"]
         assert list(found) == FIELDS
@@ -68,7 +68,7 @@ class TestList:
             {"id": str(scope.pk), "entity_type": "channels", "entity_id": str(channel.pk), "operation": "publish"}
         ]
 
-    def test_at_most_20_scopes_of_each_token(self, client, make_token, user, django_assert_num_queries):
+    def test_at_most_20_scopes_per_token(self, client, make_token, user, django_assert_num_queries):
         channels = [ChannelFactory(owner=user) for _ in range(25)]
         scopes = [f"channels:{channel.pk}:{operation}" for channel in channels for operation in ("read", "update")]
         large = [make_token(*scopes), make_token(*scopes[:21])]
@@ -81,13 +81,13 @@ class TestList:
             assert listing == {**shown, "scopes": shown["scopes"][:20]}
             assert shown["scope_count"] == len(shown["scopes"]) == token.scope_set.count()
 
-    def test_moments_are_in_utc_whatever_the_time_zone(self, client, token, settings):
+    def test_datetimes_are_in_utc(self, client, token, settings):
         settings.TIME_ZONE = "Asia/Kathmandu"
         found = client.get(url(token)).json()
         assert found["issued_at"].endswith("Z")
         assert datetime.fromisoformat(found["issued_at"]) == token.issued_at
 
-    def test_no_expiry_is_null(self, client, make_token, settings):
+    def test_no_expiration_is_null(self, client, make_token, settings):
         settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
         assert client.get(url(make_token(duration="never"))).json()["expires_at"] is None
 
@@ -104,7 +104,7 @@ class TestList:
 
 
 class TestCreate:
-    def test_answers_with_the_secret_once(self, client, user, channel):
+    def test_returns_secret_once(self, client, user, channel):
         scopes = [row(f"channels:{channel.pk}:publish"), row("devices:*:create")]
         answer = client.post(PATS, {"name": " deploy ", "description": " x ", "duration": "7d", "scopes": scopes})
         assert answer.status_code == 201
@@ -125,7 +125,7 @@ class TestCreate:
             assert '"secret"' not in text
             assert created["secret"] not in text
 
-    def test_a_name_is_enough(self, client):
+    def test_only_name_is_required(self, client):
         created = client.post(PATS, {"name": "deploy"})
         assert created.status_code == 201
         token = PersonalAccessToken.objects.get()
@@ -144,18 +144,18 @@ class TestCreate:
             ("2999-01-01", "2999-01-02T04:59:59Z"),
         ],
     )
-    def test_an_expiry_without_an_offset_is_in_the_current_time_zone(self, client, settings, text, moment):
+    def test_expiration_without_offset_is_local(self, client, settings, text, moment):
         settings.PAT_TOKENS_MAX_DURATION = "1000y"
         settings.TIME_ZONE = "America/New_York"
         assert client.post(PATS, {"name": "x", "expires_at": text}).json()["expires_at"] == moment
 
     @pytest.mark.parametrize("empty", ["duration", "expires_at"])
-    def test_null_is_no_duration_and_no_expiry(self, client, empty):
+    def test_null_duration_and_expiration_are_ignored(self, client, empty):
         other = {"duration": "7d", "expires_at": (datetime.now(UTC) + timedelta(days=7)).isoformat()}
         answer = client.post(PATS, {"name": "x", **other, empty: None})
         assert answer.status_code == 201
 
-    def test_entity_ids_are_numbers_or_text_in_any_spelling(self, client, user, channel):
+    def test_entity_ids_are_numbers_or_strings(self, client, user, channel):
         device, page = DeviceFactory(owner=user), PageFactory(owner=user)
         scopes = [
             row("channels:?:publish", entity_id=channel.pk),
@@ -165,12 +165,12 @@ class TestCreate:
         created = client.post(PATS, {"name": "x", "scopes": scopes}).json()
         assert [scope["entity_id"] for scope in created["scopes"]] == [str(channel.pk), str(device.pk), page.path]
 
-    def test_a_scope_for_all_absorbs_the_single_ones(self, client, channel):
+    def test_scope_on_all_absorbs_single_scopes(self, client, channel):
         scopes = [row(f"channels:{channel.pk}:read"), row("channels:*:read"), row("channels:*:read")]
         created = client.post(PATS, {"name": "x", "scopes": scopes}).json()
         assert [scope["entity_id"] for scope in created["scopes"]] == ["*"]
 
-    def test_so_many_and_no_more(self, client, make_token, settings):
+    def test_maximum_number_of_tokens(self, client, make_token, settings):
         settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 2
         make_token()
         assert client.post(PATS, {"name": "second"}).status_code == 201
@@ -189,7 +189,7 @@ class TestChange:
             expected = {**before, **{field: text.strip() for field, text in fields.items()}}
             assert answer.json() == client.get(url(scoped)).json() == expected
 
-    def test_nothing_else(self, case, client, scoped):
+    def test_other_fields_are_errors(self, case, client, scoped):
         rows = [
             *["id", "user", "secret", "digest", "hint", "status", "created_at", "issued_at", "last_used_at"],
             *["revoked_at", "expires_at", "duration", "scopes"],
@@ -202,13 +202,13 @@ class TestChange:
                 assert list(answer.json()) == [field]
                 assert snapshot() == before
 
-    def test_the_secret_goes_on_working(self, client, scoped, client_with):
+    def test_secret_keeps_working(self, client, scoped, client_with):
         client.patch(url(scoped), {"name": "other"})
         assert client_with(scoped).get(PATS + "current/").json()["name"] == "other"
 
 
 class TestRevokeAndRegenerate:
-    def test_revoke_stops_the_next_request_and_keeps_the_rest(self, client, scoped, client_with):
+    def test_revoke_stops_next_request_only(self, client, scoped, client_with):
         before = client.get(url(scoped)).json()
         answer = client.post(url(scoped, "revoke"))
         assert answer.status_code == 200
@@ -223,7 +223,7 @@ class TestRevokeAndRegenerate:
         assert again.json() == first.json()
 
     @pytest.mark.parametrize("state", ["active", "revoked", "expired"])
-    def test_regenerate_gives_a_new_secret_and_time_and_keeps_the_rest(self, client, scoped, client_with, state):
+    def test_regenerate_changes_secret_and_expiration(self, client, scoped, client_with, state):
         if state == "revoked":
             services.revoke_token(scoped)
         if state == "expired":
@@ -248,18 +248,18 @@ class TestRevokeAndRegenerate:
         assert {**current, "last_used_at": None} == {**after, "last_used_at": None}
 
     @pytest.mark.parametrize("body", [None, {}, {"duration": None, "expires_at": None}])
-    def test_regenerate_without_a_duration_keeps_the_lifetime(self, client, make_token, body):
+    def test_regenerate_keeps_lifetime_by_default(self, client, make_token, body):
         token = make_token(duration="77d")
         assert client.post(url(token, "regenerate"), body).status_code == 200
         token.refresh_from_db()
         assert token.expires_at - token.issued_at == timedelta(days=77)
 
-    def test_regenerate_until_a_moment(self, client, token):
+    def test_regenerate_with_expiration_date(self, client, token):
         moment = datetime.now(UTC) + timedelta(days=3)
         answer = client.post(url(token, "regenerate"), {"expires_at": moment.isoformat()})
         assert datetime.fromisoformat(answer.json()["expires_at"]) == moment
 
-    def test_what_cannot_be_leaves_the_old_secret_working(self, client, token, client_with):
+    def test_invalid_regenerate_keeps_old_secret(self, client, token, client_with):
         before = snapshot()
         for body in ({"duration": "0d"}, {"duration": "9999d"}, {"expires_at": "2001-01-01T00:00:00Z"}):
             assert client.post(url(token, "regenerate"), body).status_code == 400
@@ -268,7 +268,7 @@ class TestRevokeAndRegenerate:
 
 
 class TestDelete:
-    def test_one(self, client, scoped, token, client_with):
+    def test_deletes_one_token(self, client, scoped, token, client_with):
         answer = client.delete(url(scoped))
         assert answer.status_code == 204
         assert answer.content == b""
@@ -277,7 +277,7 @@ class TestDelete:
         assert list(PersonalAccessToken.objects.all()) == [token]
         assert not Scope.objects.exists()
 
-    def test_all_of_mine(self, client, scoped, token, stranger):
+    def test_deletes_all_own_tokens(self, client, scoped, token, stranger):
         theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
         answer = client.delete(PATS)
         assert answer.status_code == 200
@@ -302,7 +302,7 @@ class TestDelete:
             ("never_used=false", {"plain", "revoked", "scoped"}),
         ],
     )
-    def test_those_that_a_filter_selects(self, client, scoped, make_token, stranger, query, left):
+    def test_deletes_filtered_tokens(self, client, scoped, make_token, stranger, query, left):
         make_token(name="plain"), services.revoke_token(make_token(name="revoked"))
         theirs = TokenFactory(user=stranger, name="theirs", scopes=[("channels", "*", "read")])
         answer = client.delete(f"{PATS}?{query}")
@@ -327,7 +327,7 @@ class TestDelete:
             ("&".join(f"p{number}=1" for number in range(30)), {f"p{number}" for number in range(20)}),
         ],
     )
-    def test_a_parameter_that_selects_nothing_deletes_nothing(self, client, scoped, token, query, fields):
+    def test_invalid_parameter_deletes_nothing(self, client, scoped, token, query, fields):
         before = snapshot()
         answer = client.delete(f"{PATS}?{query}")
         assert answer.status_code == 400
@@ -369,7 +369,7 @@ class TestScopes:
         assert [list(errors) for errors in answer.json()["scopes"]] == [[], ["entity_id"], ["operation"]]
         assert snapshot() == before
 
-    def test_all_takes_the_place_of_single_ones_and_covered_ones_change_nothing(self, client, make_token, channel):
+    def test_scope_on_all_replaces_single_scopes(self, client, make_token, channel):
         token = make_token(f"channels:{channel.pk}:read")
         scopes = client.post(url(token, "scopes"), {"scopes": [row("channels:*:read")]}).json()
         assert [scope["entity_id"] for scope in scopes] == ["*"]
@@ -377,7 +377,7 @@ class TestScopes:
         assert again.status_code == 201
         assert again.json() == scopes
 
-    def test_no_more_than_the_site_allows(self, client, scoped, settings):
+    def test_maximum_number_of_scopes(self, client, scoped, settings):
         settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 3
         before = snapshot()
         rows = [row("pages:*:read"), row("pages:*:list")]
@@ -397,7 +397,7 @@ class TestScopes:
         assert client.delete(url(scoped, "scopes", scope.pk)).status_code == 404
         assert scoped.scope_set.count() == 1
 
-    def test_a_scope_of_another_token_is_not_found(self, client, scoped, make_token, stranger):
+    def test_scope_of_other_token_is_not_found(self, client, scoped, make_token, stranger):
         mine = make_token("pages:*:read")
         theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
         for other in (mine, theirs):
@@ -424,7 +424,7 @@ class TestScopes:
 
 
 class TestEntities:
-    def test_the_registry(self, client):
+    def test_entity_types(self, client):
         answer = client.get(PATS + "entities/")
         assert answer.status_code == 200
         types = {found["name"]: found for found in answer.json()}
@@ -443,7 +443,7 @@ class TestEntities:
         }
         assert operations["create"]["per_entity"] is False
 
-    def test_the_presets(self, client, presets):
+    def test_presets_are_listed(self, client, presets):
         registry.register_preset(Preset("publisher", "Publisher", ["channels:?:publish", "devices:*:read"], "Sends."))
         types = {found["name"]: found["presets"] for found in client.get(PATS + "entities/").json()}
         publisher = {
@@ -468,11 +468,11 @@ class TestEntities:
         assert [preset["name"] for preset in types["devices"]] == ["publisher", "devices-read-only"]
         assert [preset["name"] for preset in types["pages"]] == ["pages-read-only"]
 
-    def test_a_type_without_a_label_is_called_by_its_name(self, client, monkeypatch):
+    def test_type_without_label_uses_name(self, client, monkeypatch):
         monkeypatch.setattr(type(registry.get("pages")), "label", "")
         assert "pages" in [found["label"] for found in client.get(PATS + "entities/").json()]
 
-    def test_what_i_may_pick(self, client, user, channel, stranger):
+    def test_own_entities(self, client, user, channel, stranger):
         ChannelFactory(owner=stranger)
         second = ChannelFactory(owner=user, name="Second")
         answer = client.get(PATS + "entities/channels/")
@@ -493,12 +493,12 @@ class TestEntities:
             scope = row(f"{name}:?:read", entity_id=found["id"])
             assert client.post(PATS, {"name": name, "scopes": [scope]}).status_code == 201
 
-    def test_an_entity_called_star_is_never_offered(self, client, user):
+    def test_entity_with_key_star_is_not_offered(self, client, user):
         PageFactory(owner=user, path="*")
         assert client.get(PATS + "entities/pages/").json()["results"] == []
         assert client.get(PATS + "entities/pages/", {"search": "*"}).json()["results"] == []
 
-    def test_search_by_words_and_by_id(self, client, user, stranger):
+    def test_search_by_words_and_id(self, client, user, stranger):
         red, blue = (ChannelFactory(owner=user, name=f"{color} light") for color in ("Red", "Blue"))
         theirs = ChannelFactory(owner=stranger, name="White lamp")
 
@@ -529,12 +529,12 @@ class TestEntities:
         assert client.get(path, {"page": "", "page_size": "5"}).json()["next"] is None
 
     @pytest.mark.parametrize("page", ["0", "-1", "4", "abc", "9" * 5000, "9" * 9, "1.5", "\0", "²", "last"])
-    def test_a_page_that_does_not_exist(self, client, channel, page):
+    def test_missing_page_is_404(self, client, channel, page):
         answer = client.get(PATS + "entities/channels/", {"page": page})
         assert answer.status_code == 404
         assert answer.json() == {"detail": "Invalid page."}
 
-    def test_in_the_order_of_the_site_and_then_by_key(self, client, user, monkeypatch):
+    def test_order_of_site_then_key(self, client, user, monkeypatch):
         from tests.models import Channel
 
         later, earlier, twin = (ChannelFactory(owner=user, name=name) for name in ("b", "a", "b"))
@@ -545,25 +545,25 @@ class TestEntities:
         assert [int(one["id"]) for one in found] == [earlier.pk, later.pk, twin.pk]
 
     @pytest.mark.parametrize("name", ["nope", "*", "%00", "Channels", "channels "])
-    def test_an_unknown_type_is_not_found(self, client, name):
+    def test_unknown_type_is_not_found(self, client, name):
         answer = client.get(f"{PATS}entities/{name}/")
         assert answer.status_code == 404
         assert answer.json() == {"detail": "Not found."}
 
     @pytest.mark.parametrize("term", ["x" * 256, "a\0b"])
-    def test_a_search_that_cannot_be(self, client, term):
+    def test_invalid_search_is_an_error(self, client, term):
         answer = client.get(PATS + "entities/channels/", {"search": term})
         assert answer.status_code == 400
         assert list(answer.json()) == ["search"]
 
-    def test_search_with_as_many_words_as_there_can_be(self, client, channel):
+    def test_search_with_maximum_number_of_words(self, client, channel):
         for name in ("channels", "devices", "pages"):
             answer = client.get(f"{PATS}entities/{name}/", {"search": "z " * 127})
             assert answer.json()["results"] == []
 
 
 class TestCurrent:
-    def test_this_token_and_its_scopes(self, client, scoped, client_with):
+    def test_shows_token_and_scopes(self, client, scoped, client_with):
         answer = client_with(scoped).get(PATS + "current/")
         assert answer.status_code == 200
         assert answer["Cache-Control"] == "no-store"
@@ -571,10 +571,10 @@ class TestCurrent:
         assert {**answer.json(), "last_used_at": None} == {**mine, "last_used_at": None}
         assert len(answer.json()["scopes"]) == 2
 
-    def test_a_token_without_scopes(self, token, client_with):
+    def test_shows_token_without_scopes(self, token, client_with):
         assert client_with(token).get(PATS + "current/").json()["scopes"] == []
 
-    def test_a_token_kills_itself_and_no_other(self, scoped, token, client_with):
+    def test_token_revokes_only_itself(self, scoped, token, client_with):
         bearer = client_with(scoped)
         answer = bearer.post(PATS + "current/revoke/")
         assert answer.status_code == 204
@@ -585,12 +585,12 @@ class TestCurrent:
         assert scoped.status == "revoked"
         assert client_with(token).get(PATS + "current/").status_code == 200
 
-    def test_junk_in_the_body_does_not_keep_a_token_alive(self, token, client_with):
+    def test_revoke_ignores_invalid_body(self, token, client_with):
         answer = client_with(token).post(PATS + "current/revoke/", b"\xff{", content_type="text/plain")
         assert answer.status_code == 204
 
     @pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
-    def test_other_methods(self, token, client_with, method):
+    def test_other_methods_are_405(self, token, client_with, method):
         assert getattr(client_with(token), method)(PATS + "current/").status_code == 405
 
     def test_options(self, token, client, client_with):
@@ -600,7 +600,7 @@ class TestCurrent:
 
 
 class TestSecrets:
-    def test_no_log_holds_a_secret(self, client, channel, client_with, caplog):
+    def test_logs_have_no_secret(self, client, channel, client_with, caplog):
         caplog.set_level(logging.DEBUG)
         created = client.post(PATS, {"name": "deploy"}).json()
         regenerated = client.post(f"{PATS}{created['id']}/regenerate/").json()
@@ -609,7 +609,7 @@ class TestSecrets:
         for secret in (created["secret"], regenerated["secret"]):
             assert secret not in caplog.text
 
-    def test_no_representation_holds_a_secret(self, user):
+    def test_reprs_have_no_secret(self, user):
         request = APIRequestFactory().post(PATS, {"name": "deploy"}, format="json")
         force_authenticate(request, user)
         answer = views.TokenViewSet.as_view({"post": "create"})(request)
@@ -619,7 +619,7 @@ class TestSecrets:
         assert secret not in repr(PersonalAccessToken.objects.get().__dict__)
 
     @pytest.mark.parametrize("path", [PATS, PATS + "{token}/regenerate/"])
-    def test_no_exception_report_holds_a_secret(self, user, token, monkeypatch, path):
+    def test_exception_reports_have_no_secret(self, user, token, monkeypatch, path):
         """The report is made as the mail to the admins is, of an exception after the secret was made."""
         from django.views.debug import ExceptionReporter
 
@@ -660,7 +660,7 @@ class TestSecrets:
 
 
 class TestFormat:
-    def test_every_answer_is_json_and_kept_out_of_caches(self, client, scoped):
+    def test_responses_are_json_and_not_cached(self, client, scoped):
         for answer in [
             client.get(PATS),
             client.get(PATS, headers={"accept": "text/html,*/*;q=0.1"}),
@@ -672,10 +672,10 @@ class TestFormat:
             assert answer["Content-Type"] == "application/json"
             assert answer["Cache-Control"] == "no-store"
 
-    def test_only_json_comes_out(self, client):
+    def test_responses_are_always_json(self, client):
         assert client.get(PATS, headers={"accept": "text/html"}).status_code == 406
 
-    def test_a_charset_that_is_none_does_no_harm(self, client, token):
+    def test_invalid_charset_is_ignored(self, client, token):
         for charset in ("zlib", "hex", "utf-7", "nope", "idna"):
             kind = f"application/json; charset={charset}"
             answer = client.post(PATS, b'{"name": "\xc3\xbc %s"}' % charset.encode(), content_type=kind)
@@ -685,7 +685,7 @@ class TestFormat:
 
 class TestWithoutTimeZones:
     @override_settings(USE_TZ=False, TIME_ZONE="America/New_York")
-    def test_moments_are_in_utc_all_the_same(self, client):
+    def test_datetimes_are_in_utc(self, client):
         moment = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
         answer = client.post(PATS, {"name": "x", "expires_at": moment.isoformat()})
         assert answer.status_code == 201
@@ -694,7 +694,7 @@ class TestWithoutTimeZones:
         assert client.get(PATS, {"expires_before": (moment - timedelta(hours=1)).isoformat()}).json()["count"] == 0
 
 
-def test_a_row_that_is_gone_meanwhile_is_not_found(client, token, monkeypatch):
+def test_concurrently_deleted_row_is_404(client, token, monkeypatch):
     def gone(*args, **kwargs):
         raise PersonalAccessToken.DoesNotExist
 
@@ -704,6 +704,6 @@ def test_a_row_that_is_gone_meanwhile_is_not_found(client, token, monkeypatch):
     assert answer.json() == {"detail": "Not found."}
 
 
-def test_users_without_tokens(client, user):
+def test_users_without_tokens_are_refused(client, user):
     UserFactory()
     assert client.get(PATS).json() == {"count": 0, "next": None, "previous": None, "results": []}

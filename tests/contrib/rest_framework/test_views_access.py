@@ -86,33 +86,33 @@ class TestOnlyThePersonManagesTokens:
         return answer
 
     @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
-    def test_not_a_credential_of_the_default_classes(self, scoped, monkeypatch, method, path):
+    def test_default_classes_do_not_apply(self, scoped, monkeypatch, method, path):
         monkeypatch.setattr(APIView, "authentication_classes", [KeyAuthentication])
         answer = self.ask(scoped, method, path, key="read")
         assert answer.status_code == 401
         assert "PAT_TOKENS_MANAGEMENT_AUTHENTICATION" in answer.json()["detail"]
 
     @pytest.mark.parametrize(("method", "path"), NO_TOKEN_ROUTES)
-    def test_not_a_user_whom_a_middleware_set(self, scoped, settings, method, path):
+    def test_user_set_by_middleware_is_refused(self, scoped, settings, method, path):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.KeyMiddleware"]
         answer = self.ask(scoped, method, path, key="read")
         assert answer.status_code == 403
         assert "can_manage_tokens()" in answer.json()["detail"]
 
     @pytest.mark.parametrize(("key", "expected"), [("read", 403), ("write", 200), (None, 401)])
-    def test_policy_says_which_credentials_of_a_named_class(self, scoped, settings, key, expected):
+    def test_policy_can_refuse_credentials(self, scoped, settings, key, expected):
         settings.PAT_TOKENS_MANAGEMENT_AUTHENTICATION = [f"{__name__}.KeyAuthentication"]
         settings.PAT_TOKENS_POLICY = f"{__name__}.KeyPolicy"
         assert self.ask(scoped, "get", PATS, key=key).status_code == expected
         assert self.ask(scoped, "post", PATS, key=key).status_code == (201 if expected == 200 else expected)
 
-    def test_permissions_of_the_site_are_added(self, client, scoped, settings):
+    def test_site_permissions_are_added(self, client, scoped, settings):
         settings.PAT_TOKENS_MANAGEMENT_PERMISSIONS = [f"{__name__}.DenyAll"]
         assert client.get(PATS).status_code == 403
 
 
 class TestWhoMayComeIn:
-    def test_nobody_without_credentials(self, case, scoped):
+    def test_anonymous_is_refused(self, case, scoped):
         for method, path in ALL_ROUTES:
             with case(method, path):
                 path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
@@ -123,7 +123,7 @@ class TestWhoMayComeIn:
                 assert list(answer.json()) == ["detail"]
                 assert snapshot() == before
 
-    def test_no_token_whatever_its_scopes(self, case, user, make_token, client_with):
+    def test_tokens_are_refused_whatever_their_scopes(self, case, user, make_token, client_with):
         for method, path in NO_TOKEN_ROUTES:
             for superuser in [False, True]:
                 with case(superuser, method, path):
@@ -140,7 +140,7 @@ class TestWhoMayComeIn:
                     assert answer.json()["code"] == "scope_not_declared"
                     assert snapshot() == before
 
-    def test_no_token_beside_a_session(self, case, client, make_token):
+    def test_token_with_session_is_refused(self, case, client, make_token):
         for method, path in NO_TOKEN_ROUTES:
             with case(method, path):
                 token = make_token(*EVERYTHING)
@@ -149,7 +149,7 @@ class TestWhoMayComeIn:
                 assert answer.status_code == 403
                 assert answer.json()["code"] == "scope_not_declared"
 
-    def test_no_token_where_a_site_registers_tokens_as_entities(self, user, make_token, client_with):
+    def test_tokens_as_entities_are_refused(self, user, make_token, client_with):
         class Tokens(EntityType):
             name = "tokens"
             model = PersonalAccessToken
@@ -166,7 +166,7 @@ class TestWhoMayComeIn:
             registry.unregister("tokens")
         assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(403, "scope_not_declared")}
 
-    def test_no_dead_token(self, case, token, client_with):
+    def test_inactive_token_is_refused(self, case, token, client_with):
         for path in [PATS, PATS + "current/"]:
             for fields in [{"revoke": True}, {"expire": True}, {"unknown": True}]:
                 with case(fields, path):
@@ -182,7 +182,7 @@ class TestWhoMayComeIn:
                     assert answer.json()["code"] == "invalid_token"
 
     @pytest.mark.parametrize(("method", "path"), TOKEN_ROUTES)
-    def test_no_session_where_the_token_of_the_request_is_meant(self, client, token, method, path):
+    def test_current_refuses_sessions(self, client, token, method, path):
         answer = getattr(client, method)(path)
         assert answer.status_code == 401
         assert answer.json() == {"detail": "This is for requests that carry a personal access token."}
@@ -190,11 +190,11 @@ class TestWhoMayComeIn:
         token.refresh_from_db()
         assert token.is_active
 
-    def test_the_token_of_the_request_is_read_whatever_the_site_reads(self):
+    def test_current_reads_tokens_whatever_the_settings(self):
         assert views.CurrentTokenViewSet.authentication_classes == (PersonalAccessTokenAuthentication,)
 
     @pytest.mark.parametrize("middleware", [[], ["tests.plain_site.csrf_switch"]])
-    def test_no_session_without_its_csrf_token(self, user, token, settings, middleware):
+    def test_session_needs_csrf_token(self, user, token, settings, middleware):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, *middleware]
         client = APIClient(enforce_csrf_checks=True)
         client.force_login(user)
@@ -210,7 +210,7 @@ class TestWhoMayComeIn:
             assert "CSRF" in answer.json()["detail"]
         assert snapshot() == before
 
-    def test_no_user_whom_the_database_does_not_know(self):
+    def test_stateless_user_is_refused(self):
         class Stateless(AnonymousUser):
             is_authenticated = True
 
@@ -220,7 +220,7 @@ class TestWhoMayComeIn:
         assert answer.status_code == 403
         assert answer.data["detail"] == "Personal access tokens belong to users of this site."
 
-    def test_tokens_of_others_are_not_found(self, case, other_client, scoped):
+    def test_other_users_tokens_are_not_found(self, case, other_client, scoped):
         for method, path in [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]:
             with case(method, path):
                 path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
@@ -231,7 +231,7 @@ class TestWhoMayComeIn:
                 assert answer.json() == missing.json() == {"detail": "Not found."}
                 assert snapshot() == before
 
-    def test_ids_that_are_none_are_not_found(self, case, client, scoped):
+    def test_invalid_ids_are_not_found(self, case, client, scoped):
         for method, path in [(method, path) for method, path in NO_TOKEN_ROUTES if "{token}" in path]:
             for bad in ["zzz", "1", "%00", "ü", "00000000-0000-0000-0000-00000000000g"]:
                 with case(bad, method, path):
@@ -239,7 +239,7 @@ class TestWhoMayComeIn:
                     assert answer.status_code == 404
                     assert answer.json() == {"detail": "Not found."}
 
-    def test_ids_in_any_spelling(self, client, scoped):
+    def test_ids_are_accepted_in_any_spelling(self, client, scoped):
         for spelling in (str(scoped.pk).upper(), scoped.pk.hex):
             assert client.get(f"{PATS}{spelling}/").json()["id"] == str(scoped.pk)
 
@@ -249,7 +249,7 @@ class TestWhoMayComeIn:
         assert answer.status_code == 405
         assert answer.json() == {"detail": 'Method "PUT" not allowed.'}
 
-    def test_names_of_routes(self, scoped):
+    def test_url_names(self, scoped):
         name = "pat_tokens_api:{}".format
         assert reverse(name("token-list")) == PATS
         assert reverse(name("token-detail"), args=[scoped.pk]) == url(scoped)

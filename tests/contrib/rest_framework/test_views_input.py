@@ -68,7 +68,7 @@ BROKEN = {
 }
 
 
-def test_broken_json(case, client, paths):
+def test_invalid_json(case, client, paths):
     for body in BROKEN.values():
         with case(body):
             before = snapshot()
@@ -79,7 +79,7 @@ def test_broken_json(case, client, paths):
             assert snapshot() == before
 
 
-def test_json_that_is_no_object(case, client, paths):
+def test_json_is_not_an_object(case, client, paths):
     for body in ["[]", "[1]", "null", "true", "1", "1.5", '"text"', "1e999", '"\\ud800"']:
         with case(body):
             before = snapshot()
@@ -90,7 +90,7 @@ def test_json_that_is_no_object(case, client, paths):
             assert snapshot() == before
 
 
-def test_a_body_of_another_kind(case, client, paths):
+def test_other_media_type_is_415(case, client, paths):
     for body in [b'{"name": "x"}', b"name=x&duration=7d", b"--x\r\njunk"]:
         for kind in [
             "text/plain",
@@ -109,7 +109,7 @@ def test_a_body_of_another_kind(case, client, paths):
 
 
 @pytest.mark.parametrize("enforced", [False, True])
-def test_a_form_that_the_check_of_csrf_has_read(user, target, enforced):
+def test_form_read_by_csrf_check_is_415(user, target, enforced):
     client = APIClient(enforce_csrf_checks=enforced)
     client.force_login(user)
     before = snapshot()
@@ -123,7 +123,7 @@ def test_a_form_that_the_check_of_csrf_has_read(user, target, enforced):
     assert snapshot() == before
 
 
-def test_a_form_that_comes_with_its_csrf_token(user, target, settings):
+def test_form_with_csrf_token_is_415(user, target, settings):
     client = APIClient(enforce_csrf_checks=True, headers={"x-csrftoken": "a" * 32})
     client.force_login(user)
     client.cookies["csrftoken"] = "a" * 32
@@ -136,7 +136,7 @@ def test_a_form_that_comes_with_its_csrf_token(user, target, settings):
     assert snapshot() == before
 
 
-def test_a_body_that_is_too_large(client, paths, settings):
+def test_large_body_is_413(client, paths, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     before = snapshot()
     for method, path in paths:
@@ -146,7 +146,7 @@ def test_a_body_that_is_too_large(client, paths, settings):
     assert snapshot() == before
 
 
-def test_a_form_that_is_too_large(client, target, settings):
+def test_large_form_is_an_error(client, target, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     kind = "application/x-www-form-urlencoded"
     answer = client.post(f"{PATS}{target.pk}/regenerate/", b"a=" + b"b" * 2000, content_type=kind)
@@ -158,7 +158,7 @@ JUNK = [None, True, False, 0, -1, 1.5, 10**400, [], {}, ["x"], {"a": 1}, [[[[]]]
 BAD_TEXT = ["a\0b", SURROGATE, f"x{SURROGATE}y", "\udfff", "x" * 100_000]
 
 
-def test_a_name_that_cannot_be(case, client, target):
+def test_invalid_name(case, client, target):
     for value in [*JUNK, *BAD_TEXT, "", " \t\n", "\u200b", "x" * 256]:
         with case(value):
             before = snapshot()
@@ -170,7 +170,7 @@ def test_a_name_that_cannot_be(case, client, target):
             assert snapshot() == before
 
 
-def test_a_description_that_cannot_be(case, client, target):
+def test_invalid_description(case, client, target):
     for value in [*JUNK, *BAD_TEXT, "x" * 1001]:
         with case(value):
             before = snapshot()
@@ -181,7 +181,7 @@ def test_a_description_that_cannot_be(case, client, target):
             assert snapshot() == before
 
 
-def test_a_name_that_is_taken(case, client, target, make_token):
+def test_duplicate_name(case, client, target, make_token):
     for name in ["target", "TARGET", " Target "]:
         with case(name):
             other = make_token(name="other")
@@ -193,15 +193,15 @@ def test_a_name_that_is_taken(case, client, target, make_token):
             assert snapshot() == before
 
 
-def test_a_name_of_somebody_else_is_free(other_client, target):
+def test_name_of_other_user_is_available(other_client, target):
     assert other_client.post(PATS, {"name": "target"}).status_code == 201
 
 
-def test_a_missing_name(client):
+def test_missing_name(client):
     assert client.post(PATS, {}).json() == {"name": ["This field is required."]}
 
 
-def test_a_duration_that_cannot_be(case, client, target):
+def test_invalid_duration(case, client, target):
     rows = [
         *(value for value in JUNK if value is not None),
         *BAD_TEXT,
@@ -218,7 +218,7 @@ def test_a_duration_that_cannot_be(case, client, target):
             assert snapshot() == before
 
 
-def test_an_expiry_that_cannot_be(case, client, target):
+def test_invalid_expiration(case, client, target):
     rows = [
         *(value for value in JUNK if value is not None),
         *BAD_TEXT,
@@ -261,7 +261,7 @@ def test_unknown_and_read_only_fields_are_errors(case, client, paths):
             assert snapshot() == before
 
 
-def test_what_takes_no_input_gets_none(case, client, target):
+def test_routes_without_fields_reject_input(case, client, target):
     scope = target.scope_set.get()
     path = f"{PATS}{target.pk}/"
     before = snapshot()
@@ -290,12 +290,12 @@ def test_what_takes_no_input_gets_none(case, client, target):
     assert client.delete(path).status_code == 204
 
 
-def test_a_field_name_that_cannot_be_encoded(client, paths):
+def test_field_name_with_surrogates(client, paths):
     for method, path in paths:
         assert "\\ud800" in send(client, method, path, b'{"\\ud800": 1}').json()
 
 
-def test_all_errors_of_a_body_come_at_once(client, target):
+def test_all_errors_are_reported_together(client, target):
     bad = {"name": "Target", "description": 1, "duration": "soon", "scopes": [1], "expires_in": 5}
     answer = client.post(PATS, bad)
     assert set(answer.json()) == set(bad)
@@ -311,14 +311,14 @@ def test_all_errors_of_a_body_come_at_once(client, target):
     assert list(answer.json()["scopes"][0]) == ["expires_at"]
 
 
-def test_errors_about_unknown_fields_are_bounded(client, paths):
+def test_number_of_unknown_field_errors_is_limited(client, paths):
     for method, path in paths:
         answer = send(client, method, path, json.dumps({f"field{number}" * 20: 1 for number in range(1000)}))
         assert len(answer.json()) <= 22
         assert len(answer.content) < 10_000
 
 
-def test_a_duration_and_an_expiry(client, target):
+def test_duration_and_expiration_together(client, target):
     before = snapshot()
     for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
         answer = client.post(path, {**body, "duration": "7d", "expires_at": FUTURE})
@@ -346,20 +346,20 @@ class TestScopes:
 
         return add
 
-    def test_no_list(self, case, add):
+    def test_scopes_are_not_a_list(self, case, add):
         for value in [None, True, 0, 1.5, "x", {}, {"entity_type": "channels"}, 10**400]:
             with case(value):
                 (message,) = add(value)
                 assert isinstance(message, str)
 
-    def test_a_row_that_is_no_object(self, case, add):
+    def test_row_is_not_an_object(self, case, add):
         for value in [None, True, 0, 1.5, "channels:*:read", [], ["channels", "*", "read"], [[]]]:
             with case(value):
                 errors = add([{"entity_type": "channels", "entity_id": "*", "operation": "read"}, value])
                 assert errors[0] == {}
                 assert list(errors[1]) == [api_settings.NON_FIELD_ERRORS_KEY]
 
-    def test_a_field_that_cannot_be(self, case, add):
+    def test_invalid_field(self, case, add):
         rows_value = [
             *(value for value in JUNK if value not in (0, -1, 10**400) or isinstance(value, bool)),
             *BAD_TEXT,
@@ -372,14 +372,14 @@ class TestScopes:
                     (errors,) = add([row])
                     assert list(errors) == [field]
 
-    def test_a_missing_field(self, case, add):
+    def test_missing_field(self, case, add):
         for field in ["entity_type", "entity_id", "operation"]:
             with case(field):
                 row = {"entity_type": "channels", "entity_id": "*", "operation": "read"}
                 del row[field]
                 assert add([row]) == [{field: ["This field is required."]}]
 
-    def test_an_entity_that_is_none(self, case, add):
+    def test_missing_entity(self, case, add):
         rows_entity_id = [
             *[0, -1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**400, "0", "9" * 255, "1e3", "0x1", "1.0", " 1", "１"],
             *["0" * 32, str(uuid.UUID(int=0)), "{x}", "x" * 255, "x" * 256, "**", "* ", *BAD_TEXT],
@@ -390,7 +390,7 @@ class TestScopes:
                     (errors,) = add([{"entity_type": entity_type, "entity_id": entity_id, "operation": "read"}])
                     assert list(errors) == ["entity_id"]
 
-    def test_an_entity_of_somebody_else_is_as_one_that_is_none(self, add, stranger):
+    def test_other_users_entity_looks_missing(self, add, stranger):
         theirs = [
             ("channels", ChannelFactory(owner=stranger), 10**6),
             ("devices", DeviceFactory(owner=stranger), str(uuid.uuid4())),
@@ -400,14 +400,14 @@ class TestScopes:
             row = {"entity_type": entity_type, "operation": "read"}
             assert add([{**row, "entity_id": str(entity.pk)}]) == add([{**row, "entity_id": none}])
 
-    def test_a_pair_that_is_impossible(self, add, channel):
+    def test_impossible_pair(self, add, channel):
         rows = [
             {"entity_type": "channels", "entity_id": channel.pk, "operation": "create"},
             {"entity_type": "devices", "entity_id": "*", "operation": "publish"},
         ]
         assert [list(errors) for errors in add(rows)] == [["entity_id"], ["operation"]]
 
-    def test_every_row_has_its_own_errors(self, add, channel):
+    def test_errors_are_listed_by_row(self, add, channel):
         fine = {"entity_type": "channels", "entity_id": channel.pk, "operation": "read"}
         bad = [{**fine, "entity_type": "x"}, {**fine, "entity_id": 0}, {**fine, "operation": "x"}]
         assert [list(errors) for errors in add([fine, *bad, fine])] == [
@@ -421,12 +421,12 @@ class TestScopes:
     @pytest.mark.parametrize(
         "row", [{}, 1, {"entity_type": "channels", "entity_id": "*", "operation": "read"}], ids=str
     )
-    def test_ten_thousand(self, add, row, django_assert_max_num_queries):
+    def test_ten_thousand_rows_are_refused(self, add, row, django_assert_max_num_queries):
         with django_assert_max_num_queries(20):
             add([row] * 10_000)
 
     @pytest.mark.parametrize("row", [1, {}, {"a": 1}, {str(n): n for n in range(50)}, [], None], ids=brief)
-    def test_the_answer_stays_short_for_many_bad_rows(self, client, target, row, settings):
+    def test_response_is_short_for_many_invalid_rows(self, client, target, row, settings):
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
         for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/scopes/", {})):
             for count in (500, 20_000):
@@ -435,7 +435,7 @@ class TestScopes:
                 assert len(answer.json()["scopes"]) == (20 if count == 500 else 1)
                 assert len(answer.content) < 100_000
 
-    def test_none_at_all_can_be_created_and_not_added(self, client, target):
+    def test_empty_scopes_can_be_created_not_added(self, client, target):
         assert client.post(PATS, {"name": "new", "scopes": []}).status_code == 201
         answer = client.post(f"{PATS}{target.pk}/scopes/", {"scopes": []})
         assert answer.status_code == 400
@@ -470,7 +470,7 @@ bodies = st.fixed_dictionaries(
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=bodies | json_values)
-def test_any_json_is_taken_or_refused_whole(client, paths, body):
+def test_any_json_is_accepted_or_refused_completely(client, paths, body):
     for method, path in paths:
         before = snapshot()
         answer = send(client, method, path, json.dumps(body))
@@ -492,14 +492,14 @@ def test_any_json_is_taken_or_refused_whole(client, paths, body):
         max_size=4,
     )
 )
-def test_any_query_string_is_answered(client, target, query):
+def test_any_query_string_gets_a_response(client, target, query):
     for path in (PATS, f"{PATS}entities/channels/", f"{PATS}{target.pk}/explain/"):
         answer = client.get(path, query)
         assert answer.status_code in (200, 400, 404)
         assert isinstance(answer.json(), dict)
 
 
-def test_a_percent_sign_in_a_wrong_choice_is_a_character(client, target):
+def test_percent_sign_in_error_message(client, target):
     # The first REST framework 3.15 took what it says of a wrong choice for a format.
     answer = client.get(f"{PATS}{target.pk}/explain/", {"path": "/", "method": "%E"})
     assert answer.status_code == 400

@@ -60,7 +60,7 @@ WRITING = [
 
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize(("path", "count"), READING)
-def test_reading(api, make_token, channels, django_assert_num_queries, many, path, count):
+def test_queries_of_reads(api, make_token, channels, django_assert_num_queries, many, path, count):
     tokens = fill(make_token, channels, many)
     if not many:
         type(channels[0]).objects.exclude(pk=channels[0].pk).delete()
@@ -69,7 +69,7 @@ def test_reading(api, make_token, channels, django_assert_num_queries, many, pat
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITING)
-def test_writing(api, make_token, channels, django_assert_max_num_queries, method, path, body):
+def test_queries_of_writes(api, make_token, channels, django_assert_max_num_queries, method, path, body):
     counts = []
     for many in (False, True):
         PersonalAccessToken.objects.all().delete()
@@ -83,7 +83,7 @@ def test_writing(api, make_token, channels, django_assert_max_num_queries, metho
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_scopes_for_entities_are_checked_at_once(api, make_token, channels, many):
+def test_scopes_are_checked_with_one_query(api, make_token, channels, many):
     token = make_token()
     rows = [row(f"channels:{channel.pk}:read") for channel in (channels if many else channels[:1])]
     seen = []
@@ -96,21 +96,21 @@ def test_scopes_for_entities_are_checked_at_once(api, make_token, channels, many
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_current(client_with, make_token, channels, django_assert_num_queries, many):
+def test_queries_of_current(client_with, make_token, channels, django_assert_num_queries, many):
     client = client_with(fill(make_token, channels, many)[0])
     client.get(PATS + "current/")  # writes the last use
     with django_assert_num_queries(2):
         assert client.get(PATS + "current/").status_code == 200
 
 
-def test_current_revoke(client_with, make_token, channels, django_assert_max_num_queries):
+def test_queries_of_current_revoke(client_with, make_token, channels, django_assert_max_num_queries):
     client = client_with(fill(make_token, channels, True)[0])
     client.get(PATS + "current/")  # writes the last use
     with django_assert_max_num_queries(7):  # token; savepoint, lock (two on SQLite), write, record, release
         assert client.post(PATS + "current/revoke/").status_code == 204
 
 
-def test_every_route_is_counted():
+def test_every_route_has_query_count():
     """Fails for a route or a method that no test above asks."""
     asked = {("GET", path.partition("?")[0]) for path, _ in READING} | {(m.upper(), path) for m, path, _ in WRITING}
     asked |= {("GET", "current/"), ("POST", "current/revoke/")}
