@@ -155,7 +155,7 @@ INTERFACES = {
 
 @pytest.mark.urls("tests.test_admin")
 @pytest.mark.parametrize("via", INTERFACES)
-def test_each_change_has_one_row_with_its_actor(via, client, user, full, settings, forget):
+def test_each_change_has_one_row_with_actor(via, client, user, full, settings, forget):
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
     act, actor, ip, agent = INTERFACES[via]
     user.email = "owner@example.com"
@@ -170,7 +170,7 @@ def test_each_change_has_one_row_with_its_actor(via, client, user, full, setting
     assert acts
 
 
-def test_what_changed_nothing_is_not_recorded(user, full, forget):
+def test_no_op_is_not_recorded(user, full, forget):
     services.revoke_token(full)
     forget()
     services.revoke_token(full)
@@ -182,7 +182,7 @@ def test_what_changed_nothing_is_not_recorded(user, full, forget):
     assert story() == []
 
 
-def test_absorbed_scopes_are_among_the_changes(make_token, channel, forget):
+def test_absorbed_scopes_are_recorded(make_token, channel, forget):
     token = make_token(f"channels:{channel.pk}:read")
     forget()
     services.add_scopes(token, [("channels", "*", "read")])
@@ -190,7 +190,7 @@ def test_absorbed_scopes_are_among_the_changes(make_token, channel, forget):
     assert [row.changes for row in Activity.objects.all()] == [changes]
 
 
-def test_a_change_that_is_rolled_back_leaves_no_row(user, full, forget):
+def test_rolled_back_change_has_no_row(user, full, forget):
     forget()
     changes = [
         lambda: services.create_token(user, name="new"),
@@ -209,7 +209,7 @@ def test_a_change_that_is_rolled_back_leaves_no_row(user, full, forget):
         assert story() == []
 
 
-def test_a_change_fails_if_it_cannot_be_recorded(full, monkeypatch):
+def test_change_fails_if_not_recorded(full, monkeypatch):
     monkeypatch.setattr(Activity, "save", lambda self, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         services.revoke_token(full)
@@ -217,7 +217,7 @@ def test_a_change_fails_if_it_cannot_be_recorded(full, monkeypatch):
     assert not full.is_revoked
 
 
-def test_rows_outlive_token_and_actor_and_keep_their_names(user, stranger, full):
+def test_rows_outlive_token_and_actor(user, stranger, full):
     services.update_token(full, name="renamed", actor=Actor(stranger, "admin"))
     services.delete_token(full, actor=Actor(stranger, "admin"))
     get_user_model().objects.filter(pk=stranger.pk).delete()
@@ -229,14 +229,14 @@ def test_rows_outlive_token_and_actor_and_keep_their_names(user, stranger, full)
     ]
 
 
-def test_rows_go_with_the_owner(user, full, stranger):
+def test_rows_are_deleted_with_owner(user, full, stranger):
     services.revoke_token(full)
     TokenFactory(user=stranger)
     user.delete()
     assert [row.owner_id for row in Activity.objects.all()] == [stranger.pk]
 
 
-def test_no_secret_and_no_digest_is_in_any_row(client, user, forget):
+def test_rows_have_no_secret_or_digest(client, user, forget):
     client.force_login(user)
     client.post(page("token_create"), {"name": "new", "duration": "24h"}, HTTP_USER_AGENT="x" * 500)
     token = PersonalAccessToken.objects.get()
@@ -273,7 +273,7 @@ def test_signal_is_sent_after_the_commit(full, django_capture_on_commit_callback
         signals.activity_recorded.disconnect(hear)
 
 
-def test_users_without_a_row_are_no_actors(full, forget):
+def test_unsaved_users_are_not_actors(full, forget):
     forget()
     services.revoke_token(full, actor=Actor(get_user_model()(username="unsaved"), "page"))
     assert [(row.actor_id, row.actor_name) for row in Activity.objects.all()] == [(None, "")]

@@ -64,7 +64,7 @@ def form(owner, **fields):
 
 
 @pytest.mark.parametrize("site", ["admin", "staff"])
-def test_makes_a_token_for_a_user_and_shows_its_secret_once(boss, user, channel, site):
+def test_create_shows_secret_once(boss, user, channel, site):
     assert "_addanother" not in boss.get(url("add", site=site)).content.decode()
     scopes = f"channels:{channel.pk}:publish\r\n\r\npages:*:read\r\n"
     answer = boss.post(url("add", site=site), form(user, scopes=scopes))
@@ -86,14 +86,14 @@ def test_makes_a_token_for_a_user_and_shows_its_secret_once(boss, user, channel,
     assert secret not in str([message.message for message in shown.context["messages"]])
 
 
-def test_no_page_shows_a_digest(boss, token):
+def test_digests_are_never_shown(boss, token):
     for page in (url("changelist"), url("change", token.pk), url("add"), url("history", token.pk)):
         content = boss.get(page).content.decode()
         assert token.digest not in content
         assert "digest" not in content
 
 
-def test_nobody_can_ask_for_a_digest_bit_by_bit(boss, token):
+def test_digests_cannot_be_probed(boss, token):
     for lookup in (
         "digest__startswith",
         "previous_digest__startswith",
@@ -118,7 +118,7 @@ def test_nobody_can_ask_for_a_digest_bit_by_bit(boss, token):
         ({"user": 0}, "user", "not one of the available choices"),
     ],
 )
-def test_bad_input_stands_beside_its_field_and_writes_nothing(boss, make_token, user, fields, field, message):
+def test_errors_are_shown_at_their_field(boss, make_token, user, fields, field, message):
     taken = make_token(name="taken")
     answer = boss.post(url("add"), form(user, **fields))
     assert answer.status_code == 200
@@ -127,20 +127,20 @@ def test_bad_input_stands_beside_its_field_and_writes_nothing(boss, make_token, 
     assert not LogEntry.objects.exists()
 
 
-def test_the_limit_of_tokens_holds(boss, token, user, settings):
+def test_maximum_number_of_tokens_applies(boss, token, user, settings):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
     answer = boss.post(url("add"), form(user, name="more"))
     assert "reached the maximum number of tokens" in str(answer.context["adminform"].form.non_field_errors())
 
 
-def test_a_user_is_given_only_what_the_user_can_see(boss, user):
+def test_only_entities_of_owner_can_be_granted(boss, user):
     foreign = ChannelFactory(owner=UserFactory())
     answer = boss.post(url("add"), form(user, scopes=f"channels:{foreign.pk}:read"))
     assert "No such entity" in str(answer.context["adminform"].form.errors)
     assert not PersonalAccessToken.objects.exists()
 
 
-def test_edits_name_and_description_and_nothing_else(boss, token, user, stranger):
+def test_only_name_and_description_can_be_edited(boss, token, user, stranger):
     before = PersonalAccessToken.objects.values().get()
     data = form(stranger, name=" renamed ", description="for CI", digest="0" * 64, hint="x", expires_at_0="2000-01-01")
     assert boss.post(url("change", token.pk), data).status_code == 302
@@ -150,7 +150,7 @@ def test_edits_name_and_description_and_nothing_else(boss, token, user, stranger
     assert after["name"] == "renamed"
 
 
-def test_renaming_to_a_name_that_is_taken(boss, token, make_token):
+def test_duplicate_name_is_an_error(boss, token, make_token):
     make_token(name="taken")
     answer = boss.post(url("change", token.pk), {"name": "Taken", "description": ""})
     assert "already have a token" in str(answer.context["adminform"].form.errors["name"])
@@ -158,7 +158,7 @@ def test_renaming_to_a_name_that_is_taken(boss, token, make_token):
     assert token.name == "deploy"
 
 
-def test_shows_scopes_by_name(boss, make_token, user, channel):
+def test_scopes_are_shown_by_name(boss, make_token, user, channel):
     gone = ChannelFactory(owner=user)
     token = make_token(f"channels:{channel.pk}:publish", f"channels:{gone.pk}:read", "pages:*:list")
     gone.delete()
@@ -168,20 +168,20 @@ def test_shows_scopes_by_name(boss, make_token, user, channel):
     assert "No effect" in content
 
 
-def test_a_label_cannot_bring_a_script(boss, make_token, user):
+def test_labels_are_escaped(boss, make_token, user):
     evil = ChannelFactory(owner=user, name="<script>alert(1)</script>")
     token = make_token(f"channels:{evil.pk}:read", name="<script>alert(2)</script>")
     for page in (url("change", token.pk), url("changelist"), url("revoke", token.pk), url("regenerate", token.pk)):
         assert "<script>alert" not in boss.get(page).content.decode()
 
 
-def test_finds_by_owner_and_by_name(boss, token, stranger):
+def test_search_by_owner_and_name(boss, token, stranger):
     services.create_token(stranger, name="backup")
     for term, names in {"owner": ["deploy"], "stranger": ["backup"], "backup": ["backup"], "nothing": []}.items():
         assert [one.name for one in boss.get(url("changelist"), {"q": term}).context["cl"].result_list] == names
 
 
-def test_narrows_the_list(boss, make_token):
+def test_filters(boss, make_token):
     make_token("channels:*:read", name="reader")
     services.revoke_token(make_token("pages:*:read", name="dead"))
     for query, names in {
@@ -195,7 +195,7 @@ def test_narrows_the_list(boss, make_token):
         assert sorted(one.name for one in answer.context["cl"].result_list) == names
 
 
-def test_revokes_and_deletes_what_is_chosen(boss, make_token):
+def test_actions_revoke_and_delete(boss, make_token):
     one, other, kept = make_token(name="one"), make_token(name="other"), make_token(name="kept")
     chosen = {"_selected_action": [one.pk, other.pk]}
     boss.post(url("changelist"), {"action": "revoke_selected", **chosen})
@@ -205,7 +205,7 @@ def test_revokes_and_deletes_what_is_chosen(boss, make_token):
     assert PersonalAccessToken.objects.get() == kept
 
 
-def test_deletes_through_the_service(boss, token, monkeypatch):
+def test_delete_uses_service(boss, token, monkeypatch):
     seen = []
     monkeypatch.setattr(services, "delete_token", lambda token, actor: seen.append(token))
     boss.post(url("delete", token.pk), {"post": "yes"})
@@ -213,7 +213,7 @@ def test_deletes_through_the_service(boss, token, monkeypatch):
     assert seen == [token, token]
 
 
-def test_asks_before_it_revokes(boss, token):
+def test_revoke_asks_for_confirmation(boss, token):
     page = url("revoke", token.pk)
     assert "It stops working immediately" in boss.get(page).content.decode()
     token.refresh_from_db()
@@ -223,7 +223,7 @@ def test_asks_before_it_revokes(boss, token):
     assert token.is_revoked
 
 
-def test_regenerates_and_shows_the_new_secret_once(boss, make_token):
+def test_regenerate_shows_secret_once(boss, make_token):
     token = services.revoke_token(make_token("pages:*:read", name="deploy"))
     page = url("regenerate", token.pk)
     assert boss.get(page).status_code == 200
@@ -262,7 +262,7 @@ def test_rotates_finishes_and_cancels(boss, make_token):
     ]
 
 
-def test_permissions_hold(staff, token, user):
+def test_permissions_are_enforced(staff, token, user):
     viewer, adder, blind, nobody = staff("view"), staff("view", "add"), staff("add"), login(user)
     assert viewer.get(url("changelist")).status_code == 200
     assert viewer.get(url("change", token.pk)).status_code == 200
@@ -322,7 +322,7 @@ def tokens():
 
 
 @pytest.mark.parametrize("change", [_superuser, _permission, _permission_of_a_group, _permission_while_inactive])
-def test_nobody_acts_for_an_owner_with_more_rights(staff, user, take_over, change):
+def test_owner_with_more_rights_is_protected(staff, user, take_over, change):
     client = staff("view", "add", "change", "create_for_others")
     change(user)
     user.save()
@@ -332,25 +332,25 @@ def test_nobody_acts_for_an_owner_with_more_rights(staff, user, take_over, chang
 
 
 @pytest.mark.parametrize("verbs", [("view", "add"), ("view", "change"), ("view", "add", "change", "delete")])
-def test_acting_for_others_needs_a_permission_of_its_own(staff, take_over, verbs):
+def test_creating_for_others_needs_permission(staff, take_over, verbs):
     before = tokens()
     take_over(staff(*verbs))
     assert tokens() == before
 
 
-def test_staff_member_with_the_permission_acts_for_others(staff, user, take_over):
+def test_staff_with_permission_can_act_for_others(staff, user, take_over):
     before = tokens()
     take_over(staff("view", "add", "change", "create_for_others"))
     assert tokens() != before
 
 
-def test_regenerate_is_not_offered_where_it_is_refused(staff, token):
+def test_regenerate_is_hidden_if_refused(staff, token):
     page = url("change", token.pk)
     assert "Regenerate</a>" not in staff("view", "change").get(page).content.decode()
     assert "Regenerate</a>" in staff("view", "change", "create_for_others").get(page).content.decode()
 
 
-def test_own_tokens_need_no_permission_to_act_for_others(user):
+def test_own_tokens_need_no_extra_permission(user):
     user.is_staff = True
     user.save()
     user.user_permissions.set(
@@ -361,7 +361,7 @@ def test_own_tokens_need_no_permission_to_act_for_others(user):
 
 
 @pytest.mark.parametrize(("page", "key"), [("add", ()), ("change", (uuid.uuid4(),)), ("change", ("1",))])
-def test_every_view_that_creates_asks_for_the_password(boss, user, settings, page, key):
+def test_every_creating_view_asks_for_password(boss, user, settings, page, key):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
     path = url(page, *key)
     response = boss.post(path, {**form(user), "_saveasnew": "1"})
@@ -371,7 +371,7 @@ def test_every_view_that_creates_asks_for_the_password(boss, user, settings, pag
     assert PersonalAccessToken.objects.count() == 1
 
 
-def test_someone_elses_session_does_not_show_the_secret(boss, staff, user):
+def test_other_session_does_not_show_secret(boss, staff, user):
     boss.post(url("add"), form(user))
     token = PersonalAccessToken.objects.get()
     assert not staff("view").get(url("change", token.pk)).context["revealed"].secret
@@ -383,7 +383,7 @@ def test_unknown_ids_are_not_found(boss):
         assert boss.get(url(page, "7")).status_code in (302, 404)
 
 
-def test_the_number_of_queries_does_not_grow(boss, make_token, user):
+def test_number_of_queries_is_constant(boss, make_token, user):
     def count(page):
         with CaptureQueriesContext(connection) as queries:
             assert boss.get(page).status_code == 200

@@ -110,13 +110,13 @@ def good(make_token, channel):
     return make_token(*[f"channels:{channel.pk}:{operation}" for operation in ("read", "list", "subscribe")])
 
 
-def test_asks_in_another_thread(door, good, channel, in_loop):
+def test_queries_run_in_another_thread(door, good, channel, in_loop):
     assert async_to_sync(door)(good.secret, channel.pk) == 200
     assert in_loop
     assert not any(in_loop)
 
 
-def test_the_loop_runs_while_the_database_is_slow(door, good, channel, monkeypatch):
+def test_slow_database_does_not_block_event_loop(door, good, channel, monkeypatch):
     asked, went_on, waits = threading.Event(), threading.Event(), []
     find = lookup.find_token
 
@@ -140,7 +140,7 @@ def test_the_loop_runs_while_the_database_is_slow(door, good, channel, monkeypat
     assert all(waits)
 
 
-def test_the_sync_one_is_no_way_around(good):
+def test_sync_function_raises_in_event_loop(good):
     """The proof that the tests above can fail: Django refuses what they look for."""
 
     async def blocks():

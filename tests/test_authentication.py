@@ -52,14 +52,14 @@ def expire(token, **delta):
     PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=expired - timedelta(days=1), expires_at=expired)
 
 
-def test_returns_the_token_with_owner_and_decision_in_one_query(make_token, channel, django_assert_num_queries):
+def test_one_query_loads_token_owner_and_decision(make_token, channel, django_assert_num_queries):
     token = make_token(f"channels:{channel.pk}:read")
     with django_assert_num_queries(1):
         found = authenticate(token.secret, READ, {"pk": str(channel.pk)})
         assert (found, found.user, bool(found.decision)) == (token, token.user, True)
 
 
-def test_a_well_formed_secret_of_nobody_is_unknown(db, django_assert_num_queries):
+def test_well_formed_secret_without_token_is_unknown(db, django_assert_num_queries):
     # Nor is it the previous secret of a token.
     with django_assert_num_queries(2), pytest.raises(UnknownToken):
         authenticate(crypto.make_secret("pat"), ANY_TOKEN)
@@ -68,33 +68,31 @@ def test_a_well_formed_secret_of_nobody_is_unknown(db, django_assert_num_queries
 @pytest.mark.parametrize(
     "change", [lambda s: s[:-1], lambda s: s[:-1] + "!", lambda s: "pat_" + "a" * 49, lambda s: "pat_"]
 )
-def test_a_wrong_shape_costs_no_query(token, change, django_assert_num_queries):
+def test_malformed_secret_costs_no_query(token, change, django_assert_num_queries):
     with django_assert_num_queries(0), pytest.raises(MalformedToken):
         authenticate(change(token.secret), ANY_TOKEN)
 
 
-def test_nobody_is_left_to_another_scheme_who_is_not_said_to_belong_to_it(db):
+def test_third_party_only_if_requested(db):
     with pytest.raises(UnknownToken):
         authenticate_for_scope(crypto.make_secret("pat"), None)
 
 
-def test_a_lookup_that_lacks_a_keyword_asks_nothing(user, django_assert_num_queries):
+def test_lookup_without_keyword_makes_no_query(user, django_assert_num_queries):
     requirement = Requirement("channels", "read", EntityLookup(slug="slug", name="name"))
     for kwargs in ({}, {"slug": "x"}, {"slug": None, "name": "x"}, {"slug": "x", "name": "a\0b"}):
         with django_assert_num_queries(0):
             assert find_entity_id(requirement, kwargs, user) is None
 
 
-def test_a_revoked_token_is_refused_by_the_next_request(token):
+def test_revoked_token_is_refused_immediately(token):
     authenticate(token.secret, ANY_TOKEN)
     services.revoke_token(token)
     with pytest.raises(RevokedToken):
         authenticate(token.secret, ANY_TOKEN)
 
 
-def test_what_another_process_writes_counts_in_the_next_request(
-    make_token, channel, django_capture_on_commit_callbacks
-):
+def test_change_by_other_process_is_effective(make_token, channel, django_capture_on_commit_callbacks):
     token = make_token("channels:*:read")
     for _ in range(2):  # the second writes no use
         with django_capture_on_commit_callbacks(execute=True):
@@ -109,14 +107,14 @@ def test_what_another_process_writes_counts_in_the_next_request(
         authenticate(token.secret, READ, {"pk": str(channel.pk)})
 
 
-def test_revoked_wins_over_expired(token):
+def test_revoked_takes_precedence_over_expired(token):
     expire(token, days=1)
     services.revoke_token(token)
     with pytest.raises(RevokedToken):
         authenticate(token.secret, ANY_TOKEN)
 
 
-def test_a_token_expires_at_its_moment(token, monkeypatch):
+def test_token_expires_exactly_at_expiration(token, monkeypatch):
     monkeypatch.setattr(timezone, "now", lambda: token.expires_at - timedelta(microseconds=1))
     authenticate(token.secret, ANY_TOKEN)
     monkeypatch.setattr(timezone, "now", lambda: token.expires_at)
@@ -125,7 +123,7 @@ def test_a_token_expires_at_its_moment(token, monkeypatch):
     assert caught.type is ExpiredToken, "and not that of an imported key"
 
 
-def test_the_old_secret_is_dead_after_a_regeneration(make_token, channel):
+def test_old_secret_is_refused_after_regenerate(make_token, channel):
     token = make_token(f"channels:{channel.pk}:read")
     _token, secret = services.regenerate_token(token)
     with pytest.raises(ReplacedToken):
@@ -133,7 +131,7 @@ def test_the_old_secret_is_dead_after_a_regeneration(make_token, channel):
     assert authenticate(secret, READ, {"pk": channel.pk}) == token
 
 
-def test_an_inactive_owners_token_is_refused(token):
+def test_token_of_inactive_owner_is_refused(token):
     token.user.is_active = False
     token.user.save()
     with pytest.raises(InactiveOwner):
@@ -141,7 +139,7 @@ def test_an_inactive_owners_token_is_refused(token):
 
 
 @pytest.mark.parametrize("state", ["active", "revoked", "expired"])
-def test_a_row_whose_digest_does_not_match_is_unknown_whatever_its_state(token, monkeypatch, state):
+def test_row_with_wrong_digest_is_unknown(token, monkeypatch, state):
     """A database may compare loosely; of what it finds, nothing is told to whoever has not the secret."""
     match state:
         case "revoked":
@@ -155,23 +153,23 @@ def test_a_row_whose_digest_does_not_match_is_unknown_whatever_its_state(token, 
         authenticate(crypto.make_secret("pat"), ANY_TOKEN)
 
 
-def test_an_unknown_and_a_malformed_secret_and_an_inactive_owner_read_alike():
+def test_refusals_look_alike():
     assert UnknownToken().message == MalformedToken().message == InactiveOwner().message
 
 
-def test_a_view_without_a_requirement_is_refused_whatever_the_scopes(make_token):
+def test_undeclared_view_refuses_all_scopes(make_token):
     with pytest.raises(ScopeNotDeclared):
         authenticate(make_token("channels:*:read").secret, None)
 
 
-def test_superusers_are_bound_by_scopes(make_token, channel, user):
+def test_scopes_limit_superusers(make_token, channel, user):
     user.is_superuser = user.is_staff = True
     user.save()
     with pytest.raises(InsufficientScope):
         authenticate(make_token("channels:*:list").secret, READ, {"pk": channel.pk})
 
 
-def test_decides_by_requirement_and_keywords(case, make_token, channel):
+def test_decision_uses_requirement_and_keywords(case, make_token, channel):
     rows = [
         ("channels:{}:read", READ, {"pk": "{}"}, True),
         ("channels:*:read", READ, {"pk": "{}"}, True),
@@ -196,7 +194,7 @@ def test_decides_by_requirement_and_keywords(case, make_token, channel):
                 authenticate(token.secret, requirement, kwargs)
 
 
-def test_a_list_limited_to_ids_needs_a_view_that_filters(make_token, channel):
+def test_limited_list_needs_filtering_view(make_token, channel):
     secret = make_token(f"channels:{channel.pk}:list").secret
     requirement = Requirement("channels", "list")
     assert authenticate(secret, requirement, filtered=True).decision.limited
@@ -204,7 +202,7 @@ def test_a_list_limited_to_ids_needs_a_view_that_filters(make_token, channel):
         authenticate(secret, requirement)
 
 
-def test_an_entity_found_by_other_fields_is_compared_by_its_key(make_token, user, stranger):
+def test_entity_lookup_compares_key(make_token, user, stranger):
     mine = ChannelFactory(owner=user, slug="mine")
     ChannelFactory(owner=stranger, slug="theirs")
     requirement = Requirement("channels", "read", EntityLookup(slug="slug", owner__username="name"))
@@ -222,7 +220,7 @@ def test_an_entity_found_by_other_fields_is_compared_by_its_key(make_token, user
         assert [str(scope) for scope in caught.value.missing] == ["channels:*:read"]
 
 
-def test_fields_that_name_two_entities_name_none(make_token, user):
+def test_ambiguous_lookup_finds_nothing(make_token, user):
     twins = ChannelFactory.create_batch(2, owner=user, name="twin")
     token = make_token(*[f"channels:{twin.pk}:read" for twin in twins])
     with pytest.raises(InsufficientScope):
@@ -230,7 +228,7 @@ def test_fields_that_name_two_entities_name_none(make_token, user):
 
 
 class TestPeppers:
-    def test_rotating_the_secret_key_breaks_no_token(self, token, settings, django_capture_on_commit_callbacks):
+    def test_rotating_secret_key_keeps_tokens(self, token, settings, django_capture_on_commit_callbacks):
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = KEY_ROTATION[0]
         with django_capture_on_commit_callbacks(execute=True):
@@ -238,12 +236,12 @@ class TestPeppers:
         settings.SECRET_KEY_FALLBACKS = []
         assert authenticate(token.secret, ANY_TOKEN) == token  # it was re-digested on use
 
-    def test_a_key_that_is_gone_verifies_nothing(self, token, settings):
+    def test_removed_key_verifies_nothing(self, token, settings):
         settings.SECRET_KEY = KEY_ROTATION[0]
         with pytest.raises(UnknownToken):
             authenticate(token.secret, ANY_TOKEN)
 
-    def test_the_sites_own_peppers_take_over(self, token, settings, django_capture_on_commit_callbacks):
+    def test_own_peppers_replace_secret_key(self, token, settings, django_capture_on_commit_callbacks):
         settings.PAT_TOKENS_PEPPERS = [*KEY_ROTATION, django_settings.SECRET_KEY]
         with django_capture_on_commit_callbacks(execute=True):
             authenticate(token.secret, ANY_TOKEN)
@@ -251,14 +249,14 @@ class TestPeppers:
         assert token.digest == crypto.digest(token.secret, KEY_ROTATION[0])
 
     @pytest.mark.parametrize("place", [0, 2])  # of the pepper that the token was made under
-    def test_several_peppers_are_still_one_query(self, token, settings, django_assert_num_queries, place):
+    def test_several_peppers_are_one_query(self, token, settings, django_assert_num_queries, place):
         peppers = list(KEY_ROTATION)
         peppers.insert(place, settings.SECRET_KEY)
         settings.PAT_TOKENS_PEPPERS = peppers
         with django_assert_num_queries(1):
             assert authenticate(token.secret, ANY_TOKEN) == token
 
-    def test_a_digest_in_other_letters_opens_nothing(self, token):
+    def test_digest_in_upper_case_is_unknown(self, token):
         PersonalAccessToken.objects.filter(pk=token.pk).update(digest=token.digest.upper())
         if token.digest.upper() != token.digest:
             with pytest.raises(UnknownToken):
@@ -266,7 +264,7 @@ class TestPeppers:
 
 
 class TestHooks:
-    def test_a_site_may_refuse(self, token, settings):
+    def test_site_can_refuse(self, token, settings):
         settings.PAT_TOKENS_POLICY = policy_with(
             refuse_token=lambda token, request: "Not on Sundays." if token.name == "deploy" else None
         )
@@ -274,7 +272,7 @@ class TestHooks:
             authenticate(token.secret, ANY_TOKEN)
         assert caught.value.message == "Not on Sundays."
 
-    def test_a_site_may_refuse_by_the_request_and_without_a_word(self, token, settings, rf):
+    def test_site_can_refuse_by_request(self, token, settings, rf):
         settings.PAT_TOKENS_POLICY = policy_with(
             refuse_token=lambda token, request: request.META["REMOTE_ADDR"] == "10.0.0.9"
         )
@@ -286,7 +284,7 @@ class TestHooks:
                 assert caught.value.message == RefusedToken().message
         authenticate(token.secret, ANY_TOKEN, request=rf.get("/", REMOTE_ADDR="10.0.0.8"))
 
-    def test_signals_tell_of_each_answer(self, make_token, channel, settings):
+    def test_signals_are_sent_for_each_result(self, make_token, channel, settings):
         told = []
         receivers = {
             signals.token_authenticated: lambda sender, token, request, **_: told.append((token.name, "yes")),
@@ -327,7 +325,7 @@ class TestHooks:
         ]  # fmt: skip
 
 
-def test_one_request_asks_once(token, rf, django_assert_num_queries):
+def test_request_is_looked_up_once(token, rf, django_assert_num_queries):
     request = rf.get("/")
     with django_assert_num_queries(1):
         first = authenticate(token.secret, ANY_TOKEN, request=request)
@@ -335,9 +333,7 @@ def test_one_request_asks_once(token, rf, django_assert_num_queries):
 
 
 @pytest.mark.parametrize("requirement", [ANY_TOKEN, BY_SLUG], ids=str)
-def test_use_is_recorded_with_its_client(
-    make_token, user, rf, requirement, settings, django_capture_on_commit_callbacks
-):
+def test_use_is_recorded_with_client(make_token, user, rf, requirement, settings, django_capture_on_commit_callbacks):
     channel = ChannelFactory(owner=user, slug="mine")
     token = make_token(f"channels:{channel.pk}:read")
     request = rf.get("/", headers={"user-agent": "curl/8", "x-client": "10.9.9.9"}, REMOTE_ADDR="10.1.2.3")
@@ -370,7 +366,7 @@ def heard():
         signal.disconnect(hear, sender=sender)
 
 
-def test_who_listens_hears_of_token_and_request(make_token, channel, rf, heard):
+def test_receivers_get_token_and_request(make_token, channel, rf, heard):
     request, token = rf.get("/"), make_token(f"channels:{channel.pk}:read")
     authenticate(token.secret, READ, {"pk": channel.pk}, request=request)
     assert heard == [{"token": token, "request": request}]
@@ -383,7 +379,7 @@ def test_who_listens_hears_of_token_and_request(make_token, channel, rf, heard):
     assert heard[2:] == [{"reason": "malformed", "token": None, "request": malformed}]
 
 
-def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, heard, monkeypatch, settings):
+def test_receivers_get_token_of_outage(make_token, user, rf, heard, monkeypatch, settings):
     channel = ChannelFactory(owner=user, slug="mine")
 
     def fail(*args):
@@ -402,20 +398,20 @@ def test_who_listens_hears_whose_check_an_outage_ended(make_token, user, rf, hea
     assert heard[1:] == [{"reason": "unavailable", "token": token, "request": request}] * 3
 
 
-def test_a_token_about_which_nothing_was_decided_is_not_allowed(token):
+def test_token_without_decision_is_not_allowed(token):
     with pytest.raises(InsufficientScope) as caught:
         allow(token)
     assert caught.value.missing == ()
 
 
-def test_a_refused_request_is_no_use(token, django_capture_on_commit_callbacks):
+def test_refused_request_is_not_a_use(token, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True), pytest.raises(ScopeNotDeclared):
         authenticate(token.secret, None)
     token.refresh_from_db()
     assert token.last_used_at is None
 
 
-def test_reads_the_sites_header_and_nothing_else(settings):
+def test_only_configured_header_is_read(settings):
     settings.PAT_TOKENS_HEADER, settings.PAT_TOKENS_KEYWORDS = "X-Api-Token", ["Token"]
     secret = crypto.make_secret("pat")
     make = RequestFactory().post
@@ -424,13 +420,13 @@ def test_reads_the_sites_header_and_nothing_else(settings):
     assert read_secret(make(f"/?access_token={secret}", {"access_token": secret})) is None
 
 
-def test_async_code_authenticates_alike(token):
+def test_async_authentication_is_the_same(token):
     assert async_to_sync(aauthenticate)(token.secret, ANY_TOKEN) == token
     with pytest.raises(ScopeNotDeclared):
         async_to_sync(aauthenticate)(token.secret, None)
 
 
-def test_imports_no_model():
+def test_module_imports_no_models():
     code = (
         "import django.conf; django.conf.settings.configure();"
         "import pat_tokens.authentication, pat_tokens.contrib.rest_framework.authentication"
@@ -439,7 +435,7 @@ def test_imports_no_model():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_outside_of_requests_async_code_leaves_no_stale_connection(token, rf):
+def test_async_code_closes_stale_connections(token, rf):
     assert connection.settings_dict["CONN_MAX_AGE"] == 0
     async_to_sync(aauthenticate)(token.secret, ANY_TOKEN, request=rf.get("/"))
     assert connection.connection is not None
@@ -450,7 +446,7 @@ def test_outside_of_requests_async_code_leaves_no_stale_connection(token, rf):
     assert connection.connection is None
 
 
-def test_async_code_does_not_block_the_event_loop(token, monkeypatch):
+def test_async_code_does_not_block_event_loop(token, monkeypatch):
     running = []
 
     def spy(*args):
@@ -468,7 +464,7 @@ def test_async_code_does_not_block_the_event_loop(token, monkeypatch):
     assert running == [False]
 
 
-def test_async_is_asked_for_the_same(make_token, channel):
+def test_async_signature_matches(make_token, channel):
     token = make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list")
     ask = async_to_sync(aauthenticate)
     assert ask(token.secret, READ, {"pk": channel.pk}) == token
@@ -480,7 +476,7 @@ def test_async_is_asked_for_the_same(make_token, channel):
         ask(token.secret, everything)
 
 
-def test_another_entity_needs_its_own_scope(make_token, channel, rf, heard):
+def test_other_entity_needs_its_own_scope(make_token, channel, rf, heard):
     token = authenticate(make_token(f"channels:{channel.pk}:read").secret, READ, {"pk": channel.pk})
     assert require_entity(token, str(channel.pk)) is None
     request = rf.get("/")
@@ -490,7 +486,7 @@ def test_another_entity_needs_its_own_scope(make_token, channel, rf, heard):
     assert heard[1:] == [{"reason": "insufficient_scope", "token": token, "request": request}]
 
 
-def test_a_list_of_ids_allows_no_single_entity_beyond_them(make_token, channel):
+def test_limited_list_allows_only_its_entities(make_token, channel):
     token = authenticate(
         make_token(f"channels:{channel.pk}:list").secret, Requirement("channels", "list"), filtered=True
     )
@@ -499,7 +495,7 @@ def test_a_list_of_ids_allows_no_single_entity_beyond_them(make_token, channel):
         require_entity(token, str(channel.pk + 1))
 
 
-def test_a_token_that_needs_no_scope_needs_none_for_an_entity(make_token, django_assert_num_queries):
+def test_any_token_needs_no_scope_for_entity(make_token, django_assert_num_queries):
     token = authenticate(make_token().secret, ANY_TOKEN)
     token_from_elsewhere = PersonalAccessToken()
     with django_assert_num_queries(0):

@@ -223,7 +223,7 @@ urlpatterns = [
 ]
 
 
-def test_a_requirement_is_inherited_for_the_same_model_alone(make_token, user, settings):
+def test_requirement_is_inherited_for_same_model(make_token, user, settings):
     settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
     thermometer = Thermometer.objects.create(owner=user, name="one")
     project = Project.objects.create(owner=user, name="one", slug="one", pk=thermometer.pk)
@@ -239,7 +239,7 @@ def test_a_requirement_is_inherited_for_the_same_model_alone(make_token, user, s
     assert ask(f"/declares/{project.pk}/").status_code == 200
 
 
-def test_a_check_says_what_is_not_inherited():
+def test_check_reports_ignored_inheritance():
     found = {message.msg for message in check_routes() if message.id == "pat_tokens.E050"}
     assert len(found) == 5
     assert all("inherited from" in text and "which is about Channel; this is about Project" in text for text in found)
@@ -248,7 +248,7 @@ def test_a_check_says_what_is_not_inherited():
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("name", ["deletes", "adeletes", "attribute", "ninja"])
 @pytest.mark.parametrize("place", ["inside", "in later middleware"])
-def test_the_method_that_runs_is_the_one_decided_about(make_token, channel, settings, server, name, place):
+def test_method_must_match_decision(make_token, channel, settings, server, name, place):
     settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
     if place != "inside":
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Override"]
@@ -262,7 +262,7 @@ def test_the_method_that_runs_is_the_one_decided_about(make_token, channel, sett
 
 
 @pytest.mark.parametrize("name", ["forgets", "aforgets"])
-def test_an_object_is_that_of_all_keywords(make_token, client_with, user, name):
+def test_object_must_match_all_keywords(make_token, client_with, user, name):
     one, two = (Project.objects.create(owner=user, name=word, slug=word) for word in ("one", "two"))
     mine = Task.objects.create(project=one, name="a", slug="a")
     client = client_with(make_token(f"tasks:{mine.pk}:read"))
@@ -273,7 +273,7 @@ def test_an_object_is_that_of_all_keywords(make_token, client_with, user, name):
     assert response.json()["missing"][0]["entity_id"] == str(theirs.pk)
 
 
-def test_a_list_by_another_method_needs_all(make_token, client_with, user):
+def test_list_with_other_method_needs_scope_on_all(make_token, client_with, user):
     channel = ChannelFactory(owner=user)
     client = client_with(make_token(f"channels:{channel.pk}:list"))
     assert client.get("/posted/").status_code == 200

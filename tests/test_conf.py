@@ -10,13 +10,13 @@ from pat_tokens.conf import conf, setting_names
 from pat_tokens.crypto import digests
 
 
-def test_what_a_site_leaves_out_has_a_default():
+def test_missing_settings_have_defaults():
     assert not [name for name in setting_names() if hasattr(settings, name)]
     assert conf.prefix == "pat"
     assert conf.max_tokens_per_user == 100
 
 
-def test_a_setting_that_changes_is_read_anew(subtests):
+def test_changed_setting_is_read_again(subtests):
     for name in setting_names():
         with subtests.test(name=name):
             prop = name.removeprefix("PAT_TOKENS_").lower()
@@ -29,34 +29,34 @@ def test_a_setting_that_changes_is_read_anew(subtests):
             assert getattr(conf, prop) == default
 
 
-def test_settings_that_are_configured_by_hand_are_read(monkeypatch):
+def test_settings_configure_is_supported(monkeypatch):
     monkeypatch.setattr(module, "settings", type("Own", (), {"PAT_TOKENS_PREFIX": "own"})())
     own = module.Conf()
     assert own.prefix == "own"
     assert own.keyword == "Bearer"
 
 
-def test_the_header_is_also_known_as_the_server_spells_it():
+def test_header_has_meta_key():
     assert conf.header_key == "HTTP_AUTHORIZATION"
     with override_settings(PAT_TOKENS_HEADER="X-Api-Token"):
         assert conf.header_key == "HTTP_X_API_TOKEN"
 
 
-def test_the_secret_key_and_its_fallbacks_are_peppers_unless_there_are_own():
+def test_default_peppers_are_secret_keys():
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"]):
         assert list(conf.peppers) == ["new", "old"]
         with override_settings(PAT_TOKENS_PEPPERS=["own"]):
             assert list(conf.peppers) == ["own"]
 
 
-def test_a_secret_key_of_bytes_is_the_same_pepper_as_its_text():
+def test_bytes_secret_key_is_same_pepper():
     with override_settings(SECRET_KEY=b"key", SECRET_KEY_FALLBACKS=["key", b"\xff"]):
         new, old, odd = digests("secret", conf.peppers)
     assert new == old != odd
 
 
 @pytest.mark.parametrize("peppers", [[""], ["new", ""], ("new", None), [b"new"], "new", {"new": 1}])
-def test_an_empty_pepper_is_never_used(peppers):
+def test_empty_pepper_is_never_used(peppers):
     with override_settings(PAT_TOKENS_PEPPERS=peppers):
         with pytest.raises(ImproperlyConfigured):
             conf.peppers  # noqa: B018
@@ -64,6 +64,6 @@ def test_an_empty_pepper_is_never_used(peppers):
         assert list(check_peppers_for_deployment()) == []
 
 
-def test_an_empty_fallback_is_no_pepper():
+def test_empty_fallback_is_ignored():
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["", "old"]):
         assert list(conf.peppers) == ["new", "old"]

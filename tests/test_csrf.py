@@ -42,7 +42,7 @@ def state():
     "middleware", [MIDDLEWARE, WITHOUT, [SWITCH, *MIDDLEWARE], [*MIDDLEWARE, SWITCH], [*WITHOUT, SWITCH]]
 )
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
-def test_a_forged_request_changes_nothing(settings, user, make_token, middleware, client_class):
+def test_forged_request_changes_nothing(settings, user, make_token, middleware, client_class):
     settings.MIDDLEWARE = middleware
     client = client_class(enforce_csrf_checks=True)
     client.force_login(user)
@@ -59,7 +59,7 @@ def test_a_forged_request_changes_nothing(settings, user, make_token, middleware
 
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT, [*WITHOUT, SWITCH]])
-def test_the_page_s_own_form_works(settings, user, middleware):
+def test_own_form_works(settings, user, middleware):
     settings.MIDDLEWARE = middleware
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
@@ -68,7 +68,7 @@ def test_the_page_s_own_form_works(settings, user, middleware):
     assert client.post("/pats/create/", typed).status_code == 302
 
 
-def test_origins_that_the_site_s_own_middleware_trusts(settings, user):
+def test_origins_trusted_by_site_middleware(settings, user):
     settings.MIDDLEWARE = ["tests.test_csrf.TrustingMiddleware" if name == CSRF else name for name in MIDDLEWARE]
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
@@ -79,7 +79,7 @@ def test_origins_that_the_site_s_own_middleware_trusts(settings, user):
 
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT])
-def test_an_ordinary_test_client_is_not_checked(settings, user, token, middleware):
+def test_plain_test_client_is_not_checked(settings, user, token, middleware):
     settings.MIDDLEWARE = middleware
     client, async_client = Client(), AsyncClient()
     client.force_login(user)

@@ -13,7 +13,7 @@ SITE = Path(__file__).parent / "custom_user_site"
 
 
 @pytest.mark.parametrize("use_tz", ["1", "0"], ids=["with time zones", "without time zones"])
-def test_all_of_its_journeys(use_tz):
+def test_all_scenarios(use_tz):
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV", "DJANGO_"))
     }

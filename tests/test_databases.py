@@ -119,7 +119,7 @@ def ask(channel, secret, method="get"):
     return getattr(client, method)(f"/api/channels/{channel.pk}/").status_code
 
 
-def test_the_life_of_a_token_by_the_api(owner, channel):
+def test_token_lifecycle_by_api(owner, channel):
     client = APIClient()
     client.force_login(owner)
     scope = {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "read"}
@@ -145,7 +145,7 @@ def test_the_life_of_a_token_by_the_api(owner, channel):
     assert not Scope.objects.using("primary").exists()
 
 
-def test_the_pages_and_the_admin(owner, channel):
+def test_pages_and_admin(owner, channel):
     token, _secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "read")])
     client = Client()
     client.force_login(owner)
@@ -158,13 +158,13 @@ def test_the_pages_and_the_admin(owner, channel):
     assert PersonalAccessToken.objects.using("primary").count() == 2
 
 
-def test_a_url_that_names_its_entity_by_another_field(owner, channel):
+def test_entity_lookup(owner, channel):
     _token, secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "read")])
     by_name = Requirement("channels", "read", EntityLookup(name="name"))
     assert authentication.authenticate(secret, by_name, {"name": channel.name}).user == owner
 
 
-def test_a_pepper_is_rotated(owner, channel, settings):
+def test_pepper_rotation(owner, channel, settings):
     settings.PAT_TOKENS_PEPPERS = ["old pepper of this test"]
     token, secret = services.create_token(owner, name="deploy", scopes=[("channels", "*", "read")])
     settings.PAT_TOKENS_PEPPERS = ["new pepper of this test", "old pepper of this test"]
@@ -189,7 +189,7 @@ def test_commands(owner, capsys, mailoutbox):
     assert "made here" in capsys.readouterr().out
 
 
-def test_what_is_written_is_written_in_one_transaction_of_its_database(subtests, databases):
+def test_writes_are_in_one_transaction(subtests, databases):
     for service in sorted(SERVICES.keys() - {"record use", "redigest"}):  # which write one row, and later
         with subtests.test(service=service):
             scene, statements = Scene(), Statements()
@@ -200,7 +200,7 @@ def test_what_is_written_is_written_in_one_transaction_of_its_database(subtests,
             assert statements.inside[0].startswith("UPDATE")
 
 
-def test_listeners_hear_of_a_change_once_its_database_has_committed(owner):
+def test_signals_are_sent_after_commit(owner):
     token, _secret = services.create_token(owner, name="deploy")
     heard = []
 
@@ -217,7 +217,7 @@ def test_listeners_hear_of_a_change_once_its_database_has_committed(owner):
         signals.token_revoked.disconnect(hear)
 
 
-def test_a_use_is_written_once_the_database_of_its_token_has_committed(owner):
+def test_use_is_written_after_commit(owner):
     token, secret = services.create_token(owner, name="deploy")
     rows = PersonalAccessToken.objects.using("primary").filter(pk=token.pk)
     with transaction.atomic(using="primary"):
@@ -228,7 +228,7 @@ def test_a_use_is_written_once_the_database_of_its_token_has_committed(owner):
 
 @pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)
 @pytest.mark.parametrize("from_replicas", [False, True])
-def test_replica_is_asked_only_where_the_site_says_so(owner, channel, settings, from_replicas):
+def test_replica_is_used_only_if_configured(owner, channel, settings, from_replicas):
     """A replica that lags behind would keep a revoked token alive."""
     settings.PAT_TOKENS_READ_FROM_REPLICAS = from_replicas
     _token, secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "list")])

@@ -92,7 +92,7 @@ urlpatterns = [
         ("ninja/one/<pk>", "/ninja/one/1"),
     ],
 )
-def test_opens_one_route_alone(settings, make_token, user, declared, url):
+def test_route_declaration_applies_to_one_route(settings, make_token, user, declared, url):
     for pk in (1, 2):
         ChannelFactory(owner=user, pk=pk)
     settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
@@ -104,7 +104,7 @@ def test_opens_one_route_alone(settings, make_token, user, declared, url):
     assert Asker("wsgi", make_token("channels:2:read").secret)(url).status_code == 403
 
 
-def test_comes_before_the_name_and_the_view(make_token, client_with, channel):
+def test_route_takes_precedence(make_token, client_with, channel):
     client = client_with(make_token("channels:*:read"))
     declare_url("channel", {"retrieve": ANY_TOKEN})
     declare_route("channels/<pk>/", {"retrieve": None})
@@ -114,7 +114,7 @@ def test_comes_before_the_name_and_the_view(make_token, client_with, channel):
     assert client.get(f"/channels/{channel.pk}/").status_code == 200
 
 
-def test_one_spelling_for_each_route():
+def test_route_spellings_are_equivalent():
     for spelling in ("books/<pk>/", "/books/<int:pk>/", r"^books/(?P<pk>[^/.]+)/$", r"books/(?P<pk>(a|[)b])+)/?\Z"):
         assert plain_route(spelling).rstrip("/") in ("books/<pk>", "books/<pk>")
 
@@ -123,7 +123,7 @@ def messages(number):
     return [message.msg for message in check_routes() if message.id == f"pat_tokens.{number}"]
 
 
-def test_a_check_names_routes_that_share_a_name():
+def test_check_reports_shared_url_names():
     declare_url("channel", {"retrieve": READ})
     assert messages("W053") == []
     declare_url("shared-plain", {"GET": READ})
@@ -132,14 +132,14 @@ def test_a_check_names_routes_that_share_a_name():
     assert "/other/<int:other>/" in found
 
 
-def test_a_check_names_what_no_route_is():
+def test_check_reports_missing_routes():
     declare_route("one/<pk>/", {"GET": READ, "LOCK": READ})
     declare_route("none/<pk>/", {"GET": READ})
     assert "none/<pk>/" in messages("E056")[0]
     assert "'LOCK'" in messages("W051")[0]
 
 
-def test_a_check_names_views_that_ask_a_session_first():
+def test_check_reports_session_before_token():
     (found,) = messages("W054")
     assert "SessionFirst" in found
     assert "rest_framework.authentication.SessionAuthentication" in found

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.plain_site")]
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_without_the_middleware_a_token_is_nobody(server, make_token, user, channel):
+def test_token_is_anonymous_without_middleware(server, make_token, user, channel):
     secret = make_token("channels:*:read", "channels:*:publish").secret
     for kind in plain_site.GUARDED:
         with_token, without = Asker(server, secret), Asker(server)
@@ -36,7 +36,7 @@ def test_keeps_name_docstring_and_attributes():
     assert declared.pat_requirements == {"GET": ANY_TOKEN}
 
 
-def test_one_view_is_declared_differently_under_two_names(rf):
+def test_two_names_have_separate_declarations(rf):
     def view(request):
         return HttpResponse("seen")
 
@@ -61,12 +61,12 @@ def test_one_view_is_declared_differently_under_two_names(rf):
         {1: None},
     ],
 )
-def test_a_declaration_of_another_shape_is_an_error(wrong):
+def test_invalid_declaration_is_an_error(wrong):
     with pytest.raises(ImproperlyConfigured):
         pat_requirements(wrong)
 
 
-def test_views_of_other_integrations_are_an_error():
+def test_views_of_other_integrations_are_refused():
     @api_view(["GET"])
     def view(request):
         raise NotImplementedError

@@ -47,7 +47,7 @@ def used(token):
 
 
 @pytest.mark.parametrize("path", ["/api/channels/{pk}/", "/api/channels/0/"])
-def test_use_is_recorded_whatever_the_response_is(serve, make_token, channel, settings, path, atomic_requests):
+def test_use_is_recorded_for_any_response(serve, make_token, channel, settings, path, atomic_requests):
     settings.PAT_TOKENS_PEPPERS = [OLD]
     token = make_token("channels:*:read")
     settings.PAT_TOKENS_PEPPERS = [NEW, OLD]
@@ -58,7 +58,7 @@ def test_use_is_recorded_whatever_the_response_is(serve, make_token, channel, se
     assert token.digest == crypto.digest(token.secret, NEW)
 
 
-def test_many_refused_requests_leave_no_connection_open(serve, make_token, atomic_requests):
+def test_refused_requests_leave_no_connection_open(serve, make_token, atomic_requests):
     token = make_token("channels:*:read")
     for _ in range(10):
         PersonalAccessToken.objects.update(last_used_at=None)
@@ -67,7 +67,7 @@ def test_many_refused_requests_leave_no_connection_open(serve, make_token, atomi
         assert used(token)
 
 
-def test_use_waits_for_the_request_to_be_closed(token, rf):
+def test_use_is_recorded_after_request(token, rf):
     request = rf.get("/")
     with transaction.atomic():
         services.record_use(token, request=request)
@@ -77,7 +77,7 @@ def test_use_waits_for_the_request_to_be_closed(token, rf):
     assert used(token)
 
 
-def test_use_is_recorded_once_where_the_transaction_commits(token, rf):
+def test_use_is_recorded_once_on_commit(token, rf):
     request = rf.get("/")
     with transaction.atomic():
         services.record_use(token, ip="192.0.2.1", request=request)
@@ -88,14 +88,14 @@ def test_use_is_recorded_once_where_the_transaction_commits(token, rf):
 
 
 @pytest.mark.parametrize("zone", ["fe80::1%eth0", "::ffff:192.0.2.1"])
-def test_addresses_that_no_database_stores_are_normalized(serve, make_token, channel, zone):
+def test_addresses_are_normalized(serve, make_token, channel, zone):
     token = make_token("channels:*:read")
     assert serve(f"/api/channels/{channel.pk}/", token, REMOTE_ADDR=zone) == 200
     assert used(token)
     assert token.last_used_ip == {"fe80::1%eth0": "fe80::1", "::ffff:192.0.2.1": "192.0.2.1"}[zone]
 
 
-def test_read_only_database_is_asked_once_a_minute(serve, make_token, channel, caplog, monkeypatch):
+def test_read_only_database_is_tried_once_a_minute(serve, make_token, channel, caplog, monkeypatch):
     token = make_token("channels:*:read")
     now, tried = [1000.0], []
     monkeypatch.setattr(deferred_writes, "clock", lambda: now[0])
@@ -134,7 +134,7 @@ def test_servers_whose_clocks_differ_write_once(token, ahead, django_assert_num_
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="not applicable: SQLite has one lock for the file")
 @pytest.mark.parametrize("what", ["use", "digest"])
-def test_row_that_somebody_has_locked_is_left_out(token, what):
+def test_locked_row_is_skipped(token, what):
     locked, release = threading.Event(), threading.Event()
 
     def hold():
@@ -169,7 +169,7 @@ def test_row_that_somebody_has_locked_is_left_out(token, what):
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="not applicable: SQLite has one lock for the file")
-def test_site_that_commits_by_itself_loses_neither_its_work_nor_ours(token, user, rf):
+def test_writes_work_without_autocommit(token, user, rf):
     connection.set_autocommit(False)
     request = rf.get("/")
     try:

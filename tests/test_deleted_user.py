@@ -29,14 +29,14 @@ def vanishing(user, channel, monkeypatch):
     return user
 
 
-def test_the_api_answers_400(vanishing, channel):
+def test_api_responds_with_400(vanishing, channel):
     answer = session_client(vanishing).post(PATS, {"name": "new", "scopes": [row(f"channels:{channel.pk}:read")]})
     assert answer.status_code == 400
     assert [MESSAGE] in answer.json().values()
     assert not PersonalAccessToken.objects.exists()
 
 
-def test_the_page_shows_an_error(vanishing, channel, client):
+def test_page_shows_error(vanishing, channel, client):
     client.force_login(vanishing)
     rows = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": channel.pk, "scopes-0-operations": "read"}
     answer = client.post(reverse("pat_tokens:token_create"), {"name": "new", "duration": "24h", **rows})
@@ -45,7 +45,7 @@ def test_the_page_shows_an_error(vanishing, channel, client):
 
 
 @pytest.mark.urls("tests.test_admin")
-def test_the_admin_shows_an_error(vanishing, channel, client):
+def test_admin_shows_error(vanishing, channel, client):
     client.force_login(UserFactory(is_staff=True, is_superuser=True))
     fields = {"user": vanishing.pk, "name": "new", "duration": "24h", "scopes": f"channels:{channel.pk}:read"}
     answer = client.post("/admin/pat_tokens/personalaccesstoken/add/", fields)
@@ -54,7 +54,7 @@ def test_the_admin_shows_an_error(vanishing, channel, client):
 
 
 @pytest.mark.urls("tests.test_admin")
-def test_staff_who_cannot_delete_tokens_are_told_so(token, user, client):
+def test_staff_need_permission_to_delete_tokens(token, user, client):
     staff = UserFactory(is_staff=True)
     grant = Permission.objects.get
     staff.user_permissions.add(grant(codename="delete_user"), grant(codename="view_user"))

@@ -50,27 +50,27 @@ def once(names):
     return set(names)
 
 
-def test_each_setting_is_documented():
+def test_settings_are_documented():
     assert once(first_cells("reference/settings.md")) == set(setting_names())
 
 
-def test_no_page_names_a_setting_that_there_is_not():
+def test_documented_settings_exist():
     named = {name for page in PAGES for name in re.findall(r"\bPAT_TOKENS_[A-Z_]*[A-Z]", page.read_text())}
     assert named <= set(setting_names())
 
 
-def test_each_check_is_documented():
+def test_checks_are_documented():
     sources = [path.read_text() for path in PACKAGE.rglob("*.py")]
     ids = {number for source in sources for number in re.findall(r"\"(?:pat_tokens\.)?([EW]\d{3})\"", source)}
     assert {name.removeprefix("pat_tokens.") for name in once(first_cells("reference/checks.md"))} == ids
 
 
-def test_each_signal_is_documented():
+def test_signals_are_documented():
     declared = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
     assert once(first_cells("reference/signals.md")) == declared
 
 
-def test_each_log_event_is_documented():
+def test_log_events_are_documented():
     text = (DOCS / "reference/log-events.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \| ([A-Z]+) \| (.*) \|$", text, re.MULTILINE)
     assert (
@@ -83,14 +83,14 @@ def test_each_log_event_is_documented():
         assert documented == log_events.EVENTS[name]
 
 
-def test_nothing_is_logged_but_by_its_event():
+def test_logging_uses_events():
     sources = {path.name: path.read_text() for path in PACKAGE.rglob("*.py")}
     assert [name for name, source in sources.items() if "import logging" in source] == ["log_events.py"]
     said = set(re.findall(r'(?:\blog|_announce)\(\s*"(\w+)"', "".join(sources.values())))
     assert said == set(log_events.EVENTS)
 
 
-def test_each_reason_of_a_refusal_is_documented():
+def test_refusal_reasons_are_documented():
     text = (DOCS / "reference/signals.md").read_text()
     (listed,) = re.findall(r"^`reason` is one of (.*?)\n\n", text, re.MULTILINE | re.DOTALL)
     assert once(words(listed)) == {
@@ -98,12 +98,12 @@ def test_each_reason_of_a_refusal_is_documented():
     }
 
 
-def test_each_command_is_documented():
+def test_commands_are_documented():
     headings = re.findall(r"^## (\S+)$", (DOCS / "reference/commands.md").read_text(), re.MULTILINE)
     assert once(headings) == {name for name, app in get_commands().items() if app == "pat_tokens"}
 
 
-def test_each_route_of_the_api_is_documented():
+def test_api_routes_are_documented():
     rows = re.findall(r"^\| `([A-Z]+) /api/pats/([^`?]*)", (DOCS / "reference/http-api.md").read_text(), re.MULTILINE)
     documented = [(method, re.sub(r"\{\w+\}", "{}", path)) for method, path in rows]
     routed = {
@@ -115,7 +115,7 @@ def test_each_route_of_the_api_is_documented():
     assert once(documented) == routed
 
 
-def test_each_module_is_in_the_architecture():
+def test_modules_are_in_architecture():
     text = (DOCS / "explanation/architecture.md").read_text()
     rows = text[text.index("| layer |") : text.index("\n\n`conf` only reads")].splitlines()
     named = [name.removesuffix("/") for row in rows for name in re.findall(r"`([a-z_/]+)`", row.split("|")[2])]
@@ -131,7 +131,7 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_each_link_leads_somewhere():
+def test_links_are_valid():
     dead = []
     for document in PAGES + NOTES:
         text = document.read_text()
@@ -145,7 +145,7 @@ def test_each_link_leads_somewhere():
     assert dead == []
 
 
-def test_the_comparison_counts_the_queries_that_were_measured():
+def test_comparison_has_measured_queries():
     performance = (DOCS / "explanation/performance.md").read_text()
     requests = performance.partition("<!-- requests: generated -->")[2].partition("<!-- /requests -->")[0]
     measured = dict(re.findall(r"^\| ([\w -]+?)(?:, 1 scope)? \| (\d+) \|", requests, re.MULTILINE))
@@ -160,7 +160,7 @@ def test_the_comparison_counts_the_queries_that_were_measured():
     assert {name: compared[name].partition(",")[0] for name in both} == {name: measured[name] for name in both}
 
 
-def test_each_page_is_in_the_index():
+def test_pages_are_in_index():
     contents = re.findall(
         r"^((?:tutorial|how-to|reference|explanation)/\S+)$", (DOCS / "index.md").read_text(), re.MULTILINE
     )
@@ -172,13 +172,13 @@ def expression_for_scanners():
     return re.compile(re.search(r"```text\n(.+)\n```", text)[1])
 
 
-def test_scanners_find_a_secret_by_the_expression_of_the_docs():
+def test_scanner_expression_finds_secrets():
     secrets = [make_secret("pat") for _ in range(100)]
     text = " ".join(f"token={secret}, 'Bearer {secret}'; pat_short pat_{'a' * 60}" for secret in secrets)
     assert expression_for_scanners().findall(text) == [secret for secret in secrets for _ in range(2)]
 
 
-def test_scanners_find_nothing_else():
+def test_scanner_expression_finds_nothing_else():
     others = [
         "pat_" + "a" * 48,
         "pat_" + "a" * 50,
@@ -196,7 +196,7 @@ def test_scanners_find_nothing_else():
     assert not any(found.values()), found
 
 
-def test_scanners_tell_a_secret_from_what_looks_like_one():
+def test_checksum_rejects_similar_strings():
     secret = make_secret("pat")
     forged = secret[:-1] + ("0" if secret[-1] != "0" else "1")
     assert expression_for_scanners().findall(forged) == [forged]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pat_tokens.durations import add_duration, parse_duration, parse_expiry, parse_iso_datetime
 
 
-def test_reads_a_duration(subtests):
+def test_valid_durations(subtests):
     rows = [
         ("24h", timedelta(hours=24)),
         ("7d", timedelta(days=7)),
@@ -31,7 +31,7 @@ def test_reads_a_duration(subtests):
             assert parse_duration(text) == span
 
 
-def test_refuses_what_is_none(subtests):
+def test_invalid_durations(subtests):
     rows = [
         "",
         " ",
@@ -67,33 +67,33 @@ def test_refuses_what_is_none(subtests):
 
 
 @given(st.text())
-def test_any_text_is_a_positive_span_or_a_value_error(text):
+def test_any_string_is_duration_or_value_error(text):
     with contextlib.suppress(ValueError):
         assert parse_duration(text) > timedelta()
 
 
 @given(st.integers(1, 10_000), st.sampled_from("hdwy"))
-def test_n_units_are_n_times_one(n, unit):
+def test_units_are_multiplied(n, unit):
     assert parse_duration(f"{n}{unit}") == n * parse_duration(f"1{unit}")
 
 
-def test_a_moment_beyond_the_calendar_is_a_value_error():
+def test_out_of_range_result_is_value_error():
     with pytest.raises(ValueError, match="too long"):
         add_duration(datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=9_999_999))
 
 
 @given(st.text() | st.datetimes().map(str) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]*", fullmatch=True))
-def test_any_text_is_a_datetime_in_utc_or_a_value_error(text):
+def test_any_string_is_datetime_or_value_error(text):
     with contextlib.suppress(ValueError):
         assert parse_iso_datetime(text).utcoffset() == timedelta()
 
 
 @given(st.text() | st.dates().map(str) | st.from_regex(r"[0-9]{4}-?[0-9W]{2,3}-?[0-9]{1,2}", fullmatch=True))
-def test_any_text_is_a_date_or_a_datetime_or_a_value_error(text):
+def test_any_string_is_expiry_or_value_error(text):
     with contextlib.suppress(ValueError):
         assert isinstance(parse_expiry(text), date)
 
 
-def test_a_date_without_a_time_is_a_date():
+def test_date_without_time_is_a_date():
     assert parse_expiry("2030-12-31") == date(2030, 12, 31)
     assert parse_expiry("2030-12-31T00:00Z") == datetime(2030, 12, 31, tzinfo=UTC)

@@ -36,7 +36,7 @@ def make(**attributes):
     return type("Things", (EntityType,), {"name": "things", "model": Channel, **attributes})
 
 
-def test_the_sites_modules_are_discovered():
+def test_modules_are_autodiscovered():
     assert [entity_type.name for entity_type in registry][:3] == ["channels", "devices", "pages"]
 
 
@@ -58,7 +58,7 @@ def registered_later():
 
 
 @pytest.mark.usefixtures("registered_later")
-def test_one_call_registers_many_models():
+def test_register_models_registers_several():
     seen = []
 
     def get_queryset(model, user):
@@ -79,7 +79,7 @@ def test_one_call_registers_many_models():
         register_models(Host, get_queryset=get_queryset)
 
 
-def test_a_duplicate_name_is_an_error():
+def test_duplicate_name_is_an_error():
     own = Registry()
     own.register(make())
     with pytest.raises(ImproperlyConfigured, match="'things' is registered already"):
@@ -88,13 +88,13 @@ def test_a_duplicate_name_is_an_error():
     own.register(make())
 
 
-def test_a_bad_name_is_an_error(subtests):
+def test_invalid_name_is_an_error(subtests):
     for name in ["", "Things", "a:b", "a b", "*", "é", "x" * 65, None, "_", "a.b"]:
         with subtests.test(name=name), pytest.raises(ImproperlyConfigured, match="name must be"):
             Registry().register(make(name=name))
 
 
-def test_standard_operations_are_declared_by_name():
+def test_standard_operations_by_name():
     own = make(operations=("read", Operation("lend", "Lend"), "share"))
     assert own.operations == (READ, Operation("lend", "Lend"), SHARE)
     assert own().get_operation("share") is SHARE
@@ -111,7 +111,7 @@ def test_standard_operations_are_declared_by_name():
         ("read", "the string 'read'"),
     ],
 )
-def test_an_unknown_operation_says_what_to_write(operations, message):
+def test_unknown_operation_is_an_error(operations, message):
     with pytest.raises(ImproperlyConfigured, match=message):
         make(operations=operations)
 
@@ -125,7 +125,7 @@ KEYS = [
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("model", "there", "not_there"), KEYS)
-def test_a_key_that_the_database_refuses_is_no_entity(user, model, there, not_there):
+def test_key_refused_by_database_is_not_found(user, model, there, not_there):
     entity_type = make(model=model, get_queryset=lambda self, user: model.objects.all())()
     model.objects.create(pk=model._meta.pk.to_python(there))
     rows = [entity_type.to_id(key) for key in (*not_there, there, *not_there)]
@@ -138,7 +138,7 @@ def test_a_key_that_the_database_refuses_is_no_entity(user, model, there, not_th
 
 
 @pytest.mark.django_db
-def test_a_search_has_at_most_eight_words(user):
+def test_search_uses_at_most_eight_words(user):
     ChannelFactory(owner=user, name="a b c d e f g h")
     found = CHANNELS.find(user, "a b c d e f g h i" + " j" * 200)
     assert str(found.query).lower().count(" like ") == 8
@@ -146,24 +146,24 @@ def test_a_search_has_at_most_eight_words(user):
     assert not CHANNELS.find(user, "a b c d e f g x").exists()
 
 
-def test_a_bad_operation_is_an_error():
+def test_invalid_operation_is_an_error():
     with pytest.raises(ImproperlyConfigured, match="operation 'a:b'"):
         Registry().register(make(operations=[Operation("a:b", "Bad")]))
     with pytest.raises(ImproperlyConfigured, match="listed twice"):
         Registry().register(make(operations=[READ, READ]))
 
 
-def test_a_missing_model_is_an_error():
+def test_missing_model_is_an_error():
     with pytest.raises(ImproperlyConfigured, match="which model"):
         Registry().register(type("Things", (EntityType,), {"name": "things"}))
 
 
-def test_a_missing_queryset_says_what_to_write():
+def test_missing_get_queryset_is_an_error():
     with pytest.raises(NotImplementedError, match="def get_queryset"):
         make()().get_queryset(None)
 
 
-def test_a_model_of_two_types_belongs_to_none():
+def test_ambiguous_model_has_no_type():
     own = Registry()
     own.register(make())
     assert own.for_model(Channel) is own.get("things")
@@ -173,7 +173,7 @@ def test_a_model_of_two_types_belongs_to_none():
     assert own.for_model(None) is None
 
 
-def test_an_id_is_canonical_after_the_key_fields_own_to_python():
+def test_ids_are_canonicalized_by_key_field():
     key = uuid.uuid4()
     for spelling in (str(key), str(key).upper(), key.hex, f"{{{key}}}", key.urn, key):
         assert DEVICES.to_id(spelling) == str(key)
@@ -181,7 +181,7 @@ def test_an_id_is_canonical_after_the_key_fields_own_to_python():
     assert PAGES.to_id("A/b") == "A/b"
 
 
-def test_what_can_be_no_id_is_none(subtests):
+def test_invalid_ids_are_none(subtests):
     rows = [
         (CHANNELS, "x"),
         (CHANNELS, None),
@@ -203,7 +203,7 @@ def test_what_can_be_no_id_is_none(subtests):
 
 
 @pytest.mark.django_db
-def test_only_what_its_user_can_see_is_visible(user, stranger, django_assert_num_queries):
+def test_only_visible_entities_are_found(user, stranger, django_assert_num_queries):
     mine, theirs = ChannelFactory(owner=user), ChannelFactory(owner=stranger)
     with django_assert_num_queries(1):
         assert CHANNELS.get_visible(user, [str(mine.pk), str(theirs.pk), str(10**30)]) == {str(mine.pk): mine}
@@ -212,7 +212,7 @@ def test_only_what_its_user_can_see_is_visible(user, stranger, django_assert_num
 
 
 @pytest.mark.django_db
-def test_searches_labels_and_ids(user):
+def test_search_finds_labels_and_ids(user):
     first, second = DeviceFactory(owner=user, name="Pump hall 1"), DeviceFactory(owner=user, name="Pump hall 2")
     found = lambda term: set(DEVICES.search(DEVICES.get_queryset(user), term))  # noqa: E731
     assert found("") == {first, second}
@@ -226,7 +226,7 @@ def test_searches_labels_and_ids(user):
 
 
 @pytest.mark.django_db
-def test_nothing_is_asked_of_the_default_manager_of_a_model(site, user, make_token, client_with, monkeypatch):
+def test_default_manager_is_not_used(site, user, make_token, client_with, monkeypatch):
     token = make_token(f"projects:{site.project.pk}:read", f"projects:{site.project.pk}:list")
     for model in {Task, *(entity_type.model for entity_type in registry)}:
         manager = Hidden()
@@ -246,7 +246,7 @@ def test_nothing_is_asked_of_the_default_manager_of_a_model(site, user, make_tok
 
 
 @pytest.mark.django_db
-def test_an_entity_called_all_is_never_offered_or_granted(user, client):
+def test_entity_with_key_star_is_never_granted(user, client):
     PageFactory(owner=user, path="*")
     page = PageFactory(owner=user, path="a")
     assert list(PAGES.find(user)) == list(PAGES.find(user, "a")) == [page]
@@ -258,21 +258,21 @@ def test_an_entity_called_all_is_never_offered_or_granted(user, client):
 
 
 class TestPresets:
-    def test_read_only_is_there_by_default(self):
+    def test_read_only_exists_by_default(self):
         preset = registry.get_preset("channels-read-only")
         assert str(preset.label) == "Read only: Channels"
         assert list(map(str, preset.scopes)) == ["channels:*:list", "channels:*:read"]
         assert registry.get_preset("no-such") is None
 
-    def test_a_type_that_can_not_be_read_has_none(self, monkeypatch):
+    def test_type_without_read_has_no_preset(self, monkeypatch):
         monkeypatch.setattr(type(registry.get("pages")), "operations", (UPDATE,))
         assert registry.get_preset("pages-read-only") is None
 
-    def test_a_long_name_of_a_type_fits(self, monkeypatch):
+    def test_long_type_name_fits(self, monkeypatch):
         monkeypatch.setattr(type(registry.get("pages")), "name", "p" * 64)
         assert registry.get("pages").read_only.name == "p" * 54 + "-read-only"
 
-    def test_a_site_replaces_a_default(self, presets):
+    def test_default_can_be_replaced(self, presets):
         mine = Preset("channels-read-only", "Look", ["channels:?:read"])
         register_preset(mine)
         assert registry.get_preset("channels-read-only") is mine
@@ -282,7 +282,7 @@ class TestPresets:
         registry.unregister_preset("channels-read-only")
         assert str(registry.get_preset("channels-read-only").label) == "Read only: Channels"
 
-    def test_what_is_no_preset(self, case):
+    def test_invalid_preset_is_an_error(self, case):
         for name, scopes in (
             ("Upper", ["channels:*:read"]),
             ("", ["channels:*:read"]),

@@ -81,7 +81,7 @@ def site(user):
 @example(header="Bearer \tpat_")
 @example(header="Bearer pat_" + "0" * 20_000)
 @in_a_test
-def test_a_header_that_is_no_secret_of_ours_opens_nothing(header, channel):
+def test_random_header_never_authenticates(header, channel):
     before = snapshot()
     for path in (f"/api/channels/{channel.pk}/", "/api/anything/", "/api/pats/", "/api/pats/current/", "/pats/"):
         answer = Client().get(path, HTTP_AUTHORIZATION=header)
@@ -93,7 +93,7 @@ def test_a_header_that_is_no_secret_of_ours_opens_nothing(header, channel):
     name=json, description=json, duration=durations, expires_at=json, scopes=st.one_of(json, st.lists(rows, max_size=4))
 )
 @in_a_test
-def test_any_body_is_created_or_is_an_error_of_its_fields(name, description, duration, expires_at, scopes, site):
+def test_any_body_is_valid_or_field_error(name, description, duration, expires_at, scopes, site):
     body = {"name": name, "description": description, "duration": duration, "expires_at": expires_at, "scopes": scopes}
     body = {field: value for field, value in body.items() if value is not None}
     before = snapshot()
@@ -118,7 +118,7 @@ def _dumped(body):
 
 @given(rows=st.lists(rows, min_size=1, max_size=4))
 @in_a_test
-def test_any_scopes_are_added_all_or_not_at_all(rows, site, token):
+def test_any_scopes_are_added_all_or_none(rows, site, token):
     before = snapshot()
     answer = site.post(f"/api/pats/{token.pk}/scopes/", _dumped({"scopes": rows}), content_type="application/json")
     assert answer.status_code in (201, 400), answer.content
@@ -132,7 +132,7 @@ def test_any_scopes_are_added_all_or_not_at_all(rows, site, token):
     keyword=words, query=st.dictionaries(words | st.sampled_from(["page", "page_size", "status", "ordering"]), words)
 )
 @in_a_test
-def test_any_keyword_and_any_query_is_answered(keyword, query, site, user, make_token):
+def test_any_url_keyword_and_query_get_a_response(keyword, query, site, user, make_token):
     token = make_token("devices:*:read", name=f"t{PersonalAccessToken.objects.count()}")
     with_token = APIClient(headers={"authorization": f"Bearer {token.secret}"})
     part = quote(keyword, safe="")
@@ -161,7 +161,7 @@ FIELDS = sorted(
 
 @given(data=st.dictionaries(st.sampled_from(FIELDS) | words, words | st.lists(words, max_size=3), max_size=8))
 @in_a_test
-def test_any_form_is_answered(data, site, token):
+def test_any_form_gets_a_response(data, site, token):
     for path in FORMS:
         answer = site.post(path.format(token.pk), data, format="multipart")
         assert answer.status_code in (200, 302, 400, 404), path

@@ -27,7 +27,7 @@ def finding(name):
     return found
 
 
-def test_a_site_that_works_is_healthy(token):
+def test_working_site_is_healthy(token):
     found = check_health()
     assert found.ok
     assert [one.name for one in found.findings] == ALL
@@ -41,11 +41,11 @@ def test_a_site_that_works_is_healthy(token):
     }
 
 
-def test_a_site_without_a_token_is_healthy(db):
+def test_site_without_tokens_is_healthy(db):
     assert level_of("look_up") == Level.OK
 
 
-def test_nothing_is_written_and_little_is_asked(token):
+def test_nothing_is_written(token):
     for counts, most in ((False, 8), (True, 12)):
         with CaptureQueriesContext(connection) as queries:
             check_health(counts=counts)
@@ -54,14 +54,14 @@ def test_nothing_is_written_and_little_is_asked(token):
         assert len(asked) <= most
 
 
-def test_no_secret_pepper_or_digest_is_shown(token, settings):
+def test_secrets_peppers_and_digests_are_not_shown(token, settings):
     settings.PAT_TOKENS_PEPPERS = ["short"]
     text = str(check_health())
     for hidden in ("short'", token.digest, settings.SECRET_KEY):
         assert hidden not in text
 
 
-def test_what_the_checks_say_is_said(settings):
+def test_check_messages_are_findings(settings):
     settings.PAT_TOKENS_PREFIX = "my_site"
     found = check_health()
     assert not found.ok
@@ -73,7 +73,7 @@ def test_what_the_checks_say_is_said(settings):
 
 
 @pytest.mark.parametrize("key", ["", None])
-def test_no_pepper_is_an_error(settings, key):
+def test_missing_pepper_is_an_error(settings, key):
     settings.SECRET_KEY = key
     found = check_health()
     assert [one.name for one in found.at_least(Level.ERROR)] == ["peppers"]
@@ -91,16 +91,16 @@ class TestDigests:
         tokens = [make_token(name="new"), make_token(name="newer"), make_token(name="unrecorded")]
         PersonalAccessToken.objects.filter(pk=tokens[-1].pk).update(pepper_id="")
 
-    def test_a_fallback_is_an_old_pepper(self, peppered):
+    def test_fallback_is_old_pepper(self, peppered):
         found = finding("digests")
         assert (found.level, found.facts) == (Level.INFO, {"current": 2, "old": 1, "unknown": 0, "unrecorded": 1})
 
-    def test_a_retired_pepper_is_a_warning(self, peppered, settings):
+    def test_removed_pepper_is_a_warning(self, peppered, settings):
         settings.PAT_TOKENS_PEPPERS = ["new"]
         found = finding("digests")
         assert (found.level, found.facts["unknown"]) == (Level.WARNING, 1)
 
-    def test_a_replaced_secret_key_is_an_error(self, token, settings):
+    def test_replaced_secret_key_is_an_error(self, token, settings):
         assert finding("digests").level == Level.OK
         settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another key"
         assert finding("digests").facts == {"current": 0, "old": 1, "unknown": 0, "unrecorded": 0}
@@ -113,7 +113,7 @@ class TestDigests:
 
 
 @pytest.mark.parametrize("model", [PersonalAccessToken, Scope, Reminder])
-def test_a_table_that_is_not_migrated_is_an_error(model, monkeypatch):
+def test_missing_migration_is_an_error(model, monkeypatch):
     monkeypatch.setattr(model._meta, "db_table", "pat_tokens_gone")
     found = check_health()
     assert [(one.name, one.facts) for one in found.at_least(Level.ERROR)] == [("tables", {"table": "pat_tokens_gone"})]
@@ -123,12 +123,12 @@ def test_a_table_that_is_not_migrated_is_an_error(model, monkeypatch):
 @pytest.mark.parametrize(
     "find", [lambda digests, required_scope: None, lambda digests, required_scope: PersonalAccessToken()]
 )
-def test_a_look_up_that_fails_is_an_error(token, monkeypatch, find):
+def test_failed_look_up_is_an_error(token, monkeypatch, find):
     monkeypatch.setattr(lookup, "find_token", find)
     assert level_of("look_up") == Level.ERROR
 
 
-def test_a_database_that_fails_on_the_way_is_an_error(monkeypatch):
+def test_database_failure_is_an_error(monkeypatch):
     def fail():
         raise DatabaseError("gone")
 
@@ -138,7 +138,7 @@ def test_a_database_that_fails_on_the_way_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize(("off", "level"), [(0, Level.OK), (29, Level.OK), (31, Level.WARNING), (-31, Level.WARNING)])
-def test_clocks_that_differ_are_a_warning(monkeypatch, off, level):
+def test_different_clocks_are_a_warning(monkeypatch, off, level):
     class Clock(datetime):
         @classmethod
         def now(cls, tz=None):
@@ -150,12 +150,12 @@ def test_clocks_that_differ_are_a_warning(monkeypatch, off, level):
     assert abs(found.facts["drift_seconds"] + off) < 0.9
 
 
-def test_a_database_whose_clock_is_not_known_is_no_failure(monkeypatch):
+def test_unknown_database_clock_is_not_a_failure(monkeypatch):
     monkeypatch.setattr(health, "_CLOCKS", {})
     assert level_of("clock") == Level.INFO
 
 
-def test_imported_keys_and_their_setting_go_together(user, settings):
+def test_imported_keys_need_setting(user, settings):
     assert level_of("legacy_keys") == Level.OK
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
     assert level_of("legacy_keys") == Level.WARNING
@@ -167,7 +167,7 @@ def test_imported_keys_and_their_setting_go_together(user, settings):
     assert level_of("legacy_keys") == Level.OK
 
 
-def test_reminders_that_are_due_or_stuck_are_counted(token):
+def test_due_and_stuck_reminders_are_counted(token):
     end = timezone.now() + timedelta(days=2)
     PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=end - timedelta(days=90), expires_at=end)
     found = finding("reminders")
@@ -179,7 +179,7 @@ def test_reminders_that_are_due_or_stuck_are_counted(token):
     assert (found.level, found.facts) == (Level.WARNING, {"due": 0, "stuck": 1})
 
 
-def test_dead_tokens_are_counted_with_the_first(make_token):
+def test_inactive_tokens_are_counted(make_token):
     for name, days in (("a", 100), ("b", 95), ("c", 80)):
         moment = datetime.now(UTC) - timedelta(days=days)
         PersonalAccessToken.objects.filter(pk=make_token(name=name).pk).update(

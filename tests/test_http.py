@@ -29,7 +29,7 @@ def read(value, *keywords):
 
 
 @pytest.mark.parametrize("template", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer {} ", " Bearer {}\t"])
-def test_reads_a_secret(template):
+def test_valid_headers(template):
     secret = make_secret("pat")
     assert read(template.format(secret)) == secret
     assert read(template.format(secret).encode()) == secret
@@ -58,7 +58,7 @@ def test_reads_a_secret(template):
         "Negotiate " + "a" * 60_000,
     ],
 )
-def test_passes_on_what_is_not_ours(value):
+def test_other_credentials_are_passed_on(value):
     assert read(value) is None
 
 
@@ -93,7 +93,7 @@ def test_passes_on_what_is_not_ours(value):
         b"",
     ],
 )
-def test_refuses_what_can_be_no_secret(value):
+def test_unreadable_headers_are_refused(value):
     with pytest.raises(MalformedToken):
         read(value)
 
@@ -142,7 +142,7 @@ OTHER_FORMS = [
 
 
 @pytest.mark.parametrize("template", OTHER_FORMS)
-def test_a_secret_in_another_form_is_malformed(template):
+def test_secret_in_other_form_is_malformed(template):
     for text in (template.format(SECRET), template.format(SECRET).encode()):
         with pytest.raises(MalformedHeader):
             read(text)
@@ -150,25 +150,25 @@ def test_a_secret_in_another_form_is_malformed(template):
 
 @pytest.mark.parametrize("template", ["Bearer <{}>", "Token {}", 'Token token="{}"', "ApiKey {}", "{}"])
 @pytest.mark.parametrize("mistyped", [MISTYPED, SECRET[:-3], SECRET + "aa"])
-def test_a_mistyped_secret_in_another_form_is_malformed(template, mistyped):
+def test_mistyped_secret_in_other_form_is_malformed(template, mistyped):
     with pytest.raises(MalformedHeader):
         read(template.format(mistyped))
 
 
 @pytest.mark.parametrize("value", ["pat_x", SECRET[:-1], MISTYPED, "pat_not-a-secret", "pat_"])
-def test_a_wrong_shape_in_the_right_form_is_left_to_the_checksum(value):
+def test_wrong_checksum_is_not_malformed_header(value):
     assert read(f"Bearer {value}") == value
 
 
 @given(st.text(alphabet=string.ascii_letters + string.digits + "-_.~+/=", min_size=1))
-def test_a_credential_without_our_prefix_is_not_caught(text):
+def test_credential_without_prefix_is_passed_on(text):
     text = text.replace("pat_", "")
     assert read(f"Bearer {text}x") is None
     assert read(f"Token {text}x") is None
 
 
 @given(st.text() | st.binary() | st.text().map("Bearer ".__add__) | st.text().map("Bearer pat_".__add__) | st.none())
-def test_is_total(value):
+def test_any_header_is_accepted(value):
     try:
         secret = read(value)
     except MalformedToken:
@@ -176,12 +176,12 @@ def test_is_total(value):
     assert secret is None or secret.startswith("pat_")
 
 
-def test_keyword_and_prefix_are_the_sites():
+def test_keyword_and_prefix_are_configurable():
     assert read_bearer("Token dop_x", keywords=["Token"], prefix="dop") == "dop_x"
     assert read_bearer("Bearer dop_x", keywords=["Token"], prefix="dop") is None
 
 
-def test_each_keyword_is_accepted():
+def test_all_keywords_are_accepted():
     for scheme in ("Bearer", "bearer", "TOKEN"):
         assert read(f"{scheme} {SECRET}", "Bearer", "Token") == SECRET
     with pytest.raises(MalformedHeader):
@@ -190,7 +190,7 @@ def test_each_keyword_is_accepted():
         read("Token <pat_x>", "Bearer", "Token")
 
 
-def test_a_malformed_header_says_how_to_send_the_token(settings):
+def test_malformed_header_explains_format(settings):
     settings.PAT_TOKENS_HEADER, settings.PAT_TOKENS_KEYWORDS = "X-Token", ["Pat", "Token"]
     settings.PAT_TOKENS_PREFIX = "dop"
     error = MalformedHeader()
@@ -200,13 +200,13 @@ def test_a_malformed_header_says_how_to_send_the_token(settings):
 
 
 @pytest.mark.parametrize("value", ["pat_\0", "pat_é", "pat_\xff", pytest.param("pat_" + "a" * 999_999, id="long")])
-def test_a_wrong_shape_in_the_right_form_is_an_invalid_token(value):
+def test_malformed_secret_is_invalid_token(value):
     with pytest.raises(MalformedToken) as raised:
         read(f"Bearer {value}")
     assert raised.value.code == "invalid_token"
 
 
-def test_a_challenge_names_error_and_scope():
+def test_challenge_has_error_and_scope():
     error = InsufficientScope([ScopeKey("channels", "42", "publish")])
     assert challenge(error, keyword="Bearer", realm="api") == (
         'Bearer realm="api", error="insufficient_scope", '
@@ -214,7 +214,7 @@ def test_a_challenge_names_error_and_scope():
     )
 
 
-def test_what_is_as_long_as_may_be_is_still_read():
+def test_maximum_header_length():
     assert read("Bearer " + "a" * MAX_HEADER_LENGTH) is None
     assert read("a" * MAX_HEADER_LENGTH) is None
     key = "0123456789abcdef0123456789abcdef01234567"
@@ -223,31 +223,31 @@ def test_what_is_as_long_as_may_be_is_still_read():
     assert read_legacy_key("Token".ljust(MAX_HEADER_LENGTH - len(key) + 1) + key, keywords=["Bearer"]) is None
 
 
-def test_a_challenge_names_every_scope_that_is_missing():
+def test_challenge_has_all_missing_scopes():
     error = InsufficientScope([ScopeKey("channels", "1", "read"), ScopeKey("pages", '~X"\\é', "read")])
     header = error_headers(error, keyword="Bearer", realm="api")["WWW-Authenticate"]
     assert header.startswith('Bearer realm="api", ')
     assert header.endswith('scope="channels:1:read pages:~X???:read"')
 
 
-def test_a_challenge_without_error_is_bare():
+def test_challenge_without_error_has_only_realm():
     assert challenge(None, keyword="Bearer", realm="the api") == 'Bearer realm="the api"'
 
 
 @given(st.text())
-def test_nothing_breaks_out_of_a_quoted_string(text):
+def test_quoted_strings_are_escaped(text):
     value = challenge(InsufficientScope([ScopeKey("channels", text, "read")]), keyword="Bearer", realm=text)
     assert value.count('"') == 8
     assert value.isascii()
     assert value.isprintable()
 
 
-def test_a_challenge_is_not_translated():
+def test_challenge_is_not_translated():
     with translation.override("de"):
         assert "The token has expired" in challenge(ExpiredToken(), keyword="Bearer", realm="api")
 
 
-def test_a_user_agent_can_be_stored():
+def test_user_agent_can_be_stored():
     agents = {
         "cu\0rl": "curl",
         "pat_tool/1.0": "pat_tool/1.0",

@@ -215,7 +215,7 @@ def channel(user):
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("path", QUERIES)
-def test_costs_nothing_more(make_token, channel, server, path, heard, ours, django_assert_num_queries):
+def test_identify_makes_no_extra_query(make_token, channel, server, path, heard, ours, django_assert_num_queries):
     token = make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list")
     path, count = path.format(pk=channel.pk, slug=channel.slug), QUERIES[path]
     Asker(server, token.secret)(path)
@@ -228,9 +228,7 @@ def test_costs_nothing_more(make_token, channel, server, path, heard, ours, djan
 
 
 @pytest.mark.parametrize("path", QUERIES)
-def test_a_refusal_is_heard_once_and_nobody_is_identified(
-    make_token, channel, path, heard, ours, django_assert_num_queries
-):
+def test_refusal_is_signaled_once(make_token, channel, path, heard, ours, django_assert_num_queries):
     path = path.format(pk=channel.pk, slug=channel.slug)
     without, revoked = make_token(), make_token("channels:*:read")
     revoke_token(revoked)
@@ -248,14 +246,14 @@ def test_a_refusal_is_heard_once_and_nobody_is_identified(
 
 
 @pytest.mark.parametrize("path", ["/nowhere/", "/undeclared/", "/only-session/", "/rest/?x", "/ninja/open"])
-def test_no_token_is_identified_where_none_is_let_in(make_token, path, django_assert_num_queries):
+def test_view_without_tokens_identifies_none(make_token, path, django_assert_num_queries):
     token = make_token("channels:*:read")
     with django_assert_num_queries(1 if "rest" in path else 0):
         Asker("wsgi", token.secret)(path)
     assert seen == [None]
 
 
-def test_options(make_token, channel, heard, django_assert_num_queries):
+def test_options_requests(make_token, channel, heard, django_assert_num_queries):
     token = make_token(f"channels:{channel.pk}:read")
     Asker("wsgi", token.secret)(f"/rest/{channel.pk}/")  # which records the use
     heard.clear()
@@ -271,9 +269,7 @@ def test_options(make_token, channel, heard, django_assert_num_queries):
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("has_session", [False, True])
 @pytest.mark.parametrize("path", [*OF_OTHERS, *PLAIN])
-def test_a_view_that_does_not_name_our_class_never_sees_the_owner(
-    make_token, stranger, server, has_session, path, installed, settings
-):
+def test_view_without_our_class_stays_anonymous(make_token, stranger, server, has_session, path, installed, settings):
     token = make_token(*[f"{kind.name}:*:{one.name}" for kind in registry for one in kind.operations])
     ask = Asker(server, token.secret)
     if has_session:

@@ -16,7 +16,7 @@ view = TinyView(Requirement("channels", "read", "pk"))
 urlpatterns = [path("tiny/<int:pk>/", view)]
 
 
-def test_the_routes_of_a_third_party_framework_are_reported():
+def test_third_party_routes_are_reported():
     (report,) = inspect_all()
     assert (report.kind, [(method.method, method.status) for method in report.methods]) == (
         "tiny view",
@@ -25,7 +25,7 @@ def test_the_routes_of_a_third_party_framework_are_reported():
 
 
 @pytest.mark.parametrize(("scope", "status"), [("channels:{}:read", 200), ("channels:{}:update", 403)])
-def test_the_middleware_leaves_its_views_to_it(client, settings, make_token, channel, scope, status):
+def test_middleware_ignores_third_party_views(client, settings, make_token, channel, scope, status):
     settings.MIDDLEWARE = ["pat_tokens.middleware.PersonalAccessTokenMiddleware", *settings.MIDDLEWARE]
     token = make_token(scope.format(channel.pk))
     url = f"/tiny/{channel.pk}/"
@@ -33,6 +33,6 @@ def test_the_middleware_leaves_its_views_to_it(client, settings, make_token, cha
     assert explain(token, "GET", url).status == (None if status == 200 else status)
 
 
-def test_a_decorator_for_django_views_is_refused_on_its_views():
+def test_decorator_refuses_third_party_views():
     with pytest.raises(ImproperlyConfigured, match="a view of tiny"):
         pat_requirements({"GET": view.requirement})(view)

@@ -263,7 +263,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_the_lifecycle_is_as_the_model_says(settings):
+def test_lifecycle_matches_model(settings):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = MAX_TOKENS
 
     class InTransaction(Lifecycle):

@@ -63,7 +63,7 @@ def seen(response):
 
 @pytest.mark.parametrize("path", PLACES)
 class TestEachWayToAnswer:
-    def test_rows_that_were_limited_are_shown(self, some, path):
+    def test_limited_rows_are_returned(self, some, path):
         ask = Asker("wsgi", some)
         for name in KEPT:
             response = ask(f"{path}?made={name}")
@@ -74,7 +74,7 @@ class TestEachWayToAnswer:
             assert response.status_code == 200, name
             assert seen(response) == [], name
 
-    def test_any_others_are_refused(self, some, path):
+    def test_other_rows_are_refused(self, some, path):
         ask = Asker("wsgi", some)
         for name in LOST:
             response = ask(f"{path}?made={name}")
@@ -85,31 +85,31 @@ class TestEachWayToAnswer:
             assert response.status_code == 403, name
             assert response.json()["missing"] == [ALL], name
 
-    def test_a_scope_for_all_needs_no_limit(self, rows, make_token, user, path):
+    def test_scope_on_all_needs_no_limit(self, rows, make_token, user, path):
         everything = Asker("wsgi", make_token("channels:*:list").secret)
         for name in ("itself", "limited and dropped", "both"):
             assert everything(f"{path}?made={name}").status_code == 200, name
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_views_inside_views(some, server):
+def test_nested_views(some, server):
     ask = Asker(server, some)
     assert ask("/outer-afterwards/").status_code == 403
     assert seen(ask("/outer-limits/")) == ["a", "c"]
 
 
-def test_a_view_inside_one_that_is_declared_by_its_attribute(some):
+def test_nested_view_with_attribute(some):
     assert Asker("wsgi", some)("/unguarded/").status_code == 403
 
 
-def test_a_list_on_a_detail_route(some, rows):
+def test_list_on_detail_route(some, rows):
     ask = Asker("wsgi", some)
     for name in ("children", "siblings"):
         assert ask(f"/rest/{name}/{rows[0].pk}/").status_code == 403, name
     assert seen(ask(f"/rest/parents/{rows[0].pk}/")) == ["a", "c"]
 
 
-def test_a_filter_backend_behind_ours(some):
+def test_filter_backend_after_ours(some):
     ask = Asker("wsgi", some)
     assert ask("/rest/widened/").status_code == 403
     page = ask("/rest/cursored/").json()
@@ -117,40 +117,40 @@ def test_a_filter_backend_behind_ours(some):
     assert [row["name"] for row in ask(page["next"]).json()["results"]] == ["c"]
 
 
-def test_a_second_list_in_the_same_answer(some):
+def test_second_list_in_response(some):
     assert Asker("wsgi", some)("/rest/beside/?made=itself").status_code == 403
 
 
-def test_streams_of_an_asynchronous_server(some):
+def test_async_streams(some):
     ask = Asker("asgi", some)
     response = ask("/astreamed/")
     assert response.status_code == 200
     assert ask("/aleaks/").status_code == 403
 
 
-def test_an_answer_without_a_list_is_refused(some):
+def test_response_without_list_is_refused(some):
     assert Asker("wsgi", some)("/nothing/").status_code == 403
 
 
-def test_an_answer_that_was_not_modified_has_no_rows(some):
+def test_not_modified_response_is_allowed(some):
     assert Asker("wsgi", some)("/conditional/").status_code == 200
     ask = Asker("wsgi", some, **{"if-none-match": '"one"'})
     assert ask("/conditional/").status_code == 304
 
 
-def test_only_reading_is_limited(some):
+def test_only_get_and_head_are_limited(some):
     assert Asker("wsgi", some)("/ninja/posted", "POST").status_code == 403
 
 
 @pytest.mark.parametrize("path", PLACES)
-def test_costs_one_more_query(some, path, django_assert_num_queries):
+def test_limiting_makes_one_more_query(some, path, django_assert_num_queries):
     ask = Asker("wsgi", some)
     ask(f"{path}?made=itself")
     with django_assert_num_queries(4 if "pages" in path else 3):  # the token, its ids, the list, and its count
         ask(f"{path}?made=itself")
 
 
-def test_nothing_stays_on_the_connection(some):
+def test_connection_wrappers_are_removed(some):
     ask = Asker("wsgi", some)
     for name in ("itself", "limited and dropped"):
         for path in PLACES:
@@ -159,7 +159,7 @@ def test_nothing_stays_on_the_connection(some):
     assert connection.execute_wrappers == []
 
 
-def test_copies_of_a_limited_queryset(rows, make_token):
+def test_copies_of_limited_queryset(rows, make_token):
     token = make_token(f"channels:{rows[0].pk}:list")
     token.decision = Decision(limited=True, required_scope=RequiredScope("channels", "list", filtered=True))
     limited_list = LimitedList(token, Requirement("channels", "list"))
@@ -181,7 +181,7 @@ def test_copies_of_a_limited_queryset(rows, make_token):
         ("/ninja/posted", False),
     ],
 )
-def test_the_census_and_explain_say_what_is_answered(rows, make_token, path, limits):
+def test_pat_routes_and_explain_match_response(rows, make_token, path, limits):
     token = make_token(f"channels:{rows[0].pk}:list")
     path = path.format(rows[0].pk)
     method = "POST" if "posted" in path else "GET"

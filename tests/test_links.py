@@ -71,7 +71,7 @@ def url_of(token, *scopes, base="http://testserver"):
     return f"{base}/pats/{token.pk}/scopes/add/?" + "&".join(f"scope={scope}" for scope in scopes)
 
 
-def test_every_integration_links_to_what_is_missing(case, ask, token, channel):
+def test_every_integration_has_fix_url(case, ask, token, channel):
     for url in (f"/drf/{channel.pk}/", f"/plain/{channel.pk}/", f"/ninja/channels/{channel.pk}/"):
         with case(url):
             response = ask(url)
@@ -82,7 +82,7 @@ def test_every_integration_links_to_what_is_missing(case, ask, token, channel):
             assert ask(url).json()["fix_url"] == url_of(token, "channels:*:list")
 
 
-def test_a_list_that_was_not_limited_needs_all(case, make_token, channel, monkeypatch):
+def test_unlimited_list_links_to_scope_on_all(case, make_token, channel, monkeypatch):
     monkeypatch.setattr(views.ChannelViewSet, "filter_backends", [])
     token = make_token(f"channels:{channel.pk}:list")
     for url in ("/drf/", "/unlimited/"):
@@ -91,13 +91,13 @@ def test_a_list_that_was_not_limited_needs_all(case, make_token, channel, monkey
             assert response.json()["fix_url"] == url_of(token, "channels:*:list")
 
 
-def test_the_address_of_the_site_comes_first(ask, token, channel, settings):
+def test_site_url_takes_precedence(ask, token, channel, settings):
     settings.PAT_TOKENS_SITE_URL = "https://tokens.example.org/"
     expected = url_of(token, f"channels:{channel.pk}:read", base="https://tokens.example.org")
     assert ask(f"/plain/{channel.pk}/").json()["fix_url"] == expected
 
 
-def test_the_policy_replaces_it(ask, token, channel, settings):
+def test_policy_replaces_url(ask, token, channel, settings):
     class Elsewhere(Policy):
         def get_site_url(self, user, request=None):
             return f"https://{user.get_username()}.example.org" if request else ""
@@ -106,7 +106,7 @@ def test_the_policy_replaces_it(ask, token, channel, settings):
     assert ask(f"/plain/{channel.pk}/").json()["fix_url"].startswith("https://owner.example.org/pats/")
 
 
-def test_no_link_without_the_pages(case, ask, settings, channel):
+def test_no_link_without_pages(case, ask, settings, channel):
     settings.ROOT_URLCONF = tuple(without_pages)
     for url in (f"/drf/{channel.pk}/", f"/plain/{channel.pk}/", f"/ninja/channels/{channel.pk}/"):
         with case(url):
@@ -115,7 +115,7 @@ def test_no_link_without_the_pages(case, ask, settings, channel):
             assert "fix_url" not in body
 
 
-def test_no_link_where_the_entity_was_not_found(case, ask):
+def test_no_link_for_missing_entity(case, ask):
     for url in ("/slug/no-such/", "/drf/no-id/", "/plain/no-id/", "/ninja/channels/no-id/"):
         with case(url):
             body = ask(url).json()
@@ -123,12 +123,12 @@ def test_no_link_where_the_entity_was_not_found(case, ask):
             assert "fix_url" not in body
 
 
-def test_a_slug_is_linked_by_its_id(ask, token, user):
+def test_slug_is_linked_by_id(ask, token, user):
     channel = ChannelFactory(owner=user, slug="alarms")
     assert ask("/slug/alarms/").json()["fix_url"] == url_of(token, f"channels:{channel.pk}:read")
 
 
-def test_options_say_nothing(case, ask, channel):
+def test_options_have_no_link(case, ask, channel):
     for url in (f"/drf/{channel.pk}/", f"/plain/{channel.pk}/"):
         with case(url):
             body = ask(url, "OPTIONS").json()
@@ -136,7 +136,7 @@ def test_options_say_nothing(case, ask, channel):
             assert not {"missing", "fix_url"} & body.keys()
 
 
-def test_a_host_that_is_not_the_sites_is_not_linked_to(ask, channel, settings):
+def test_foreign_host_is_not_linked(ask, channel, settings):
     settings.ALLOWED_HOSTS = ["example.org"]
     settings.USE_X_FORWARDED_HOST = False
     for headers in ({"host": "evil.example"}, {"host": "example.org@evil.example"}, {"host": "evil.example/x"}):
@@ -145,7 +145,7 @@ def test_a_host_that_is_not_the_sites_is_not_linked_to(ask, channel, settings):
     assert forwarded.json()["fix_url"].startswith("http://example.org/pats/")
 
 
-def test_any_id_survives_the_link():
+def test_any_id_survives_link():
     for entity_id in ("a b", "a:b", "a&scope=pages:*:delete", "ü#?/", "%3A", '"><script>', "*"):
         query = scope_query([ScopeKey("pages", entity_id, "read"), ScopeKey("pages", "*", "list")])
         assert parse_qs(query)["scope"] == [f"pages:{entity_id}:read", "pages:*:list"]
@@ -154,7 +154,7 @@ def test_any_id_survives_the_link():
 
 
 class TestExplain:
-    def test_the_command_prints_it(self, token, channel, settings, capsys):
+    def test_command_prints_link(self, token, channel, settings, capsys):
         arguments = ["pat_explain", str(token.pk), "GET", f"/plain/{channel.pk}/"]
         call_command(*arguments)
         path = url_of(token, f"channels:{channel.pk}:read", base="")
@@ -163,13 +163,13 @@ class TestExplain:
         call_command(*arguments)
         assert f"To add what is missing: https://example.org{path}\n" in capsys.readouterr().out
 
-    def test_the_api_has_it(self, token, channel, client, user):
+    def test_api_has_link(self, token, channel, client, user):
         client.force_login(user)
         query = {"path": f"/plain/{channel.pk}/"}
         body = client.get(f"/api/pats/{token.pk}/explain/", query).json()
         assert body["fix_url"] == url_of(token, f"channels:{channel.pk}:read")
 
-    def test_not_where_nothing_can_be_added(self, case, token, make_token, channel):
+    def test_no_link_if_no_scope_can_be_added(self, case, token, make_token, channel):
         rows = [
             (token, "GET", "/slug/no-such/"),
             (token, "GET", "/plain/no-id/"),
@@ -182,7 +182,7 @@ class TestExplain:
                 assert explain(one, method, url).fix_url is None
 
 
-def test_the_link_leads_to_the_form(ask, token, channel, client, user):
+def test_link_opens_form(ask, token, channel, client, user):
     url = urlsplit(ask(f"/plain/{channel.pk}/").json()["fix_url"])
     client.force_login(user)
     assert client.get(f"{url.path}?{url.query}").status_code == 200

@@ -31,7 +31,7 @@ def facts(record):
     return {fact: getattr(record, fact) for fact in log_events.EVENTS[record.event].facts}
 
 
-def test_each_change_is_logged_once_with_its_facts(user, records, django_capture_on_commit_callbacks):
+def test_changes_are_logged_once_with_facts(user, records, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         token, secret = services.create_token(user, name="deploy", scopes=[("channels", "*", "read")])
         key = "0123456789" * 4
@@ -64,13 +64,13 @@ def test_each_change_is_logged_once_with_its_facts(user, records, django_capture
     assert records()[0].getMessage() == f"Token created: token={token.pk} user={user.pk}"
 
 
-def test_what_is_rolled_back_is_not_logged(user, records, django_capture_on_commit_callbacks):
+def test_rolled_back_changes_are_not_logged(user, records, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True), pytest.raises(services.InvalidInput):
         services.create_token(user, name="deploy", scopes=[("nothing", "*", "read")])
     assert records() == []
 
 
-def test_requests_are_logged_with_where_they_came_from(token, client_with, records):
+def test_requests_are_logged_with_origin(token, client_with, records):
     client_with(token).get("/api/anything/")
     client_with(token).get("/api/undeclared/")
     where = {"token_id": str(token.pk), "ip": "127.0.0.1"}
@@ -80,14 +80,14 @@ def test_requests_are_logged_with_where_they_came_from(token, client_with, recor
     ]
 
 
-def test_what_is_not_known_is_none(records):
+def test_unknown_facts_are_none(records):
     with pytest.raises(UnknownToken):
         authenticate(make_secret("pat"), ANY_TOKEN)
     assert facts(records()[0]) == {"reason": "unknown", "token_id": None, "ip": None, "route": None}
     assert records()[0].getMessage() == "Token refused: reason=unknown token=- ip=- route=-"
 
 
-def test_what_is_left_out_is_counted(records, monkeypatch):
+def test_skipped_records_are_counted(records, monkeypatch):
     monkeypatch.setattr(log_events._limiter, "take", lambda reason: RateLimitResult(is_allowed=False, missed=7))
     log_events.log_refusal(MalformedToken())
     assert [(record.event, facts(record)) for record in records()] == [
@@ -95,9 +95,7 @@ def test_what_is_left_out_is_counted(records, monkeypatch):
     ]
 
 
-def test_a_use_that_cannot_be_written_is_told_and_harms_nothing(
-    token, records, monkeypatch, django_capture_on_commit_callbacks
-):
+def test_failed_use_is_logged(token, records, monkeypatch, django_capture_on_commit_callbacks):
     told = []
 
     def receiver(sender, token, error, **kwargs):
@@ -118,7 +116,7 @@ def test_a_use_that_cannot_be_written_is_told_and_harms_nothing(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_log_that_fails_harms_nothing(token, monkeypatch):
+def test_failing_handler_harms_nothing(token, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
@@ -128,12 +126,12 @@ def test_a_log_that_fails_harms_nothing(token, monkeypatch):
     assert token.is_revoked
 
 
-def test_a_line_is_one_line(records):
+def test_records_are_one_line(records):
     log_events.log("scopes_added", token_id="1", user_id="2", scopes=["pages:a\nToken created: token=7:read"])
     assert records()[0].getMessage() == "Scopes added: token=1 user=2 scopes=pages:a?Token created: token=7:read"
 
 
-def test_nobody_listening_costs_no_query_and_no_callback(user, caplog, django_capture_on_commit_callbacks):
+def test_disabled_logger_costs_nothing(user, caplog, django_capture_on_commit_callbacks):
     caplog.set_level(logging.CRITICAL, logger="pat_tokens")
     with django_capture_on_commit_callbacks() as callbacks:
         services.create_token(user, name="deploy")

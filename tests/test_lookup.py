@@ -79,11 +79,11 @@ def found_by_sql(monkeypatch):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(held=st.sets(KEYS), required_scope=NEEDS)
-def test_both_ways_find_the_same_and_decide_as_the_pure_function_does(db, held, required_scope, found_by_sql):
-    token = getattr(test_both_ways_find_the_same_and_decide_as_the_pure_function_does, "token", None)
+def test_compiled_and_orm_agree_with_decide(db, held, required_scope, found_by_sql):
+    token = getattr(test_compiled_and_orm_agree_with_decide, "token", None)
     if token is None or not type(token).objects.filter(pk=token.pk).exists():
         token = TokenFactory()
-        test_both_ways_find_the_same_and_decide_as_the_pure_function_does.token = token
+        test_compiled_and_orm_agree_with_decide.token = token
     token.scope_set.all().delete()
     Scope.objects.bulk_create(Scope(token=token, **key._asdict()) for key in held)
     by_sql, by_orm = (
@@ -100,18 +100,18 @@ def test_both_ways_find_the_same_and_decide_as_the_pure_function_does(db, held, 
 @pytest.mark.parametrize(
     "required_scope", [RequiredScope("channels", "read", "1"), RequiredScope("channels", "list", filtered=True)]
 )
-def test_a_token_that_is_gone_meanwhile_may_do_nothing(make_token, required_scope):
+def test_concurrently_deleted_token_is_refused(make_token, required_scope):
     token = make_token("channels:*:read", "channels:*:list")
     assert lookup.decide_for_token(token, required_scope)
     services.delete_token(token)
     assert not lookup.decide_for_token(token, required_scope)
 
 
-def test_finds_nothing_for_the_digest_of_nobody(token, found_by_sql):
+def test_unknown_digest_finds_nothing(token, found_by_sql):
     assert found_by_sql(crypto.digests("pat_other", conf.peppers), None) is None
 
 
-def test_one_select_brings_everything(case, make_token, found_by_sql):
+def test_one_select_loads_everything(case, make_token, found_by_sql):
     for count in [1, 3]:
         for required_scope in [
             None,
@@ -129,7 +129,7 @@ def test_one_select_brings_everything(case, make_token, found_by_sql):
                 assert [query["sql"][:6] for query in queries] == ["SELECT"]
 
 
-def test_the_sql_is_built_once(make_token, channel, monkeypatch):
+def test_sql_is_built_once(make_token, channel, monkeypatch):
     token = make_token(f"channels:{channel.pk}:read")
     required_scope = RequiredScope("channels", "read", str(channel.pk))
     lookup.find_token(digests_of(token), required_scope)
@@ -141,7 +141,7 @@ def test_the_sql_is_built_once(make_token, channel, monkeypatch):
 @pytest.mark.parametrize(
     "required_scope", [RequiredScope("channels", "read", "1"), RequiredScope("channels", "list", ALL, True)]
 )
-def test_no_table_is_made_for_the_two_ids_that_would_do(make_token, required_scope):
+def test_sqlite_builds_no_table_for_ids(make_token, required_scope):
     """SQLite makes one for an IN of two, for each query anew; others would plan the two apart for longer."""
     token = make_token("channels:*:read")
     with CaptureQueriesContext(connection) as queries:
@@ -183,7 +183,7 @@ def replace_quoting_on_the_instance(monkeypatch):
 
 
 @pytest.mark.parametrize("change", [override_quoting, patch_quoting, replace_quoting_on_the_instance])
-def test_sql_of_other_backends_is_made_for_each_request(make_token, monkeypatch, change):
+def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
     """A backend may name another tenant's tables from one request to the next."""
     monkeypatch.setattr(lookup, "_statements", {})
     change(monkeypatch)
@@ -205,7 +205,7 @@ def test_sql_of_other_backends_is_made_for_each_request(make_token, monkeypatch,
 
 
 @pytest.mark.parametrize("name", ["cursor", "_cursor", "create_cursor"])
-def test_each_look_up_asks_the_connection_for_a_cursor(make_token, channel, monkeypatch, name):
+def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
     """A backend may choose the tenant there."""
     token = make_token(f"channels:{channel.pk}:list")
     make_cursor, made = getattr(connection, name), []
@@ -222,7 +222,7 @@ def test_each_look_up_asks_the_connection_for_a_cursor(make_token, channel, monk
     assert len(made) == 6
 
 
-def test_what_query_caches_patch_is_not_called(make_token, channel, monkeypatch, with_manager):
+def test_patched_execute_sql_is_not_called(make_token, channel, monkeypatch, with_manager):
     key = str(channel.pk)
     token = make_token(f"channels:{key}:list")
     required_scope = RequiredScope("channels", "list", key)
@@ -237,7 +237,7 @@ def test_what_query_caches_patch_is_not_called(make_token, channel, monkeypatch,
 
 
 @pytest.mark.parametrize("find", [lookup.find_token, lookup.find_token_by_orm])
-def test_profiler_is_handed_each_read(make_token, monkeypatch, find):
+def test_profiler_sees_each_query(make_token, monkeypatch, find):
     token = make_token("channels:*:read")
     seen = []
 
@@ -255,7 +255,7 @@ def test_profiler_is_handed_each_read(make_token, monkeypatch, find):
     assert seen == [("default", "SELECT", True)]
 
 
-def test_compiler_that_runs_queries_its_own_way_is_asked(make_token, monkeypatch):
+def test_custom_compiler_is_used(make_token, monkeypatch):
     executed = []
 
     class OwnCompiler(SQLCompiler):
@@ -319,7 +319,7 @@ def with_manager(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", MANAGERS)
-def test_user_that_the_default_manager_hides_cannot_use_a_token(make_token, with_manager, kind, client_with):
+def test_hidden_user_cannot_use_token(make_token, with_manager, kind, client_with):
     with_manager(MANAGERS[kind])
     token = make_token("channels:*:list")
     with CaptureQueriesContext(connection) as queries:
@@ -331,7 +331,7 @@ def test_user_that_the_default_manager_hides_cannot_use_a_token(make_token, with
     assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
 
 
-def test_manager_that_hides_nothing_costs_no_query(make_token, with_manager):
+def test_plain_manager_costs_no_query(make_token, with_manager):
     with_manager(HarmlessManager())
     token = make_token("channels:*:list")
     with CaptureQueriesContext(connection) as queries:
@@ -339,7 +339,7 @@ def test_manager_that_hides_nothing_costs_no_query(make_token, with_manager):
     assert len(queries) == 1
 
 
-def test_a_row_that_no_service_writes_widens_nothing(case, token, found_by_sql):
+def test_invalid_scope_row_grants_nothing(case, token, found_by_sql):
     rows = [
         (("channels", "1", "create"), RequiredScope("channels", "create")),
         (("pages", "A", "read"), RequiredScope("pages", "read", "a")),

@@ -75,7 +75,7 @@ def entities(user):
     return ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
 
 
-def test_does_exactly_what_its_scopes_say(case, ask, make_token, entities, calls):
+def test_scopes_are_enforced(case, ask, make_token, entities, calls):
     for method in ["GET", "HEAD", "POST"]:
         for kind in KINDS:
             with case(kind, method):
@@ -98,7 +98,7 @@ def test_does_exactly_what_its_scopes_say(case, ask, make_token, entities, calls
                         assert f'scope="channels:{entities[0]}:{operation}"' in response["WWW-Authenticate"]
 
 
-def test_a_method_that_is_refused_or_not_listed(case, ask, make_token, channel, calls):
+def test_undeclared_methods_are_refused(case, ask, make_token, channel, calls):
     for kind in KINDS:
         with case(kind):
             token = make_token("channels:*:read", "channels:*:delete", "channels:*:update", "channels:*:publish")
@@ -108,7 +108,7 @@ def test_a_method_that_is_refused_or_not_listed(case, ask, make_token, channel, 
             assert not calls
 
 
-def test_options_takes_a_scope_for_another_method_and_runs_no_view(case, ask, make_token, user, channel, calls):
+def test_options_needs_scope_and_runs_no_view(case, ask, make_token, user, channel, calls):
     for kind in KINDS:
         with case(kind):
             other = ChannelFactory(owner=user)
@@ -120,7 +120,7 @@ def test_options_takes_a_scope_for_another_method_and_runs_no_view(case, ask, ma
             assert not calls
 
 
-def test_dead_and_strange_secrets(case, ask, make_token, channel, calls):
+def test_inactive_and_malformed_secrets_are_refused(case, ask, make_token, channel, calls):
     def detail(kind, secret):
         response = ask(secret)(f"/{kind}/{channel.pk}/", "POST")
         assert response.status_code == 401
@@ -141,14 +141,14 @@ def test_dead_and_strange_secrets(case, ask, make_token, channel, calls):
             assert not calls
 
 
-def test_superusers_are_bound_by_scopes(case, ask, make_token, channel):
+def test_scopes_limit_superusers(case, ask, make_token, channel):
     for kind in KINDS:
         with case(kind):
             token = make_token(user=UserFactory(is_superuser=True, is_staff=True))
             assert ask(token.secret)(f"/{kind}/{channel.pk}/").status_code == 403
 
 
-def test_no_token_gets_into_a_view_that_did_not_ask_for_it(case, ask, make_token, calls):
+def test_undeclared_view_refuses_tokens(case, ask, make_token, calls):
     for kind in ["undeclared", "async-undeclared", "admin-like"]:
         with case(kind):
             token = make_token("channels:*:read")
@@ -160,7 +160,7 @@ def test_no_token_gets_into_a_view_that_did_not_ask_for_it(case, ask, make_token
             assert not calls
 
 
-def test_a_request_without_our_token_gets_what_it_got_before(case, ask, user, channel):
+def test_request_without_token_is_unchanged(case, ask, user, channel):
     for kind in [*KINDS, "undeclared", "async-undeclared"]:
         with case(kind):
             for header in (None, "Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token pat"):
@@ -181,7 +181,7 @@ def test_a_request_without_our_token_gets_what_it_got_before(case, ask, user, ch
 class TestCSRF:
     """It is not demanded of a request that carries a valid token and no session, and of everything else it is."""
 
-    def test_a_session_is_asked_for_it(self, case, ask, user, channel, make_token, calls):
+    def test_session_needs_csrf_token(self, case, ask, user, channel, make_token, calls):
         for kind in KINDS:
             with case(kind):
                 secret = make_token("channels:*:publish").secret
@@ -197,13 +197,13 @@ class TestCSRF:
                     assert response.status_code == 200
                     calls.clear()
 
-    def test_an_anonymous_visitor_is_asked_for_it(self, case, ask, channel, calls):
+    def test_anonymous_user_needs_csrf_token(self, case, ask, channel, calls):
         for kind in KINDS:
             with case(kind):
                 assert ask()(f"/{kind}/{channel.pk}/", "POST").status_code == 403
                 assert not calls
 
-    def test_a_login_without_a_cookie_counts_as_a_session(self, ask, settings, user, make_token, channel, calls):
+    def test_login_without_cookie_counts_as_session(self, ask, settings, user, make_token, channel, calls):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.RemoteUserMiddleware"]
         settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
         asker = Asker("wsgi", make_token("channels:*:publish").secret)
@@ -211,7 +211,7 @@ class TestCSRF:
         assert not calls
 
     @pytest.mark.parametrize("middleware", [with_ours(), WITHOUT_CSRF, with_ours([*MIDDLEWARE, SWITCH])])
-    def test_a_view_that_is_exempt_stays_so(self, ask, settings, user, middleware):
+    def test_csrf_exempt_is_respected(self, ask, settings, user, middleware):
         settings.MIDDLEWARE = middleware
         for path in ("/exempt-inside/", "/exempt-outside/"):
             asker = ask()
@@ -220,7 +220,7 @@ class TestCSRF:
 
     @pytest.mark.parametrize("middleware", [WITHOUT_CSRF, [SWITCH, *with_ours()], [*WITHOUT_CSRF, SWITCH]])
     @pytest.mark.parametrize("kind", ["function", "async-class", "attribute", "foreign-url", "csrf-protected"])
-    def test_a_session_is_not_trusted_alone(self, ask, settings, user, make_token, channel, calls, middleware, kind):
+    def test_session_alone_is_not_trusted(self, ask, settings, user, make_token, channel, calls, middleware, kind):
         settings.MIDDLEWARE = middleware
         path = f"/{kind}/{channel.pk}/"
         asker = ask()
@@ -232,14 +232,14 @@ class TestCSRF:
         assert ask(make_token("channels:*:publish").secret)(path, "POST").status_code == 200
 
     @pytest.mark.parametrize("middleware", [WITHOUT_CSRF, with_ours()])
-    def test_a_form_gets_the_cookie_it_needs(self, ask, settings, user, channel, middleware):
+    def test_form_gets_csrf_cookie(self, ask, settings, user, channel, middleware):
         settings.MIDDLEWARE = middleware
         asker = ask()
         asker.client.force_login(user)
         typed = {"csrfmiddlewaretoken": asker("/form/").content.decode()}
         assert asker("/form/", "POST", typed).status_code == 200
 
-    def test_django_s_own_test_client_checks_only_when_told_to(self, settings, user, channel):
+    def test_test_client_checks_only_if_enforced(self, settings, user, channel):
         settings.MIDDLEWARE = WITHOUT_CSRF
         client = Client()
         client.force_login(user)
@@ -252,7 +252,7 @@ class TestCSRF:
 class TestLoginPages:
     """A token is never sent to one."""
 
-    def test_not_by_the_middleware_that_requires_a_login(self, ask, settings, make_token, channel):
+    def test_login_required_middleware_accepts_token(self, ask, settings, make_token, channel):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
         asker = ask(make_token("channels:*:read").secret)
         for kind in KINDS:
@@ -260,12 +260,12 @@ class TestLoginPages:
             assert ask()(f"/{kind}/{channel.pk}/").status_code == 302, kind
         assert asker("/undeclared/1/").status_code == 403
 
-    def test_a_view_that_requires_none_stays_so(self, ask, settings, token):
+    def test_login_not_required_is_respected(self, ask, settings, token):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
         assert ask()("/open/").status_code == 200
 
     @pytest.mark.parametrize("path", ["/denied/", "/async-denied/", "/needs-permission/"])
-    def test_not_where_its_owner_may_not_go(self, ask, token, path, user):
+    def test_permission_denied_is_403_json(self, ask, token, path, user):
         response = ask(token.secret)(path)
         assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
         session = ask()
@@ -274,7 +274,7 @@ class TestLoginPages:
         assert response.status_code == (302 if "needs" in path else 403)
         assert response["Content-Type"].startswith("text/html")
 
-    def test_a_redirect_to_one_is_told_from_others(self, case, ask, token):
+    def test_other_redirects_are_kept(self, case, ask, token):
         rows = [
             ("/accounts/login/", 403),
             ("/sso/?next=/redirects/?to=x", 302),
@@ -289,11 +289,11 @@ class TestLoginPages:
                 assert ask(token.secret)(f"/redirects/?to={quote(target)}").status_code == status
 
     @pytest.mark.parametrize("host", ["", "http://testserver"])
-    def test_wherever_it_is_when_it_leads_back(self, ask, token, host):
+    def test_login_page_elsewhere_is_detected(self, ask, token, host):
         response = ask(token.secret)(f"/redirects-back/?to={host}")
         assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
 
-    def test_a_login_url_that_no_view_has(self, ask, token, settings):
+    def test_invalid_login_url_is_ignored(self, ask, token, settings):
         settings.LOGIN_URL = "no such name"
         assert ask(token.secret)("/redirects/?to=/elsewhere/").status_code == 302
 
@@ -306,7 +306,7 @@ class TestLists:
         return [ChannelFactory(owner=user, name=name) for name in "abc"]
 
     @pytest.mark.parametrize("path", ["/limited/", "/async-limited/"])
-    def test_a_view_that_limits_its_list(self, ask, make_token, rows, path, user):
+    def test_limited_list_is_returned(self, ask, make_token, rows, path, user):
         def seen(*scopes):
             return ask(make_token(*scopes).secret)(path).json()["names"]
 
@@ -319,7 +319,7 @@ class TestLists:
         asker.client.force_login(user)
         assert asker(path).json()["names"] == ["a", "b", "c"]
 
-    def test_a_view_that_does_not_needs_all(self, case, ask, make_token, rows):
+    def test_unlimited_list_needs_scope_on_all(self, case, ask, make_token, rows):
         for path in ["/unlimited/", "/async-unlimited/", "/limits-too-late/", "/limits-another-model/"]:
             with case(path):
                 response = ask(make_token(f"channels:{rows[0].pk}:list").secret)(path)
@@ -329,35 +329,35 @@ class TestLists:
                 ]
                 assert ask(make_token("channels:*:list").secret)(path).status_code == 200
 
-    def test_only_reading_can_be_limited(self, ask, make_token, rows):
+    def test_only_get_and_head_can_be_limited(self, ask, make_token, rows):
         asker = ask(make_token(f"channels:{rows[0].pk}:list").secret)
         assert asker("/limited/", "POST").status_code == 403
 
-    def test_costs_one_more_query(self, make_token, rows, django_assert_num_queries):
+    def test_limiting_makes_one_more_query(self, make_token, rows, django_assert_num_queries):
         asker = Asker("wsgi", make_token(f"channels:{rows[0].pk}:list").secret)
         asker("/limited/")
         with django_assert_num_queries(3):
             asker("/limited/")
 
 
-def test_finds_an_entity_by_slug(ask, make_token, user):
+def test_entity_is_found_by_slug(ask, make_token, user):
     mine, other = ChannelFactory(owner=user, slug="mine"), ChannelFactory(owner=user, slug="other")
     asker = ask(make_token(f"channels:{mine.pk}:read").secret)
     assert [asker(f"/by-slug/{slug}/").status_code for slug in ("mine", "other", "none")] == [200, 403, 403]
     assert other.pk
 
 
-def test_as_view_may_declare(ask, token, channel):
+def test_as_view_accepts_declaration(ask, token, channel):
     assert ask(token.secret)(f"/as-view/{channel.pk}/").status_code == 200
     assert ask(token.secret)(f"/attribute/{channel.pk}/").status_code == 403
 
 
-def test_a_declaration_for_the_url_wins(ask, token, channel):
+def test_declare_url_takes_precedence(ask, token, channel):
     declare_url("plain-foreign", {"GET": ANY_TOKEN})
     assert ask(token.secret)(f"/foreign-url/{channel.pk}/").status_code == 200
 
 
-def test_a_declaration_that_cannot_work_refuses(ask, make_token, channel, monkeypatch):
+def test_invalid_declaration_refuses(ask, make_token, channel, monkeypatch):
     token = make_token("channels:*:read")
     for wrong in ({"GET": Requirement("nothings", "read")}, {"GET": "channels:*:read"}, "GET", ANY_TOKEN):
         monkeypatch.setattr(plain_site.AttributeView, "pat_requirements", wrong)
@@ -365,7 +365,7 @@ def test_a_declaration_that_cannot_work_refuses(ask, make_token, channel, monkey
         assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
 
 
-def test_views_of_drf_and_ninja_answer_themselves(ask, make_token, channel):
+def test_drf_and_ninja_views_are_left_alone(ask, make_token, channel):
     # What a ViewSet requires is known to DRF's door alone.
     assert ask(make_token("channels:*:read").secret)(f"/rest/{channel.pk}/").status_code == 200
     token = make_token()
@@ -377,16 +377,16 @@ def test_views_of_drf_and_ninja_answer_themselves(ask, make_token, channel):
     assert (response.status_code, response.json()) == (200, {"user": ""})
 
 
-def test_a_page_that_does_not_exist_is_404(ask, token):
+def test_missing_page_is_404(ask, token):
     assert ask(token.secret)("/nothing/").status_code == 404
 
 
-def test_an_error_of_the_view_stays_one(ask, token):
+def test_view_errors_are_not_hidden(ask, token):
     with pytest.raises(ValueError, match="of the view's own"):
         ask(token.secret)("/breaks/")
 
 
-def test_no_cache_keeps_an_answer_to_a_token(ask, make_token, user, channel, settings):
+def test_responses_to_tokens_are_not_cached(ask, make_token, user, channel, settings):
     ours = settings.MIDDLEWARE
     caching = "django.middleware.cache.{}CacheMiddleware"
     settings.MIDDLEWARE = [caching.format("Update"), *ours, caching.format("FetchFrom")]
@@ -404,7 +404,7 @@ def test_no_cache_keeps_an_answer_to_a_token(ask, make_token, user, channel, set
     assert ask()("/rest/")["Cache-Control"] == "max-age=600"
 
 
-def test_a_report_of_an_exception_does_not_show_the_secret(make_token, channel, monkeypatch, settings):
+def test_exception_report_has_no_secret(make_token, channel, monkeypatch, settings):
     settings.DEBUG = False
 
     def fail(*args):
@@ -426,7 +426,7 @@ def test_a_report_of_an_exception_does_not_show_the_secret(make_token, channel, 
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_reads_once(case, make_token, channel, server, django_assert_num_queries):
+def test_authentication_makes_one_query(case, make_token, channel, server, django_assert_num_queries):
     for kind in ["function", "async-function", "attribute", "class", "async-class"]:
         with case(kind):
             asker = Asker(server, make_token("channels:*:read").secret)
@@ -439,7 +439,7 @@ def test_reads_once(case, make_token, channel, server, django_assert_num_queries
                 assert Asker(server)("/undeclared/1/").status_code == 200
 
 
-def test_every_door_can_be_imported_before_the_models():
+def test_integrations_import_without_models():
     doors = "middleware", "decorators", "mixins", "contrib.ninja.authentication"
     code = "from django.conf import settings; settings.configure();" + "".join(
         f"import pat_tokens.{door};" for door in doors
@@ -463,7 +463,7 @@ class TestHooks:
         signals.token_authenticated.disconnect(listen)
         signals.token_refused.disconnect(listen)
 
-    def test_signals(self, case, ask, make_token, channel, heard):
+    def test_signals_are_sent(self, case, ask, make_token, channel, heard):
         for kind in KINDS:
             with case(kind):
                 heard.clear()
@@ -480,11 +480,11 @@ class TestHooks:
                 assert {path for _reason, _token, path in heard} == {path}
 
     @pytest.mark.parametrize("path", ["/async-denied/", "/denied/"])
-    def test_a_refusal_after_the_view_is_heard_too(self, ask, token, heard, path):
+    def test_refusal_after_view_is_signaled(self, ask, token, heard, path):
         ask(token.secret)(path)
         assert [reason for reason, _token, _path in heard] == ["authenticated", "owner_not_allowed"]
 
-    def test_the_site_may_refuse(self, case, ask, make_token, channel, settings):
+    def test_site_can_refuse(self, case, ask, make_token, channel, settings):
         for kind in KINDS:
             with case(kind):
                 settings.PAT_TOKENS_POLICY = policy_with(refuse_token=lambda token, request: f"not at {request.path}")
@@ -496,7 +496,7 @@ class TestHooks:
 class TestModes:
     """The middleware is sync between sync ones, and async between async ones."""
 
-    def test_is_what_it_wraps(self):
+    def test_mode_matches_wrapped_view(self):
         async def asynchronous(request):
             return HttpResponse()
 
@@ -505,13 +505,13 @@ class TestModes:
         assert not iscoroutinefunction(PersonalAccessTokenMiddleware(lambda request: HttpResponse()))
         assert not iscoroutinefunction(PersonalAccessTokenMiddleware(lambda request: HttpResponse()).process_view)
 
-    def test_between_sync_middleware_under_asgi(self, settings, make_token, channel):
+    def test_sync_middleware_under_asgi(self, settings, make_token, channel):
         settings.MIDDLEWARE = [*with_ours(), "tests.test_middleware.sync_only"]
         asker = Asker("asgi", make_token("channels:*:read").secret)
         assert asker(f"/async-function/{channel.pk}/").status_code == 200
         assert asker(f"/async-function/{channel.pk}/", "POST").status_code == 403
 
-    def test_does_not_block_the_event_loop(self, make_token, channel, monkeypatch):
+    def test_event_loop_is_not_blocked(self, make_token, channel, monkeypatch):
         token = make_token("channels:*:read")
         threads_with_a_loop = []
         real = services.is_use_due
@@ -531,7 +531,7 @@ class TestModes:
         assert threads_with_a_loop
         assert not any(threads_with_a_loop)
 
-    def test_a_request_without_a_token_needs_no_thread(self, monkeypatch):
+    def test_request_without_token_needs_no_thread(self, monkeypatch):
         async def view(request):
             return HttpResponse()
 
@@ -544,7 +544,7 @@ class TestModes:
         assert async_to_sync(middleware.process_view)(request, view, (), {}) is None
         assert async_to_sync(middleware)(request).status_code == 200
 
-    def test_an_exception_of_a_view_is_left_to_others_without_a_token(self, rf):
+    def test_exceptions_without_token_are_unchanged(self, rf):
         middleware = PersonalAccessTokenMiddleware(lambda request: HttpResponse())
         assert middleware.process_exception(rf.get("/"), PermissionDenied()) is None
 

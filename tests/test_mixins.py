@@ -36,26 +36,26 @@ class Undeclared(PersonalAccessTokenMixin, Plain):
 
 
 @pytest.mark.parametrize("view", [Mixed, MixedLater, Child])
-def test_its_place_among_the_bases_does_not_matter(view):
+def test_order_of_bases_does_not_matter(view):
     assert own_requirements(view.as_view()) == DECLARED
 
 
-def test_as_view_may_declare():
+def test_as_view_accepts_declaration():
     assert own_requirements(Undeclared.as_view()) == {}
     assert own_requirements(Undeclared.as_view(pat_requirements=DECLARED)) == DECLARED
 
 
-def test_as_view_is_still_a_view_of_its_class():
+def test_as_view_keeps_view_class():
     view = Mixed.as_view()
     assert (view.view_class, view.view_initkwargs) == (Mixed, {})
 
 
-def test_a_declaration_of_another_shape_is_an_error():
+def test_invalid_declaration_is_an_error():
     with pytest.raises(ImproperlyConfigured, match="HTTP method"):
         Mixed.as_view(pat_requirements={"get": ANY_TOKEN})
 
 
-def test_a_view_of_drf_is_an_error():
+def test_drf_view_is_an_error():
     class Rest(PersonalAccessTokenMixin, APIView):
         pat_requirements = {"GET": Requirement("channels", "read")}
 

@@ -26,7 +26,7 @@ PAST, FUTURE = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
         (None, PAST, "revoked"),
     ],
 )
-def test_a_row_and_a_queryset_agree_on_the_status(user, expires_at, revoked_at, status):
+def test_row_and_queryset_agree_on_status(user, expires_at, revoked_at, status):
     token = TokenFactory(user=user)
     fields = {"issued_at": NOW - timedelta(days=1), "expires_at": expires_at, "revoked_at": revoked_at}
     PersonalAccessToken.objects.filter(pk=token.pk).update(**fields)
@@ -37,7 +37,7 @@ def test_a_row_and_a_queryset_agree_on_the_status(user, expires_at, revoked_at, 
         assert PersonalAccessToken.objects.with_status(other).exists() == (other == status)
 
 
-def test_a_row_and_a_queryset_agree_on_the_very_moment_of_the_end(token):
+def test_row_and_queryset_agree_at_expiration(token):
     tokens, end = PersonalAccessToken.objects, token.expires_at
     for moment, is_over in ((end - timedelta(microseconds=1), False), (end, True)):
         assert token.is_expired_at(moment) == is_over
@@ -45,19 +45,19 @@ def test_a_row_and_a_queryset_agree_on_the_very_moment_of_the_end(token):
         assert tokens.active(moment).exists() != is_over
 
 
-def test_an_unknown_status_is_an_error():
+def test_unknown_status_is_an_error():
     with pytest.raises(ValueError, match="asleep"):
         PersonalAccessToken.objects.with_status("asleep")
 
 
-def test_searches_name_and_description(user):
+def test_search_in_name_and_description(user):
     one = TokenFactory(user=user, name="Deploy", description="from the pipeline")
     TokenFactory(user=user, name="other")
     for term in ("deploy", "PIPE"):
         assert list(PersonalAccessToken.objects.search(term)) == [one]
 
 
-def test_one_scope_has_to_match_all_that_is_asked(make_token):
+def test_with_scope_matches_one_scope(make_token):
     token = make_token("channels:*:read", "devices:*:delete")
     tokens = PersonalAccessToken.objects
     assert list(tokens.with_scope(entity_type="channels", operation="read")) == [token]
@@ -67,7 +67,7 @@ def test_one_scope_has_to_match_all_that_is_asked(make_token):
 @pytest.mark.parametrize("operation", ["read", "list"])
 @pytest.mark.parametrize("entity_id", ["*", "1"])
 @pytest.mark.parametrize("filtered", [True, False])
-def test_the_facts_of_the_database_lead_to_the_pure_decision(make_token, channel, operation, entity_id, filtered):
+def test_database_facts_match_decide(make_token, channel, operation, entity_id, filtered):
     scopes = [
         [],
         ["channels:*:read"],
@@ -82,25 +82,25 @@ def test_the_facts_of_the_database_lead_to_the_pure_decision(make_token, channel
         assert judged == decide(token.scope_set.keys(), required_scope)
 
 
-def test_what_was_never_used(make_token, django_capture_on_commit_callbacks):
+def test_never_used_tokens(make_token, django_capture_on_commit_callbacks):
     used, unused = make_token(), make_token()
     with django_capture_on_commit_callbacks(execute=True):
         services.record_use(used)
     assert list(PersonalAccessToken.objects.never_used()) == [unused]
 
 
-def test_a_token_reads_as_its_name_and_a_scope_as_its_parts(make_token):
+def test_str_of_token_and_scope(make_token):
     token = make_token("channels:*:read", name="deploy")
     assert str(token) == "deploy"
     assert str(token.scope_set.get()) == "channels:*:read"
 
 
-def test_has_nothing_that_other_packages_look_for(token):
+def test_attributes_do_not_clash_with_packages(token):
     for name in ("team", "organizer", "write_enabled", "scopes", "allow_scopes", "scope"):
         assert not hasattr(token, name)
 
 
-def test_the_digest_has_one_index():
+def test_digest_has_one_index():
     with connection.cursor() as cursor:
         found = connection.introspection.get_constraints(cursor, PersonalAccessToken._meta.db_table)
     assert [facts["unique"] for facts in found.values() if facts["columns"] == ["digest"]] == [True]

@@ -34,10 +34,10 @@ def test_client_address_is_normalized_or_none(address, expected):
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_network_is_what_one_client_has(address, expected):
+def test_network_of_one_client(address, expected):
     assert network_of(address) == expected
 
 
-def test_policy_says_where_a_client_address_comes_from(settings):
+def test_policy_returns_client_address(settings):
     settings.PAT_TOKENS_POLICY = policy_with(get_client_ip=lambda request: request.headers["x-real-ip"])
     assert client_ip(RequestFactory().get("/", headers={"x-real-ip": "10.0.0.9"})) == "10.0.0.9"

@@ -93,7 +93,7 @@ def others(user):
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("name", ["channels", "telling", "by-slug", "plain", "plain-by-slug"])
-def test_it_is_for_whoever_may_use_another_method(others, make_token, name, server):
+def test_scope_for_another_method_is_required(others, make_token, name, server):
     mine, other = others
     first, second, missing = (mine.slug, other.slug, "none") if "slug" in name else (mine.pk, other.pk, 0)
     one = Asker(server, make_token(f"channels:{mine.pk}:read").secret)
@@ -117,7 +117,7 @@ def test_it_is_for_whoever_may_use_another_method(others, make_token, name, serv
     assert len(set(answers)) == 1
 
 
-def test_a_list_is_enough_for_its_own_url(others, make_token, client_with):
+def test_list_scope_is_enough_for_list_url(others, make_token, client_with):
     client = client_with(make_token(f"channels:{others[0].pk}:list"))
     assert client.options("/channels/").json()["renders"]
     assert client.options(f"/channels/{others[0].pk}/").status_code == 403
@@ -125,7 +125,7 @@ def test_a_list_is_enough_for_its_own_url(others, make_token, client_with):
 
 @pytest.mark.parametrize("path", ["/channels/", "/admin/", "/tasks/"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_the_browsable_api_has_no_forms(others, make_token, client_with, user, client, path, method):
+def test_browsable_api_has_no_forms(others, make_token, client_with, user, client, path, method):
     UserFactory(username="somebody-else")
     kind = path.strip("/") if path == "/tasks/" else "channels"
     token = make_token(f"{kind}:*:create", f"{kind}:*:list")
@@ -140,7 +140,7 @@ def test_the_browsable_api_has_no_forms(others, make_token, client_with, user, c
         assert "<select" in with_session or "somebody-else" in with_session or "<textarea" in with_session
 
 
-def test_costs_two_queries(others, make_token, client_with, django_assert_num_queries):
+def test_options_makes_two_queries(others, make_token, client_with, django_assert_num_queries):
     client = client_with(make_token(f"channels:{others[0].pk}:read"))
     client.options(f"/channels/{others[0].pk}/")
     with django_assert_num_queries(2):  # the token, and its scopes

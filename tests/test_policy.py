@@ -123,7 +123,7 @@ def by_admin(user: Any, **fields: Any) -> str:
 INTERFACES: list[Create] = [by_page, by_api, by_command, by_admin]
 
 
-def test_no_interface_accepts_what_is_forbidden(case, limited, member):
+def test_every_interface_enforces_policy(case, limited, member):
     rows = [
         ({"duration": "60d"}, ("Too long", "not one of the available choices")),
         ({"duration": "never"}, ("must expire", "not one of the available choices")),
@@ -146,13 +146,13 @@ def test_no_interface_accepts_what_is_forbidden(case, limited, member):
             assert create(UserFactory(), duration="60d", scope="channels:*:delete") == ""
 
 
-def test_default_duration_is_the_policys_for_each_user(limited, member, user):
+def test_default_duration_depends_on_user(limited, member, user):
     for owner, days in ((member, 7), (user, 30)):
         token, _secret = services.create_token(owner, name="new")
         assert token.expires_at - token.issued_at == timedelta(days=days)
 
 
-def test_default_duration_is_cut_to_the_maximum(settings, user):
+def test_default_duration_is_cut_to_maximum(settings, user):
     for policy in (
         policy_with(get_max_duration=lambda user, token=None: "2d"),
         policy_with(
@@ -190,7 +190,7 @@ def test_api_offers_only_what_is_allowed(limited, member, user):
     assert len(session_client(user).get("/api/pats/entities/").json()) == len(registry)
 
 
-def test_admin_offers_only_what_the_chosen_owner_can_have(limited, member, boss):
+def test_admin_offers_what_owner_is_allowed(limited, member, boss):
     add = reverse("admin:pat_tokens_personalaccesstoken_add")
     form = boss.get(add, {"user": member.pk}).context["adminform"].form
     assert [value for value, _label in form.fields["duration"].choices] == ["24h", "7d", "30d"]
@@ -202,7 +202,7 @@ def test_admin_offers_only_what_the_chosen_owner_can_have(limited, member, boss)
     assert [value for value, _label in form.fields["duration"].choices] == ["24h", "7d", "30d"]
 
 
-def test_scopes_that_can_no_longer_be_granted_have_to_go_before_regenerating(case, settings, member, boss):
+def test_forbidden_scopes_block_regenerate(case, settings, member, boss):
     token = TokenFactory(user=member, scopes=[("channels", "*", "read"), ("channels", "*", "delete")])
     settings.PAT_TOKENS_POLICY = LimitedPolicy
     person = Client()
@@ -223,7 +223,7 @@ def test_scopes_that_can_no_longer_be_granted_have_to_go_before_regenerating(cas
     assert session_client(member).post(api_url(token, "regenerate"), {}).status_code == 200
 
 
-def test_entity_that_the_owner_cannot_see_does_not_block_regenerating(settings, user, channel, stranger):
+def test_invisible_entity_allows_regenerate(settings, user, channel, stranger):
     token = TokenFactory(user=user, scopes=[("channels", str(channel.pk), "read")])
     channel.owner = stranger
     channel.save()
@@ -231,7 +231,7 @@ def test_entity_that_the_owner_cannot_see_does_not_block_regenerating(settings, 
     services.regenerate_token(token)
 
 
-def test_regenerated_token_lives_no_longer_than_today_is_allowed(settings, member):
+def test_regenerate_cuts_lifetime_to_maximum(settings, member):
     token = TokenFactory(user=member, duration="90d")
     settings.PAT_TOKENS_POLICY = LimitedPolicy
     token, _secret = services.regenerate_token(token)
@@ -250,13 +250,13 @@ class TestUserWithoutTokens:
         settings.PAT_TOKENS_POLICY = policy_with(can_have_tokens=lambda user: not user.username.startswith("team-"))
         return token
 
-    def test_no_token_works(self, excluded, client_with):
+    def test_tokens_are_refused(self, excluded, client_with):
         with pytest.raises(RefusedToken, match="can't have tokens"):
             authenticate(excluded.secret, ANY_TOKEN)
         response = client_with(excluded).get("/api/channels/")
         assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
 
-    def test_pages_api_and_menu_are_closed(self, case, excluded, member):
+    def test_pages_api_and_menu_are_hidden(self, case, excluded, member):
         client = Client()
         client.force_login(member)
         for address in ("/pats/", "/pats/create/", f"/pats/{excluded.pk}/", "/pats/entities/channels/"):
@@ -269,7 +269,7 @@ class TestUserWithoutTokens:
         assert entry.render(Context({"user": member})).strip() == ""
         assert "/pats/" in entry.render(Context({"user": UserFactory()}))
 
-    def test_nothing_is_created_renewed_or_widened(self, case, excluded, member, boss):
+    def test_services_refuse(self, case, excluded, member, boss):
         for create in INTERFACES:
             with case(create.__name__):
                 assert create(member) != ""
@@ -317,7 +317,7 @@ def test_policy_can_be_a_class_or_its_dotted_path(settings):
         assert get_policy() is get_policy()
 
 
-def test_emails_and_their_links_are_the_policys(settings, user, mailoutbox):
+def test_policy_controls_emails_and_links(settings, user, mailoutbox):
     TokenFactory(user=user)
     now = timezone.now()
     PersonalAccessToken.objects.update(issued_at=now - timedelta(days=9), expires_at=now + timedelta(days=2))

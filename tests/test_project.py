@@ -17,18 +17,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_the_version_is_in_one_place():
+def test_version_is_in_one_place():
     assert PROJECT["project"]["dynamic"] == ["readme", "version"]
     assert PROJECT["tool"]["hatch"]["version"] == {"path": "pat_tokens/__init__.py"}
     assert re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", pat_tokens.__version__)
 
 
-def test_editors_and_ruff_cut_lines_at_the_same_place():
+def test_editorconfig_matches_ruff():
     (length,) = re.findall(r"^max_line_length = (\d+)$", (ROOT / ".editorconfig").read_text(), re.MULTILINE)
     assert int(length) == PROJECT["tool"]["ruff"]["line-length"]
 
 
-def test_hooks_are_local_and_their_tools_are_those_that_make_fetches():
+def test_hooks_use_tools_of_make():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert re.findall(r"- repo: (\S+)", hooks) == ["local"]
     assert re.findall(r"entry: (.+)", hooks)[0] == "make --silent .venv/.dev"  # a fresh clone has no tools yet
@@ -37,7 +37,7 @@ def test_hooks_are_local_and_their_tools_are_those_that_make_fetches():
     assert {{"lint-imports": "import-linter"}.get(tool, tool) for tool in tools} <= fetched
 
 
-def test_every_django_and_python_that_is_named_is_tried():
+def test_all_supported_versions_are_tested():
     versions = re.search(r"^VERSIONS = \[(.*?)^\]", (ROOT / "noxfile.py").read_text(), re.MULTILINE | re.DOTALL)
     matrix = re.findall(r'nox.param\("(\d+\.\d+)", "(\d+\.\d+)"', versions[1])
     classifiers = PROJECT["project"]["classifiers"]
@@ -50,7 +50,7 @@ def test_every_django_and_python_that_is_named_is_tried():
     assert PROJECT["project"]["requires-python"] == f">={min(matrix, key=lambda pair: int(pair[0][2:]))[0]}"
 
 
-def test_tests_have_the_same_names_in_each_process():
+def test_test_ids_are_deterministic():
     # pytest-xdist collects in each of its workers, and runs nothing where they differ.
     names = []
     for seed in "12":
@@ -64,7 +64,7 @@ def test_tests_have_the_same_names_in_each_process():
     assert names[0] == names[1]
 
 
-def test_the_changelog_is_in_shape():
+def test_changelog_is_well_formed():
     text = (ROOT / "CHANGELOG.md").read_text()
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert headings[0] == "Unreleased"

@@ -177,7 +177,7 @@ def plans_of(do, token):
     return plans
 
 
-def test_each_hot_query_is_answered_by_an_index(token, subtests):
+def test_frequent_queries_use_index(token, subtests):
     for name, do in HOT.items():
         with subtests.test(name):
             savepoint = connection.savepoint()
@@ -188,7 +188,7 @@ def test_each_hot_query_is_answered_by_an_index(token, subtests):
                 assert "Seq Scan on pat_tokens_" not in plan, f"{sql[:500]}\n{plan[:500]}"
 
 
-def test_a_query_without_an_index_is_noticed(token):
+def test_query_without_index_is_detected(token):
     """What the test above relies on: the tables are large enough that an index is chosen because it is better."""
     plans = plans_of(lambda token: list(PersonalAccessToken.objects.filter(name="nobody's")), token)
     assert ["Seq Scan on pat_tokens_personalaccesstoken" in plan for plan in plans.values()] == [True]

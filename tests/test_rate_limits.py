@@ -22,13 +22,13 @@ def clock(monkeypatch):
     return clock
 
 
-def test_lets_through_as_many_as_the_limit_for_each_key(clock):
+def test_limit_applies_per_key(clock):
     rate = RateLimiter(2, 60)
     assert [rate.take("a").is_allowed for _ in range(4)] == [True, True, False, False]
     assert rate.take("b").is_allowed
 
 
-def test_the_next_window_begins_anew_and_says_how_many_were_missed(clock):
+def test_next_window_resets_and_reports_skipped(clock):
     rate = RateLimiter(2, 60)
     for _ in range(5):
         rate.take("a")
@@ -41,7 +41,7 @@ def test_the_next_window_begins_anew_and_says_how_many_were_missed(clock):
     assert rate.take("a") == RateLimitResult(True)
 
 
-def test_forgetting_begins_anew(clock):
+def test_forget_resets_key(clock):
     rate = RateLimiter(1, 60)
     rate.take("a"), rate.take("b")
     rate.forget("a"), rate.forget("never seen")
@@ -50,7 +50,7 @@ def test_forgetting_begins_anew(clock):
     assert rate.take("b").is_allowed
 
 
-def test_new_keys_do_not_fill_the_memory_and_push_out_the_longest_unseen(clock):
+def test_least_recent_keys_are_evicted(clock):
     rate = RateLimiter(1, 60, size=3)
     for key in ("kept", *range(2), "kept", *range(2, 4)):
         rate.take(key)
@@ -58,7 +58,7 @@ def test_new_keys_do_not_fill_the_memory_and_push_out_the_longest_unseen(clock):
     assert not rate.take("kept").is_allowed
 
 
-def test_many_threads_get_no_more_than_the_limit(clock):
+def test_limit_holds_across_threads(clock):
     rate = RateLimiter(50, 60)
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(rate.take, ["a"] * 2000))

@@ -104,7 +104,7 @@ TYPED = {
 
 
 class TestPages:
-    def test_creating_asks_and_keeps_what_was_typed(self, person):
+    def test_create_asks_and_keeps_input(self, person):
         page = person.post(url("token_create"), TYPED)
         assert is_question(page)
         assert not PersonalAccessToken.objects.exists()
@@ -118,7 +118,7 @@ class TestPages:
         assert token.scope_set.count() == 2
         assert authenticate_token(str(person.get(answer.url).context["revealed"].secret), ANY_TOKEN) == token
 
-    def test_regenerating_and_adding_scopes_ask(self, person, token):
+    def test_regenerate_and_add_scopes_ask(self, person, token):
         before = snapshot()
         for name, data in {
             "token_regenerate": {"duration": "7d"},
@@ -131,7 +131,7 @@ class TestPages:
 
     @pytest.mark.parametrize("name", ["token_create", "token_regenerate", "scopes_add"])
     @pytest.mark.parametrize("headers", [{}, {"accept": "application/json, text/html"}])
-    def test_opening_a_form_asks_before_anything_is_typed(self, person, token, turn_clock, name, headers):
+    def test_opening_form_asks_first(self, person, token, turn_clock, name, headers):
         path = url(name) if name == "token_create" else url(name, token.pk)
         page = person.get(path, headers=headers)
         assert is_question(page)
@@ -148,13 +148,13 @@ class TestPages:
         assert is_question(person.get(path, headers=headers))
 
     @pytest.mark.parametrize("name", ["token_detail", "token_revoke", "token_delete", "scopes_delete"])
-    def test_other_pages_open_without_it(self, person, token, name):
+    def test_other_pages_do_not_ask(self, person, token, name):
         assert not is_question(person.get(url(name, token.pk)))
 
-    def test_opening_the_form_of_somebody_else_s_token_tells_nothing(self, person, make_token, stranger):
+    def test_other_users_form_is_not_found(self, person, make_token, stranger):
         assert person.get(url("scopes_add", make_token(user=stranger).pk)).status_code == 404
 
-    def test_the_password_counts_for_a_while_and_for_all_of_them(self, person, token, turn_clock):
+    def test_password_counts_for_all_actions_until_timeout(self, person, token, turn_clock):
         assert confirm(person).url == url("token_list")
         turn_clock(599)
         assert person.post(url("token_create"), TYPED).status_code == 302
@@ -162,7 +162,7 @@ class TestPages:
         turn_clock(1)
         assert is_question(person.post(url("token_regenerate", token.pk), {"duration": "7d"}))
 
-    def test_what_takes_power_away_is_free(self, person, make_token):
+    def test_removing_access_does_not_ask(self, person, make_token):
         token, other = make_token("channels:*:read", "channels:*:list"), make_token()
         scope = token.scope_set.first()
         for name, args in {
@@ -176,24 +176,24 @@ class TestPages:
             assert person.post(url(name, *args), ids).status_code == 302, name
         assert not PersonalAccessToken.objects.exists()
 
-    def test_renaming_and_the_steps_of_a_form_are_free(self, person, token):
+    def test_renaming_and_form_steps_do_not_ask(self, person, token):
         assert person.post(url("token_edit", token.pk, "name"), {"name": "new"}).status_code == 302
         assert not is_question(person.post(url("token_create"), {**TYPED, "step": "add"}))
         assert not PersonalAccessToken.objects.filter(name=TYPED["name"]).exists()
 
-    def test_mistakes_of_the_form_are_told_first(self, person, token):
+    def test_form_errors_are_shown_first(self, person, token):
         page = person.post(url("token_regenerate", token.pk), {"duration": "date"})
         assert not is_question(page)
         assert "Choose the last day" in page.content.decode()
 
-    def test_a_wrong_password_is_told_and_shown_nowhere(self, person, token):
+    def test_wrong_password_is_reported_not_shown(self, person, token):
         page = person.post(url("token_regenerate", token.pk), {"duration": "7d", "pat_password": "wrong-pass"})
         assert is_question(page)
         assert "Incorrect password." in page.content.decode()
         assert "wrong-pass" not in page.content.decode()
         assert fields_of(page)["duration"] == ["7d"]
 
-    def test_a_script_gets_the_question_for_its_dialog_and_then_goes_on(self, person, token):
+    def test_script_gets_prompt_for_dialog(self, person, token):
         headers = {"accept": "application/json, text/html"}
         page = person.post(url("token_regenerate", token.pk), {"duration": "7d"}, headers=headers)
         assert is_question(page)
@@ -202,7 +202,7 @@ class TestPages:
         answer = person.post(url("token_regenerate", token.pk), data, headers=headers)
         assert answer.json() == {"location": url("token_detail", token.pk), "visit": True}
 
-    def test_the_question_by_itself_leads_back_to_this_site_alone(self, person):
+    def test_prompt_redirects_only_to_this_site(self, person):
         assert is_question(person.get(url("reauthenticate"), {"next": "/api/"}))
         for number, (target, back) in enumerate(
             {"/app/?a=1": "/app/?a=1", "//evil.example/": url("token_list")}.items()
@@ -211,7 +211,7 @@ class TestPages:
             answer = person.post(page, {"pat_password": PASSWORD}) if number == 0 else person.get(page)
             assert answer.url == back
 
-    def test_the_question_asks_for_a_login_and_the_csrf_token(self, user):
+    def test_prompt_needs_login_and_csrf_token(self, user):
         strict = Client(enforce_csrf_checks=True)
         assert strict.get(url("reauthenticate")).url.startswith("/accounts/login/")
         strict.force_login(user)
@@ -225,7 +225,7 @@ class TestPages:
 
 class TestWhatWasProven:
     @pytest.mark.parametrize("engine", ENGINES)
-    def test_holds_in_every_kind_of_session(self, client, user, settings, engine):
+    def test_works_with_every_session_backend(self, client, user, settings, engine):
         settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
         client.force_login(user)
         assert confirm(client).status_code == 302
@@ -233,7 +233,7 @@ class TestWhatWasProven:
         assert client.post(url("token_create"), {**TYPED, "name": "another"}).status_code == 302
 
     @pytest.mark.parametrize("engine", ENGINES)
-    def test_ends_with_the_session_and_at_a_change_of_the_password(self, client, user, settings, engine, rf):
+    def test_ends_with_session_and_password_change(self, client, user, settings, engine, rf):
         settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
         client.force_login(user)
         confirm(client)
@@ -249,7 +249,7 @@ class TestWhatWasProven:
         assert reauthentication.STAMP not in request.session
 
     @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "signed_cookies"])
-    def test_ends_when_the_session_gets_another_key(self, client, user, settings, engine):
+    def test_ends_with_new_session_key(self, client, user, settings, engine):
         settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
         client.force_login(user)
         confirm(client)
@@ -258,13 +258,13 @@ class TestWhatWasProven:
         client.cookies[settings.SESSION_COOKIE_NAME] = session.session_key
         assert is_question(client.post(url("token_create"), TYPED))
 
-    def test_gives_the_session_a_new_key(self, person):
+    def test_cycles_session_key(self, person):
         old = person.session.session_key
         confirm(person)
         assert person.session.session_key != old
         assert not SessionStore().exists(old)
 
-    def test_is_of_no_use_in_another_session_or_for_another_user(self, person, user, stranger, settings):
+    def test_is_bound_to_session_and_user(self, person, user, stranger, settings):
         confirm(person)
         stamp = person.session[reauthentication.STAMP]
         for other in (user, stranger):
@@ -282,43 +282,43 @@ class TestWhatWasProven:
         assert reauthentication._has_fresh_stamp(request, 600) is True
 
     @pytest.mark.parametrize("stamp", [None, [], "x", [1, 2, 3], [9e99, "x"], [0, ""]])
-    def test_is_nothing_that_somebody_else_wrote(self, person, stamp):
+    def test_ignores_foreign_session_data(self, person, stamp):
         session = person.session
         session[reauthentication.STAMP] = stamp
         session.save()
         assert is_question(person.post(url("token_create"), TYPED))
 
-    def test_is_not_believed_from_the_future(self, person, turn_clock):
+    def test_in_future_is_ignored(self, person, turn_clock):
         confirm(person)
         turn_clock(-1)
         assert is_question(person.post(url("token_create"), TYPED))
 
-    def test_holds_no_password(self, person):
+    def test_does_not_store_password(self, person):
         confirm(person)
         assert PASSWORD not in str(dict(person.session.items()))
 
 
 class TestTries:
-    def test_five_wrong_passwords_end_the_session(self, person, token):
+    def test_five_wrong_passwords_end_session(self, person, token):
         page = url("token_regenerate", token.pk)
         for _ in range(4):
             assert is_question(person.post(page, {"duration": "7d", "pat_password": "wrong"}))
         assert person.post(page, {"duration": "7d", "pat_password": "wrong"}).url == page
         assert person.get(page).url.startswith("/accounts/login/")
 
-    def test_they_end_it_in_whatever_processes_they_came(self, person):
+    def test_attempts_count_across_processes(self, person):
         for _ in range(4):
             confirm(person, "wrong")
             reauthentication._attempts.clear()
         confirm(person, "wrong")
         assert person.get(url("token_list")).status_code == 302
 
-    def test_a_script_is_told_that_nobody_is_logged_in(self, person):
+    def test_script_gets_401_after_session_ended(self, person):
         headers = {"accept": "application/json"}
         answers = [person.post(url("reauthenticate"), {"pat_password": "wrong"}, headers=headers) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 401]
 
-    def test_then_not_even_the_right_one_counts_for_a_while(self, user, person):
+    def test_correct_password_is_refused_after_limit(self, user, person):
         for _ in range(5):
             confirm(person, "wrong")
         again = Client()
@@ -327,14 +327,14 @@ class TestTries:
         reauthentication._attempts.clear()
         assert confirm(again).status_code == 302
 
-    def test_a_right_one_begins_anew(self, person, user, turn_clock):
+    def test_correct_password_resets_attempts(self, person, user, turn_clock):
         for _ in range(3):
             for _ in range(4):
                 assert is_question(confirm(person, "wrong"))
             assert confirm(person).status_code == 302
             turn_clock(601)
 
-    def test_requests_all_at_once_get_no_more_tries(self, user, monkeypatch):
+    def test_concurrent_requests_get_no_extra_attempts(self, user, monkeypatch):
         looked = []
         monkeypatch.setattr(reauthentication, "authenticate", lambda *args, **kwargs: looked.append(1))
 
@@ -347,7 +347,7 @@ class TestTries:
             proofs = list(pool.map(guess, range(100)))
         assert (len(looked), proofs.count(Proof.TOO_MANY_ATTEMPTS)) == (5, 95)
 
-    def test_each_is_logged_without_the_password(self, person, user, caplog):
+    def test_attempts_are_logged_without_password(self, person, user, caplog):
         caplog.set_level(logging.DEBUG)
         for _ in range(5):
             confirm(person, "wrong-pass")
@@ -363,13 +363,13 @@ class TestTries:
         assert "wrong-pass" not in caplog.text
         assert PASSWORD not in caplog.text
 
-    def test_the_sites_own_backends_are_asked(self, person, settings):
+    def test_authentication_backends_are_used(self, person, settings):
         settings.AUTHENTICATION_BACKENDS = ["tests.test_reauthentication.OnlyOpenSesame"]
         person.force_login(get_user_model().objects.get())
         assert is_question(confirm(person))
         assert confirm(person, "open sesame").status_code == 302
 
-    def test_the_password_of_somebody_else_does_not_count(self, person, settings, stranger):
+    def test_password_of_other_user_does_not_count(self, person, settings, stranger):
         settings.AUTHENTICATION_BACKENDS = ["tests.test_reauthentication.AlwaysTheStranger"]
         person.force_login(get_user_model().objects.get(username="owner"))
         assert is_question(confirm(person))
@@ -399,7 +399,7 @@ class TestOtherWays:
         person.force_login(user)
         return person
 
-    def test_without_a_password_it_is_closed(self, without_password, token):
+    def test_user_without_password_is_refused(self, without_password, token):
         before = snapshot()
         for name, args, data in [
             ("token_create", (), TYPED),
@@ -413,7 +413,7 @@ class TestOtherWays:
         assert snapshot() == before
 
     @pytest.mark.parametrize("password", [None, ""])
-    def test_a_model_without_passwords_has_none(self, user, person, rf, password):
+    def test_user_model_without_passwords_is_refused(self, user, person, rf, password):
         request = rf.get("/")
         request.session, request.user = person.session, user
         user.password = password
@@ -422,21 +422,21 @@ class TestOtherWays:
         assert not caught.value.by_password
 
     @pytest.mark.parametrize(("answer", "status"), [(None, 302), (False, 403), (600, 403), ("", 403), (0, 403)])
-    def test_the_policy_decides_and_only_none_is_yes(self, without_password, settings, answer, status):
+    def test_only_none_from_policy_allows(self, without_password, settings, answer, status):
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: answer)
         assert without_password.post(url("token_create"), TYPED).status_code == status
         assert PersonalAccessToken.objects.exists() == (status == 302)
 
-    def test_its_no_is_not_turned_by_a_password(self, person, settings):
+    def test_password_does_not_override_policy(self, person, settings):
         confirm(person)
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "")
         assert person.post(url("token_create"), {**TYPED, "pat_password": PASSWORD}).status_code == 403
 
-    def test_it_may_leave_it_to_the_password(self, person, settings):
+    def test_policy_can_require_password(self, person, settings):
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: 60)
         assert is_question(person.post(url("token_create"), TYPED))
 
-    def test_it_may_send_people_elsewhere(self, person, settings):
+    def test_policy_can_redirect(self, person, settings):
         settings.PAT_TOKENS_POLICY = policy_with(
             get_reauthentication=lambda request: "https://sso.example/again/?app=1"
         )
@@ -475,7 +475,7 @@ class TestApi:
         ask.client = client  # type: ignore[attr-defined]
         return ask
 
-    def test_what_gives_power_away_is_a_403_that_names_the_way_out(self, ask):
+    def test_sensitive_actions_are_403_with_url(self, ask):
         before = snapshot()
         for case in WIDENING:
             answer = ask(*case)
@@ -492,10 +492,10 @@ class TestApi:
         )
         assert [ask(*case).status_code for case in WIDENING] == [201, 200, 201]
 
-    def test_what_takes_power_away_is_free(self, ask):
+    def test_removing_access_does_not_ask(self, ask):
         assert [ask(*case).status_code for case in FREE] == [200, 200, 204, 200, 204, 200]
 
-    def test_these_are_all_routes_that_write(self):
+    def test_all_writing_routes_are_covered(self):
         from pat_tokens.contrib.rest_framework import urls
 
         listed = {(method, re.sub(r"\{\w+\}", "{}", path)) for method, path, _ in WIDENING + FREE}
@@ -507,15 +507,15 @@ class TestApi:
         }
         assert listed == routed
 
-    def test_a_password_in_the_body_is_no_proof(self, ask):
+    def test_password_in_body_is_ignored(self, ask):
         answer = ask("post", "/api/pats/", lambda: {"name": "new", "pat_password": PASSWORD})
         assert answer.json()["code"] == "reauthentication_required"
 
-    def test_somebody_elses_token_is_still_not_found(self, ask, stranger):
+    def test_other_users_token_is_not_found(self, ask, stranger):
         token = TokenFactory(user=stranger)
         assert ask("post", f"/api/pats/{token.pk}/regenerate/", dict).status_code == 404
 
-    def test_without_a_session_there_is_no_password_to_give(self, user):
+    def test_request_without_session_is_refused(self, user):
         from rest_framework.test import APIClient
 
         client = APIClient()
@@ -524,26 +524,26 @@ class TestApi:
         assert (answer.status_code, answer.json()["code"]) == (403, "reauthentication_required")
         assert "url" not in answer.json()
 
-    def test_a_fresh_session_of_somebody_else_does_not_count(self, user, stranger):
+    def test_session_of_other_user_does_not_count(self, user, stranger):
         client = session_client(stranger)
         client.post("/pats/reauthenticate/", {"pat_password": PASSWORD}, format="multipart")
         client.handler._force_user = user
         assert client.post("/api/pats/", {"name": "new"}).json()["code"] == "reauthentication_required"
 
-    def test_the_policy_names_its_own_page(self, ask, settings):
+    def test_policy_has_its_own_page(self, ask, settings):
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "/sso/")
         assert ask(*WIDENING[0]).json()["url"] == "http://testserver/sso/"
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: None)
         assert ask(*WIDENING[0]).status_code == 201
 
-    def test_a_site_without_pages_names_none(self, user, settings):
+    def test_site_without_pages_has_no_url(self, user, settings):
         settings.ROOT_URLCONF = "tests.contrib.rest_framework.management_urls"
         answer = session_client(user).post("/api/pats/", {"name": "new"})
         assert answer.json().keys() == {"detail", "code"}
 
 
 class TestAdmin:
-    def test_making_and_regenerating_ask_and_keep_what_was_typed(self, boss, user, token):
+    def test_create_and_regenerate_ask_and_keep_input(self, boss, user, token):
         for page, data in {
             reverse("admin:pat_tokens_personalaccesstoken_add"): {
                 "user": str(user.pk),
@@ -569,7 +569,7 @@ class TestAdmin:
             del session[reauthentication.STAMP]
             session.save()
 
-    def test_revoking_renaming_and_deleting_are_free(self, boss, token):
+    def test_revoke_rename_and_delete_do_not_ask(self, boss, token):
         name = "admin:pat_tokens_personalaccesstoken_{}".format
         data = {"name": "renamed", "description": ""}
         assert boss.post(reverse(name("change"), args=[token.pk]), data).status_code == 302
@@ -577,13 +577,13 @@ class TestAdmin:
         assert boss.post(reverse(name("delete"), args=[token.pk]), {"post": "yes"}).status_code == 302
         assert not PersonalAccessToken.objects.exists()
 
-    def test_five_wrong_passwords_end_the_session(self, boss, token):
+    def test_five_wrong_passwords_end_session(self, boss, token):
         page = reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[token.pk])
         answers = [boss.post(page, {"duration": "30d", "pat_password": "wrong"}) for _ in range(5)]
         assert answers[-1].url == page
         assert boss.get(page).url.startswith("/admin/login/")
 
-    def test_the_policy_decides_in_the_admin(self, boss, token, settings):
+    def test_policy_applies_in_admin(self, boss, token, settings):
         page = reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[token.pk])
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: "")
         assert boss.post(page, {"duration": "30d", "pat_password": PASSWORD}).status_code == 403
@@ -595,7 +595,7 @@ class TestAdmin:
     "broken",
     ["pat_tokens.log_events.log_reauthentication", "django.contrib.sessions.backends.db.SessionStore.cycle_key"],
 )
-def test_the_password_is_in_no_report(client, user, monkeypatch, settings, broken):
+def test_password_is_not_in_reports(client, user, monkeypatch, settings, broken):
     """Where something fails while the password is looked at."""
     settings.DEBUG = False
     password = "".join(["my", "own", "password"])  # the report shows lines of code, too

@@ -57,7 +57,7 @@ def days_of(token):
     return sorted(token.reminder_set.values_list("days", flat=True))
 
 
-def test_says_which_token_ends_when_and_where(user, settings):
+def test_email_has_token_date_and_link(user, settings):
     settings.PAT_TOKENS_SITE_URL = "https://example.org/"
     token = make(user, "pump <7>", left=timedelta(days=2, hours=5))
     assert send_reminders() == Summary(tokens=1, mails=1)
@@ -75,7 +75,7 @@ def test_says_which_token_ends_when_and_where(user, settings):
     assert token.digest not in message.message().as_string()
 
 
-def test_tells_each_number_of_days_once(user):
+def test_each_number_of_days_is_sent_once(user):
     token = make(user, left=timedelta(days=20))
     seen = []
     for left in (20, 14, 13.9, 13, 3, 2.9, 1.1, 1, 0.9, 0.1, 0, -1):
@@ -88,19 +88,19 @@ def test_tells_each_number_of_days_once(user):
     assert not token.reminder_set.filter(sent_at=None).exists()
 
 
-def test_what_was_missed_is_not_made_up_for(user):
+def test_missed_reminders_are_not_sent_later(user):
     token = make(user, left=timedelta(days=2))
     assert len(sent()) == 1
     assert days_of(token) == [3]
 
 
 @pytest.mark.parametrize(("life", "mails"), [(14, 0), (14.1, 1), (7, 0)])
-def test_a_number_as_long_as_the_whole_life_does_not_count(user, life, mails):
+def test_days_over_lifetime_are_skipped(user, life, mails):
     make(user, left=timedelta(days=min(life, 13)), life=timedelta(days=life))
     assert len(sent()) == mails
 
 
-def test_a_new_issue_is_told_of_anew(user):
+def test_regenerated_token_is_reminded_again(user):
     token = make(user, left=timedelta(days=2))
     assert len(sent()) == 1
     services.regenerate_token(token, duration="30d")
@@ -113,14 +113,14 @@ def test_a_new_issue_is_told_of_anew(user):
     assert days_of(token) == [3, 3]
 
 
-def test_revoked_and_endless_tokens_and_others_are_left_alone(user):
+def test_other_tokens_are_not_reminded(user):
     make(user, "revoked", left=timedelta(days=2), revoked_at=timezone.now())
     make(user, "far", left=timedelta(days=15))
     PersonalAccessToken.objects.filter(pk=make(user, "endless", left=timedelta(days=2)).pk).update(expires_at=None)
     assert sent() == []
 
 
-def test_once_after_the_end_where_a_site_wants_it(user, settings):
+def test_zero_days_reminds_after_expiration(user, settings):
     token = make(user, left=-timedelta(days=1))
     make(user, "long ago", left=-timedelta(days=8))
     assert sent() == []
@@ -131,7 +131,7 @@ def test_once_after_the_end_where_a_site_wants_it(user, settings):
     assert days_of(token) == [0]
 
 
-def test_one_mail_for_all_tokens_of_a_user(user, stranger, expiring, django_capture_on_commit_callbacks):
+def test_one_email_per_user(user, stranger, expiring, django_capture_on_commit_callbacks):
     stranger.email = "stranger@example.org"
     stranger.save()
     make(user, "a", left=timedelta(days=13))
@@ -146,7 +146,7 @@ def test_one_mail_for_all_tokens_of_a_user(user, stranger, expiring, django_capt
     assert expiring == [("b", 1, True), ("a", 14, True), ("c", 3, True)]
 
 
-def test_users_who_cannot_be_told_are_counted(user, stranger, expiring, django_capture_on_commit_callbacks):
+def test_unreachable_users_are_counted(user, stranger, expiring, django_capture_on_commit_callbacks):
     make(stranger, left=timedelta(days=2))
     inactive = UserFactory(email="gone@example.org", is_active=False)
     make(inactive, left=timedelta(days=2))
@@ -155,9 +155,7 @@ def test_users_who_cannot_be_told_are_counted(user, stranger, expiring, django_c
     assert (mail.outbox, expiring, Reminder.objects.count()) == ([], [], 0)
 
 
-def test_a_site_with_notifications_of_its_own_gets_the_signal_alone(
-    stranger, settings, expiring, django_capture_on_commit_callbacks
-):
+def test_signal_only_without_email(stranger, settings, expiring, django_capture_on_commit_callbacks):
     settings.PAT_TOKENS_REMINDER_MAIL = False
     make(stranger, left=timedelta(days=2))
     for _ in range(2):
@@ -184,7 +182,7 @@ class TestFailures:
         return refuse
 
     @pytest.mark.parametrize("error", [smtplib.SMTPServerDisconnected, ConnectionRefusedError, ValueError])
-    def test_a_mail_that_fails_is_not_lost_and_stops_no_other(self, user, refuse, error):
+    def test_failed_email_is_retried(self, user, refuse, error):
         token = make(user, left=timedelta(days=2))
         other = make(UserFactory(email="other@example.org"), left=timedelta(days=2))
         refuse(user.email, error=error)
@@ -194,7 +192,7 @@ class TestFailures:
         assert send_reminders() == Summary(tokens=1, mails=1)
         assert [message.to for message in mail.outbox] == [["other@example.org"], [user.email]]
 
-    def test_three_in_a_row_and_the_rest_can_wait(self, refuse):
+    def test_three_failures_stop_run(self, refuse):
         addresses = [f"{number}@example.org" for number in range(5)]
         for address in addresses:
             make(UserFactory(email=address), left=timedelta(days=2))
@@ -215,7 +213,7 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_mails_that_are_rejected_stop_no_other(self, refuse, error):
+    def test_rejected_emails_do_not_stop_run(self, refuse, error):
         addresses = [f"{number}@example.org" for number in range(5)]
         for address in addresses:
             make(UserFactory(email=address), left=timedelta(days=2))
@@ -235,19 +233,19 @@ class TestFailures:
         ],
         ids=repr,
     )
-    def test_a_server_that_is_down_is_asked_three_times(self, refuse, error):
+    def test_down_server_is_tried_three_times(self, refuse, error):
         addresses = [f"{number}@example.org" for number in range(5)]
         for address in addresses:
             make(UserFactory(email=address), left=timedelta(days=2))
         refuse(*addresses, error=error)
         assert send_reminders() == Summary(failed=3, stopped=True)
 
-    def test_what_a_backend_does_not_send_has_failed(self, user, monkeypatch):
+    def test_unsent_email_counts_as_failed(self, user, monkeypatch):
         make(user, left=timedelta(days=2))
         monkeypatch.setattr(EmailBackend, "send_messages", lambda self, messages: 0)
         assert send_reminders().failed == 1
 
-    def test_a_process_that_is_killed_repeats_nothing(self, user, monkeypatch):
+    def test_killed_process_does_not_repeat(self, user, monkeypatch):
         token = make(user, left=timedelta(days=2))
 
         def die(self, messages):
@@ -261,7 +259,7 @@ class TestFailures:
         assert list(Reminder.objects.unfinished(timezone.now())) == list(token.reminder_set.all())
 
 
-def test_a_dry_run_counts_and_does_nothing(user, stranger):
+def test_dry_run_only_counts(user, stranger):
     make(user, "a", left=timedelta(days=2))
     make(user, "b", left=timedelta(days=2))
     make(stranger, left=timedelta(days=2))
@@ -270,7 +268,7 @@ def test_a_dry_run_counts_and_does_nothing(user, stranger):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_mail_speaks_the_language_of_its_reader(user, settings, language):
+def test_email_is_in_language_of_user(user, settings, language):
     settings.PAT_TOKENS_POLICY = policy_with(get_language=lambda user: language)
     make(user, "a", left=timedelta(days=2, minutes=5))
     make(user, "b", left=timedelta(days=2, minutes=5))
@@ -284,7 +282,7 @@ def test_the_mail_speaks_the_language_of_its_reader(user, settings, language):
     assert f'<html lang="{language}" dir="{direction}">' in html
 
 
-def test_without_a_word_it_is_the_language_of_the_site(user, settings):
+def test_default_language_is_language_code(user, settings):
     settings.LANGUAGE_CODE = "de"
     settings.PAT_TOKENS_POLICY = policy_with(get_language=lambda user: None)
     make(user, left=timedelta(days=2))
@@ -292,14 +290,14 @@ def test_without_a_word_it_is_the_language_of_the_site(user, settings):
     assert subject == "1 persönliches Zugriffstoken läuft bald ab"
 
 
-def test_no_name_can_forge_a_line(user):
+def test_token_name_cannot_add_lines(user):
     make(user, "a\nSubject: x\r\n\u202eb", left=timedelta(days=2))
     (subject,) = sent()
     assert "Subject: x" not in subject
     assert "* a Subject: x   b (" in mail.outbox[0].body
 
 
-def test_templates_are_the_sites_to_change(user, settings, tmp_path):
+def test_templates_can_be_overridden(user, settings, tmp_path):
     folder = tmp_path / "pat_tokens" / "mail"
     folder.mkdir(parents=True)
     (folder / "reminder_subject.txt").write_text("{{ count }} for {{ user }}\n")
@@ -308,7 +306,7 @@ def test_templates_are_the_sites_to_change(user, settings, tmp_path):
     assert sent() == ["1 for owner"]
 
 
-def test_queries_are_few_and_the_same_for_each_user():
+def test_number_of_queries_per_user_is_constant():
     def count(users):
         for number in range(users):
             user = UserFactory(email=f"{number}@example.org")
@@ -323,7 +321,7 @@ def test_queries_are_few_and_the_same_for_each_user():
     assert three - one <= 2 * 6
 
 
-def test_a_row_is_there_once(user):
+def test_reminder_row_is_unique(user):
     token = make(user, left=timedelta(days=2))
     fields = {"token": token, "issued_at": token.issued_at, "days": 3}
     Reminder.objects.create(**fields)
@@ -332,7 +330,7 @@ def test_a_row_is_there_once(user):
     assert services.claim_reminders(user, days=(3,), now=timezone.now()) == []
 
 
-def test_what_another_run_has_just_claimed_is_not_claimed_again(user, monkeypatch):
+def test_claimed_reminders_are_not_claimed_again(user, monkeypatch):
     taken, free = make(user, "a", left=timedelta(days=2)), make(user, "b", left=timedelta(days=2))
     Reminder.objects.create(token=taken, issued_at=taken.issued_at, days=3)
     # As on a database where the other's row is not to be seen yet when this one looks.
@@ -342,7 +340,7 @@ def test_what_another_run_has_just_claimed_is_not_claimed_again(user, monkeypatc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_send_each_mail_once():
+def test_concurrent_runs_send_each_email_once():
     for number in range(8):
         make(UserFactory(email=f"{number}@example.org"), left=timedelta(days=2))
 

@@ -41,7 +41,7 @@ def ask(secret, path="/api/channels/", **extra):
     return APIClient(headers={"authorization": f"Bearer {secret}"}).get(path, **extra)
 
 
-def test_each_refusal_is_one_line_with_its_reason_and_its_token(lines, make_token):
+def test_refusal_is_logged_with_reason_and_token(lines, make_token):
     narrow, dead = make_token("devices:*:read"), make_token()
     services.revoke_token(dead)
     where = "ip=127.0.0.1 route=/api/channels/$"
@@ -60,12 +60,12 @@ def test_each_refusal_is_one_line_with_its_reason_and_its_token(lines, make_toke
         assert lines()[-1] == f"Token refused: {line}"
 
 
-def test_a_token_that_is_allowed_leaves_no_such_line(lines, make_token):
+def test_allowed_token_is_not_logged_as_refused(lines, make_token):
     assert ask(make_token("channels:*:list").secret).status_code == 200
     assert lines() == []
 
 
-def test_nothing_that_a_client_chose_is_in_a_line(lines, make_token):
+def test_records_have_no_client_strings(lines, make_token):
     secret, forged = make_secret("pat"), "reason=none\nToken refused: forged"
     for header in (secret, f"{secret} {forged}", f"pat_{forged}", f"pat_{'x' * 60}"):
         client = Client(headers={"authorization": f"Bearer {header}", "user-agent": forged, "x-forwarded-for": forged})
@@ -76,7 +76,7 @@ def test_nothing_that_a_client_chose_is_in_a_line(lines, make_token):
         assert part not in text
 
 
-def test_junk_cannot_fill_a_disk_and_what_is_missing_is_counted(lines, turn_clock):
+def test_junk_is_limited_and_counted(lines, turn_clock):
     for _ in range(log_events.LINES + 500):
         log_events.log_refusal(MalformedToken())
     assert len(lines()) == log_events.LINES
@@ -92,7 +92,7 @@ def test_junk_cannot_fill_a_disk_and_what_is_missing_is_counted(lines, turn_cloc
     assert "More refusals" not in lines()[-1]
 
 
-def test_refusals_of_one_token_hide_no_line_about_another(lines, make_token):
+def test_limit_is_per_token(lines, make_token):
     mine, stolen = make_token(), make_token()
     for token in (mine, stolen):
         services.revoke_token(token)
@@ -103,7 +103,7 @@ def test_refusals_of_one_token_hide_no_line_about_another(lines, make_token):
     assert f"token={stolen.pk}" in lines()[-1]
 
 
-def test_junk_of_one_address_hides_no_line_about_another(lines, rf):
+def test_limit_is_per_address(lines, rf):
     here, there = (rf.get("/", REMOTE_ADDR=address) for address in ("2001:db8::1", "203.0.113.9"))
     for number in range(log_events.LINES + 1):
         here.META["REMOTE_ADDR"] = f"2001:db8::{number:x}"  # one client has as many as it likes
@@ -113,7 +113,7 @@ def test_junk_of_one_address_hides_no_line_about_another(lines, rf):
     assert "ip=203.0.113.9" in lines()[-1]
 
 
-def test_junk_of_many_addresses_cannot_fill_a_disk(lines, rf, turn_clock):
+def test_total_limit_for_all_addresses(lines, rf, turn_clock):
     for number in range(log_events.JUNK_LINES + 100):
         request = rf.get("/", REMOTE_ADDR=f"10.0.{number // 256}.{number % 256}")
         log_events.log_refusal(MalformedToken(), request=request)
@@ -123,7 +123,7 @@ def test_junk_of_many_addresses_cannot_fill_a_disk(lines, rf, turn_clock):
     assert lines()[-2] == "More refusals, not logged: reason=malformed count=100"
 
 
-def test_the_address_is_the_one_that_the_site_tells(lines, settings):
+def test_address_comes_from_setting(lines, settings):
     settings.PAT_TOKENS_POLICY = policy_with(get_client_ip=lambda request: "203.0.113.9")
     ask("pat_junk")
     assert " ip=203.0.113.9 " in lines()[0]

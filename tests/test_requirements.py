@@ -36,12 +36,12 @@ class Described(APIView):
         (Requirement("channels", "read", EntityLookup(slug="slug")), {"slug": "x"}, None),
     ],
 )
-def test_what_a_request_needs_follows_from_its_keywords(requirement, kwargs, required_scope):
+def test_required_scope_uses_keywords(requirement, kwargs, required_scope):
     assert required_scope_from_url(requirement, kwargs) == required_scope
     assert required_scope_from_url(requirement, kwargs, filtered=False) == required_scope
 
 
-def test_only_a_list_is_filtered():
+def test_only_lists_are_filtered():
     assert required_scope_from_url(Requirement("channels", "list"), {}, filtered=True) == RequiredScope(
         "channels", "list", filtered=True
     )
@@ -50,7 +50,7 @@ def test_only_a_list_is_filtered():
     )
 
 
-def test_a_lookup_is_what_it_looks_up():
+def test_lookups_are_compared_by_value():
     lookup = EntityLookup(slug="slug", project__slug="project")
     assert lookup == EntityLookup(project__slug="project", slug="slug") != EntityLookup(slug="slug")
     assert hash(lookup) == hash(EntityLookup(project__slug="project", slug="slug"))
@@ -60,13 +60,13 @@ def test_a_lookup_is_what_it_looks_up():
         EntityLookup()
 
 
-def test_a_requirement_reads_as_the_scope_that_it_needs():
+def test_str_is_required_scope():
     assert str(Requirement("channels", "read", "pk")) == "channels:{pk}:read"
     assert str(Requirement("channels", "list")) == "channels:*:list"
     assert str(ANY_TOKEN) == "any valid token"
 
 
-def test_a_type_that_is_not_there_is_named_with_those_that_are():
+def test_unknown_type_error_lists_types():
     with pytest.raises(ImproperlyConfigured, match=r"there is no such entity type; registered: .*channels"):
         Requirement("rooms", "read").get_entity_type()
 
@@ -84,18 +84,18 @@ def test_a_type_that_is_not_there_is_named_with_those_that_are():
         (Requirement("pages", "read", "pk"), None),
     ],
 )
-def test_a_problem_names_what_there_is(requirement, problem):
+def test_problem_lists_valid_choices(requirement, problem):
     assert find_problem(requirement) == problem
 
 
-def test_a_site_without_types_has_none(monkeypatch):
+def test_problem_without_types(monkeypatch):
     monkeypatch.setattr("pat_tokens.requirements.registry", Registry())
     assert find_problem(Requirement("rooms", "read")) == "no entity type is called 'rooms' (registered: none)"
     with pytest.raises(ImproperlyConfigured, match="registered: none"):
         Requirement("rooms", "read").get_entity_type()
 
 
-def test_each_declaration_makes_what_is_remembered_old(declarations):
+def test_declarations_invalidate_caches(declarations):
     seen = [generation()]
     for declare, target in (
         (declare_view, Plain),
@@ -109,14 +109,14 @@ def test_each_declaration_makes_what_is_remembered_old(declarations):
 
 
 @pytest.mark.parametrize("cls", [Plain, Described])
-def test_what_as_view_returns_stands_for_its_class(declarations, cls):
+def test_as_view_counts_as_its_class(declarations, cls):
     refused = {"GET": None}
     declare_view(cls.as_view(), refused)
     assert class_of(cls.as_view()) is cls
     assert declared_for_view(cls) == refused
 
 
-def test_a_path_that_named_nothing_can_be_declared_again(declarations, monkeypatch):
+def test_broken_path_can_be_declared_again(declarations, monkeypatch):
     path = f"{__name__}.made_later"
     declare_view(path, {"GET": None})
     assert broken_declarations().keys() == {path}
@@ -127,6 +127,6 @@ def test_a_path_that_named_nothing_can_be_declared_again(declarations, monkeypat
 
 
 @pytest.mark.parametrize("declare", [declare_view, declare_url])
-def test_requirements_that_are_no_mapping_are_refused_with_whose_they_are(declarations, declare):
+def test_invalid_mapping_error_names_target(declarations, declare):
     with pytest.raises(ImproperlyConfigured, match=r"requirements of some\.view must be a mapping .*, not \['GET'\]"):
         declare("some.view", ["GET"])

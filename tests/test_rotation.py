@@ -58,7 +58,7 @@ def stored(token):
     return PersonalAccessToken.objects.get(pk=token.pk)
 
 
-def test_both_secrets_work_until_the_grace_period_has_passed(reader, use, clock):
+def test_both_secrets_work_during_grace_period(reader, use, clock):
     token, new = services.rotate_token(reader)
     assert new != reader.secret
     assert (token.pk, token.name, token.scope_set.count()) == (reader.pk, reader.name, 1)
@@ -78,7 +78,7 @@ def test_both_secrets_work_until_the_grace_period_has_passed(reader, use, clock)
     assert stored(token).previous_secret is None
 
 
-def test_previous_secret_says_what_it_is(reader, use, clock):
+def test_previous_secret_fields(reader, use, clock):
     use(reader.secret)
     used_at = clock.now
     clock.move(hours=1)
@@ -91,7 +91,7 @@ def test_previous_secret_says_what_it_is(reader, use, clock):
     assert token.hint != reader.hint
 
 
-def test_previous_secret_stops_at_the_earliest_end(case, make_token, channel, use, clock, settings):
+def test_previous_secret_stops_at_earliest_limit(case, make_token, channel, use, clock, settings):
     settings.PAT_TOKENS_MAX_OVERLAP = "5d"
     ends = {
         # the duration of the token, the fields of the rotation, whether the new secret is used: when it stops
@@ -116,7 +116,7 @@ def test_previous_secret_stops_at_the_earliest_end(case, make_token, channel, us
             assert use(new)
 
 
-def test_previous_secret_stops_with_the_token(reader, use, clock):
+def test_previous_secret_stops_with_token(reader, use, clock):
     _token, new = services.rotate_token(reader, duration="1h")
     clock.move(hours=1)
     for secret in (reader.secret, new):
@@ -126,7 +126,7 @@ def test_previous_secret_stops_with_the_token(reader, use, clock):
         services.rotate_token(reader)
 
 
-def test_grace_period_of_zero_stops_the_previous_secret_at_once(case, make_token, channel, use):
+def test_zero_grace_period_stops_previous_secret(case, make_token, channel, use):
     for zero in ("0", "0h", " 0d", "PT0S", "P0D", "P0DT0H", "00", timedelta()):
         with case(zero):
             token = make_token(f"channels:{channel.pk}:read")
@@ -137,7 +137,7 @@ def test_grace_period_of_zero_stops_the_previous_secret_at_once(case, make_token
             assert (use(new), use(newest)) == (False, True)
 
 
-def test_grace_periods_that_are_refused(case, reader, settings):
+def test_invalid_grace_periods_are_refused(case, reader, settings):
     settings.PAT_TOKENS_MAX_GRACE_PERIOD = "2d"
     for value in ("24", "-1h", "", "h", "P", "PT", "0x", "3d", "49h", 5, "1h" * 40, timedelta(hours=-1), timedelta(3)):
         with case(value):
@@ -151,14 +151,14 @@ def test_grace_periods_that_are_refused(case, reader, settings):
 
 
 @pytest.mark.parametrize(("longest", "default"), [("7d", "24h"), ("1h", "1h"), ("0", "")])
-def test_default_grace_period_is_a_day_or_the_maximum(reader, settings, longest, default):
+def test_default_grace_period(reader, settings, longest, default):
     settings.PAT_TOKENS_MAX_GRACE_PERIOD = longest
     token, _secret = services.rotate_token(reader)
     assert token.grace_period == default
     assert (token.previous_secret is None) == (longest == "0")
 
 
-def test_without_a_duration_the_token_lives_as_long_as_before(make_token, clock):
+def test_default_duration_keeps_lifetime(make_token, clock):
     token = make_token(duration="7d")
     clock.move(days=3)
     rotated, _secret = services.rotate_token(token)
@@ -166,7 +166,7 @@ def test_without_a_duration_the_token_lives_as_long_as_before(make_token, clock)
     assert services.rotate_token(make_token(), duration="24h")[0].expires_at == clock.now + timedelta(hours=24)
 
 
-def test_a_third_secret_is_refused(reader, use, clock):
+def test_third_secret_is_refused(reader, use, clock):
     _token, new = services.rotate_token(reader, grace_period="1h")
     for grace_period in ("1h", "0"):
         with pytest.raises(RotationInProgress) as caught:
@@ -180,7 +180,7 @@ def test_a_third_secret_is_refused(reader, use, clock):
     assert not use(reader.secret)
 
 
-def test_finish_stops_the_previous_secret_now(reader, use):
+def test_finish_stops_previous_secret(reader, use):
     _token, new = services.rotate_token(reader)
     finished = services.finish_rotation(reader)
     assert finished.previous_secret is None
@@ -190,7 +190,7 @@ def test_finish_stops_the_previous_secret_now(reader, use):
     services.rotate_token(reader)
 
 
-def test_cancel_brings_the_previous_secret_back(reader, use, clock):
+def test_cancel_restores_previous_secret(reader, use, clock):
     before = PersonalAccessToken.objects.values(*services._SECRET_FIELDS).get()
     clock.move(days=1)
     _token, new = services.rotate_token(reader, duration="60d")
@@ -205,7 +205,7 @@ def test_cancel_brings_the_previous_secret_back(reader, use, clock):
         services.cancel_rotation(reader)
 
 
-def test_cancel_after_the_first_use_is_refused(reader, use):
+def test_cancel_after_first_use_is_refused(reader, use):
     _token, new = services.rotate_token(reader)
     assert use(new)
     with pytest.raises(RotationInUse):
@@ -214,9 +214,7 @@ def test_cancel_after_the_first_use_is_refused(reader, use):
     assert use(new)
 
 
-def test_only_an_allowed_request_that_needs_a_scope_is_a_first_use(
-    reader, channel, use, django_capture_on_commit_callbacks
-):
+def test_first_use_needs_allowed_request_with_scope(reader, channel, use, django_capture_on_commit_callbacks):
     _token, new = services.rotate_token(reader)
     with django_capture_on_commit_callbacks(execute=True):
         authenticate(new, ANY_TOKEN)
@@ -229,7 +227,7 @@ def test_only_an_allowed_request_that_needs_a_scope_is_a_first_use(
     assert stored(reader).grace_started_at is not None
 
 
-def test_grace_period_can_be_changed_during_an_overlap(reader, use, clock, settings):
+def test_grace_period_can_be_changed(reader, use, clock, settings):
     with pytest.raises(NoRotation):
         services.set_grace_period(reader, "1h")
     _token, new = services.rotate_token(reader, grace_period="1h")
@@ -248,14 +246,14 @@ def test_grace_period_can_be_changed_during_an_overlap(reader, use, clock, setti
         services.set_grace_period(reader, "7d")
 
 
-def test_grace_period_of_zero_during_an_overlap_finishes_it(reader, use):
+def test_zero_grace_period_finishes_rotation(reader, use):
     _token, new = services.rotate_token(reader)
     token = services.update_token(reader, name="renamed", grace_period="0")
     assert (token.name, token.previous_secret, token.rotated_at) == ("renamed", None, None)
     assert (use(reader.secret), use(new)) == (False, True)
 
 
-def test_revoking_and_regenerating_end_both_secrets(reader, use):
+def test_revoke_and_regenerate_stop_both_secrets(reader, use):
     _token, new = services.rotate_token(reader)
     services.revoke_token(reader)
     for secret in (reader.secret, new):
@@ -274,7 +272,7 @@ def test_revoking_and_regenerating_end_both_secrets(reader, use):
     assert works == [False, False, False, False, True]
 
 
-def test_signals_say_what_happened(reader, django_capture_on_commit_callbacks):
+def test_signals_are_sent(reader, django_capture_on_commit_callbacks):
     heard = []
     names = ("token_rotated", "rotation_finished", "rotation_cancelled", "token_updated")
     receivers = {name: lambda name=name, **kwargs: heard.append(name) for name in names}
@@ -293,7 +291,7 @@ def test_signals_say_what_happened(reader, django_capture_on_commit_callbacks):
     ]
 
 
-def test_last_use_is_recorded_for_each_secret(reader, channel, use, clock):
+def test_last_use_is_recorded_per_secret(reader, channel, use, clock):
     _token, new = services.rotate_token(reader, grace_period="7d")
     clock.move(minutes=5)
     use(reader.secret)
@@ -312,9 +310,7 @@ def test_last_use_is_recorded_for_each_secret(reader, channel, use, clock):
 # Queries
 
 
-def test_current_secret_costs_one_select_and_a_previous_one_two(
-    reader, channel, use, clock, settings, django_assert_num_queries
-):
+def test_previous_secret_costs_one_more_query(reader, channel, use, clock, settings, django_assert_num_queries):
     _token, new = services.rotate_token(reader)
     for peppers in ([settings.SECRET_KEY], [settings.SECRET_KEY, OLD]):
         settings.PAT_TOKENS_PEPPERS = peppers
@@ -330,7 +326,7 @@ def test_current_secret_costs_one_select_and_a_previous_one_two(
             assert lookup.decide_for_token(found, found.decision.required_scope)
 
 
-def test_previous_secret_is_found_by_the_plain_orm_too(reader):
+def test_orm_finds_previous_secret(reader):
     services.rotate_token(reader)
     digests = crypto.digests(reader.secret, conf.peppers)
     by_sql, by_orm = lookup.find_token(digests, None), lookup.find_token_by_orm(digests, None, previous=True)
@@ -340,7 +336,7 @@ def test_previous_secret_is_found_by_the_plain_orm_too(reader):
     assert lookup.find_token_by_orm(digests, None) is None
 
 
-def test_a_rotation_canceled_between_the_two_selects_loses_no_request(reader, use, monkeypatch):
+def test_cancel_between_queries_loses_no_request(reader, use, monkeypatch):
     services.rotate_token(reader)
     find, looked = lookup._find_token, []
 
@@ -359,7 +355,7 @@ def test_a_rotation_canceled_between_the_two_selects_loses_no_request(reader, us
 # Peppers
 
 
-def test_redigesting_leaves_each_secret_in_its_place(reader, use, settings):
+def test_redigest_keeps_both_secrets(reader, use, settings):
     settings.PAT_TOKENS_PEPPERS = [OLD]
     _token, first = services.regenerate_token(reader)
     _token, second = services.rotate_token(reader)
@@ -380,9 +376,7 @@ def test_redigesting_leaves_each_secret_in_its_place(reader, use, settings):
 
 
 @pytest.mark.parametrize("act", [services.rotate_token, services.regenerate_token, services.cancel_rotation])
-def test_redigesting_late_never_replaces_another_secret(
-    reader, use, settings, act, monkeypatch, django_capture_on_commit_callbacks
-):
+def test_late_redigest_keeps_other_secret(reader, use, settings, act, monkeypatch, django_capture_on_commit_callbacks):
     settings.PAT_TOKENS_PEPPERS = [OLD]
     _token, secret = services.regenerate_token(reader)
     if act is services.cancel_rotation:
@@ -403,7 +397,7 @@ def test_redigesting_late_never_replaces_another_secret(
     assert use(newest)
 
 
-def test_the_database_refuses_one_digest_in_both_places(reader):
+def test_digest_is_unique_across_both_columns(reader):
     for fields in (
         {"previous_digest": reader.digest},
         {"rotated_at": reader.issued_at},  # an overlap without a secret
@@ -415,7 +409,7 @@ def test_the_database_refuses_one_digest_in_both_places(reader):
 # First use
 
 
-def test_first_use_is_tried_until_it_is_recorded(reader, use, monkeypatch):
+def test_first_use_is_retried_until_recorded(reader, use, monkeypatch):
     _token, new = services.rotate_token(reader)
     update, failures = QuerySet.update, []
 
@@ -432,9 +426,7 @@ def test_first_use_is_tried_until_it_is_recorded(reader, use, monkeypatch):
     assert len(failures) == 2
 
 
-def test_first_use_of_an_earlier_rotation_does_not_count_for_a_later_one(
-    reader, use, monkeypatch, django_capture_on_commit_callbacks
-):
+def test_first_use_counts_for_one_rotation(reader, use, monkeypatch, django_capture_on_commit_callbacks):
     _token, new = services.rotate_token(reader)
     late = []
     with monkeypatch.context() as patched:
@@ -453,7 +445,7 @@ def test_first_use_of_an_earlier_rotation_does_not_count_for_a_later_one(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_streams_end_with_the_secret_that_opened_them(reader, channel, use, clock):
+def test_streams_end_with_their_secret(reader, channel, use, clock):
     def watch(secret):
         found = authenticate(secret, READ, {"pk": str(channel.pk)})
         return Watch(found.pk, found.candidate_digests, found.decision.required_scope)
@@ -469,7 +461,7 @@ def test_streams_end_with_the_secret_that_opened_them(reader, channel, use, cloc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_streams_of_a_canceled_secret_end(reader):
+def test_streams_of_canceled_secret_end(reader):
     _token, new = services.rotate_token(reader)
     found = authenticate(new, ANY_TOKEN)
     one = Watch(found.pk, found.candidate_digests, None)
@@ -480,7 +472,7 @@ def test_streams_of_a_canceled_secret_end(reader):
 # Imported keys
 
 
-def test_an_imported_key_can_be_rotated_and_brought_back(user, channel, use, settings):
+def test_imported_key_can_be_rotated_and_restored(user, channel, use, settings):
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
     key = "a1" * 20
     token, _created = services.import_token(user, key, name="old", scopes=[("channels", "*", "read")])
@@ -497,7 +489,7 @@ def test_an_imported_key_can_be_rotated_and_brought_back(user, channel, use, set
     assert use(new)
 
 
-def test_rotation_locks_the_row(reader, django_assert_num_queries):
+def test_rotation_locks_row(reader, django_assert_num_queries):
     if connection.features.has_select_for_update:
         with django_assert_num_queries(4) as queries:  # savepoint, SELECT, UPDATE, savepoint
             services.rotate_token(reader)

@@ -26,7 +26,7 @@ def may(scopes, what):
 
 
 @given(st.sets(KEYS), NEEDS)
-def test_decides_as_brute_force_does(scopes, required_scope):
+def test_decide_matches_brute_force(scopes, required_scope):
     decision = decide(scopes, required_scope)
     things = [
         t for t in WORLD if t.entity_type == required_scope.entity_type and t.operation == required_scope.operation
@@ -47,34 +47,34 @@ def test_decides_as_brute_force_does(scopes, required_scope):
 
 
 @given(st.sets(KEYS), KEYS, NEEDS)
-def test_granting_more_takes_no_allowed_decision_away(scopes, more, required_scope):
+def test_more_scopes_never_remove_access(scopes, more, required_scope):
     if decide(scopes, required_scope):
         assert decide(scopes | {more}, required_scope)
 
 
 @given(NEEDS)
-def test_an_empty_grant_allows_nothing(required_scope):
+def test_no_scopes_allow_nothing(required_scope):
     assert not decide(set(), required_scope)
 
 
 @given(st.sets(KEYS))
-def test_no_need_is_always_met(scopes):
+def test_none_is_always_allowed(scopes):
     assert decide(scopes, None) == Decision()
 
 
-def test_what_is_missing_is_named():
+def test_missing_scopes_are_returned():
     decision = decide([ScopeKey("channels", "7", "publish")], RequiredScope("channels", "publish", "42"))
     assert [str(scope) for scope in decision.missing] == ["channels:42:publish"]
 
 
 @given(st.sets(KEYS), st.lists(KEYS), NEEDS)
-def test_absorbing_changes_no_decision(held, added, required_scope):
+def test_absorb_changes_no_decision(held, added, required_scope):
     redundant, new = absorb(held, added)
     assert decide((held - redundant) | set(new), required_scope) == decide(held | set(added), required_scope)
 
 
 @given(st.sets(KEYS), st.lists(KEYS))
-def test_absorbing_leaves_nothing_that_is_covered_and_writes_nothing_twice(held, added):
+def test_absorb_removes_redundant_scopes(held, added):
     redundant, new = absorb(held, added)
     result = (held - redundant) | set(new)
     assert len(new) == len(set(new))
@@ -82,7 +82,7 @@ def test_absorbing_leaves_nothing_that_is_covered_and_writes_nothing_twice(held,
     assert not [one for one in result for other in result if one != other and other.covers(one)]
 
 
-def test_all_takes_the_place_of_the_single_ones_of_its_type_and_operation_alone():
+def test_scope_on_all_absorbs_same_operation_only():
     single, wide = ScopeKey("channels", "1", "read"), ScopeKey("channels", ALL, "read")
     others = {ScopeKey("channels", "1", "list"), ScopeKey("clients", "1", "read")}
     assert absorb({single, *others}, [wide]) == ({single}, [wide])
@@ -90,18 +90,18 @@ def test_all_takes_the_place_of_the_single_ones_of_its_type_and_operation_alone(
 
 
 @given(KEYS, st.text(min_size=1))
-def test_a_scope_is_read_as_it_was_written(key, entity_id):
+def test_parse_reverses_str(key, entity_id):
     key = key._replace(entity_id=entity_id)
     assert ScopeKey.parse(str(key)) == key
 
 
 @pytest.mark.parametrize("text", ["", ":", "::", "a:b", "a:b:", ":b:c", "a::c"])
-def test_half_a_scope_is_none(text):
+def test_incomplete_scope_is_value_error(text):
     with pytest.raises(ValueError, match="entity type:entity id:operation"):
         ScopeKey.parse(text)
 
 
-def test_a_filtered_list_is_allowed_for_the_ids_that_there_are():
+def test_filtered_list_is_limited_to_ids():
     required_scope = RequiredScope("channels", "list", filtered=True)
     assert decide([ScopeKey("channels", "1", "list")], required_scope) == Decision(
         limited=True, required_scope=required_scope

@@ -46,7 +46,7 @@ def heard():
 
 
 class TestCreate:
-    def test_returns_the_token_and_its_secret(self, user, channel):
+    def test_returns_token_and_secret(self, user, channel):
         before = timezone.now()
         token, secret = services.create_token(
             user,
@@ -66,7 +66,7 @@ class TestCreate:
         assert keys(token) == {f"channels:{channel.pk}:publish", "channels:*:list"}
         assert crypto.is_well_formed(secret, "pat")
 
-    def test_stores_a_digest_and_a_hint_and_not_the_secret(self, user, settings):
+    def test_stores_digest_and_hint_only(self, user, settings):
         settings.PAT_TOKENS_PEPPERS = ["new", "old"]
         token, secret = services.create_token(user, name="deploy")
         row = PersonalAccessToken.objects.filter(pk=token.pk).values().get()
@@ -76,61 +76,61 @@ class TestCreate:
         assert not [value for value in row.values() if secret in str(value) or secret[4:-6] in str(value)]
         assert secret not in repr(token) + str(token) + str(vars(token))
 
-    def test_has_the_sites_prefix(self, user, settings):
+    def test_uses_configured_prefix(self, user, settings):
         settings.PAT_TOKENS_PREFIX = "dop"
         assert services.create_token(user, name="deploy")[1].startswith("dop_")
 
-    def test_refuses_a_bad_name(self, case, user):
+    def test_invalid_name_is_refused(self, case, user):
         for name in ["", "   ", "\t\n", "\u200b", "x" * 256, "a\0b", "\ud800", None, 5]:
             with case(name):
                 assert set(errors_of(services.create_token, user, name=name)) == {"name"}
 
-    def test_takes_a_name_of_255_characters_after_trimming(self, user):
+    def test_name_can_have_255_characters(self, user):
         assert services.create_token(user, name=" " + "ß" * 255 + " ")[0].name == "ß" * 255
 
     @pytest.mark.parametrize(("first", "second"), [("Deploy", " dEPLOY "), ("straße", "STRASSE"), ("é", "é")])
-    def test_refuses_a_name_twice_whatever_its_case(self, user, first, second):
+    def test_duplicate_name_is_refused_ignoring_case(self, user, first, second):
         services.create_token(user, name=first)
         assert set(errors_of(services.create_token, user, name=second)) == {"name"}
 
-    def test_two_users_may_use_one_name(self, user, stranger):
+    def test_name_is_unique_per_user(self, user, stranger):
         services.create_token(user, name="deploy")
         services.create_token(stranger, name="deploy")
 
-    def test_accents_are_another_name(self, user):
+    def test_accents_make_names_different(self, user):
         services.create_token(user, name="cafe")
         services.create_token(user, name="café")
 
-    def test_neither_duration_nor_expiry_means_the_default(self, user, settings):
+    def test_default_duration_applies(self, user, settings):
         settings.PAT_TOKENS_DEFAULT_DURATION = "5d"
         token, _secret = services.create_token(user, name="deploy")
         assert token.expires_at - token.issued_at == timedelta(days=5)
 
-    def test_takes_a_moment(self, user):
+    def test_expiration_date_is_used(self, user):
         moment = timezone.now() + timedelta(days=3)
         assert services.create_token(user, name="deploy", expires_at=moment)[0].expires_at == moment
 
-    def test_takes_what_is_just_within_the_maximum(self, user, settings):
+    def test_maximum_duration_is_allowed(self, user, settings):
         settings.PAT_TOKENS_MAX_DURATION = "48h"
         services.create_token(user, name="deploy", duration="2d")
         assert set(errors_of(services.create_token, user, name="other", duration="49h")) == {"duration"}
         late = timezone.now() + timedelta(days=2, minutes=1)
         assert set(errors_of(services.create_token, user, name="other", expires_at=late)) == {"expires_at"}
 
-    def test_refuses_a_bad_duration(self, case, user):
+    def test_invalid_duration_is_refused(self, case, user):
         for duration in ["0d", "-1d", "30", "367d", "2y", "99999999999d", "soon", "", "never", 5, b"1d"]:
             with case(duration):
                 assert set(errors_of(services.create_token, user, name="deploy", duration=duration)) == {"duration"}
 
-    def test_refuses_a_moment_that_is_past_or_now(self, user):
+    def test_past_expiration_is_refused(self, user):
         for moment in (timezone.now(), timezone.now() - timedelta(days=1)):
             assert set(errors_of(services.create_token, user, name="deploy", expires_at=moment)) == {"expires_at"}
 
-    def test_refuses_a_moment_without_a_zone(self, user):
+    def test_naive_expiration_is_refused(self, user):
         naive = timezone.now().replace(tzinfo=None) + timedelta(days=1)
         assert set(errors_of(services.create_token, user, name="deploy", expires_at=naive)) == {"expires_at"}
 
-    def test_a_date_means_the_end_of_that_day_where_the_site_is(self, user, settings):
+    def test_date_means_end_of_day_in_site_time_zone(self, user, settings):
         settings.TIME_ZONE = "America/New_York"
         day = timezone.localdate() + timedelta(days=40)
         for number, value in enumerate([day, day.isoformat()]):
@@ -139,7 +139,7 @@ class TestCreate:
             local = token.expires_at.astimezone(timezone.get_default_timezone())
             assert local.replace(tzinfo=None) == datetime.combine(day, time(23, 59, 59))
 
-    def test_the_last_day_is_cut_to_the_maximum(self, user, settings):
+    def test_last_day_is_cut_to_maximum(self, user, settings):
         settings.PAT_TOKENS_MAX_DURATION = "10d"
         last = timezone.localdate(timezone.now() + timedelta(days=10))
         token, _secret = services.create_token(user, name="deploy", expires_at=last)
@@ -149,28 +149,28 @@ class TestCreate:
         yesterday = timezone.localdate() - day
         assert set(errors_of(services.create_token, user, name="past", expires_at=yesterday)) == {"expires_at"}
 
-    def test_refuses_both_at_once(self, user):
+    def test_duration_and_expiration_are_exclusive(self, user):
         moment = timezone.now() + timedelta(days=1)
         errors = errors_of(services.create_token, user, name="deploy", duration="1d", expires_at=moment)
         assert set(errors) == {"duration"}
 
-    def test_no_expiry_only_where_the_site_allows_it(self, user, settings):
+    def test_no_expiration_only_if_allowed(self, user, settings):
         settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
         assert services.create_token(user, name="deploy", duration="never")[0].expires_at is None
 
-    def test_at_most_n_tokens_a_user(self, user, stranger, settings):
+    def test_maximum_number_of_tokens(self, user, stranger, settings):
         settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 2
         TokenFactory.create_batch(2, user=user)
         assert set(errors_of(services.create_token, user, name="third")) == {"non_field_errors"}
         services.create_token(stranger, name="third")
 
-    def test_names_all_mistakes_at_once(self, user):
+    def test_all_errors_are_raised_together(self, user):
         errors = errors_of(
             services.create_token, user, name="", description="\0", duration="x", scopes=[("a", "b", "c")]
         )
         assert set(errors) == {"name", "description", "duration", "scopes"}
 
-    def test_a_taken_name_and_the_limit_are_among_all_mistakes(self, user, settings):
+    def test_duplicate_and_limit_are_raised_together(self, user, settings):
         settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
         services.create_token(user, name="deploy")
         assert set(errors_of(services.create_token, user, name="Deploy")) == {"name", "non_field_errors"}
@@ -178,7 +178,7 @@ class TestCreate:
         errors = errors_of(services.create_token, user, name="Deploy", **bad)
         assert set(errors) == {"name", "non_field_errors", *bad}
 
-    def test_the_limit_says_how_many_can_be_deleted(self, make_token, user, settings):
+    def test_limit_error_counts_inactive_tokens(self, make_token, user, settings):
         settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 3
         tokens = [make_token() for _ in range(3)]
 
@@ -193,18 +193,18 @@ class TestCreate:
         PersonalAccessToken.objects.filter(pk=tokens[1].pk).update(issued_at=past, expires_at=timezone.now())
         assert message() == [start + "2 of them are inactive and can be deleted."]
 
-    def test_a_user_that_was_deleted_is_an_error(self, user):
+    def test_deleted_user_is_an_error(self, user):
         get_user_model().objects.filter(pk=user.pk).delete()
         assert set(errors_of(services.create_token, user, name="deploy")) == {"non_field_errors"}
 
-    def test_description_has_the_sites_limit(self, user, settings):
+    def test_description_length_is_limited(self, user, settings):
         settings.PAT_TOKENS_MAX_DESCRIPTION_LENGTH = 10
         services.create_token(user, name="deploy", description="x" * 10)
         assert set(errors_of(services.create_token, user, name="other", description="x" * 11)) == {"description"}
 
 
 class TestScopes:
-    def test_create_takes_only_all_also_where_the_entity_exists(self, token, channel):
+    def test_create_operation_needs_star(self, token, channel):
         assert errors_of(services.add_scopes, token, [("channels", str(channel.pk), "create")]) == {
             "scopes": [{"entity_id": ["create is not about a single entity. Use * instead of an id."]}]
         }
@@ -212,7 +212,7 @@ class TestScopes:
         services.add_scopes(token, [("channels", "*", "create")])
         assert list(map(str, token.scope_set.all())) == ["channels:*:create"]
 
-    def test_refuses_an_impossible_row_and_says_which(self, case, token):
+    def test_invalid_row_is_refused(self, case, token):
         rows = [
             (("rooms", "*", "read"), "entity_type"),
             (("channels", "*", "share"), "operation"),
@@ -237,18 +237,18 @@ class TestScopes:
                 assert errors[0] == {}
                 assert field in errors[1]
 
-    def test_refuses_what_its_user_cannot_see_as_what_does_not_exist(self, token, stranger):
+    def test_invisible_entity_looks_missing(self, token, stranger):
         theirs = ChannelFactory(owner=stranger)
         hidden = errors_of(services.add_scopes, token, [("channels", str(theirs.pk), "read")])
         theirs.delete()
         assert hidden == errors_of(services.add_scopes, token, [("channels", str(theirs.pk), "read")])
 
-    def test_stores_canonical_ids(self, token, user):
+    def test_ids_are_stored_in_canonical_form(self, token, user):
         device = DeviceFactory(owner=user)
         services.add_scopes(token, [("devices", str(device.pk).upper(), "read"), ("devices", device.pk.hex, "read")])
         assert keys(token) == {f"devices:{device.pk}:read"}
 
-    def test_all_absorbs_the_single_ones_of_its_operation(self, token, user, heard, django_capture_on_commit_callbacks):
+    def test_scope_on_all_absorbs_single_scopes(self, token, user, heard, django_capture_on_commit_callbacks):
         one, two = ChannelFactory.create_batch(2, owner=user)
         services.add_scopes(token, [("channels", str(c.pk), o) for c in (one, two) for o in ("read", "update")])
         with django_capture_on_commit_callbacks(execute=True):
@@ -256,13 +256,13 @@ class TestScopes:
         assert keys(token) == {"channels:*:read", f"channels:{one.pk}:update", f"channels:{two.pk}:update"}
         assert [name for name, _facts in heard] == ["scopes_added"]
 
-    def test_a_covered_row_changes_nothing(self, token, channel):
+    def test_covered_scope_changes_nothing(self, token, channel):
         services.add_scopes(token, [("channels", "*", "read")])
         row = token.scope_set.get()
         assert services.add_scopes(token, [("channels", str(channel.pk), "read"), ("channels", "*", "read")]) == []
         assert token.scope_set.get() == row
 
-    def test_at_most_n_scopes_a_token(self, token, user, settings):
+    def test_maximum_number_of_scopes(self, token, user, settings):
         settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 2
         one, two, three = (str(channel.pk) for channel in ChannelFactory.create_batch(3, owner=user))
         services.add_scopes(token, [("channels", one, "read"), ("channels", two, "read")])
@@ -270,21 +270,21 @@ class TestScopes:
         services.add_scopes(token, [("channels", "*", "read")])
         assert keys(token) == {"channels:*:read"}
 
-    def test_far_too_many_are_refused_before_any_row_is_read(self, token, settings, django_assert_num_queries):
+    def test_too_many_rows_are_refused_unread(self, token, settings, django_assert_num_queries):
         settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 5
         rows = (("channels", str(number), "read") for number in range(10_000))
         with django_assert_num_queries(0):
             assert errors_of(services.add_scopes, token, rows, check=False)["scopes"][0].startswith("A token can have")
         assert len(list(rows)) == 10_000 - 6
 
-    def test_errors_end_with_the_twentieth_wrong_row(self, token):
+    def test_errors_end_with_20th_invalid_row(self, token):
         fine, wrong = ("channels", "*", "read"), ("channels", "*", "fly")
         errors = errors_of(services.add_scopes, token, [fine, *[wrong, fine] * 30])["scopes"]
         assert [bool(problems) for problems in errors] == [False, *[True, False] * 19, True]
         errors = errors_of(services.add_scopes, token, [*[wrong] * 19, fine])["scopes"]
         assert [bool(problems) for problems in errors] == [*[True] * 19, False]
 
-    def test_costs_as_many_queries_for_many_as_for_one(self, make_token, user):
+    def test_number_of_queries_is_constant(self, make_token, user):
         channels = [("channels", str(c.pk), "read") for c in ChannelFactory.create_batch(20, owner=user)]
         devices = [("devices", str(d.pk), "read") for d in DeviceFactory.create_batch(20, owner=user)]
         counts = []
@@ -295,7 +295,7 @@ class TestScopes:
             counts.append(len(queries))
         assert counts[0] == counts[1]
 
-    def test_delete_one_and_all(self, token, channel):
+    def test_delete_one_and_all_scopes(self, token, channel):
         services.add_scopes(token, [("channels", str(channel.pk), "read"), ("channels", "*", "list")])
         services.delete_scope(token.scope_set.get(operation="read"))
         assert keys(token) == {"channels:*:list"}
@@ -305,7 +305,7 @@ class TestScopes:
 
 
 class TestLifecycle:
-    def test_revoke_is_idempotent_and_keeps_everything(self, make_token):
+    def test_revoke_is_idempotent(self, make_token):
         token = make_token("channels:*:read", description="CI")
         rows = PersonalAccessToken.objects.filter(pk=token.pk)
         rows.update(last_used_at=timezone.now(), last_used_ip="192.0.2.7", last_used_agent="curl")
@@ -317,7 +317,7 @@ class TestLifecycle:
         assert keys(twice) == {"channels:*:read"}
 
     @pytest.mark.parametrize("state", ["active", "revoked", "expired"])
-    def test_regenerate_makes_a_new_secret_and_keeps_the_rest(self, make_token, state):
+    def test_regenerate_changes_only_secret(self, make_token, state):
         token = make_token("channels:*:read", description="CI", duration="1h")
         if state == "revoked":
             services.revoke_token(token)
@@ -345,7 +345,7 @@ class TestLifecycle:
             (None, False, timedelta(days=366)),
         ],
     )
-    def test_regenerate_keeps_the_lifetime_up_to_the_maximum(self, token, settings, lifetime, allowed, renewed):
+    def test_regenerate_keeps_lifetime_up_to_maximum(self, token, settings, lifetime, allowed, renewed):
         settings.PAT_TOKENS_ALLOW_NO_EXPIRY = allowed
         issued_at = timezone.now() - timedelta(days=40)
         expires_at = lifetime and issued_at + lifetime
@@ -353,13 +353,13 @@ class TestLifecycle:
         after, _secret = services.regenerate_token(token)
         assert (after.expires_at and after.expires_at - after.issued_at) == renewed
 
-    def test_a_bad_duration_regenerates_nothing(self, token):
+    def test_invalid_duration_does_not_regenerate(self, token):
         digest = token.digest
         assert set(errors_of(services.regenerate_token, token, duration="0d")) == {"duration"}
         token.refresh_from_db()
         assert token.digest == digest
 
-    def test_update_changes_name_and_description_alone(self, token, stranger, django_assert_num_queries):
+    def test_update_changes_name_and_description(self, token, stranger, django_assert_num_queries):
         services.revoke_token(token)  # behind the back of our instance, which still thinks it is active
         rows = PersonalAccessToken.objects.filter(pk=token.pk).values()
         before = rows.get()
@@ -371,19 +371,19 @@ class TestLifecycle:
         assert set(errors_of(services.update_token, after, name="DEPLOY")) == {"name"}
         services.update_token(after, name="OTHER")
 
-    def test_update_tells_all_that_is_wrong_and_changes_nothing(self, token):
+    def test_invalid_update_changes_nothing(self, token):
         assert set(errors_of(services.update_token, token, name=" ", description="x" * 1001)) == {"name", "description"}
         assert set(errors_of(services.update_token, token, name="other", description="x" * 1001)) == {"description"}
         token.refresh_from_db()
         assert (token.name, token.description) == ("deploy", "")
 
-    def test_delete_takes_the_scopes_along(self, make_token):
+    def test_delete_removes_scopes(self, make_token):
         token, other = make_token("channels:*:read"), make_token("channels:*:read")
         services.delete_token(token)
         assert list(PersonalAccessToken.objects.all()) == [other]
         assert Scope.objects.count() == 1
 
-    def test_delete_all_of_mine(self, make_token, stranger):
+    def test_delete_all_own_tokens(self, make_token, stranger):
         active, revoked, expired = make_token("channels:*:read"), make_token("channels:*:read"), make_token()
         services.revoke_token(revoked)
         past = timezone.now() - timedelta(days=1)
@@ -392,13 +392,13 @@ class TestLifecycle:
         assert services.delete_tokens(active.user) == 3
         assert list(PersonalAccessToken.objects.all()) == [theirs]
 
-    def test_what_is_gone_cannot_be_changed(self, token):
+    def test_deleted_token_cannot_be_changed(self, token):
         services.delete_token(token)
         for service in (services.revoke_token, services.regenerate_token, services.delete_scopes):
             with pytest.raises(PersonalAccessToken.DoesNotExist):
                 service(token)
 
-    def test_prune_deletes_what_has_been_dead_long_enough(self, user):
+    def test_prune_deletes_long_inactive_tokens(self, user):
         now = timezone.now()
 
         def make(**fields):
@@ -417,9 +417,7 @@ class TestLifecycle:
         left = set(PersonalAccessToken.objects.values_list("pk", flat=True))
         assert left == {alive, forever, just_expired, just_revoked}
 
-    def test_each_change_sends_its_signal_with_the_token_and_no_secret(
-        self, user, heard, django_capture_on_commit_callbacks
-    ):
+    def test_changes_send_signals_without_secret(self, user, heard, django_capture_on_commit_callbacks):
         with django_capture_on_commit_callbacks(execute=True):
             token, secret = services.create_token(user, name="deploy", scopes=[("channels", "*", "read")])
             services.update_token(token, name="other")
@@ -441,7 +439,7 @@ class TestLifecycle:
         assert secret not in str(heard) + str([vars(facts["token"]) for _name, facts in heard])
         assert second not in str(heard) + str([vars(facts["token"]) for _name, facts in heard])
 
-    def test_nothing_is_told_of_what_is_rolled_back(self, user, heard, django_capture_on_commit_callbacks):
+    def test_rolled_back_changes_send_no_signal(self, user, heard, django_capture_on_commit_callbacks):
         with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
             services.create_token(user, name="deploy")
             transaction.set_rollback(True)
@@ -449,7 +447,7 @@ class TestLifecycle:
 
 
 class TestUse:
-    def test_is_written_at_most_once_a_minute(self, token, django_capture_on_commit_callbacks):
+    def test_use_is_written_at_most_once_a_minute(self, token, django_capture_on_commit_callbacks):
         def record(**fields):
             with django_capture_on_commit_callbacks(execute=True):
                 services.record_use(token, **fields)
@@ -465,7 +463,7 @@ class TestUse:
         assert services.is_use_due(token)
         assert record() > first
 
-    def test_a_clock_that_went_back_does_not_stop_it(self, token, django_capture_on_commit_callbacks):
+    def test_use_is_written_after_clock_change(self, token, django_capture_on_commit_callbacks):
         ahead = timezone.now() + timedelta(days=1)
         PersonalAccessToken.objects.filter(pk=token.pk).update(last_used_at=ahead)
         token.refresh_from_db()
@@ -475,21 +473,21 @@ class TestUse:
         token.refresh_from_db()
         assert token.last_used_at < ahead
 
-    def test_another_token_is_not_used_by_it(self, token, make_token, django_capture_on_commit_callbacks):
+    def test_use_affects_only_one_token(self, token, make_token, django_capture_on_commit_callbacks):
         other = make_token()
         with django_capture_on_commit_callbacks(execute=True):
             services.record_use(token)
         other.refresh_from_db()
         assert other.last_used_at is None
 
-    def test_writes_nothing_but_the_use(self, token, django_capture_on_commit_callbacks):
+    def test_only_use_is_written(self, token, django_capture_on_commit_callbacks):
         services.revoke_token(token)
         with django_capture_on_commit_callbacks(execute=True):
             services.record_use(token)
         token.refresh_from_db()
         assert token.is_revoked
 
-    def test_redigest_does_not_undo_a_regeneration(self, token, django_capture_on_commit_callbacks):
+    def test_redigest_does_not_undo_regenerate(self, token, django_capture_on_commit_callbacks):
         with django_capture_on_commit_callbacks(execute=True):
             regenerated, _secret = services.regenerate_token(token)
             services.redigest_token(token, "0" * 64)
@@ -500,7 +498,7 @@ class TestUse:
 class TestConstraints:
     """The database holds what the services promise, whoever writes."""
 
-    def test_of_a_token(self, token):
+    def test_token_constraints(self, token):
         twin = {"user": token.user, "name": "x", "name_key": "x", "digest": "x", "hint": "x"}
         for wrong in (
             {"name_key": token.name_key},
@@ -511,7 +509,7 @@ class TestConstraints:
             with pytest.raises(IntegrityError), transaction.atomic():
                 PersonalAccessToken.objects.create(**{**twin, **wrong})
 
-    def test_of_a_scope(self, make_token):
+    def test_scope_constraints(self, make_token):
         token = make_token("channels:*:read")
         for wrong in (("channels", "*", "read"), ("", "*", "read"), ("channels", "", "read"), ("channels", "*", "")):
             with pytest.raises(IntegrityError), transaction.atomic():
@@ -519,7 +517,7 @@ class TestConstraints:
                     token=token, **dict(zip(("entity_type", "entity_id", "operation"), wrong, strict=True))
                 )
 
-    def test_scopes_tell_capitals_and_accents_apart(self, token):
+    def test_scopes_distinguish_case_and_accents(self, token):
         for entity_id in ("a", "A", "á"):
             Scope.objects.create(token=token, entity_type="pages", entity_id=entity_id, operation="read")
         assert token.scope_set.filter(entity_id="a").count() == 1

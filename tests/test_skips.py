@@ -45,7 +45,7 @@ def run(pytester, monkeypatch, settings):
     return run
 
 
-def test_a_laptop_skips_and_says_why(run):
+def test_missing_services_skip_with_reason(run):
     result = run("-rs", ci=False)
     result.assert_outcomes(passed=3, skipped=4, xfailed=1)
     result.stdout.fnmatch_lines(["*no Redis answers at REDIS_URL*"])
@@ -55,12 +55,12 @@ def test_a_laptop_skips_and_says_why(run):
     ("expression", "selected"),
     [("docs", ["test_has_a_target_of_its_own"]), ("package and database", ["test_uses_a_database"])],
 )
-def test_a_run_is_selected_by_markers(run, expression, selected):
+def test_markers_select_tests(run, expression, selected):
     result = run("--collect-only", "-q", "-m", expression, ci=False)
     assert [line.partition("::")[2] for line in result.outlines if "::" in line] == selected
 
 
-def test_the_ci_fails_on_every_skip_that_could_have_run(run):
+def test_ci_fails_on_avoidable_skips(run):
     result = run(ci=True)
     result.assert_outcomes(passed=3, skipped=2, failed=1, errors=1, xfailed=1)
     result.stdout.fnmatch_lines(["*Skipped under PAT_TOKENS_CI=1: no reason that counts*"])
@@ -68,13 +68,13 @@ def test_the_ci_fails_on_every_skip_that_could_have_run(run):
 
 
 @pytest.mark.parametrize(("ci", "code"), [(False, "NO_TESTS_COLLECTED"), (True, "INTERRUPTED")])
-def test_a_module_that_skips_itself(pytester, monkeypatch, ci, code):
+def test_module_level_skip(pytester, monkeypatch, ci, code):
     monkeypatch.setenv("PAT_TOKENS_CI", "1" if ci else "")
     pytester.makepyfile("import pytest; pytest.importorskip('no_such_package')")
     assert pytester.runpytest(*PLUGINS).ret == pytest.ExitCode[code]
 
 
-def test_a_test_with_a_page_is_a_browser_test_and_runs_last(pytester):
+def test_browser_tests_are_marked_and_run_last(pytester):
     pytester.makepyfile(
         """
         import pytest

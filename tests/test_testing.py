@@ -10,20 +10,20 @@ from tests.factories import PageFactory
 pytestmark = pytest.mark.django_db
 
 
-def test_makes_a_token_with_scopes(user, channel):
+def test_make_token_with_scopes(user, channel):
     token, secret = make_token(user, f"channels:{channel.pk}:read", ("channels", "*", "list"), duration="7d")
     assert {str(key) for key in token.scope_set.keys()} == {f"channels:{channel.pk}:read", "channels:*:list"}  # noqa: SIM118
     assert client_with(secret).get("/api/channels/").status_code == 200
     assert (token.user, (token.expires_at - token.issued_at).days) == (user, 7)
 
 
-def test_an_id_may_have_colons(user):
+def test_id_can_contain_colons(user):
     page = PageFactory(owner=user, path="a:b")
     token, _secret = make_token(user, "pages:a:b:read")
     assert [key.entity_id for key in token.scope_set.keys()] == [page.pk]  # noqa: SIM118
 
 
-def test_names_are_made_up_as_long_as_nobody_cares(user):
+def test_names_are_generated(user):
     make_token(user)
     make_token(user)
     make_token(user, name="deploy")
@@ -31,12 +31,12 @@ def test_names_are_made_up_as_long_as_nobody_cares(user):
 
 
 @pytest.mark.parametrize("scope", ["channels:*:fly", "channels", "nothings:*:read", ""])
-def test_a_scope_that_cannot_be_is_an_error(user, scope):
+def test_invalid_scope_is_an_error(user, scope):
     with pytest.raises(InvalidInput):
         make_token(user, scope)
 
 
-def test_follows_the_settings_of_the_site(user, settings):
+def test_settings_apply(user, settings):
     settings.PAT_TOKENS_HEADER = "X-Token"
     settings.PAT_TOKENS_KEYWORDS = ["Pat"]
     token, secret = make_token(user)
@@ -45,7 +45,7 @@ def test_follows_the_settings_of_the_site(user, settings):
     assert token.is_active
 
 
-def test_an_async_client_takes_the_headers_with_each_request(user):
+def test_async_client_needs_headers_per_request(user):
     _token, secret = make_token(user)
     response = async_to_sync(AsyncClient().get)("/api/anything/", headers=headers_with(secret))
     assert response.json() == {"user": "owner"}

@@ -13,7 +13,7 @@ from pat_tokens.validation import EDITABLE_FIELDS
 
 
 @pytest.mark.django_db
-def test_every_interface_has_each_field(token):
+def test_every_interface_has_all_fields(token):
     offered = {
         "API, create": serializers.PersonalAccessTokenCreateSerializer().fields,
         "API, update": serializers.PersonalAccessTokenUpdateSerializer().fields,
@@ -29,7 +29,7 @@ def test_every_interface_has_each_field(token):
     assert not any(missing.values()), missing
 
 
-def test_a_misspelled_field_is_a_mistake_of_the_caller(token, django_assert_num_queries):
+def test_misspelled_field_is_a_type_error(token, django_assert_num_queries):
     with django_assert_num_queries(0):
         with pytest.raises(TypeError, match="unexpected keyword arguments: expiry"):
             create_token(token.user, name="new", expiry="1h")

@@ -34,32 +34,32 @@ def messages_of(language):
     return translation_catalogs.read_po(translation_catalogs.path(language, "po"))[1:]
 
 
-def test_these_are_all_languages():
+def test_all_languages_are_tested():
     assert sorted(folder.name for folder in (translation_catalogs.PACKAGE / "locale").iterdir()) == sorted(LANGUAGES)
 
 
 @every_language
-def test_every_text_is_translated(language):
+def test_all_strings_are_translated(language):
     messages = messages_of(language)
     assert len(messages) > 300
     assert [message.text for message in messages if message.is_fuzzy] == []
     assert [message.text for message in messages if not all(text.strip() for text in message.translations)] == []
 
 
-def test_all_languages_translate_the_same_texts():
+def test_languages_have_same_strings():
     texts = [{(message.key, message.plural) for message in messages_of(language)} for language in LANGUAGES]
     assert texts[0] == texts[1] == texts[2]
 
 
 @every_language
-def test_the_compiled_catalogue_is_up_to_date(language):
+def test_compiled_catalogs_are_up_to_date(language):
     assert translation_catalogs.read_mo(translation_catalogs.path(language, "mo")) == translation_catalogs.compiled(
         messages_of(language)
     )
 
 
 @every_language
-def test_plurals_have_every_form_of_the_language(language):
+def test_plurals_have_all_forms(language):
     count, _ = translation_catalogs.plural_rule(
         translation_catalogs.read_po(translation_catalogs.path(language, "po"))[0]
     )
@@ -69,7 +69,7 @@ def test_plurals_have_every_form_of_the_language(language):
 
 
 @every_language
-def test_placeholders_stay(language):
+def test_placeholders_are_kept(language):
     count, rule = translation_catalogs.plural_rule(
         translation_catalogs.read_po(translation_catalogs.path(language, "po"))[0]
     )
@@ -108,12 +108,12 @@ def collected(tmp_path_factory):
     return translation_catalogs.read_po(package / "locale/de/LC_MESSAGES/django.po")[1:]
 
 
-def test_every_text_of_the_package_is_in_the_catalogues(collected):
+def test_all_strings_are_in_catalogs(collected):
     """What this names is new or gone: `make messages`, then translate it."""
     assert {message.key for message in collected} == {message.key for message in messages_of("de")}
 
 
-def test_short_texts_of_templates_have_a_context():
+def test_short_strings_have_context():
     """The catalog of a site may have the same words, and its translation would win."""
     tag = re.compile(r"""\{% translate (["'])(.+?)\1( context (["'])pat_tokens\4)?""")
     for file in (translation_catalogs.PACKAGE / "templates").rglob("*.*"):
@@ -165,7 +165,7 @@ def english_in(answer: HttpResponse, language: str) -> list[str]:
 
 
 @every_language
-def test_every_page_speaks_the_language(client, user, make_token, in_every_language, language):
+def test_pages_are_translated(client, user, make_token, in_every_language, language):
     client.force_login(user)
     empty = client.get("/pats/", headers={"accept-language": language})
     assert english_in(empty, language) == []
@@ -178,7 +178,7 @@ def test_every_page_speaks_the_language(client, user, make_token, in_every_langu
 
 
 @every_language
-def test_errors_and_notices_speak_the_language(client, user, token, in_every_language, language):
+def test_errors_and_notices_are_translated(client, user, token, in_every_language, language):
     client.force_login(user)
     headers = {"accept-language": language}
     rows = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "77", "scopes-0-operations": ["read"]}
@@ -194,7 +194,7 @@ def test_errors_and_notices_speak_the_language(client, user, token, in_every_lan
 
 
 @every_language
-def test_the_secret_is_shown_in_the_language(client, user, in_every_language, language):
+def test_secret_page_is_translated(client, user, in_every_language, language):
     client.force_login(user)
     headers = {"accept-language": language}
     answer = client.post("/pats/create/", {"name": "new", "duration": "24h"}, headers=headers, follow=True)
@@ -204,7 +204,7 @@ def test_the_secret_is_shown_in_the_language(client, user, in_every_language, la
 
 @every_language
 @pytest.mark.urls("tests.test_translations")
-def test_the_admin_speaks_the_language(client, make_token, in_every_language, language):
+def test_admin_is_translated(client, make_token, in_every_language, language):
     token = make_token("channels:*:read")
     client.force_login(UserFactory(is_staff=True, is_superuser=True))
     pages = [("changelist",), ("add",), *((name, token.pk) for name in ("change", "delete", "revoke", "regenerate"))]
@@ -216,7 +216,7 @@ def test_the_admin_speaks_the_language(client, make_token, in_every_language, la
 
 
 @every_language
-def test_an_answer_to_a_token_is_translated_but_for_its_header(user, make_token, in_every_language, language):
+def test_token_responses_are_translated(user, make_token, in_every_language, language):
     revoked = make_token("channels:*:list")
     services.revoke_token(revoked)
     catalogue = translation_catalogs.compiled(messages_of(language))
@@ -230,7 +230,7 @@ def test_an_answer_to_a_token_is_translated_but_for_its_header(user, make_token,
 
 
 @every_language
-def test_a_missing_scope_is_told_in_the_language(user, make_token, in_every_language, language):
+def test_missing_scope_error_is_translated(user, make_token, in_every_language, language):
     token = make_token("devices:*:read")
     catalogue = translation_catalogs.compiled(messages_of(language))
     headers = {"authorization": f"Bearer {token.secret}", "accept-language": language}
@@ -248,14 +248,14 @@ def test_a_missing_scope_is_told_in_the_language(user, make_token, in_every_lang
         ("ar", ["ساعة واحدة", "ساعتان", "7 أيام", "سنة واحدة"]),
     ],
 )
-def test_numbers_take_their_form(language, labels):
+def test_plural_forms_are_used(language, labels):
     with translation.override(language):
         assert [duration_label(duration) for duration in ("1h", "2h", "7d", "1y")] == labels
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 2, 5, 11])
-def test_an_arabic_number_of_tokens_is_a_sentence(settings, number):
+def test_arabic_plurals_are_complete(settings, number):
     settings.LANGUAGE_CODE = "ar"
     user = UserFactory()
     for position in range(number):
@@ -268,7 +268,7 @@ def test_an_arabic_number_of_tokens_is_a_sentence(settings, number):
     assert english_in(answer, "ar") == []
 
 
-def test_a_site_without_translations_stays_in_english(client, user, settings):
+def test_no_translations_without_use_i18n(client, user, settings):
     settings.USE_I18N = False
     client.force_login(user)
     page = client.get("/pats/", headers={"accept-language": "de"}).content.decode()

@@ -77,7 +77,7 @@ def channel(settings, transactional_db):
     return ChannelFactory(owner=UserFactory())
 
 
-def test_a_token_of_the_first_release_works_after_every_migration(channel, at_first):
+def test_old_token_works_after_migrations(channel, at_first):
     active, revoked = fill(at_first, channel.owner.pk, channel.pk)
     call_command("migrate", APP, verbosity=0)
     assert status(active, channel) == 200
@@ -105,7 +105,7 @@ def test_a_token_of_the_first_release_works_after_every_migration(channel, at_fi
     assert services.delete_tokens(channel.owner) == 3
 
 
-def test_the_first_release_runs_on_the_tables_of_now(channel, first_models):
+def test_first_release_works_with_new_tables(channel, first_models):
     """As it does while a release is rolled out: it knows no later column, so none may be required of it."""
     active, _revoked = fill(first_models, channel.owner.pk, channel.pk)
     assert status(active, channel) == 200
@@ -127,7 +127,7 @@ def test_the_first_release_runs_on_the_tables_of_now(channel, first_models):
     assert status(active, channel) == 401
 
 
-def test_a_digest_of_the_first_release_is_what_it_always_was():
+def test_digest_of_first_release_is_stable():
     for secret, digest in SECRETS.items():
         assert crypto.is_well_formed(secret, "pat")
         assert crypto.digest(secret, PEPPER) == digest

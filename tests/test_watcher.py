@@ -75,11 +75,11 @@ def ends(token, act):
         lock_out,
     ],
 )
-def test_a_connection_ends_with_what_allowed_it(opened, act):
+def test_connection_ends_with_token_or_scope(opened, act):
     assert ends(opened, lambda: act(opened))
 
 
-def test_a_connection_of_any_token_does_not_end_with_a_scope(make_token, monkeypatch):
+def test_any_token_connection_ignores_scopes(make_token, monkeypatch):
     token = authenticate(make_token("channels:*:read").secret, ANY_TOKEN)
     assert watcher.find_ended([watcher.Watch(token.pk, (token.digest,), None)]) == []
     services.delete_scopes(token)
@@ -93,7 +93,7 @@ def test_a_use_and_a_new_name_end_nothing(opened):
     assert watcher.find_ended([watch]) == []
 
 
-def test_one_look_is_two_queries_however_many_connections(make_token, channel, django_assert_num_queries):
+def test_check_makes_two_queries(make_token, channel, django_assert_num_queries):
     tokens = [make_token(f"channels:{channel.pk}:subscribe") for _ in range(20)]
     opened = [authenticate(token.secret, SUBSCRIBE, {"pk": channel.pk}) for token in tokens]
     watches = [watcher.Watch(token.pk, (token.digest,), token.decision.required_scope) for token in opened * 5]
@@ -102,13 +102,13 @@ def test_one_look_is_two_queries_however_many_connections(make_token, channel, d
     assert len([query for query in queries if query["sql"].startswith("SELECT") and "pat_tokens" in query["sql"]]) == 2
 
 
-def test_what_query_caches_patch_is_not_called(opened, monkeypatch):
+def test_patched_execute_sql_is_not_called(opened, monkeypatch):
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)
     watch = watcher.Watch(opened.pk, (opened.digest,), opened.decision.required_scope)
     assert watcher.find_ended([watch]) == []
 
 
-def test_connections_end_when_nobody_can_say_that_they_may_go_on(opened, monkeypatch):
+def test_connections_end_after_repeated_failures(opened, monkeypatch):
     looks = []
 
     def fail(watches):
@@ -122,7 +122,7 @@ def test_connections_end_when_nobody_can_say_that_they_may_go_on(opened, monkeyp
     assert len(looks) == watcher.PATIENCE
 
 
-def test_the_last_connection_takes_the_task_with_it(opened):
+def test_task_ends_with_last_connection(opened):
     async def run():
         async with watcher.watch(opened):
             (running,) = [running for running in watcher._watchers.values() if running.watches]

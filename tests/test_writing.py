@@ -210,7 +210,7 @@ def send(server, token, url, method, /, **data):
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("name", OF_PAGES)
 @pytest.mark.parametrize("scope", ["pages:a:update", "pages:*:update"])
-def test_another_key_is_refused_before_anything_is_written(pages, make_token, stranger, name, server, scope):
+def test_changed_key_is_refused_before_write(pages, make_token, stranger, name, server, scope):
     token = make_token(scope)
     for key in ("b", "new"):
         response = send(server, token, f"/{name}/a/", "PATCH", path=key)
@@ -223,7 +223,7 @@ def test_another_key_is_refused_before_anything_is_written(pages, make_token, st
 
 
 @pytest.mark.parametrize("name", ["channels", "loose-channels"])
-def test_a_number_is_a_key_too(user, make_token, name):
+def test_integer_key_is_checked(user, make_token, name):
     one, other = ChannelFactory(owner=user, name="one"), ChannelFactory(owner=user, name="other")
     token = make_token(f"channels:{one.pk}:update", "channels:*:create")
     assert send("wsgi", token, f"/{name}/{one.pk}/", "PATCH", id=other.pk, name="x").status_code == 403
@@ -235,14 +235,14 @@ def test_a_number_is_a_key_too(user, make_token, name):
     assert send("wsgi", token, f"/{name}/", "POST", name="y").status_code == 201
 
 
-def test_a_new_row_with_the_key_of_another(pages, make_token, stranger):
+def test_new_row_with_existing_key_is_refused(pages, make_token, stranger):
     token = make_token("pages:*:create")
     assert send("wsgi", token, "/loose-pages/", "POST", path="b").status_code == 403
     assert Page.objects.get(path="b").owner == stranger
     assert send("wsgi", token, "/loose-pages/", "POST", path="c").status_code == 201
 
 
-def test_a_new_row_of_a_child_table_takes_no_row_of_its_parent(user, make_token):
+def test_child_row_with_existing_parent_is_refused(user, make_token):
     channel = ChannelFactory(owner=user, name="one")
     token = make_token("thermometers:*:create")
     assert send("wsgi", token, "/thermometers/", "POST", id=channel.pk, name="x").status_code == 403
@@ -250,13 +250,13 @@ def test_a_new_row_of_a_child_table_takes_no_row_of_its_parent(user, make_token)
     assert send("wsgi", token, "/thermometers/", "POST", name="y").status_code == 201
 
 
-def test_what_is_saved_besides_stays_possible(pages, make_token):
+def test_other_saves_are_allowed(pages, make_token):
     token = make_token("pages:a:update")
     assert send("wsgi", token, "/moves-others/a/", "PATCH").status_code == 200
     assert Page.objects.filter(path="a-copy").exists()
 
 
-def test_people_change_keys_as_before(pages, user, client):
+def test_sessions_can_change_keys(pages, user, client):
     client.force_login(user)
     for name in ("pages", "generic"):
         response = client.patch(f"/{name}/a/", json.dumps({"path": name}), content_type="application/json")

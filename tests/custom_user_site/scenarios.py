@@ -59,14 +59,14 @@ def submit(visitor, path, data):
     return visitor.post(path, {**data, "csrfmiddlewaretoken": visitor.cookies["csrftoken"].value})
 
 
-def test_the_checks_find_nothing_to_complain_about():
+def test_checks_pass():
     call_command("check")
     call_command("makemigrations", "pat_tokens", "--check", "--dry-run")
     call_command("pat_routes")
 
 
 @pytest.mark.django_db(transaction=True)  # a use is written down behind the request
-def test_by_page(visitor, ada, folders):
+def test_pages_work(visitor, ada, folders):
     first, second = folders
     rows = {
         "scopes-0-entity_type": "folders",
@@ -106,7 +106,7 @@ def test_by_page(visitor, ada, folders):
     assert bearer(fresh).get("/api/v1/folders/").status_code == 401
 
 
-def test_pages_of_others(bob, ada, folders):
+def test_other_users_pages_are_not_found(bob, ada, folders):
     token, _secret = make(ada)
     assert Client().get(PAGES).url == f"/sign-in/?next={PAGES}"
     stranger = Client()
@@ -114,7 +114,7 @@ def test_pages_of_others(bob, ada, folders):
     assert stranger.get(f"{PAGES}{token.pk}/").status_code == 404
 
 
-def test_by_api(ada, bob, folders):
+def test_api_works(ada, bob, folders):
     first, second = folders
     client = APIClient()
     client.force_login(ada)
@@ -145,7 +145,7 @@ def test_by_api(ada, bob, folders):
     assert client.get(API, {"status": "revoked"}).json()["count"] == 1
 
 
-def test_by_commands(ada, folders, capsys):
+def test_commands_work(ada, folders, capsys):
     call_command("pat_create", "ada@example.org", "--name", "cron", "--scope", "folders:*:list")
     secret = capsys.readouterr().out.split()[-1]
     client = bearer(secret)
@@ -154,7 +154,7 @@ def test_by_commands(ada, folders, capsys):
     assert client.get("/api/v1/folders/").status_code == 401
 
 
-def test_an_owner_who_is_blocked(ada, folders):
+def test_blocked_owner_is_refused(ada, folders):
     _token, secret = make(ada, ("folders", "*", "list"))
     client = bearer(secret)
     assert client.get("/api/v1/folders/").status_code == 200
@@ -162,7 +162,7 @@ def test_an_owner_who_is_blocked(ada, folders):
     assert client.get("/api/v1/folders/").status_code == 401
 
 
-def test_everybody_else_is_let_in_as_before(ada, folders):
+def test_other_credentials_work_as_before(ada, folders):
     clients = [bearer(Token.objects.create(user=ada).key, "Token"), bearer(f"h.{ada.email}.s"), APIClient()]
     clients[2].force_login(ada)
     for client in clients:
@@ -183,7 +183,7 @@ class TestOtherSchemes:
         return Token.objects.create(user=bob).key
 
     @pytest.mark.parametrize("order", ORDERS)
-    def test_each_reaches_its_own(self, ada, bob, their_key, order):
+    def test_are_authenticated_by_their_class(self, ada, bob, their_key, order):
         path = f"/who/{order}/"
         _token, secret = make(ada)
         keyword = "Bearer" if "bearer" in order else "Token"
@@ -199,7 +199,7 @@ class TestOtherSchemes:
             assert bearer(f"h.{bob.email}.s").get(path).json() == {"email": bob.email, "auth": "JWT"}
 
     @pytest.mark.parametrize("order", [*ORDERS, "mixed-in"])
-    def test_a_bad_one_of_ours_falls_through_to_nobody(self, ada, bob, their_key, order):
+    def test_do_not_get_bad_secrets(self, ada, bob, their_key, order):
         token, secret = make(ada)
         services.revoke_token(token)
         _other, expired = make(ada)
@@ -212,16 +212,16 @@ class TestOtherSchemes:
             assert client.get(f"/who/{order}/").status_code == 401, bad
 
     @pytest.mark.parametrize("order", ["ours-theirs", "theirs-ours", "ours-jwt-theirs", "jwt-theirs-ours"])
-    def test_the_secret_is_none_of_theirs(self, ada, their_key, order):
+    def test_do_not_get_secrets(self, ada, their_key, order):
         _token, secret = make(ada)
         assert bearer(secret, "Token").get(f"/who/{order}/").status_code == 401
         assert bearer(their_key).get(f"/who/{order}/").status_code == 401
 
     @pytest.mark.parametrize("order", [order for order in ORDERS if order.startswith("ours")])
-    def test_what_begins_like_ours_is_ours(self, bob, order):
+    def test_do_not_get_secrets_with_our_prefix(self, bob, order):
         assert bearer(f"pat_h.{bob.email}.s").get(f"/who/{order}/").status_code == 401
 
-    def test_mixed_in_ours_comes_first(self, ada, bob, their_key):
+    def test_come_after_the_mixin(self, ada, bob, their_key):
         _token, secret = make(ada)
         path = "/who/mixed-in/"
         assert bearer(secret).get(path).json() == {"email": ada.email, "auth": "PersonalAccessToken"}

@@ -20,7 +20,7 @@ each_collection = pytest.mark.parametrize("collection", COLLECTIONS)
 
 
 @each_collection
-def test_a_name_is_enough_to_create(as_alice: APIClient, alice: User, collection: str) -> None:
+def test_only_name_is_required(as_alice: APIClient, alice: User, collection: str) -> None:
     response = as_alice.post(f"/api/{collection}/", {"name": "New one"})
 
     assert response.status_code == 201
@@ -32,7 +32,7 @@ def test_a_name_is_enough_to_create(as_alice: APIClient, alice: User, collection
 
 
 @each_collection
-def test_the_owner_reads_lists_updates_and_deletes(as_alice: APIClient, alice: User, collection: str) -> None:
+def test_owner_reads_lists_updates_and_deletes(as_alice: APIClient, alice: User, collection: str) -> None:
     entity = FACTORIES[collection](owner=alice, name="before")
     url = f"/api/{collection}/{entity.pk}/"
 
@@ -45,7 +45,7 @@ def test_the_owner_reads_lists_updates_and_deletes(as_alice: APIClient, alice: U
 
 
 @each_collection
-def test_strangers_find_nothing(as_bob: APIClient, alice: User, collection: str) -> None:
+def test_strangers_get_404(as_bob: APIClient, alice: User, collection: str) -> None:
     entity = FACTORIES[collection](owner=alice)
     url = f"/api/{collection}/{entity.pk}/"
 
@@ -57,14 +57,14 @@ def test_strangers_find_nothing(as_bob: APIClient, alice: User, collection: str)
 
 
 @each_collection
-def test_nobody_is_let_in_without_a_login(db: None, collection: str) -> None:
+def test_anonymous_requests_are_refused(db: None, collection: str) -> None:
     entity = FACTORIES[collection]()
 
     for url in (f"/api/{collection}/", f"/api/{collection}/{entity.pk}/"):
         assert APIClient().get(url).status_code in (401, 403)
 
 
-def test_an_owner_cannot_be_chosen(as_alice: APIClient, alice: User, bob: User) -> None:
+def test_owner_cannot_be_chosen(as_alice: APIClient, alice: User, bob: User) -> None:
     created = as_alice.post("/api/channels/", {"name": "x", "owner": "bob"}).json()
 
     as_alice.patch(f"/api/channels/{created['id']}/", {"owner": "bob"})
@@ -72,7 +72,7 @@ def test_an_owner_cannot_be_chosen(as_alice: APIClient, alice: User, bob: User) 
     assert Channel.objects.get().owner == alice
 
 
-def test_lists_are_paged_searched_and_ordered(as_alice: APIClient, alice: User) -> None:
+def test_lists_are_paginated_searched_and_ordered(as_alice: APIClient, alice: User) -> None:
     for number in range(30):
         ChannelFactory(owner=alice, name=f"channel {number:02}")
 
@@ -85,7 +85,7 @@ def test_lists_are_paged_searched_and_ordered(as_alice: APIClient, alice: User) 
     assert newest["name"] == "channel 29"
 
 
-def test_lists_cost_the_same_however_long(
+def test_lists_make_constant_queries(
     as_alice: APIClient, alice: User, bob: User, django_assert_num_queries: Any
 ) -> None:
     for dashboard in DashboardFactory.create_batch(5, owner=alice):
@@ -96,7 +96,7 @@ def test_lists_cost_the_same_however_long(
 
 
 class TestSharing:
-    def test_a_shared_dashboard_is_seen(self, as_alice: APIClient, as_bob: APIClient, alice: User, bob: User) -> None:
+    def test_grants_reading(self, as_alice: APIClient, as_bob: APIClient, alice: User, bob: User) -> None:
         dashboard = DashboardFactory(owner=alice)
 
         response = as_alice.post(f"/api/dashboards/{dashboard.pk}/share/", {"user": "bob"})
@@ -106,7 +106,7 @@ class TestSharing:
         assert as_bob.get(f"/api/dashboards/{dashboard.pk}/").json()["owner"] == "alice"
         assert as_bob.get("/api/dashboards/").json()["count"] == 1
 
-    def test_and_no_more_than_seen(self, as_bob: APIClient, alice: User, bob: User) -> None:
+    def test_grants_nothing_else(self, as_bob: APIClient, alice: User, bob: User) -> None:
         dashboard = DashboardFactory(owner=alice, name="hers")
         dashboard.shared_with.add(bob)
         url = f"/api/dashboards/{dashboard.pk}/"
@@ -120,7 +120,7 @@ class TestSharing:
         assert dashboard.name == "hers"
         assert list(dashboard.shared_with.all()) == [bob]
 
-    def test_is_taken_back(self, as_alice: APIClient, as_bob: APIClient, alice: User, bob: User) -> None:
+    def test_is_undone_by_unshare(self, as_alice: APIClient, as_bob: APIClient, alice: User, bob: User) -> None:
         dashboard = DashboardFactory(owner=alice)
         dashboard.shared_with.add(bob)
 
@@ -129,21 +129,21 @@ class TestSharing:
         assert response.json()["shared_with"] == []
         assert as_bob.get(f"/api/dashboards/{dashboard.pk}/").status_code == 404
 
-    def test_twice_changes_nothing(self, as_alice: APIClient, alice: User, bob: User) -> None:
+    def test_is_idempotent(self, as_alice: APIClient, alice: User, bob: User) -> None:
         dashboard = DashboardFactory(owner=alice)
 
         for action, shared_with in (("share", ["bob"]), ("share", ["bob"]), ("unshare", []), ("unshare", [])):
             response = as_alice.post(f"/api/dashboards/{dashboard.pk}/{action}/", {"user": "bob"})
             assert (response.status_code, response.json()["shared_with"]) == (200, shared_with)
 
-    def test_one_dashboard_is_listed_once(self, as_alice: APIClient, alice: User) -> None:
+    def test_does_not_duplicate_rows(self, as_alice: APIClient, alice: User) -> None:
         dashboard = DashboardFactory(owner=alice)
         for number in range(3):
             dashboard.shared_with.add(User.objects.create(username=f"reader{number}"))
 
         assert as_alice.get("/api/dashboards/").json()["count"] == 1
 
-    def test_with_a_bad_body_is_refused(self, case: Case, as_alice: APIClient, alice: User, bob: User) -> None:
+    def test_rejects_invalid_body(self, case: Case, as_alice: APIClient, alice: User, bob: User) -> None:
         rows_body = [
             {"user": "nobody"},
             {"user": "alice"},
@@ -190,7 +190,7 @@ BAD_NAMES = [
 
 
 @each_collection
-def test_bad_names_are_refused(case: Case, as_alice: APIClient, alice: User, collection: str) -> None:
+def test_invalid_names_are_refused(case: Case, as_alice: APIClient, alice: User, collection: str) -> None:
     for body in BAD_NAMES:
         with case(body):
             assert as_alice.post(f"/api/{collection}/", body, format="json").status_code == 400
@@ -217,7 +217,7 @@ BAD_BODIES = {
 }
 
 
-def test_bad_bodies_are_refused(case: Case, as_alice: APIClient, alice: User) -> None:
+def test_invalid_bodies_are_refused(case: Case, as_alice: APIClient, alice: User) -> None:
     for body in BAD_BODIES.values():
         with case(body):
             channel = ChannelFactory(owner=alice)
@@ -228,7 +228,7 @@ def test_bad_bodies_are_refused(case: Case, as_alice: APIClient, alice: User) ->
                 assert response.json()
 
 
-def test_a_body_that_is_too_large_is_refused(as_alice: APIClient, settings: Any) -> None:
+def test_large_body_is_refused(as_alice: APIClient, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
 
     response = as_alice.post("/api/channels/", {"name": "x" * 100})
@@ -236,7 +236,7 @@ def test_a_body_that_is_too_large_is_refused(as_alice: APIClient, settings: Any)
     assert response.status_code == 413
 
 
-def test_a_charset_changes_nothing(case: Case, as_alice: APIClient) -> None:
+def test_charset_is_ignored(case: Case, as_alice: APIClient) -> None:
     for charset in ["utf-16", "rot13", "zlib", "no-such-thing"]:
         with case(charset):
             response = as_alice.generic(
@@ -255,7 +255,7 @@ def test_other_media_types_are_refused(case: Case, as_alice: APIClient) -> None:
 
 
 @each_collection
-def test_ids_that_do_not_exist_are_not_found(case: Case, as_alice: APIClient, collection: str) -> None:
+def test_missing_ids_are_not_found(case: Case, as_alice: APIClient, collection: str) -> None:
     rows = [
         "nonsense",
         "0",
@@ -275,7 +275,7 @@ def test_ids_that_do_not_exist_are_not_found(case: Case, as_alice: APIClient, co
             assert as_alice.delete(f"/api/{collection}/{key}/").status_code == 404
 
 
-def test_odd_queries_are_answered(case: Case, as_alice: APIClient) -> None:
+def test_odd_query_strings_get_a_response(case: Case, as_alice: APIClient) -> None:
     rows = [
         *("page=0", "page=x", "page=%00", "page=99999999999999999999", "page_size=-1", "page_size=x"),
         *("ordering=%00", "ordering=owner__password", "search=%00", "search=%FF", "format=nonsense"),
@@ -286,7 +286,7 @@ def test_odd_queries_are_answered(case: Case, as_alice: APIClient) -> None:
 
 
 class TestPublish:
-    def test_takes_any_json(self, case: Case, as_alice: APIClient, alice: User) -> None:
+    def test_accepts_any_json(self, case: Case, as_alice: APIClient, alice: User) -> None:
         for payload in [None, 0, False, "text", "\0", [], {"a": {"b": [1.5]}}]:
             with case(payload):
                 channel = ChannelFactory(owner=alice)
@@ -296,7 +296,7 @@ class TestPublish:
                 assert response.status_code == 202
                 assert response.json() == {"receivers": 0}
 
-    def test_refuses_anything_else(self, case: Case, as_alice: APIClient, alice: User) -> None:
+    def test_rejects_other_bodies(self, case: Case, as_alice: APIClient, alice: User) -> None:
         for body in [{}, {"message": 1}, [], None, "payload", {"payload": "x" * 70_000}]:
             with case(body):
                 channel = ChannelFactory(owner=alice)
@@ -305,23 +305,23 @@ class TestPublish:
 
                 assert response.status_code == 400
 
-    def test_is_for_those_who_see_the_channel(self, as_bob: APIClient, alice: User) -> None:
+    def test_requires_access_to_channel(self, as_bob: APIClient, alice: User) -> None:
         channel = ChannelFactory(owner=alice)
 
         assert as_bob.post(f"/api/channels/{channel.pk}/publish/", {"payload": 1}).status_code == 404
 
-    def test_is_no_get(self, as_alice: APIClient, alice: User) -> None:
+    def test_is_not_allowed_with_get(self, as_alice: APIClient, alice: User) -> None:
         channel = ChannelFactory(owner=alice)
 
         assert as_alice.get(f"/api/channels/{channel.pk}/publish/").status_code == 405
 
 
-def test_a_session_may_see_the_undeclared_status(as_alice: APIClient) -> None:
+def test_session_can_read_undeclared_status(as_alice: APIClient) -> None:
     assert as_alice.get("/api/status/").json() == {"status": "ok"}
     assert APIClient().get("/api/status/").status_code in (401, 403)
 
 
-def test_a_session_needs_a_csrf_token(alice: User) -> None:
+def test_session_needs_csrf_token(alice: User) -> None:
     client = DjangoClient(enforce_csrf_checks=True)
     client.force_login(alice)
 
@@ -331,7 +331,7 @@ def test_a_session_needs_a_csrf_token(alice: User) -> None:
     assert not Channel.objects.exists()
 
 
-def test_deleting_a_user_deletes_what_is_theirs(alice: User, bob: User) -> None:
+def test_deleting_user_deletes_entities(alice: User, bob: User) -> None:
     DashboardFactory(owner=alice).shared_with.add(bob)
 
     bob.delete()

@@ -34,12 +34,12 @@ def broker(request: pytest.FixtureRequest) -> Broker:
     return make_broker(settings.REDIS_URL if request.param == "redis" else "")
 
 
-def test_the_url_decides() -> None:
+def test_url_chooses_broker() -> None:
     assert isinstance(make_broker(""), LocalBroker)
     assert isinstance(make_broker(NOBODY_LISTENS), RedisBroker)
 
 
-def test_messages_reach_the_subscribers_of_their_channel_in_order(broker: Broker) -> None:
+def test_messages_are_delivered_in_order(broker: Broker) -> None:
     async def scenario() -> None:
         first, second, other = [await broker.subscribe(channel) for channel in (A, A, B)]
         for number in range(3):
@@ -56,7 +56,7 @@ def test_messages_reach_the_subscribers_of_their_channel_in_order(broker: Broker
 
 
 @pytest.mark.parametrize("payload", [None, "\0\n\ud800", {"ü": [1.5]}], ids=repr)
-def test_messages_arrive_as_they_were(broker: Broker, payload: object) -> None:
+def test_messages_are_unchanged(broker: Broker, payload: object) -> None:
     async def scenario() -> None:
         subscription = await broker.subscribe(A)
         await in_thread(broker.publish, A, {"payload": payload})
@@ -67,7 +67,7 @@ def test_messages_arrive_as_they_were(broker: Broker, payload: object) -> None:
     async_to_sync(scenario)()
 
 
-def test_a_closed_subscription_receives_nothing(broker: Broker) -> None:
+def test_closed_subscription_receives_nothing(broker: Broker) -> None:
     async def scenario() -> None:
         subscription = await broker.subscribe(A)
         await subscription.close()
@@ -79,12 +79,12 @@ def test_a_closed_subscription_receives_nothing(broker: Broker) -> None:
     async_to_sync(scenario)()
 
 
-def test_publishing_to_nobody_is_no_error(broker: Broker) -> None:
+def test_publishing_without_subscribers(broker: Broker) -> None:
     assert broker.publish(A, {"payload": 1}) == 0
 
 
 class TestLocal:
-    def test_a_slow_subscriber_is_told_and_the_rest_is_not_held_up(self) -> None:
+    def test_slow_subscriber_does_not_delay_others(self) -> None:
         async def scenario() -> None:
             broker = LocalBroker()
             slow = await broker.subscribe(A)
@@ -98,7 +98,7 @@ class TestLocal:
 
         async_to_sync(scenario)()
 
-    def test_a_subscription_that_nobody_holds_is_gone(self) -> None:
+    def test_unreferenced_subscription_is_removed(self) -> None:
         async def scenario() -> None:
             broker = LocalBroker()
             subscription = await broker.subscribe(A)
@@ -112,14 +112,14 @@ class TestLocal:
 
         async_to_sync(scenario)()
 
-    def test_a_subscriber_whose_event_loop_ended_is_gone(self) -> None:
+    def test_subscriber_of_closed_loop_is_removed(self) -> None:
         broker = LocalBroker()
         subscription = async_to_sync(broker.subscribe)(A)
 
         assert broker.publish(A, {"payload": 1}) == 0
         assert subscription.channel_id == A
 
-    def test_many_threads_publish_at_once(self) -> None:
+    def test_threads_publish_concurrently(self) -> None:
         async def scenario() -> None:
             broker = LocalBroker()
             subscription = await broker.subscribe(A)
@@ -136,18 +136,18 @@ class TestLocal:
 
 
 class TestWithoutRedis:
-    def test_publishing_says_so(self) -> None:
+    def test_publishing_raises_error(self) -> None:
         with pytest.raises(BrokerUnavailableError):
             RedisBroker(NOBODY_LISTENS).publish(A, {"payload": 1})
 
-    def test_subscribing_says_so(self) -> None:
+    def test_subscribing_raises_error(self) -> None:
         with pytest.raises(BrokerUnavailableError):
             async_to_sync(RedisBroker(NOBODY_LISTENS).subscribe)(A)
 
 
 @pytest.mark.redis
 class TestRedis:
-    def test_brokers_of_several_processes_reach_each_other(self) -> None:
+    def test_brokers_of_several_processes_share_messages(self) -> None:
         async def scenario() -> None:
             here, there = RedisBroker(settings.REDIS_URL), RedisBroker(settings.REDIS_URL)
             subscription = await here.subscribe(A)
@@ -158,7 +158,7 @@ class TestRedis:
 
         async_to_sync(scenario)()
 
-    def test_silence_is_no_error(self) -> None:
+    def test_timeout_without_messages_is_not_an_error(self) -> None:
         async def scenario() -> None:
             broker = RedisBroker(f"{settings.REDIS_URL}?socket_timeout=0.1")
             subscription = await broker.subscribe(A)
@@ -171,7 +171,7 @@ class TestRedis:
 
         async_to_sync(scenario)()
 
-    def test_losing_redis_ends_a_subscription(self) -> None:
+    def test_losing_redis_ends_subscription(self) -> None:
         async def scenario() -> None:
             name = uuid4().hex
             subscription = await RedisBroker(f"{settings.REDIS_URL}?client_name={name}").subscribe(A)

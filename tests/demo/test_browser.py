@@ -17,7 +17,7 @@ from tests.demo.servers import Server
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
-def test_messages_appear_as_they_are_published(page: Page, server: Server, alice: User) -> None:
+def test_published_messages_appear(page: Page, server: Server, alice: User) -> None:
     channel = ChannelFactory(owner=alice, name="Pump")
     _, secret = create_token(alice, name="publisher", scopes=[("channels", str(channel.pk), "publish")])
     session = Client()
@@ -51,7 +51,7 @@ def publish(server: Server, secret: str, channel: Channel) -> int:
     return httpx.post(url, json={"payload": 1}, headers={"Authorization": f"Bearer {secret}"}).status_code
 
 
-def test_a_token_is_made_used_revoked_and_regenerated(server: Server, visitor: Page, alice: User) -> None:
+def test_create_use_revoke_and_regenerate_token(server: Server, visitor: Page, alice: User) -> None:
     """Without JavaScript, which no step may need."""
     alice.set_password("alice-demo")
     alice.save()

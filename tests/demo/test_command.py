@@ -35,7 +35,7 @@ def snapshot() -> list[Any]:
     return [list(model.objects.order_by("pk").values()) for model in MODELS]
 
 
-def test_the_seeded_users_can_log_in() -> None:
+def test_seeded_users_can_log_in() -> None:
     seed()
 
     for username in ("alice", "bob", "admin"):
@@ -44,7 +44,7 @@ def test_the_seeded_users_can_log_in() -> None:
         assert user.is_superuser == user.is_staff == (username == "admin")
 
 
-def test_both_have_some_of_each_and_something_shared() -> None:
+def test_seeded_users_have_own_and_shared_entities() -> None:
     seed()
 
     alice, bob = User.objects.get(username="alice"), User.objects.get(username="bob")
@@ -55,7 +55,7 @@ def test_both_have_some_of_each_and_something_shared() -> None:
     assert Dashboard.objects.visible_to(alice).filter(owner=bob).exists()
 
 
-def test_seeding_twice_changes_nothing() -> None:
+def test_seeding_is_idempotent() -> None:
     seed()
     before = snapshot()
 
@@ -63,7 +63,7 @@ def test_seeding_twice_changes_nothing() -> None:
     assert snapshot() == before
 
 
-def test_seeding_again_leaves_alone_what_people_changed() -> None:
+def test_seeding_keeps_changes() -> None:
     seed()
     alice = User.objects.get(username="alice")
     alice.set_password("a better one")
@@ -80,7 +80,7 @@ def test_seeding_again_leaves_alone_what_people_changed() -> None:
     assert snapshot() == before
 
 
-def test_a_user_who_is_missing_comes_back_with_what_they_own() -> None:
+def test_seeding_restores_missing_user() -> None:
     seed()
     User.objects.get(username="bob").delete()
 
@@ -89,7 +89,7 @@ def test_a_user_who_is_missing_comes_back_with_what_they_own() -> None:
     assert DashboardShare.objects.get(dashboard__owner__username="bob").user.username == "alice"
 
 
-def test_it_prints_address_logins_and_commands_to_paste() -> None:
+def test_prints_address_logins_and_commands() -> None:
     text = demo("--port", "8123")
 
     assert "http://127.0.0.1:8123/" in text
@@ -105,14 +105,14 @@ def test_it_prints_address_logins_and_commands_to_paste() -> None:
     assert not re.search(r"pat_\w{20}", text)
 
 
-def test_it_prints_commands_also_when_all_channels_are_gone() -> None:
+def test_prints_commands_without_channels() -> None:
     seed()
     Channel.objects.all().delete()
 
     assert "/api/channels/<channel id>/publish/" in demo()
 
 
-def test_the_port_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_is_read_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "8124")
     assert "http://127.0.0.1:8124/" in demo()
     assert "http://127.0.0.1:8125/" in demo("--port", "8125")
@@ -132,14 +132,14 @@ def test_the_port_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 @override_settings(REDIS_URL="")
-def test_mistakes_are_explained_before_anything_is_done(arguments: list[str], message: str) -> None:
+def test_invalid_arguments_are_reported_first(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         demo(*arguments)
 
     assert not User.objects.exists()
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_done() -> None:
+def test_used_port_is_reported_first() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         output = io.StringIO()
@@ -150,7 +150,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_done() -> None:
     assert not User.objects.exists()
 
 
-def test_it_serves_asgi_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serves_asgi_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     served: dict[str, Any] = {}
     monkeypatch.setattr(uvicorn, "run", lambda application, **options: served.update(options, app=application))
 
@@ -162,5 +162,5 @@ def test_it_serves_asgi_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -
     assert served["timeout_graceful_shutdown"] == 2
 
 
-def test_no_migration_is_missing() -> None:
+def test_migrations_are_complete() -> None:
     call_command("makemigrations", "--check", "--dry-run", stdout=io.StringIO())

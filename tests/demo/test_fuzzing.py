@@ -61,20 +61,20 @@ each = schemathesis.pytest.from_fixture("api").exclude(path_regex=APART)
 @each.parametrize()
 @settings(max_examples=3, **QUIET)
 @pytest.mark.django_db
-def test_a_token_gets_what_the_schema_says(case: Any, secret: str) -> None:
+def test_token_responses_match_schema(case: Any, secret: str) -> None:
     case.call_and_validate(headers={"Authorization": f"Bearer {secret}"}, excluded_checks=BEYOND_SCHEMAS)
 
 
 @each.parametrize()
 @settings(max_examples=3, **QUIET)
 @pytest.mark.django_db
-def test_nobody_gets_what_the_schema_says(case: Any) -> None:
+def test_anonymous_responses_match_schema(case: Any) -> None:
     case.call_and_validate(excluded_checks=BEYOND_SCHEMAS)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("who", ["a token", "a person"])
-def test_one_request_after_another_gets_what_the_schema_says(api: Any, secret: str, alice: Any, who: str) -> None:
+def test_request_sequences_match_schema(api: Any, secret: str, alice: Any, who: str) -> None:
     """What one answer says is asked for by the next, as the schema links them."""
     session = log_in(alice).cookies["sessionid"].value
     csrf = "a" * 32

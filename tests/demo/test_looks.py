@@ -18,7 +18,7 @@ from tests.demo.servers import ROOT, Server, serve
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
-def test_a_look_that_there_is_not_is_refused_and_those_that_are_named() -> None:
+def test_unknown_look_is_an_error() -> None:
     command = [sys.executable, "manage.py", "check"]
     environment = {**os.environ, "DEMO_LOOK": "nonsense"}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -39,9 +39,7 @@ def assert_sound(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
-def test_the_pages_work_in_the_second_look(
-    browser: Browser, workshop: Server, alice: User, scheme: str, width: int
-) -> None:
+def test_pages_work_with_second_look(browser: Browser, workshop: Server, alice: User, scheme: str, width: int) -> None:
     ChannelFactory(owner=alice, name="Pump")
     session = Client()
     session.force_login(alice)

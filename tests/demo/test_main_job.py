@@ -35,7 +35,7 @@ def create(as_user: APIClient, *scopes: tuple[str, str, str]) -> dict[str, Any]:
     return dict(response.json())
 
 
-def test_from_create_to_regenerate(as_alice: APIClient, alice: User, channel: Channel) -> None:
+def test_create_to_regenerate(as_alice: APIClient, alice: User, channel: Channel) -> None:
     other = ChannelFactory(owner=alice)
     token = create(as_alice, ("channels", str(channel.pk), "publish"))
     url = f"/api/pats/{token['id']}/"
@@ -58,7 +58,7 @@ def test_from_create_to_regenerate(as_alice: APIClient, alice: User, channel: Ch
     assert publish(renewed["secret"], other).status_code == 403
 
 
-def test_a_token_manages_no_tokens_but_itself(as_alice: APIClient, alice: User) -> None:
+def test_token_manages_only_itself(as_alice: APIClient, alice: User) -> None:
     token = create(as_alice, *[("channels", "*", operation) for operation in ("create", "read", "delete")])
     client = with_secret(token["secret"])
 
@@ -78,7 +78,7 @@ def test_a_token_manages_no_tokens_but_itself(as_alice: APIClient, alice: User) 
     assert client.get("/api/pats/current/").status_code == 401
 
 
-def test_people_pick_from_what_they_see(as_bob: APIClient, alice: User, bob: User, channel: Channel) -> None:
+def test_picker_offers_visible_entities(as_bob: APIClient, alice: User, bob: User, channel: Channel) -> None:
     mine = ChannelFactory(owner=bob)
 
     types = {row["name"]: [o["name"] for o in row["operations"]] for row in as_bob.get("/api/pats/entities/").json()}

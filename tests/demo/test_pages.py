@@ -17,14 +17,14 @@ pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
 
 
-def test_visitors_are_asked_to_log_in() -> None:
+def test_anonymous_users_are_redirected_to_login() -> None:
     response = Client().get("/")
 
     assert response.status_code == 302
     assert response.headers["Location"] == f"{LOGIN}?next=/"
 
 
-def test_logging_in_and_out(alice: User, settings: Any) -> None:
+def test_log_in_and_out(alice: User, settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     alice.set_password("alice-demo")
     alice.save()
@@ -41,7 +41,7 @@ def test_logging_in_and_out(alice: User, settings: Any) -> None:
 
 
 @pytest.mark.parametrize("username", ["nul\0byte", "x" * 10_000, "\U0001f4a5", ""])
-def test_odd_logins_are_refused(username: str) -> None:
+def test_invalid_logins_are_refused(username: str) -> None:
     response = Client().post(LOGIN, {"username": username, "password": "x"})
 
     assert response.status_code == 200
@@ -49,14 +49,14 @@ def test_odd_logins_are_refused(username: str) -> None:
 
 
 @pytest.mark.parametrize("cookie", ['"\\000aaaaaaaaaaaa"', "x" * 5_000, "é" * 20, "", ";;="], ids=ascii)
-def test_whatever_session_a_client_names(db: None, cookie: str) -> None:
+def test_invalid_session_cookie_is_ignored(db: None, cookie: str) -> None:
     for name in ("sessionid", "csrftoken"):
         for path in ("/", "/api/channels/"):
             response = Client().get(path, headers={"Cookie": f"{name}={cookie}"})
             assert response.status_code in (302, 401, 403)
 
 
-def test_home_lists_what_is_mine_and_what_is_shared(as_alice: Client, alice: User, bob: User) -> None:
+def test_home_lists_own_and_shared_entities(as_alice: Client, alice: User, bob: User) -> None:
     ChannelFactory(owner=alice, name="<b>mine</b>")
     ChannelFactory(owner=bob, name="not mine")
     DashboardFactory(owner=bob, name="theirs").shared_with.add(alice)
@@ -70,7 +70,7 @@ def test_home_lists_what_is_mine_and_what_is_shared(as_alice: Client, alice: Use
     assert "None yet. POST a name to <code>/api/groups/</code>" in page
 
 
-def test_a_channel_has_a_page_for_those_who_see_it(as_alice: Client, as_bob: Client, alice: User) -> None:
+def test_channel_page_requires_access(as_alice: Client, as_bob: Client, alice: User) -> None:
     channel = ChannelFactory(owner=alice, name="<b>mine</b>")
     url = f"/channels/{channel.pk}/"
 
@@ -83,9 +83,7 @@ def test_a_channel_has_a_page_for_those_who_see_it(as_alice: Client, as_bob: Cli
     assert Client().get(url).headers["Location"] == f"{LOGIN}?next={url}"
 
 
-def test_home_costs_the_same_however_much_there_is(
-    as_alice: Client, alice: User, django_assert_num_queries: Any
-) -> None:
+def test_home_makes_constant_queries(as_alice: Client, alice: User, django_assert_num_queries: Any) -> None:
     ChannelFactory.create_batch(5, owner=alice)
     DashboardFactory.create_batch(5, owner=alice)
 
@@ -93,7 +91,7 @@ def test_home_costs_the_same_however_much_there_is(
         as_alice.get("/")
 
 
-def test_the_account_menu(as_alice: Client, alice: User) -> None:
+def test_account_menu(as_alice: Client, alice: User) -> None:
     page = as_alice.get("/").text
     assert "Signed in as <strong>alice</strong>" in page
     assert '<a href="/pats/">Personal Access Tokens</a>' in page
@@ -109,7 +107,7 @@ def test_the_account_menu(as_alice: Client, alice: User) -> None:
     "path",
     ["/", LOGIN, "/pats/", "/pats/create/", "/admin/", "/admin/login/", "/api/channels/", "/api/schema/", "/nowhere/"],
 )
-def test_every_page_has_the_strict_policy(alice: User, path: str) -> None:
+def test_pages_have_strict_csp(alice: User, path: str) -> None:
     User.objects.update(is_staff=True, is_superuser=True)
     for client in (Client(), Client()):
         for _ in range(2):
@@ -121,14 +119,14 @@ def test_every_page_has_the_strict_policy(alice: User, path: str) -> None:
     assert "default-src 'self'" in CSP
 
 
-def test_so_it_is_under_asgi() -> None:
+def test_pages_have_strict_csp_under_asgi() -> None:
     response = async_to_sync(AsyncClient().get)(LOGIN)
 
     assert response.headers["Content-Security-Policy"] == CSP
 
 
 @pytest.mark.parametrize("path", ["/", LOGIN, "/pats/", "/pats/create/"])
-def test_pages_have_nothing_inline_and_nothing_from_elsewhere(as_alice: Client, path: str) -> None:
+def test_pages_have_no_inline_or_external_content(as_alice: Client, path: str) -> None:
     page = (Client() if path == LOGIN else as_alice).get(path).text
 
     assert not re.search(r"<style|\sstyle=|\son\w+=", page)
@@ -139,7 +137,7 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(as_alice: Client, 
 
 
 class TestApiDocs:
-    def test_swagger_has_a_policy_of_its_own(self, as_alice: Client) -> None:
+    def test_swagger_has_its_own_csp(self, as_alice: Client) -> None:
         policy = as_alice.get("/api/docs/").headers["Content-Security-Policy"]
 
         assert policy.startswith(CSP)
@@ -147,14 +145,14 @@ class TestApiDocs:
         assert "script-src" not in policy
         assert "unsafe-eval" not in policy
 
-    def test_its_script_is_served_apart(self, as_alice: Client) -> None:
+    def test_script_is_served_separately(self, as_alice: Client) -> None:
         [script] = re.findall(r'<script src="(/api/docs/[^"]+)"', as_alice.get("/api/docs/").text)
 
         response = as_alice.get(script.replace("&amp;", "&"))
 
         assert response.headers["Content-Type"].startswith("application/javascript")
 
-    def test_the_schema_has_every_operation(self, as_alice: Client) -> None:
+    def test_schema_has_every_operation(self, as_alice: Client) -> None:
         schema = as_alice.get("/api/schema/", headers={"Accept": "application/json"}).json()
 
         for path in ("channels/{id}/publish", "channels/{id}/subscribe", "dashboards/{id}/share"):
@@ -164,7 +162,7 @@ class TestApiDocs:
 
 
 @pytest.mark.parametrize("model", ["client", "channel", "group", "dashboard"])
-def test_the_admin_lists_everything(as_alice: Client, alice: User, model: str) -> None:
+def test_admin_lists_all_models(as_alice: Client, alice: User, model: str) -> None:
     User.objects.update(is_staff=True, is_superuser=True)
     dashboard = DashboardFactory(owner=alice)
     ChannelFactory(owner=alice)

@@ -52,7 +52,7 @@ def publish(client: httpx.Client, channel: Channel, payload: object) -> int:
     return int(response.json()["receivers"])
 
 
-def test_messages_go_from_publisher_to_subscriber(server: Server, alice: User, channel: Channel) -> None:
+def test_messages_reach_subscriber(server: Server, alice: User, channel: Channel) -> None:
     with browser(alice, server) as client, subscribed(client, channel) as lines:
         assert publish(client, channel, "hello") == 1
 
@@ -60,7 +60,7 @@ def test_messages_go_from_publisher_to_subscriber(server: Server, alice: User, c
         assert '"payload": "hello"' in next(lines)
 
 
-def test_a_client_that_leaves_is_unsubscribed(server: Server, alice: User, channel: Channel) -> None:
+def test_disconnected_client_is_unsubscribed(server: Server, alice: User, channel: Channel) -> None:
     with browser(alice, server) as client:
         with subscribed(client, channel) as lines:
             next(lines)
@@ -69,9 +69,7 @@ def test_a_client_that_leaves_is_unsubscribed(server: Server, alice: User, chann
         wait_until(lambda: publish(client, channel, 1) == 0, "the subscription outlived its client")
 
 
-def test_revoking_a_token_in_one_process_ends_its_stream_in_another(
-    server: Server, alice: User, channel: Channel
-) -> None:
+def test_revoking_ends_stream_of_other_process(server: Server, alice: User, channel: Channel) -> None:
     token, secret = create_token(alice, name="subscriber", scopes=[("channels", "*", "subscribe")])
     with (
         httpx.Client(base_url=server.address, headers={"Authorization": f"Bearer {secret}"}) as client,
@@ -118,7 +116,7 @@ def database_connections(server: Server) -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_the_server_stops_while_a_stream_is_open(alice: User, channel: Channel) -> None:
+def test_server_stops_with_open_stream(alice: User, channel: Channel) -> None:
     with serve() as server, browser(alice, server) as client, subscribed(client, channel) as lines:
         next(lines)
 
@@ -129,7 +127,7 @@ def test_the_server_stops_while_a_stream_is_open(alice: User, channel: Channel) 
 
 
 @pytest.mark.redis
-def test_messages_cross_processes_through_redis(alice: User, channel: Channel) -> None:
+def test_redis_shares_messages_between_processes(alice: User, channel: Channel) -> None:
     with (
         serve(REDIS_URL=settings.REDIS_URL) as here,
         serve(REDIS_URL=settings.REDIS_URL) as there,
@@ -144,7 +142,7 @@ def test_messages_cross_processes_through_redis(alice: User, channel: Channel) -
 
 
 @pytest.mark.redis
-def test_one_command_serves_with_several_workers(alice: User, channel: Channel) -> None:
+def test_demo_command_starts_several_workers(alice: User, channel: Channel) -> None:
     with serve("--workers", "2", REDIS_URL=settings.REDIS_URL) as server, contextlib.ExitStack() as stack:
         # Each connection goes to either worker; with so many, some message crosses from one to the other.
         clients = [stack.enter_context(browser(alice, server)) for _ in range(6)]

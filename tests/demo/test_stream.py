@@ -76,9 +76,7 @@ def test_messages_are_streamed(alice: User, channel: Channel, broker: Broker) ->
     subscribed(alice, channel, scenario)
 
 
-def test_a_message_says_who_published_it_and_when(
-    alice: User, as_alice: APIClient, channel: Channel, broker: Broker
-) -> None:
+def test_message_has_publisher_and_time(alice: User, as_alice: APIClient, channel: Channel, broker: Broker) -> None:
     async def scenario(response: StreamingHttpResponse, chunks: AsyncIterator[bytes]) -> None:
         publish = sync_to_async(as_alice.post)
         published = await publish(f"/api/channels/{channel.pk}/publish/", {"payload": {"temperature": 21.5}})
@@ -92,7 +90,7 @@ def test_a_message_says_who_published_it_and_when(
     subscribed(alice, channel, scenario)
 
 
-def test_silence_is_kept_alive(alice: User, channel: Channel, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_is_sent(alice: User, channel: Channel, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.01)
 
     async def scenario(response: StreamingHttpResponse, chunks: AsyncIterator[bytes]) -> None:
@@ -106,7 +104,7 @@ def test_silence_is_kept_alive(alice: User, channel: Channel, broker: Broker, mo
     subscribed(alice, channel, scenario)
 
 
-def test_leaving_unsubscribes(alice: User, channel: Channel, broker: Broker) -> None:
+def test_disconnecting_unsubscribes(alice: User, channel: Channel, broker: Broker) -> None:
     async def scenario(response: StreamingHttpResponse, chunks: AsyncIterator[bytes]) -> None:
         await anext(chunks)
         assert await sync_to_async(broker.publish)(channel.pk, {"payload": 1}) == 1
@@ -121,7 +119,7 @@ def test_leaving_unsubscribes(alice: User, channel: Channel, broker: Broker) -> 
     subscribed(alice, channel, scenario)
 
 
-def test_the_end_of_the_token_is_the_end_of_the_stream(broker: Broker, channel: Channel) -> None:
+def test_stream_ends_with_token(broker: Broker, channel: Channel) -> None:
     async def scenario() -> None:
         ended = asyncio.Event()
         chunks = events(await broker.subscribe(channel.pk), contextlib.nullcontext(ended))
@@ -135,7 +133,7 @@ def test_the_end_of_the_token_is_the_end_of_the_stream(broker: Broker, channel: 
     async_to_sync(scenario)()
 
 
-def test_nothing_is_sent_once_the_token_has_ended(broker: Broker, channel: Channel) -> None:
+def test_nothing_is_sent_after_token_ended(broker: Broker, channel: Channel) -> None:
     async def scenario() -> None:
         ended = asyncio.Event()
         chunks = events(await broker.subscribe(channel.pk), contextlib.nullcontext(ended))
@@ -149,7 +147,7 @@ def test_nothing_is_sent_once_the_token_has_ended(broker: Broker, channel: Chann
     async_to_sync(scenario)()
 
 
-def test_a_subscriber_that_falls_behind_is_told(broker: Broker, channel: Channel) -> None:
+def test_slow_subscriber_gets_error(broker: Broker, channel: Channel) -> None:
     async def scenario() -> None:
         chunks = events(await broker.subscribe(channel.pk), contextlib.nullcontext(asyncio.Event()))
         await anext(chunks)
@@ -165,7 +163,7 @@ def test_a_subscriber_that_falls_behind_is_told(broker: Broker, channel: Channel
 
 
 class TestRefusals:
-    def test_wsgi_cannot_stream_and_says_so(self, as_alice: APIClient, channel: Channel) -> None:
+    def test_wsgi_is_refused(self, as_alice: APIClient, channel: Channel) -> None:
         for accept in ("text/event-stream", "*/*"):
             response = as_alice.get(f"/api/channels/{channel.pk}/subscribe/", HTTP_ACCEPT=accept)
 
@@ -173,7 +171,7 @@ class TestRefusals:
             assert "ASGI" in response.json()["detail"]
 
     @pytest.mark.parametrize("path", ["subscribe/", "publish/"])
-    def test_are_json_whatever_is_accepted(self, alice: User, path: str) -> None:
+    def test_are_json_whatever_accept_header(self, alice: User, path: str) -> None:
         async def scenario() -> None:
             client = AsyncClient()
             await client.aforce_login(alice)
@@ -187,12 +185,12 @@ class TestRefusals:
 
         async_to_sync(scenario)()
 
-    def test_what_cannot_be_sent_is_not_acceptable(self, as_alice: APIClient, channel: Channel) -> None:
+    def test_unsupported_accept_header_is_406(self, as_alice: APIClient, channel: Channel) -> None:
         response = as_alice.get(f"/api/channels/{channel.pk}/subscribe/", HTTP_ACCEPT="image/png")
 
         assert response.status_code == 406
 
-    def test_without_redis_there_are_no_messages(
+    def test_missing_redis_is_503(
         self, alice: User, as_alice: APIClient, channel: Channel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(views, "broker", RedisBroker(NOBODY_LISTENS))
@@ -209,7 +207,7 @@ class TestRefusals:
         assert "Redis does not answer" in response.json()["detail"]
         assert as_alice.get(f"/api/channels/{channel.pk}/").status_code == 200
 
-    def test_head_has_no_stream(self, alice: User, channel: Channel, broker: LocalBroker) -> None:
+    def test_head_does_not_stream(self, alice: User, channel: Channel, broker: LocalBroker) -> None:
         async def scenario() -> None:
             client = AsyncClient()
             await client.aforce_login(alice)

@@ -98,7 +98,7 @@ async def subscribe(channel: Channel, secret: str) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize(
     "change", [revoke_token, regenerate_token, delete_token, delete_scopes, expire, deactivate_owner, delete_owner]
 )
-def test_it_ends(alice: User, channel: Channel, change: Change) -> None:
+def test_stream_ends(alice: User, channel: Channel, change: Change) -> None:
     token, secret = create_token(alice, name="subscriber", scopes=[("channels", str(channel.pk), "subscribe")])
 
     async def run() -> list[bytes]:
@@ -112,7 +112,7 @@ def test_it_ends(alice: User, channel: Channel, change: Change) -> None:
 
 
 @pytest.mark.parametrize("change", [rename, add_another_scope])
-def test_it_goes_on(
+def test_stream_continues(
     alice: User, channel: Channel, broker: LocalBroker, monkeypatch: pytest.MonkeyPatch, change: Change
 ) -> None:
     token, secret = create_token(alice, name="subscriber", scopes=[("channels", "*", "subscribe")])
@@ -129,7 +129,7 @@ def test_it_goes_on(
     assert b"after" in async_to_sync(asyncio.wait_for)(run(), PATIENCE_SECONDS)
 
 
-def test_a_session_goes_on_whatever_becomes_of_tokens(alice: User, channel: Channel, broker: LocalBroker) -> None:
+def test_session_stream_ignores_tokens(alice: User, channel: Channel, broker: LocalBroker) -> None:
     token, _ = create_token(alice, name="unrelated", scopes=[("channels", "*", "subscribe")])
 
     async def run() -> bytes:

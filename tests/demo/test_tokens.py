@@ -97,7 +97,7 @@ def all_scopes() -> set[Scope]:
     return {(kind.name, ALL, operation.name) for kind in registry for operation in kind.operations}
 
 
-def test_the_calls_cover_every_operation() -> None:
+def test_calls_cover_every_operation() -> None:
     assert {(call.entity_type, ALL, call.operation) for call in CALLS} == all_scopes()
     assert {operation for _, _, operation in all_scopes()} == {
         *("create", "read", "list", "update", "delete", "share", "unshare", "publish", "subscribe")
@@ -105,7 +105,7 @@ def test_the_calls_cover_every_operation() -> None:
 
 
 @each_call
-def test_exactly_its_scope_is_enough(alice: User, bob: User, call: Call) -> None:
+def test_exact_scope_is_enough(alice: User, bob: User, call: Call) -> None:
     entity = FACTORIES[call.entity_type](owner=alice)
     entity_id = str(entity.pk) if call.has_object else ALL
 
@@ -115,7 +115,7 @@ def test_exactly_its_scope_is_enough(alice: User, bob: User, call: Call) -> None
 
 
 @each_call
-def test_every_other_scope_is_not_enough(alice: User, bob: User, call: Call) -> None:
+def test_other_scopes_are_not_enough(alice: User, bob: User, call: Call) -> None:
     entity = FACTORIES[call.entity_type](owner=alice)
     others = all_scopes() - {(call.entity_type, ALL, call.operation)}
 
@@ -133,7 +133,7 @@ def test_every_other_scope_is_not_enough(alice: User, bob: User, call: Call) -> 
 
 
 @with_object
-def test_the_scope_of_a_neighbour_is_not_enough(alice: User, bob: User, call: Call) -> None:
+def test_scope_on_other_entity_is_not_enough(alice: User, bob: User, call: Call) -> None:
     entity, neighbour = FACTORIES[call.entity_type].create_batch(2, owner=alice)
 
     response = do(call, make_secret(alice, (call.entity_type, str(neighbour.pk), call.operation)), entity)
@@ -142,7 +142,7 @@ def test_the_scope_of_a_neighbour_is_not_enough(alice: User, bob: User, call: Ca
 
 
 @with_object
-def test_a_scope_reaches_nothing_that_its_owner_does_not(alice: User, bob: User, call: Call) -> None:
+def test_scope_does_not_exceed_owner(alice: User, bob: User, call: Call) -> None:
     entity = FACTORIES[call.entity_type](owner=bob)
 
     response = do(call, make_secret(alice, (call.entity_type, ALL, call.operation)), entity)
@@ -151,7 +151,7 @@ def test_a_scope_reaches_nothing_that_its_owner_does_not(alice: User, bob: User,
 
 
 @pytest.mark.parametrize("operation", ["update", "delete", "share", "unshare"])
-def test_a_share_is_for_looking_whatever_the_scopes(alice: User, bob: User, operation: str) -> None:
+def test_shared_entity_is_read_only(alice: User, bob: User, operation: str) -> None:
     dashboard = FACTORIES["dashboards"](owner=alice)
     dashboard.shared_with.add(bob)
     secret = make_secret(bob, ("dashboards", str(dashboard.pk), operation), ("dashboards", ALL, "read"))
@@ -165,7 +165,7 @@ def test_a_share_is_for_looking_whatever_the_scopes(alice: User, bob: User, oper
 
 
 @pytest.mark.parametrize("entity_type", FACTORIES)
-def test_a_list_shows_what_the_token_may_list(alice: User, entity_type: str) -> None:
+def test_list_is_limited_to_scopes(alice: User, entity_type: str) -> None:
     first, second, _third = FACTORIES[entity_type].create_batch(3, owner=alice)
     secret = make_secret(alice, *[(entity_type, str(entity.pk), "list") for entity in (first, second)])
 
@@ -176,7 +176,7 @@ def test_a_list_shows_what_the_token_may_list(alice: User, entity_type: str) -> 
     assert send(secret, "GET", f"/api/{entity_type}/?search={second.name}").json()["count"] == 1
 
 
-def test_capitals_and_hyphens_of_a_uuid_do_not_matter(alice: User) -> None:
+def test_uuid_spelling_does_not_matter(alice: User) -> None:
     channel = FACTORIES["channels"](owner=alice)
     secret = make_secret(alice, ("channels", str(channel.pk), "read"))
 
@@ -184,7 +184,7 @@ def test_capitals_and_hyphens_of_a_uuid_do_not_matter(alice: User) -> None:
         assert send(secret, "GET", f"/api/channels/{spelling}/").json()["id"] == str(channel.pk)
 
 
-def test_the_undeclared_view_refuses_every_token(alice: User) -> None:
+def test_undeclared_view_refuses_tokens(alice: User) -> None:
     response = send(make_secret(alice, *all_scopes()), "GET", "/api/status/")
 
     assert response.status_code == 403
@@ -192,11 +192,11 @@ def test_the_undeclared_view_refuses_every_token(alice: User) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/", "/api/schema/", "/api/docs/"])
-def test_so_do_the_other_views_without_a_requirement(alice: User, path: str) -> None:
+def test_other_views_without_requirement_refuse(alice: User, path: str) -> None:
     assert send(make_secret(alice, *all_scopes()), "GET", path).status_code == 403
 
 
-def test_a_superuser_is_bound_by_scopes_too() -> None:
+def test_scopes_limit_superusers() -> None:
     admin = User.objects.create(username="root", is_superuser=True, is_staff=True)
     channel = FACTORIES["channels"](owner=admin)
     secret = make_secret(admin, ("channels", str(channel.pk), "read"))
@@ -205,7 +205,7 @@ def test_a_superuser_is_bound_by_scopes_too() -> None:
     assert send(secret, "DELETE", f"/api/channels/{channel.pk}/").status_code == 403
 
 
-def test_a_revoked_token_is_refused_at_once(alice: User) -> None:
+def test_revoked_token_is_refused_immediately(alice: User) -> None:
     secret = make_secret(alice, *all_scopes())
     assert send(secret, "GET", "/api/channels/").status_code == 200
 
@@ -216,7 +216,7 @@ def test_a_revoked_token_is_refused_at_once(alice: User) -> None:
     assert 'error="invalid_token"' in response["WWW-Authenticate"]
 
 
-def test_a_token_opens_no_page_that_does_not_ask_for_it(alice: User) -> None:
+def test_pages_without_declaration_refuse_tokens(alice: User) -> None:
     secret = make_secret(alice, *all_scopes())
 
     for page in ("/", "/pats/", "/pats/create/", "/admin/", "/accounts/login/"):
@@ -224,7 +224,7 @@ def test_a_token_opens_no_page_that_does_not_ask_for_it(alice: User) -> None:
         assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
 
 
-def test_and_the_page_that_does_with_its_scope(alice: User) -> None:
+def test_declared_page_accepts_scope(alice: User) -> None:
     channel, other = FACTORIES["channels"].create_batch(2, owner=alice)
     secret = make_secret(alice, ("channels", str(channel.pk), "read"))
 

@@ -26,7 +26,7 @@ def command_lines() -> list[tuple[str, str, str]]:
     return found
 
 
-def test_a_command_line_of_the_docs_is_taken(subtests: pytest.Subtests) -> None:
+def test_documented_command_lines_are_valid(subtests: pytest.Subtests) -> None:
     for page, name, arguments in command_lines():
         with subtests.test(page=page, name=name, arguments=arguments):
             assert get_commands().get(name) == "pat_tokens"
@@ -37,7 +37,7 @@ def test_a_command_line_of_the_docs_is_taken(subtests: pytest.Subtests) -> None:
                 command.create_parser("manage.py", name).parse_args([placeholders.get(word, word) for word in words])
 
 
-def test_each_target_of_make_is_there() -> None:
+def test_documented_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
     assert named <= targets

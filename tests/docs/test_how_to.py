@@ -203,25 +203,25 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("own_database")
-def test_the_snippets_work_in_one_site(site: Path) -> None:
+def test_how_to_code_works_in_one_site(site: Path) -> None:
     make_site(site)
     run_tests_of(site, "test_pages.py", "library/test_tokens.py", "library/tests.py")
 
 
 @pytest.mark.usefixtures("own_database")
-def test_plain_views_need_no_more_than_their_page(site: Path) -> None:
+def test_plain_views_need_only_their_page(site: Path) -> None:
     make_site_of_plain_views(site)
     run_tests_of(site, "test_pages.py")
 
 
 @pytest.mark.usefixtures("own_database")
-def test_users_may_be_of_any_model(site: Path) -> None:
+def test_custom_user_model_page_works(site: Path) -> None:
     make_site_of_people(site)
     run_tests_of(site, "test_pages.py")
 
 
 @pytest.mark.usefixtures("own_database")
-def test_a_site_may_have_no_app_for_logging_in(site: Path) -> None:
+def test_site_without_contrib_auth_works(site: Path) -> None:
     make_site_of_people(site, without_auth=True)
     run_tests_of(site, "test_pages.py")
     with (site / "mysite/urls.py").open("a") as urls:
@@ -241,19 +241,19 @@ def test_a_site_may_have_no_app_for_logging_in(site: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_database")
-def test_the_readme_is_enough(site: Path) -> None:
+def test_readme_is_complete(site: Path) -> None:
     make_site_of_readme(site)
     run_tests_of(site, "test_pages.py")
 
 
-def test_what_two_pages_show_is_the_same() -> None:
+def test_repeated_code_is_identical() -> None:
     for file in ("library/pat_entities.py", "mysite/settings.py"):
         (printed,) = [block.text for block in read_blocks(TUTORIAL) if block.path == file]
         shown = "\n".join(block.text for block in read_blocks("how-to/drf.md"))
         assert printed.replace(', "library"]', "]").strip() in shown
 
 
-def test_python_that_is_not_for_a_file_of_every_site_names_its_file() -> None:
+def test_python_blocks_name_their_file() -> None:
     pages = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("how-to/*.md"))
     nameless = [
         (page, block.text)
@@ -264,7 +264,7 @@ def test_python_that_is_not_for_a_file_of_every_site_names_its_file() -> None:
     assert nameless == [], "begin the paragraph before it with `folder/file.py`"
 
 
-def test_a_file_has_the_imports_that_it_needs() -> None:
+def test_files_have_their_imports() -> None:
     for page in (*PAGES, PLAIN, PEOPLE, *OTHERS):
         files: dict[str, str] = {}
         for block in read_blocks(page):
@@ -294,7 +294,7 @@ def names_of(text: str) -> tuple[set[str], set[str], set[str]]:
     return imported, bound, used
 
 
-def test_all_python_can_be_read_and_imports_what_there_is() -> None:
+def test_python_blocks_parse_and_import() -> None:
     for page in (ROOT / "README.md", *DOCS.glob("**/*.md")):
         for block in read_blocks(page):
             if block.language == "python":

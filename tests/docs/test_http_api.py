@@ -70,7 +70,7 @@ def linked(text: str) -> str:
     return re.sub(r"\[(\w+)\]\(#\w+\)", r"\1", text).partition(",")[0].strip()
 
 
-def test_each_operation_answers_as_documented(schema: Any) -> None:
+def test_operations_respond_as_documented(schema: Any) -> None:
     documented = rows()
     assert set(documented) == set(operations(schema))
     for key, operation in operations(schema).items():
@@ -84,7 +84,7 @@ def test_each_operation_answers_as_documented(schema: Any) -> None:
             assert linked(takes) == shape(body["content"]), key
 
 
-def test_each_query_parameter_is_documented(schema: Any) -> None:
+def test_query_parameters_are_documented(schema: Any) -> None:
     filters = first_words(SECTIONS["Lists"])
     for key, operation in operations(schema).items():
         taken = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
@@ -93,7 +93,7 @@ def test_each_query_parameter_is_documented(schema: Any) -> None:
         assert named_there == taken, key
 
 
-def test_each_field_is_documented(schema: Any) -> None:
+def test_fields_are_documented(schema: Any) -> None:
     fields = {
         page_name(name): list(body.get("properties", ())) for name, body in schema["components"]["schemas"].items()
     }
@@ -103,6 +103,6 @@ def test_each_field_is_documented(schema: Any) -> None:
         assert sorted(first_words(SECTIONS[name])) == sorted(names), name
 
 
-def test_the_example_has_every_field(schema: Any) -> None:
+def test_example_has_all_fields(schema: Any) -> None:
     example = re.findall(r'^  "(\w+)":', SECTIONS["Token"], re.MULTILINE)
     assert example == list(schema["components"]["schemas"][PREFIX]["properties"])

@@ -50,7 +50,7 @@ def make(settings: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("stages", ROTATIONS)
-def test_a_secret_in_use_works_all_the_way(stages: list[dict[str, Any]]) -> None:
+def test_used_secret_works_in_every_step(stages: list[dict[str, Any]]) -> None:
     secret = make(stages[0])
     for before, after in pairwise(stages):
         made_meanwhile = make(before)
@@ -60,18 +60,18 @@ def test_a_secret_in_use_works_all_the_way(stages: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.parametrize("stages", ROTATIONS)
-def test_only_a_secret_that_nobody_used_ends_with_the_old_key(stages: list[dict[str, Any]]) -> None:
+def test_only_unused_secret_stops_with_old_key(stages: list[dict[str, Any]]) -> None:
     used, unused = make(stages[0]), make(stages[0])
     assert works(used, stages[-2])
     assert (works(used, stages[-1]), works(unused, stages[-1])) == (True, False)
 
 
 @pytest.mark.parametrize("stages", ROTATIONS)
-def test_each_step_is_needed_while_old_processes_run(stages: list[dict[str, Any]]) -> None:
+def test_every_step_is_needed_with_old_processes(stages: list[dict[str, Any]]) -> None:
     secret = make(stages[0])
     assert works(secret, stages[2])  # a process with the new key stores it under that
     assert not works(secret, stages[0])  # and one that has never heard of it does not know the token any more
 
 
-def test_the_page_has_the_steps() -> None:
+def test_page_has_these_steps() -> None:
     assert [len(steps(heading)) for heading in ("SECRET_KEY", "Your own peppers")] == [4, 3]

@@ -33,11 +33,11 @@ def public_modules() -> dict[str, ModuleType]:
     return {name: import_module(name) for name in names}
 
 
-def test_each_public_module_has_a_section() -> None:
+def test_public_modules_have_sections() -> None:
     assert set(SECTIONS) == set(public_modules())
 
 
-def test_each_public_name_is_documented(subtests: pytest.Subtests) -> None:
+def test_public_names_are_documented(subtests: pytest.Subtests) -> None:
     for name, section in SECTIONS.items():
         with subtests.test(name):
             assert set(entries(section)) == set(import_module(name).__all__)
@@ -58,7 +58,7 @@ def described(function: Any) -> list[tuple[str, str, Any]]:
     return [(parameter.name, parameter.kind.description, parameter.default) for parameter in parameters]
 
 
-def test_arguments_are_those_of_the_code(subtests: pytest.Subtests) -> None:
+def test_arguments_match_code(subtests: pytest.Subtests) -> None:
     for module, section in SECTIONS.items():
         for name, arguments in entries(section).items():
             with subtests.test(f"{module}.{name}"):
@@ -69,7 +69,7 @@ def test_arguments_are_those_of_the_code(subtests: pytest.Subtests) -> None:
                     assert written(arguments) == described(documented)
 
 
-def test_each_method_of_the_policy_is_in_its_reference():
+def test_policy_methods_are_documented():
     text = (DOCS / "reference/policy.md").read_text()
     methods = [method for name, method in vars(Policy).items() if not name.startswith("_")]
     assert methods

@@ -24,7 +24,7 @@ COMMANDS = dict(
 )
 
 
-def test_the_default_of_a_setting_is_that_of_the_code(settings: Any, subtests: pytest.Subtests) -> None:
+def test_setting_defaults_match_code(settings: Any, subtests: pytest.Subtests) -> None:
     for each in setting_names():
         if hasattr(settings, each):
             delattr(settings, each)
@@ -39,7 +39,7 @@ def test_the_default_of_a_setting_is_that_of_the_code(settings: Any, subtests: p
                 assert eval(default.strip("`"), {"timedelta": timedelta}) == actual
 
 
-def test_the_options_of_a_command_are_those_of_the_code(subtests: pytest.Subtests) -> None:
+def test_command_options_match_code(subtests: pytest.Subtests) -> None:
     for name, section in COMMANDS.items():
         with subtests.test(name):
             usage = section.partition("\n\n")[0]

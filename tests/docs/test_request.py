@@ -20,7 +20,7 @@ def drawn() -> list[tuple[int, str]]:
     return [(int(status), word) for status, word in re.findall(r"▶ (\d{3})  (\w+)", PAGE.read_text())]
 
 
-def test_the_answers_come_in_the_order_of_the_steps(
+def test_responses_follow_documented_order(
     site: Any, make_token: Any, client: Any, django_assert_num_queries: Any
 ) -> None:
     reasons: list[str] = []
@@ -62,7 +62,7 @@ def test_the_answers_come_in_the_order_of_the_steps(
     ]
 
 
-def test_the_modules_of_the_steps_are_there() -> None:
+def test_modules_of_steps_exist() -> None:
     table = PAGE.read_text().partition("## Where each step is")[2]
     names = re.findall(r"`((?:contrib/\w+/)?[a-z_]+)(?:\.\w+)?`", table)
     missing = [name for name in names if name != "exceptions" and not (ROOT / f"pat_tokens/{name}.py").exists()]

@@ -46,7 +46,7 @@ def script_of(blocks: list[Block], directory: Path, address: str) -> str:
 
 
 @pytest.mark.usefixtures("own_database")
-def test_the_tutorial_works_as_printed(tmp_path: Path) -> None:
+def test_tutorial_works_as_printed(tmp_path: Path) -> None:
     blocks = read_blocks(PAGE)
     (tmp_path / "site").mkdir()
     script = tmp_path / "script.sh"
@@ -67,6 +67,6 @@ def test_the_tutorial_works_as_printed(tmp_path: Path) -> None:
         assert fits(block.text, printed), f"{blocks[number - 1].text}\nprinted\n{printed}\nand not\n{block.text}"
 
 
-def test_every_step_of_the_tutorial_is_one_that_the_test_does() -> None:
+def test_every_tutorial_block_is_tested() -> None:
     for block in read_blocks(PAGE):
         assert block.path or block.language in {"sh", "text"}, block

@@ -97,7 +97,7 @@ def failing_at(number, error):
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 @pytest.mark.parametrize("door", DOORS)
-def test_no_door_opens_without_an_answer_of_the_database(door, error, token, channel):
+def test_every_integration_refuses_without_database(door, error, token, channel):
     address, count = DOORS[door]
     address = address.format(channel)
     usual = None
@@ -122,18 +122,18 @@ def test_no_door_opens_without_an_answer_of_the_database(door, error, token, cha
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_an_async_view_is_no_other_door(error, token, channel):
+def test_async_view_refuses_without_database(error, token, channel):
     ask = async_to_sync(AsyncClient(raise_request_exception=False).get)
     with failing_at(1, error):
         assert_unavailable(ask(f"/plain-async/{channel.pk}/", headers={"authorization": f"Bearer {token.secret}"}))
 
 
-def test_a_page_of_people_is_the_same_to_a_token_whose_database_is_gone(token):
+def test_undeclared_page_without_database(token):
     with failing_at(1, OperationalError):
         assert ask("/pats/", token.secret, Client).status_code in (302, 500, 503)
 
 
-def test_the_signal_and_the_log_say_so(token, channel, caplog):
+def test_outage_is_signaled_and_logged(token, channel, caplog):
     told = []
 
     def hear(sender, reason, **facts):
@@ -166,7 +166,7 @@ MANAGE = {
 
 @pytest.mark.parametrize("error", [OperationalError, InternalError])
 @pytest.mark.parametrize("what", MANAGE)
-def test_the_management_api_says_503_and_has_done_nothing_or_everything(what, error, token):
+def test_management_api_is_503_and_atomic(what, error, token):
     method, address, body = MANAGE[what]
     client = APIClient(raise_request_exception=False)
     client.force_login(token.user)
@@ -196,7 +196,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("what", PAGES)
-def test_a_page_fails_as_the_sites_own_do_and_has_done_nothing_or_everything(what, token):
+def test_pages_fail_and_are_atomic(what, token):
     address, body = PAGES[what]
     client = Client(raise_request_exception=False)
     client.force_login(token.user)
@@ -231,7 +231,7 @@ def cut_off():
 
 
 @pytest.mark.parametrize("door", ["DRF", "plain", "ninja", "management"])
-def test_a_connection_that_is_cut_off_is_503_and_the_next_request_works(door, token, channel):
+def test_lost_connection_is_503_once(door, token, channel):
     address = DOORS[door][0].format(channel)
     connection.ensure_connection()
     cut_off()
@@ -240,7 +240,7 @@ def test_a_connection_that_is_cut_off_is_503_and_the_next_request_works(door, to
     assert ask(address, token.secret).status_code == 200
 
 
-def test_a_connection_that_is_cut_off_before_the_use_is_written_down_fails_nothing(token, channel):
+def test_lost_connection_before_recording_use(token, channel):
     def cut(execute, sql, *args):
         if sql.startswith("UPDATE"):
             cut_off()
@@ -256,7 +256,7 @@ def test_a_connection_that_is_cut_off_before_the_use_is_written_down_fails_nothi
 
 
 @pytest.mark.parametrize("door", ["DRF", "plain", "ninja", "management"])
-def test_a_server_that_is_not_there_is_503(door, token, channel, monkeypatch):
+def test_unreachable_server_is_503(door, token, channel, monkeypatch):
     connection.close()
     with monkeypatch.context() as patch:
         for name, value in {"NAME": "/nowhere/at/all", "HOST": "127.0.0.1", "PORT": "1"}.items():
@@ -265,7 +265,7 @@ def test_a_server_that_is_not_there_is_503(door, token, channel, monkeypatch):
     assert ask(DOORS[door][0].format(channel), token.secret).status_code == 200
 
 
-def test_a_primary_that_is_gone_while_a_replica_answers_fails_no_request(token, channel, monkeypatch):
+def test_missing_primary_with_replica_fails_nothing(token, channel, monkeypatch):
     """Where the use is to be written down on another database than the one that was read."""
 
     class Gone:
@@ -299,7 +299,7 @@ def read_only():
     connection.close()
 
 
-def test_a_read_only_database_lets_tokens_in_and_refuses_dead_ones(token, channel, request):
+def test_read_only_database_still_authenticates(token, channel, request):
     revoked = TokenFactory(user=channel.owner, scopes=[("channels", "*", "read")])
     services.revoke_token(revoked)
     client = APIClient()
@@ -319,7 +319,7 @@ def test_a_read_only_database_lets_tokens_in_and_refuses_dead_ones(token, channe
     assert snapshot() == before
 
 
-def test_open_connections_end_where_the_database_stays_gone_or_anything_else_fails(token, monkeypatch):
+def test_open_connections_close_in_long_outage(token, monkeypatch):
     opened = authentication.authenticate(token.secret, ANY_TOKEN)
     monkeypatch.setattr(watcher, "INTERVAL", 0.01)
     for error in (OperationalError, InterfaceError, RuntimeError):
@@ -335,7 +335,7 @@ def test_open_connections_end_where_the_database_stays_gone_or_anything_else_fai
         asyncio.run(run())
 
 
-def test_a_clock_that_goes_back_and_forth_revives_no_revoked_token(token, channel, monkeypatch):
+def test_clock_change_does_not_undo_revocation(token, channel, monkeypatch):
     real = timezone.now
     address = f"/api/channels/{channel.pk}/"
 

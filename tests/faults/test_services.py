@@ -51,7 +51,7 @@ def run_cut(service, scene, statement, *, executed):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("executed", [False, True], ids=["before a statement", "after a statement"])
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_that_fails_has_done_nothing(name, executed):
+def test_failed_service_writes_nothing(name, executed):
     statement = 0
     while True:
         statement += 1
@@ -67,7 +67,7 @@ def test_a_service_that_fails_has_done_nothing(name, executed):
 
 @pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
-def test_a_process_that_is_killed_has_done_nothing_or_everything():
+def test_killed_process_leaves_all_or_nothing():
     database = str(connection.settings_dict["NAME"])
     connection.close()
     command = [sys.executable, "-m", "tests.faults.killed", database]

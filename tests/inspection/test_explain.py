@@ -19,7 +19,7 @@ def steps(explanation, name):
     return [step for step in explanation.steps if step.name == name]
 
 
-def test_agrees_with_what_is_enforced(case, site, make_token):
+def test_explanation_matches_enforcement(case, site, make_token):
     for row in ALLOWED:
         with case(row):
 
@@ -35,7 +35,7 @@ def test_agrees_with_what_is_enforced(case, site, make_token):
             assert refused.missing[0].operation == row.scope.split(":")[2]
 
 
-def test_names_the_nearest_misses(site, make_token):
+def test_similar_scopes_are_named(site, make_token):
     token = make_token(f"channels:{site.other_channel.pk}:read", f"channels:{site.channel.pk}:update", "devices:*:read")
     explanation = explain(token, "GET", f"/channels/{site.channel.pk}/")
     (step,) = steps(explanation, "scope")
@@ -46,7 +46,7 @@ def test_names_the_nearest_misses(site, make_token):
     assert "known" in requirement.text
 
 
-def test_says_why_not(case, site, make_token):
+def test_reasons_for_refusal(case, site, make_token):
     rows = [
         ("GET", "/no-such/", 404, "not_found", "no URL /no-such/"),
         ("GET", "/undeclared", 404, "not_found", "with a slash"),
@@ -70,7 +70,7 @@ def test_says_why_not(case, site, make_token):
             assert any(words in step.text for step in explanation.steps), explanation.as_dict()
 
 
-def test_a_view_that_reads_no_token_answers_a_dead_one_as_any(site, make_token):
+def test_view_without_tokens_ignores_inactive_ones(site, make_token):
     explanation = explain(services.revoke_token(make_token()), "GET", "/functions/without-authentication/")
     assert (explanation.allowed, explanation.status, explanation.code) == (False, None, None)
 
@@ -126,7 +126,7 @@ class TestOtherViews:
         assert (explanation.allowed, explanation.status) == (status == 200, None if status == 200 else status)
 
 
-def test_a_dead_token(site, make_token, user):
+def test_inactive_token_is_refused(site, make_token, user):
     token = services.revoke_token(make_token("channels:*:read"))
     explanation = explain(token, "GET", f"/channels/{site.channel.pk}/")
     assert (explanation.status, explanation.code) == (401, "invalid_token")
@@ -134,7 +134,7 @@ def test_a_dead_token(site, make_token, user):
     assert steps(explanation, "scope")[0].ok  # all the rest is told, too
 
 
-def test_what_the_owner_may(site, make_token, stranger):
+def test_owner_permissions_are_explained(site, make_token, stranger):
     theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
     explanation = explain(theirs, "GET", f"/channels/{site.channel.pk}/")
     assert any("may find nothing" in step.text for step in steps(explanation, "owner"))
@@ -142,7 +142,7 @@ def test_what_the_owner_may(site, make_token, stranger):
     assert [step.ok for step in steps(mine, "owner")] == [True, True]
 
 
-def test_nothing_happens(site, make_token, django_assert_max_num_queries):
+def test_nothing_is_run_or_written(site, make_token, django_assert_max_num_queries):
     token = make_token(f"channels:{site.channel.pk}:delete")
     with django_assert_max_num_queries(4) as queries:
         assert explain(token, "DELETE", f"/channels/{site.channel.pk}/").allowed
@@ -160,7 +160,7 @@ class TestCommand:
         call_command("pat_explain", str(token.pk), "delete", f"/channels/{site.channel.pk}/")
         assert "Refused: 403 insufficient_scope" in capsys.readouterr().out
 
-    def test_a_view_that_reads_no_token(self, site, make_token, capsys):
+    def test_view_that_ignores_tokens(self, site, make_token, capsys):
         call_command("pat_explain", str(make_token().pk), "GET", "/pinned-away/")
         assert "Not looked at" in capsys.readouterr().out
 
@@ -173,12 +173,12 @@ class TestCommand:
         assert token.secret not in out
 
     @pytest.mark.parametrize("text", ["", "nonsense\n", "pat_x\n"])
-    def test_no_secret(self, site, text, monkeypatch):
+    def test_missing_secret_is_an_error(self, site, text, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.StringIO(text))
         with pytest.raises(CommandError, match="no secret"):
             call_command("pat_explain", "-", "GET", "/")
 
-    def test_an_unknown_secret(self, site, make_token, monkeypatch):
+    def test_unknown_secret_is_an_error(self, site, make_token, monkeypatch):
         token = make_token()
         services.delete_token(token)
         monkeypatch.setattr("sys.stdin", io.StringIO(token.secret))
@@ -208,14 +208,14 @@ class TestAPI:
     @pytest.mark.parametrize(
         "query", [{}, {"path": ""}, {"path": "/", "method": "BREW"}, {"path": "/\0"}, {"path": "/" * 2001}]
     )
-    def test_bad_input(self, client, make_token, query):
+    def test_invalid_input_is_an_error(self, client, make_token, query):
         assert client.get(f"/api/pats/{make_token().pk}/explain/", query).status_code == 400
 
-    def test_nobody_elses(self, client, stranger):
+    def test_other_users_tokens_are_not_found(self, client, stranger):
         token = TokenFactory(user=stranger)
         assert client.get(f"/api/pats/{token.pk}/explain/", {"path": "/"}).status_code == 404
 
-    def test_not_with_a_token(self, make_token, client_with):
+    def test_tokens_are_refused(self, make_token, client_with):
         token = make_token()
         answer = client_with(token).get(f"/api/pats/{token.pk}/explain/", {"path": "/"})
         assert answer.json()["code"] == "scope_not_declared"

@@ -94,13 +94,13 @@ CERTAIN = {
 }
 
 
-def test_plain_generic_views_are_certain(proposals):
+def test_proposals_for_generic_views_are_certain(proposals):
     found = proposals(path("c/", Channels.as_view()), path("c/<int:pk>/", OneChannel.as_view()))
     assert {row: proposal.requirement for row, proposal in found.items()} == CERTAIN
     assert all(proposal.is_certain for proposal in found.values())
 
 
-def test_what_is_only_a_guess(proposals):
+def test_uncertain_proposals_are_marked(proposals):
     found = proposals(
         path("own/<int:pk>/", OwnDelete.as_view()),
         path("teams/<int:team_pk>/c/<int:pk>/", OneChannel.as_view()),
@@ -126,14 +126,14 @@ def test_what_is_only_a_guess(proposals):
         assert not found[row].is_certain, row
 
 
-def test_views_that_say_too_little(proposals):
+def test_no_proposal_without_enough_information(proposals):
     found = proposals(path("tasks/", Tasks.as_view()), path("anything/", Anything.as_view()))
     assert found["GET tasks/"].model is Task
     assert {proposal.requirement for proposal in found.values()} == {None}
 
 
 @pytest.mark.parametrize("urlconf", ["tests.site.urls", "tests.urls"])
-def test_the_module_opens_only_what_is_certain(settings, declarations, urlconf):
+def test_module_declares_only_certain_proposals(settings, declarations, urlconf):
     settings.ROOT_URLCONF = urlconf
     before = statuses()
     certain = {
@@ -154,7 +154,7 @@ def statuses():
     }
 
 
-def test_routes_of_one_view_are_told_apart(settings, proposals, capsys):
+def test_routes_of_one_view_are_distinguished(settings, proposals, capsys):
     proposals(path("channels/", Anything.as_view()), path("channels/<int:key>/", Anything.as_view()))
     call_command("pat_routes", "--write")
     written = capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_routes_of_one_view_are_told_apart(settings, proposals, capsys):
     assert "declare_view(" not in written
 
 
-def test_models_to_register_are_named(proposals, capsys):
+def test_models_to_register_are_listed(proposals, capsys):
     proposals(path("tasks/", Tasks.as_view()))
     call_command("pat_routes", "--write")
     assert f"pat_entities.py: {Task._meta.label}" in capsys.readouterr().out

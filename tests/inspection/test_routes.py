@@ -71,7 +71,7 @@ def ids():
 
 
 @pytest.mark.django_db
-def test_says_what_is_enforced(case, site):
+def test_report_matches_enforcement(case, site):
     for row in ALLOWED:
         with case(row):
             path = row.path.format(**vars(site), device_upper=str(site.device.pk).upper()).replace("%7B", "{")
@@ -88,7 +88,7 @@ SHOWN_LATE = {"keywords-changed", "object-of-other", "queryset-of-other", "chang
 
 
 @pytest.mark.django_db
-def test_says_what_is_refused(case, site):
+def test_report_lists_refusals(case, site):
     for row in REFUSED:
         if row[1].split("/")[1] in SHOWN_LATE or row[1] == "/lists/other-model/":
             continue
@@ -104,7 +104,7 @@ COMPUTED = "the view computes its lookup field"
 
 
 @pytest.mark.django_db
-def test_says_why_nothing_is_known(case, site):
+def test_reasons_without_inference(case, site):
     rows = {
         "GET /undeclared/": "only what a ViewSet requires is known without a declaration",
         "PUT /own-handlers/{channel.pk}/": "the ViewSet handles this method itself, and no action is mapped to it",
@@ -134,7 +134,7 @@ def test_says_why_nothing_is_known(case, site):
 
 
 @pytest.mark.django_db
-def test_says_where_it_was_said(case, site):
+def test_origin_of_declaration_is_reported(case, site):
     rows = {
         "GET /channels/{channel.pk}/": "known: a plain route of a ViewSet of a registered model",
         "GET /functions/{channel.pk}/legacy/": "declared for the view from outside",
@@ -155,7 +155,7 @@ def origin_of(site, row):
     return inspect(Route.of(resolve(path))).find(method).resolution.origin
 
 
-def test_routes_are_those_of_the_resolver(routes):
+def test_routes_match_resolver(routes):
     found = {(route.pattern, route.url_name) for route in walk()}
     for url in ("/v1/channels/5/", "/vendor/5/tasks/", "/suffixed/5.json", "/projects/1/tasks/2/", "/positional/5/"):
         match = resolve(url)
@@ -165,13 +165,13 @@ def test_routes_are_those_of_the_resolver(routes):
         assert route.positional == bool(match.args)
 
 
-def test_no_query(routes, django_assert_num_queries, db):
+def test_inspection_makes_no_query(routes, django_assert_num_queries, db):
     with django_assert_num_queries(0):
         inspect_all()
         list(check_routes())
 
 
-def test_functions_are_told_apart(routes):
+def test_api_view_functions_are_distinguished(routes):
     names = {report.route.view_name for report in inspect_all()}
     assert {"tests.site.functions.ping", "tests.site.functions.summary"} <= names
 
@@ -210,7 +210,7 @@ class TestCommand:
         ]
         assert rows["GET", "bulk/"]["limits"]
 
-    def test_one_paragraph_for_a_route(self, urls, capsys):
+    def test_groups_lines_by_route(self, urls, capsys):
         urls(path("channels/<int:pk>/", Several.as_view(), name="channel"))
         declare_view(Several, {"GET": Requirement("channels", "read", "pk"), "DELETE": None})
         call_command("pat_routes")
@@ -225,7 +225,7 @@ class TestCommand:
             "",
         ]
 
-    def test_only_some_methods_and_routes(self, urls, listed):
+    def test_lists_only_supported_methods(self, urls, listed):
         urls(path("api/a/", Several.as_view()), path("api/b/", View.as_view()), path("other/", View.as_view()))
         declare_view(Several, {"GET": ANY_TOKEN, "POST": None})
         rows = listed("--only", "undeclared", "--only", "refused", "--under", "/api/")
@@ -236,20 +236,20 @@ class TestCommand:
             ("GET", "api/b/"),
         ]
 
-    def test_format_suffixes_are_not_listed_apart(self, urls, listed):
+    def test_format_suffixes_are_not_separate(self, urls, listed):
         urls(*format_suffix_patterns([path("a/", View.as_view(), name="a"), path("b/<int:pk>/", View.as_view())]))
         assert [row["route"] for row in listed()] == ["a/", "b/<int:pk>/"]
         declare_route("a<format>", {"GET": ANY_TOKEN})
         assert [row["route"] for row in listed()][:2] == ["a/", "a<drf_format_suffix:format>"]
 
-    def test_routes_that_are_never_reached(self, urls, listed, capsys):
+    def test_unreachable_routes(self, urls, listed, capsys):
         urls(path("<str:name>/", View.as_view()), path("export/", Several.as_view()))
         rows = {row["route"]: row["shadowed_by"] for row in listed()}
         assert rows == {"<str:name>/": None, "export/": "<str:name>/"}
         call_command("pat_routes", "--under", "export")
         assert "never reached: /<name>/ comes first" in capsys.readouterr().out
 
-    def test_fails_where_asked_to(self, urls, listed, capsys):
+    def test_fail_undeclared_exits_with_error(self, urls, listed, capsys):
         urls(path("a/", View.as_view(), name="a"))
         listed()
         with pytest.raises(CommandError, match="1 of 1"):
@@ -258,12 +258,12 @@ class TestCommand:
         declare_url("a", {"GET": None})
         listed("--fail-undeclared")
 
-    def test_our_own_management_is_no_failure(self, urls, listed):
+    def test_management_api_is_not_a_failure(self, urls, listed):
         urls(path("pats/", include("pat_tokens.contrib.rest_framework.urls")))
         words = {row["tokens"] for row in listed("--fail-undeclared")}
         assert words == {"refused", "declared"}
 
-    def test_nor_is_what_only_describes_the_api(self, urls, listed, ids):
+    def test_schema_views_are_not_a_failure(self, urls, listed, ids):
         class Root(APIRootView):
             """Somebody's own list of links, which shows no more than DRF's."""
 
@@ -290,7 +290,7 @@ class TestCommand:
         urls(path("", Root.as_view()))
         assert [row["tokens"] for row in listed()] == ["broken"]
 
-    def test_a_site_without_drf_among_its_apps(self):
+    def test_works_without_drf_in_installed_apps(self):
         """Its views are known all the same; a site without any does not load DRF for this."""
         code = """
 import sys
@@ -337,19 +337,19 @@ call_command("check")
         assert [(row["method"], row["kind"], row["tokens"]) for row in rows] == [("GET", "APIView", "undeclared")]
         assert "W050" in done.stdout + done.stderr
 
-    def test_another_urlconf(self, routes, listed):
+    def test_urlconf_option(self, routes, listed):
         assert len(listed("--urlconf", "tests.site.confusing")) == 2
         with pytest.raises(CommandError, match="no_such"):
             listed("--urlconf", "no_such.urls")
 
 
 class TestChecks:
-    def test_all_is_well(self, urls, ids):
+    def test_pass_for_valid_site(self, urls, ids):
         urls(path("a/", View.as_view(), name="a"))
         declare_url("a", {"GET": ANY_TOKEN})
         assert ids() == []
 
-    def test_what_cannot_work(self, urls):
+    def test_invalid_declaration_is_reported(self, urls):
         urls(path("a/<int:key>/", View.as_view()))
         declare_view(View, {"GET": Requirement("channels", "dance", "key")})
         (message,) = check_routes()
@@ -357,7 +357,7 @@ class TestChecks:
         assert "tests.inspection.test_routes.View, GET /a/<int:key>/" in message.msg
         assert "dance" in message.msg
 
-    def test_a_keyword_that_is_not_there(self, urls):
+    def test_missing_keyword_is_reported(self, urls):
         urls(path("a/<int:key>/", View.as_view()))
         declare_view(View, {"GET": Requirement("channels", "read", "pk")})
         (message,) = check_routes()
@@ -366,27 +366,27 @@ class TestChecks:
         assert "key" in message.msg
 
     @pytest.mark.parametrize("dotted", ["tests.inspection.test_routes.NoView", "no_such.views.View", "nothing"])
-    def test_a_path_that_names_nothing(self, urls, ids, dotted):
+    def test_invalid_path_is_reported(self, urls, ids, dotted):
         urls()
         declare_view(dotted, {"GET": ANY_TOKEN})
         assert ids() == ["pat_tokens.E052"]
 
-    def test_a_view_without_a_route(self, urls, ids):
+    def test_view_without_route_is_reported(self, urls, ids):
         urls()
         declare_view("tests.inspection.test_routes.View", {"GET": ANY_TOKEN})
         assert ids() == ["pat_tokens.E053"]
 
-    def test_a_consumer_has_its_route_elsewhere(self, urls, ids):
+    def test_consumer_without_route_passes(self, urls, ids):
         urls()
         declare_view("tests.contrib.channels.consumers.Foreign", {"GET": ANY_TOKEN})
         assert ids() == []
 
-    def test_a_url_name_that_is_not_there(self, urls, ids):
+    def test_missing_url_name_is_reported(self, urls, ids):
         urls()
         declare_url("shop:order", {"GET": ANY_TOKEN})
         assert ids() == ["pat_tokens.E054"]
 
-    def test_one_warning_for_a_site(self, urls):
+    def test_undeclared_routes_are_one_warning(self, urls):
         urls(*[path(f"{n}/", View.as_view()) for n in range(9)])
         (message,) = check_routes()
         assert message.id == "pat_tokens.W050"
@@ -403,12 +403,12 @@ class TestChecks:
             (["manage.py"], False),
         ],
     )
-    def test_other_commands_do_not_repeat_the_warning(self, urls, ids, monkeypatch, argv, is_warned):
+    def test_warning_is_not_repeated_by_commands(self, urls, ids, monkeypatch, argv, is_warned):
         urls(path("a/", View.as_view()))
         monkeypatch.setattr(sys, "argv", argv)
         assert ids() == (["pat_tokens.W050"] if is_warned else [])
 
-    def test_plain_views_where_nobody_looks(self, settings, declarations, listed):
+    def test_plain_views_without_middleware(self, settings, declarations, listed):
         settings.ROOT_URLCONF = "tests.plain_site"
         declare_view("tests.plain_site.foreign", plain_site.REQUIREMENTS)
         told = {message.id: message.msg for message in check_routes()}
@@ -426,7 +426,7 @@ class TestChecks:
         # What did not ask for tokens, the middleware keeps them out of.
         assert rows[None, "undeclared/<int:pk>/"] == "refused"
 
-    def test_keys_that_nothing_asks_for(self, urls, ids):
+    def test_unused_keys_are_reported(self, urls, ids):
         @pat_requirements({"GET": ANY_TOKEN, "POST": ANY_TOKEN, "get": ANY_TOKEN})
         @api_view(["GET"])
         def view(request):
@@ -435,7 +435,7 @@ class TestChecks:
         urls(path("a/", view))
         assert ids() == ["pat_tokens.W051"]
 
-    def test_keys_from_outside_that_nothing_asks_for(self, urls, ids):
+    def test_unused_keys_of_declarations_are_reported(self, urls, ids):
         class Set(ViewSet):
             def retrieve(self, request, pk=None):
                 pass
@@ -456,6 +456,6 @@ class TestChecks:
         for text, words in zip(told, ("View) has 'get'", "Set) has 'retreive'", "'b') has 'POST'"), strict=True):
             assert words in text
 
-    def test_without_a_urlconf(self, settings, ids):
+    def test_pass_without_urlconf(self, settings, ids):
         del settings.ROOT_URLCONF
         assert ids() == []

@@ -12,7 +12,7 @@ from pat_tokens.models import PersonalAccessToken
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_reader_that_goes_away_is_no_error(options):
+def test_closed_pipe_is_not_an_error(options):
     command = [sys.executable, "-m", "django", "pat_routes", "--settings=tests.settings", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
@@ -23,7 +23,7 @@ def test_a_reader_that_goes_away_is_no_error(options):
 @pytest.mark.django_db
 @pytest.mark.parametrize(("zone", "offset"), [("UTC", "+00:00"), ("Asia/Kathmandu", "+05:45")])
 @pytest.mark.parametrize("use_tz", [True, False])
-def test_dates_have_their_offset(token, settings, zone, offset, use_tz):
+def test_datetimes_have_utc_offset(token, settings, zone, offset, use_tz):
     settings.TIME_ZONE, settings.USE_TZ = zone, use_tz
     out, err = StringIO(), StringIO()
     call_command("pat_list", stdout=out)

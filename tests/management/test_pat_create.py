@@ -22,7 +22,7 @@ def create(*args):
     return out.getvalue(), err.getvalue()
 
 
-def test_prints_a_secret_that_works(user, channel):
+def test_prints_working_secret(user, channel):
     out, _err = create("owner", "--name", "deploy", f"--scope=channels:{channel.pk}:publish", "--scope=pages:*:read")
     secret = out.removesuffix("\n")
     assert crypto.is_well_formed(secret, "pat")
@@ -33,7 +33,7 @@ def test_prints_a_secret_that_works(user, channel):
     assert token.expires_at - token.issued_at == timedelta(days=30)
 
 
-def test_says_everything_else_on_standard_error(user):
+def test_other_output_is_on_stderr(user):
     out, err = create("owner", "--name", "deploy")
     token = PersonalAccessToken.objects.get()
     assert out.strip() not in err
@@ -42,13 +42,13 @@ def test_says_everything_else_on_standard_error(user):
     assert "no scopes" in err
 
 
-def test_an_id_may_hold_colons(user):
+def test_id_can_contain_colons(user):
     page = PageFactory(owner=user, path="urn:isbn:1")
     create("owner", "--name=deploy", "--scope=pages:urn:isbn:1:read")
     assert PersonalAccessToken.objects.get().scope_set.get().entity_id == page.pk
 
 
-def test_answers_in_json(user):
+def test_json_output(user):
     out, _err = create("owner", "--name=deploy", "--description=for CI", "--scope=pages:*:read", "--json")
     answer = json.loads(out)
     token = PersonalAccessToken.objects.get()
@@ -61,7 +61,7 @@ def test_answers_in_json(user):
     assert token.digest not in out
 
 
-def test_takes_a_duration_or_a_moment(user):
+def test_accepts_duration_or_expiration_date(user):
     create("owner", "--name=a", "--duration=24h")
     token = PersonalAccessToken.objects.get(name="a")
     assert token.expires_at - token.issued_at == timedelta(hours=24)
@@ -72,13 +72,13 @@ def test_takes_a_duration_or_a_moment(user):
     assert PersonalAccessToken.objects.get(name="c").expires_at == tomorrow
 
 
-def test_an_inactive_user_is_worth_a_warning(user):
+def test_warns_about_inactive_user(user):
     user.is_active = False
     user.save()
     assert "not active" in create("owner", "--name=deploy")[1]
 
 
-def test_bad_input_is_named_and_writes_nothing(case, token):
+def test_invalid_input_is_reported(case, token):
     rows = [
         (["nobody", "--name=x"], "no user with the username 'nobody'"),
         (["owner", "--name= "], "--name: Enter a name"),
@@ -112,27 +112,27 @@ def test_bad_input_is_named_and_writes_nothing(case, token):
             assert PersonalAccessToken.objects.get() == token
 
 
-def test_nobody_is_given_what_they_cannot_see(user):
+def test_invisible_entities_cannot_be_granted(user):
     foreign = ChannelFactory()
     with pytest.raises(CommandError, match=f"--scope channels:{foreign.pk}:read: No such entity"):
         create("owner", "--name=x", f"--scope=channels:{foreign.pk}:read")
     assert not PersonalAccessToken.objects.exists()
 
 
-def test_the_limit_of_tokens_holds(settings, token):
+def test_maximum_number_of_tokens_applies(settings, token):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
     with pytest.raises(CommandError, match="reached the maximum number of tokens"):
         create("owner", "--name=x")
 
 
-def test_never_expires_only_where_that_is_allowed(settings, user):
+def test_never_is_accepted_only_if_allowed(settings, user):
     with pytest.raises(CommandError, match="must expire"):
         create("owner", "--name=x", "--duration=never")
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
     assert "expires: never" in create("owner", "--name=x", "--duration=never")[1]
 
 
-def test_the_moment_printed_is_that_of_the_site(settings, user):
+def test_printed_datetime_is_in_site_time_zone(settings, user):
     settings.TIME_ZONE = "Asia/Tokyo"
     _out, err = create("owner", "--name=x", "--duration=24h")
     expiry = datetime.fromisoformat(PersonalAccessToken.objects.get().expires_at.isoformat())

@@ -17,19 +17,19 @@ def run(*args):
     return out.getvalue()
 
 
-def test_a_line_for_each_finding(token):
+def test_prints_a_line_per_finding(token):
     lines = run("--fail-level=warning").splitlines()
     assert len(lines) == 9
     assert lines[2] == "ok       tables       All tables and columns exist."
 
 
-def test_answers_in_json(token):
+def test_json_output(token):
     found = json.loads(run("--json"))
     assert found["ok"] is True
     assert {one["name"] for one in found["findings"]} >= {"settings", "look_up", "clock"}
 
 
-def test_fails_from_the_level_that_it_is_told(settings):
+def test_fail_level_option(settings):
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
     assert "set it to False" in run()
     with pytest.raises(CommandError, match=r"Not healthy: legacy_keys\.") as caught:
@@ -37,7 +37,7 @@ def test_fails_from_the_level_that_it_is_told(settings):
     assert caught.value.returncode == 1
 
 
-def test_says_what_is_wrong_on_a_site_whose_checks_fail(settings, capsys):
+def test_runs_if_system_checks_fail(settings, capsys):
     settings.PAT_TOKENS_PREFIX = ""
     with pytest.raises(SystemExit) as caught:
         execute_from_command_line(["manage.py", "pat_health"])
@@ -45,7 +45,7 @@ def test_says_what_is_wrong_on_a_site_whose_checks_fail(settings, capsys):
     assert "which no secret can start with" in capsys.readouterr().out
 
 
-def test_is_no_use_of_a_token(token):
+def test_does_not_record_use(token):
     authenticate(token.secret, ANY_TOKEN)
     token.refresh_from_db()
     run()

@@ -43,7 +43,7 @@ def digest(key):
     return crypto.digest(key, conf.peppers[0])
 
 
-def test_a_key_becomes_a_token_and_leaves_authtoken(user, key):
+def test_key_is_imported_and_deleted(user, key):
     out, _err = run("--user=owner", "--duration=90d", "--name=pump", "--description=from before")
     token = PersonalAccessToken.objects.get()
     assert out.splitlines() == [
@@ -58,7 +58,7 @@ def test_a_key_becomes_a_token_and_leaves_authtoken(user, key):
     assert not Token.objects.exists()
 
 
-def test_the_key_is_nowhere(user, key, django_capture_on_commit_callbacks):
+def test_key_is_never_stored_or_printed(user, key, django_capture_on_commit_callbacks):
     out, err = run("--all", "--json")
     row = PersonalAccessToken.objects.values().get()
     assert key not in out + err + str(row)
@@ -68,7 +68,7 @@ def test_the_key_is_nowhere(user, key, django_capture_on_commit_callbacks):
     assert "short" not in str(caught.value)
 
 
-def test_twice_is_as_good_as_once(user, key):
+def test_second_run_changes_nothing(user, key):
     run("--all", "--keep")
     before = PersonalAccessToken.objects.values().get()
     assert Token.objects.get().key == key
@@ -85,18 +85,18 @@ def test_twice_is_as_good_as_once(user, key):
     assert "Imported: 0." in run("--all")[0]
 
 
-def test_a_key_under_an_older_pepper_is_known(user, key, settings):
+def test_key_under_older_pepper_is_known(user, key, settings):
     run("--all", "--keep")
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "the key of now, which is long enough"
     assert "Known before: 1." in run("--all")[0]
 
 
-def test_keeping_the_keys_is_worth_a_warning(user, key):
+def test_keep_option_warns(user, key):
     _out, err = run("--all", "--keep")
     assert "still in authtoken" in err
 
 
-def test_a_dry_run_changes_nothing_and_tells_all(user, key):
+def test_dry_run_changes_nothing(user, key):
     stranger = UserFactory(username="stranger")
     Token.objects.create(user=stranger, key="x" * 40)
     out = StringIO()
@@ -109,7 +109,7 @@ def test_a_dry_run_changes_nothing_and_tells_all(user, key):
     assert Token.objects.count() == 2
 
 
-def test_only_whom_it_is_told(user, key, stranger):
+def test_user_option(user, key, stranger):
     Token.objects.create(user=stranger)
     run("--user=owner")
     assert PersonalAccessToken.objects.get().user == user
@@ -129,7 +129,7 @@ def refused(*args, **kwargs):
     return f"{err.getvalue()}{caught.value}"
 
 
-def test_a_limit_refuses_loudly(user, key, settings):
+def test_limit_refuses_with_error(user, key, settings):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = 1
     TokenFactory(user=user)
     assert "reached the maximum number of tokens" in refused("--all")
@@ -147,17 +147,17 @@ def test_a_limit_refuses_loudly(user, key, settings):
         (["--user=stranger"], "channels:*:list", "No key in authtoken: stranger"),
     ],
 )
-def test_what_cannot_be_is_named_and_moves_nothing(user, key, stranger, args, scope, message):
+def test_invalid_input_is_reported(user, key, stranger, args, scope, message):
     TokenFactory(user=user, name="taken")
     assert message in refused(*args, scope=scope)
 
 
-def test_a_key_always_ends(user, key, settings):
+def test_imported_key_must_expire(user, key, settings):
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
     assert "Imported keys must expire" in refused("--all", "--duration=never")
 
 
-def test_the_others_are_moved_all_the_same(user, key, stranger):
+def test_other_keys_are_imported(user, key, stranger):
     Token.objects.create(user=stranger, key="0" * 39)
     with pytest.raises(CommandError, match="1 of 2 keys were not imported"):
         run("--all")
@@ -165,30 +165,30 @@ def test_the_others_are_moved_all_the_same(user, key, stranger):
     assert Token.objects.get().user == stranger
 
 
-def test_a_key_of_another_shape_is_refused(user):
+def test_malformed_key_is_refused(user):
     for wrong in ("0" * 39, "A" * 40, "g" * 40, "é" * 40):
         Token.objects.filter(user=user).delete()
         Token.objects.create(user=user, key=wrong)
         assert "not an authtoken key" in refused("--all")
 
 
-def test_a_token_of_another_user_with_this_key_is_not_touched(user, stranger, key):
+def test_key_of_other_user_is_not_changed(user, stranger, key):
     services.import_token(stranger, key, name="x", scopes=[])
     assert "Another user" in refused("--all")
 
 
-def test_nothing_is_moved_where_the_keys_would_not_work(user, key, settings):
+def test_setting_is_required(user, key, settings):
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = False
     assert "PAT_TOKENS_ALLOW_LEGACY_KEYS = True" in refused("--all")
 
 
-def test_nothing_is_moved_from_a_site_without_authtoken(settings):
+def test_authtoken_is_required(settings):
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "rest_framework.authtoken"]
     with pytest.raises(CommandError, match="not in INSTALLED_APPS"):
         run("--all")
 
 
-def test_a_regenerated_token_has_a_secret_of_ours_and_the_key_is_over(user, key):
+def test_regenerating_replaces_key(user, key):
     run("--all")
     token, secret = services.regenerate_token(PersonalAccessToken.objects.get())
     assert not token.is_legacy
@@ -197,14 +197,14 @@ def test_a_regenerated_token_has_a_secret_of_ours_and_the_key_is_over(user, key)
         authenticate(key, LIST)
 
 
-def test_queries_grow_with_users_alone(user, key, django_assert_max_num_queries):
+def test_queries_grow_only_with_users(user, key, django_assert_max_num_queries):
     for number in range(4):
         Token.objects.create(user=UserFactory(username=f"more {number}"))
     with django_assert_max_num_queries(1 + 5 * 16):
         run("--all")
 
 
-def test_the_commands_of_the_page_work(user, settings):
+def test_documented_commands_work(user, settings):
     page = Path(__file__).parents[2] / "docs/how-to/migrating-from-authtoken.md"
     commands = re.findall(r"^python manage.py pat_import_authtoken (.*)$", page.read_text(), re.MULTILINE)
     for name in ("alice", "bob"):
@@ -220,7 +220,7 @@ def test_the_commands_of_the_page_work(user, settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_move_each_key_once():
+def test_concurrent_runs_import_each_key_once():
     for number in range(6):
         Token.objects.create(user=UserFactory(username=f"more {number}"))
 

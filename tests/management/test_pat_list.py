@@ -18,7 +18,7 @@ def run(*args):
     return out.getvalue()
 
 
-def test_a_row_for_each_token_newest_first(token, stranger):
+def test_lists_tokens_newest_first(token, stranger):
     other = TokenFactory(user=stranger, name="backup")
     head, first, second = run().splitlines()
     assert head.split() == ["ID", "STATUS", "HINT", "EXPIRES", "LAST", "USED", "USER", "NAME"]
@@ -27,19 +27,19 @@ def test_a_row_for_each_token_newest_first(token, stranger):
         assert part in second
 
 
-def test_shows_neither_secret_nor_digest(token):
+def test_secrets_and_digests_are_not_shown(token):
     for out in (run(), run("--json")):
         assert token.secret not in out
         assert token.digest not in out
 
 
-def test_only_those_of_a_user(token, stranger):
+def test_user_option(token, stranger):
     TokenFactory(user=stranger, name="backup")
     assert "backup" not in run("--user=owner")
     assert "deploy" not in run("--user=stranger")
 
 
-def test_only_those_of_a_status(token, make_token):
+def test_status_option(token, make_token):
     revoked = revoke_token(make_token(name="leaked"))
     assert "deploy" in run("--status=active")
     assert "leaked" not in run("--status=active")
@@ -62,7 +62,7 @@ def test_only_those_whose_secret_is_sent_in_vain(token, make_token, rf):
     assert second.endswith("from 203.0.113.7 curl/8.5")
 
 
-def test_answers_in_json(make_token):
+def test_json_output(make_token):
     token = make_token("channels:*:read", "pages:*:list", name="deploy", description="for CI")
     (answer,) = json.loads(run("--json"))
     assert answer["id"] == str(token.pk)
@@ -76,19 +76,19 @@ def test_answers_in_json(make_token):
 
 
 @pytest.mark.parametrize(("args", "queries"), [((), 1), (("--json",), 2)])
-def test_the_number_of_queries_does_not_grow(make_token, django_assert_num_queries, args, queries):
+def test_number_of_queries_is_constant(make_token, django_assert_num_queries, args, queries):
     for number in range(5):
         make_token("channels:*:read", name=str(number))
     with django_assert_num_queries(queries):
         run(*args)
 
 
-def test_a_name_cannot_command_a_terminal(make_token):
+def test_control_characters_are_removed(make_token):
     make_token(name="a\x1b[2Jb")
     assert "a?[2Jb" in run()
 
 
 @pytest.mark.parametrize(("args", "message"), [(["--user=nobody"], "no user"), (["--status=dead"], "choose one of")])
-def test_bad_input_is_named(token, args, message):
+def test_invalid_input_is_reported(token, args, message):
     with pytest.raises(CommandError, match=message):
         run(*args)

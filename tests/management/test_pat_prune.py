@@ -38,19 +38,19 @@ def names():
     return set(PersonalAccessToken.objects.values_list("name", flat=True))
 
 
-def test_deletes_what_has_been_dead_for_long_enough(old):
+def test_deletes_long_inactive_tokens(old):
     assert run("--days=11", "-v2") == "Deleted: 0\n"
     assert names() == {"live", "expired", "revoked"}
     assert run("--days=9", "-v2") == "Deleted: 2\n"
     assert names() == {"live"}
 
 
-def test_says_nothing_to_cron(old):
+def test_prints_nothing_by_default(old):
     assert run("--days=9") == ""
     assert names() == {"live"}
 
 
-def test_no_batch_is_larger_than_it_is_told(old):
+def test_batch_option(old):
     sqlite = connection.vendor == "sqlite"  # which takes its lock by a statement of its own
     with CaptureQueriesContext(connection) as queries:
         run("--days=9", "--batch=1")
@@ -60,7 +60,7 @@ def test_no_batch_is_larger_than_it_is_told(old):
     assert names() == {"live"}
 
 
-def test_a_failing_database_is_told_in_a_line(old, monkeypatch):
+def test_database_failure_is_one_line(old, monkeypatch):
     def fail(*args, **kwargs):
         raise OperationalError("gone")
 
@@ -71,7 +71,7 @@ def test_a_failing_database_is_told_in_a_line(old, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_delete_each_token_once(make_token):
+def test_concurrent_runs_delete_each_token_once(make_token):
     moment = timezone.now() - timedelta(days=10)
     for number in range(30):
         make_token("channels:*:read", name=str(number))
@@ -100,36 +100,36 @@ def test_two_at_once_delete_each_token_once(make_token):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-def test_what_another_has_locked_is_left_to_the_next_run(old):
+def test_locked_tokens_are_left_to_next_run(old):
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         list(PersonalAccessToken.objects.select_for_update().filter(name="expired"))
         pool.submit(lambda: (run("--days=9"), connection.close())).result(timeout=30)
     assert names() == {"live", "expired"}
 
 
-def test_ninety_days_unless_told_otherwise(old):
+def test_default_is_90_days(old):
     assert run("-v2") == "Deleted: 0\n"
 
 
-def test_looks_only(old):
+def test_dry_run_option(old):
     assert run("--days=9", "--dry-run") == "Would delete: 2\n"
     assert json.loads(run("--days=9", "--dry-run", "--json")) == {"would_delete": 2, "would_delete_activity": 0}
     assert names() == {"live", "expired", "revoked"}
 
 
-def test_answers_in_json(old):
+def test_json_output(old):
     assert json.loads(run("--days=0", "--json")) == {"deleted": 2, "deleted_activity": 0}
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "x", ""])
-def test_a_bad_batch_is_named(old, batch):
+def test_invalid_batch_is_reported(old, batch):
     with pytest.raises(CommandError, match="write a positive integer"):
         run(f"--batch={batch}", "--days=9")
     assert names() == {"live", "expired", "revoked"}
 
 
 @pytest.mark.parametrize("days", ["-1", "x", "1.5", "", "999999999", "99999999999999"])
-def test_bad_input_is_named_and_deletes_nothing(old, days):
+def test_invalid_input_is_reported(old, days):
     with pytest.raises(CommandError, match="write a whole number of days"):
         run(f"--days={days}")
     assert names() == {"live", "expired", "revoked"}

@@ -27,11 +27,11 @@ def summary(monkeypatch):
     return found
 
 
-def test_says_nothing_to_cron(summary):
+def test_prints_nothing_by_default(summary):
     assert run() == ""
 
 
-def test_tells_who_asks(summary):
+def test_verbose_and_json_output(summary):
     assert run("-v2").startswith("Reminded of 3 tokens in 2 mails. Skipped 1 users")
     assert run("--dry-run").startswith("Would remind of 3 tokens in 2 mails.")
     assert json.loads(run("--json")) == {
@@ -45,7 +45,7 @@ def test_tells_who_asks(summary):
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_fails_where_a_mail_did(summary, stopped):
+def test_fails_if_an_email_fails(summary, stopped):
     summary.failed, summary.stopped = 3, stopped
     with pytest.raises(CommandError, match="3 mails could not be sent") as caught:
         run()
@@ -53,7 +53,7 @@ def test_fails_where_a_mail_did(summary, stopped):
     assert caught.value.returncode == 1
 
 
-def test_a_failing_database_is_told_in_a_line(monkeypatch):
+def test_database_failure_is_one_line(monkeypatch):
     def fail(**options):
         raise OperationalError("no such table")
 
@@ -63,6 +63,6 @@ def test_a_failing_database_is_told_in_a_line(monkeypatch):
     assert caught.value.returncode == 1
 
 
-def test_runs_with_nothing_to_do():
+def test_runs_without_reminders():
     assert json.loads(run("--json", "--dry-run"))["tokens"] == 0
     assert reminders.send_reminders() == Summary()

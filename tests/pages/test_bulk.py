@@ -68,7 +68,7 @@ EVERYTHING = {"alpha", "beta", "old", "stopped", "theirs"}
         ("?q=pat_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa&status=all", set()),
     ],
 )
-def test_delete_all_deletes_what_the_list_shows(person, tokens, query, gone):
+def test_delete_all_deletes_listed_tokens(person, tokens, query, gone):
     listed = {token.name for token in person.get(f"/pats/{query}", follow=True).context["table"].rows}
     page = person.get(f"/pats/delete/{query}")
     if gone:
@@ -81,7 +81,7 @@ def test_delete_all_deletes_what_the_list_shows(person, tokens, query, gone):
     assert names() == EVERYTHING - gone
 
 
-def test_the_number_is_asked_for_where_one_is_active(person, tokens):
+def test_number_is_required_if_any_is_active(person, tokens):
     page = person.get("/pats/delete/?status=all")
     assert "Delete all 4 tokens?" in text_of(page)
     assert "the 2 active ones stop working immediately: “alpha”, “beta”" in text_of(page)
@@ -95,7 +95,7 @@ def test_the_number_is_asked_for_where_one_is_active(person, tokens):
     assert "4 tokens were deleted." in notice(person, answer)
 
 
-def test_no_number_where_none_is_active(person, tokens):
+def test_number_is_not_required_otherwise(person, tokens):
     page = person.get("/pats/delete/?status=expired")
     assert "Delete 1 of your 4 tokens?" in text_of(page)
     assert "enter the number" not in text_of(page)
@@ -104,14 +104,14 @@ def test_no_number_where_none_is_active(person, tokens):
     assert "1 token was deleted." in notice(person, answer)
 
 
-def test_a_token_that_is_new_since_is_not_deleted(person, tokens, make_token):
+def test_new_token_is_not_deleted(person, tokens, make_token):
     page = person.get("/pats/delete/")
     make_token(name="new")
     person.post("/pats/delete/", {**hidden(page), "number": 2})
     assert names() == {"new", "old", "stopped", "theirs"}
 
 
-def test_one_that_became_active_since_is_left_and_named(person, tokens):
+def test_reactivated_token_is_kept_and_named(person, tokens):
     page = person.get("/pats/delete/?status=all")
     services.regenerate_token(tokens["stopped"])
     answer = person.post("/pats/delete/?status=all", {**hidden(page), "number": 4})
@@ -122,7 +122,7 @@ def test_one_that_became_active_since_is_left_and_named(person, tokens):
     assert names() == {"stopped", "theirs"}
 
 
-def test_nothing_without_the_ids_of_the_question(case, person, tokens):
+def test_nothing_is_deleted_without_ids(case, person, tokens):
     for fields in ({}, {"number": 2}, {"ids": ""}, {"ids": "all"}, {"ids": str(tokens["theirs"].pk), "number": 1}):
         with case(fields):
             for name in ("delete/", "selected/delete/", "selected/revoke/"):
@@ -152,14 +152,14 @@ class TestSelected:
         assert list(active) == ["theirs"]
         assert not PersonalAccessToken.objects.get(name="old").is_revoked
 
-    def test_nothing_is_ticked(self, case, person, tokens):
+    def test_no_selection_is_an_error(self, case, person, tokens):
         for name, words in (("delete", "one token first"), ("revoke", "one active token first")):
             for query in ("", "?id=", "?id=junk", f"?id={tokens['theirs'].pk}"):
                 with case(name, query):
                     assert words in notice(person, person.get(f"/pats/selected/{name}/{query}"))
                     assert names() == EVERYTHING
 
-    def test_the_signals_say_which(self, person, tokens, django_capture_on_commit_callbacks):
+    def test_signals_are_sent_per_token(self, person, tokens, django_capture_on_commit_callbacks):
         from pat_tokens import signals
 
         revoked = []

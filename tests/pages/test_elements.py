@@ -17,11 +17,11 @@ def documented():
     return dict(rows)
 
 
-def test_each_element_is_documented():
+def test_elements_are_documented():
     assert set(documented()) == {path.stem for path in ELEMENTS.glob("*.html")}
 
 
-def test_each_variable_of_an_element_is_documented_and_no_other(subtests):
+def test_element_variables_are_documented(subtests):
     for element in sorted(path.stem for path in ELEMENTS.glob("*.html")):
         with subtests.test(element=element):
             text = documented()[element]
@@ -34,7 +34,7 @@ def test_each_variable_of_an_element_is_documented_and_no_other(subtests):
             assert text.startswith("none") == (not read)
 
 
-def test_each_custom_property_is_documented():
+def test_custom_properties_are_documented():
     style = (PACKAGE / "static/pat_tokens/pat_tokens.css").read_text()
     declared = set(re.findall(r"^\s+(--pat-[\w-]+):", style, re.MULTILINE))
     assert test_docs.once(test_docs.first_cells("how-to/restyling.md")) == declared | {"title", "head", "content"}
@@ -55,7 +55,7 @@ def pages_of(token):
     }
 
 
-def test_each_page_is_given_what_it_reads(client, user, make_token):
+def test_page_contexts_are_complete(client, user, make_token):
     client.force_login(user)
     pages = pages_of(make_token("channels:*:read"))
     assert PersonalAccessToken.objects.count() == 1
@@ -64,7 +64,7 @@ def test_each_page_is_given_what_it_reads(client, user, make_token):
         assert variables_of(f"pat_tokens/{name}.html") - given == set(), name
 
 
-def test_blocks_of_the_pages_leave_those_of_the_site_alone(client, user, make_token, settings, tmp_path):
+def test_block_names_do_not_clash_with_site(client, user, make_token, settings, tmp_path):
     names = ["page", "main", "body", "breadcrumbs", "messages", "form"]
     own = "".join(f"{{% block {name} %}}own {name} block{{% endblock %}}" for name in names)
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in ("title", "head", "content"))
@@ -78,7 +78,7 @@ def test_blocks_of_the_pages_leave_those_of_the_site_alone(client, user, make_to
         assert "data-pat-root" in shown
 
 
-def test_language_and_direction_are_those_of_the_page_and_not_of_the_base_template(client, user, settings, tmp_path):
+def test_language_is_set_on_root_element(client, user, settings, tmp_path):
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in ("title", "head", "content"))
     (tmp_path / "base.html").write_text(f'<html lang="en" dir="ltr">{blocks}')
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]

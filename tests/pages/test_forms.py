@@ -22,17 +22,17 @@ def formset(user, **fields):
     return ScopeFormSet(user, data)
 
 
-def test_a_row_gives_a_scope_for_each_operation(user):
+def test_row_gives_a_scope_per_operation(user):
     found = formset(user, **{"3-entity_type": "channels", "3-entity_id": "7", "3-operations": ["read", "list"]})
     assert found.scopes == [ScopeKey("channels", "7", "read"), ScopeKey("channels", "7", "list")]
 
 
-def test_empty_rows_do_not_count_and_odd_names_are_ignored(user):
+def test_empty_rows_and_unknown_fields_are_ignored(user):
     found = formset(user, **{"0-entity_type": "", "x-entity_type": "channels", "99999999-entity_id": "1"})
     assert found.scopes == []
 
 
-def test_rows_are_added_removed_and_found_by_steps(user):
+def test_rows_are_added_removed_and_searched(user):
     found = formset(user, **{"0-entity_type": "channels", "4-entity_type": "devices"})
     for step, types in (
         ("add", ["channels", "devices", ""]),
@@ -43,13 +43,13 @@ def test_rows_are_added_removed_and_found_by_steps(user):
         assert [form.values["entity_type"] for form in found.after_step(step)] == types
 
 
-def test_no_more_rows_are_read_than_it_takes_to_refuse_them(user, settings):
+def test_number_of_rows_read_is_limited(user, settings):
     settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 3
     many = {f"{number}-entity_type": "channels" for number in range(50)}
     assert len(formset(user, **many).forms) == 4
 
 
-def test_errors_of_scopes_go_to_the_row_they_came_from(user):
+def test_scope_errors_are_shown_at_their_row(user):
     found = formset(
         user,
         **{
@@ -65,7 +65,7 @@ def test_errors_of_scopes_go_to_the_row_they_came_from(user):
     assert found.errors == [{}, {"entity_id": ["gone"], "operations": ["no"]}]
 
 
-def test_what_the_rows_allow_is_told_by_names(user, channel):
+def test_summary_uses_entity_names(user, channel):
     found = formset(
         user,
         **{
@@ -85,7 +85,7 @@ def test_what_the_rows_allow_is_told_by_names(user, channel):
     assert found.capabilities[0].operations[0].dangerous
 
 
-def test_suggestions_are_few_and_say_that_there_are_more(user, stranger):
+def test_suggestions_are_limited(user, stranger):
     for _number in range(25):
         ChannelFactory(owner=user)
     ChannelFactory(owner=stranger, name="Secret one")
@@ -100,18 +100,18 @@ def expiry(**data):
     return form.expiry
 
 
-def test_a_duration_is_passed_on():
+def test_duration_is_passed_to_service():
     assert expiry(duration="7d") == {"duration": "7d"}
     assert expiry() == {"duration": None}
 
 
-def test_a_date_of_ones_own_ends_with_that_day_where_the_reader_is():
+def test_date_ends_in_browser_time_zone():
     moment = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone="Europe/Berlin")["expires_at"]
     assert moment == datetime(2031, 7, 1, 21, 59, 59, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["", "\0", "../../etc/passwd", "Nowhere/Land", "x" * 5000])
-def test_a_nonsense_zone_means_that_of_the_site(zone):
+def test_invalid_time_zone_falls_back_to_site(zone):
     moment = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone=zone)["expires_at"]
     assert moment == datetime(2031, 7, 1, 23, 59, 59, tzinfo=timezone.get_current_timezone())
 
@@ -124,28 +124,28 @@ def test_a_nonsense_zone_means_that_of_the_site(zone):
         {"duration": "7d", "expires_on": "2031-07-01"},
     ],
 )
-def test_half_a_date_is_an_error_of_the_date(data):
+def test_missing_date_is_an_error(data):
     assert list(DurationForm(data, rules=DurationRules(User())).errors) == ["expires_on"]
 
 
-def test_six_durations_and_a_date_of_ones_own_are_offered():
+def test_six_durations_and_date_are_offered():
     values = [value for value, _label in DurationForm(rules=DurationRules(User())).fields["duration"].widget.choices]
     assert values == ["24h", "7d", "30d", "60d", "90d", "1y", OWN_DATE]
 
 
-def test_durations_over_the_maximum_are_not_offered(settings):
+def test_durations_over_maximum_are_not_offered(settings):
     settings.PAT_TOKENS_MAX_DURATION = "30d"
     values = [value for value, _label in DurationForm(rules=DurationRules(User())).fields["duration"].widget.choices]
     assert values == ["24h", "7d", "30d", OWN_DATE]
 
 
-def test_never_is_offered_only_where_it_is_allowed(settings):
+def test_never_is_offered_only_if_allowed(settings):
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
     assert DurationForm(rules=DurationRules(User())).fields["duration"].widget.choices[-1] == ("never", "No expiration")
 
 
 @pytest.mark.parametrize(("duration", "seconds"), [("90d", 90 * 86400), ("1y", 366 * 86400)])
-def test_regenerating_offers_the_lifetime_that_the_token_had(make_token, settings, duration, seconds):
+def test_regenerating_offers_previous_lifetime(make_token, settings, duration, seconds):
     settings.PAT_TOKENS_MAX_DURATION = "366d"
     form = RegenerateForm(token=make_token(duration=duration))
     assert form["duration"].initial == ""
@@ -156,7 +156,7 @@ def test_regenerating_offers_the_lifetime_that_the_token_had(make_token, setting
     assert abs(int(shown.data["attrs"]["data-pat-seconds"]) - seconds) <= 86400
 
 
-def test_regenerating_a_token_that_never_expires(make_token, settings):
+def test_regenerating_token_that_never_expires(make_token, settings):
     settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
     token = make_token(duration="never")
     assert "No expir" in RegenerateForm(token=token).fields["duration"].widget.choices[0][1]

@@ -44,7 +44,7 @@ def polite_csp(get_response):
         ([f"{__name__}.polite_csp", *MIDDLEWARE], "default-src 'self', frame-ancestors 'none'"),
     ],
 )
-def test_no_page_can_be_framed(client, user, settings, path, middleware, policy):
+def test_pages_cannot_be_framed(client, user, settings, path, middleware, policy):
     settings.X_FRAME_OPTIONS = "SAMEORIGIN"
     settings.MIDDLEWARE = middleware
     client.force_login(user)
@@ -53,6 +53,6 @@ def test_no_page_can_be_framed(client, user, settings, path, middleware, policy)
     assert dict(response.items())[CSP] == policy
 
 
-def test_other_views_are_left_alone(client, settings):
+def test_other_views_are_unchanged(client, settings):
     settings.MIDDLEWARE = [f"{__name__}.csp", *MIDDLEWARE]
     assert "none" not in client.get("/nothing/").headers[CSP]

@@ -31,7 +31,7 @@ def hidden(request_with, token):
     return request, response
 
 
-def test_neither_share_tells_anything_of_the_secret(hidden, token):
+def test_shares_reveal_nothing(hidden, token):
     request, response = hidden
     stored = str(dict(request.session.items()))
     sent = response.cookies[one_time_secret.COOKIE_NAME].value
@@ -40,7 +40,7 @@ def test_neither_share_tells_anything_of_the_secret(hidden, token):
         assert part not in sent
 
 
-def test_the_cookie_reaches_one_page_for_minutes_and_no_script(hidden):
+def test_cookie_is_limited_to_one_page(hidden):
     cookie = hidden[1].cookies[one_time_secret.COOKIE_NAME]
     assert cookie["path"] == PATH
     assert cookie["httponly"]
@@ -49,21 +49,21 @@ def test_the_cookie_reaches_one_page_for_minutes_and_no_script(hidden):
     assert not cookie["secure"]
 
 
-def test_over_https_the_cookie_is_secure(request_with, token):
+def test_cookie_is_secure_over_https(request_with, token):
     request, response = request_with(), HttpResponse()
     request.is_secure = lambda: True
     one_time_secret.hide(request, response, token, token.secret, path=PATH)
     assert response.cookies[one_time_secret.COOKIE_NAME]["secure"]
 
 
-def test_the_cookie_is_as_secure_as_that_of_the_session(request_with, token, settings):
+def test_cookie_follows_session_cookie_settings(request_with, token, settings):
     settings.SESSION_COOKIE_SECURE = True  # behind a proxy that ends TLS and does not say so
     request, response = request_with(), HttpResponse()
     one_time_secret.hide(request, response, token, token.secret, path=PATH)
     assert response.cookies[one_time_secret.COOKIE_NAME]["secure"]
 
 
-def test_the_secret_is_taken_once(hidden, request_with, token):
+def test_secret_is_shown_once(hidden, request_with, token):
     session, cookie = hidden[0].session, hidden[1].cookies[one_time_secret.COOKIE_NAME].value
     first = one_time_secret.take(request_with(session, cookie), token)
     assert str(first.secret) == token.secret
@@ -73,13 +73,13 @@ def test_the_secret_is_taken_once(hidden, request_with, token):
 
 
 @pytest.mark.parametrize("cookie", [None, "", "not base64 ☃", "AAAA"])
-def test_a_lost_or_broken_share_is_told(hidden, request_with, token, cookie):
+def test_lost_share_is_reported(hidden, request_with, token, cookie):
     assert one_time_secret.take(request_with(hidden[0].session, cookie), token) == one_time_secret.Revealed(
         is_lost=True
     )
 
 
-def test_a_secret_that_is_dead_meanwhile_is_not_shown(hidden, request_with, token):
+def test_replaced_secret_is_not_shown(hidden, request_with, token):
     session, cookie = hidden[0].session, hidden[1].cookies[one_time_secret.COOKIE_NAME].value
     token, _secret = regenerate_token(token)
     assert one_time_secret.take(request_with(session, cookie), token).is_lost
@@ -95,13 +95,13 @@ def test_a_secret_that_is_dead_meanwhile_is_not_shown(hidden, request_with, toke
         {"Purpose": "Prefetch"},
     ],
 )
-def test_fetching_ahead_does_not_use_the_showing_up(hidden, request_with, token, ahead):
+def test_prefetch_does_not_use_up_secret(hidden, request_with, token, ahead):
     session, cookie = hidden[0].session, hidden[1].cookies[one_time_secret.COOKIE_NAME].value
     assert one_time_secret.take(request_with(session, cookie, **ahead), token) == one_time_secret.Revealed()
     assert one_time_secret.take(request_with(session, cookie), token).secret
 
 
-def test_a_session_keeps_few_pads(request_with, make_token):
+def test_number_of_pads_is_limited(request_with, make_token):
     session = SessionStore()
     for _number in range(one_time_secret.MAX_WAITING + 2):
         token = make_token()

@@ -52,7 +52,7 @@ def buttons(page):
     return [text for text in texts if text in BUTTONS]
 
 
-def test_rotating_shows_the_new_secret_once_and_both_hints(person, reader):
+def test_rotating_shows_secret_once_and_both_hints(person, reader):
     page = person.get(url("token_detail", reader))
     assert buttons(page) == ["Rotate", "Regenerate"]
     form = person.get(url("token_rotate", reader)).context["form"]
@@ -76,7 +76,7 @@ def test_rotating_shows_the_new_secret_once_and_both_hints(person, reader):
     assert secret not in person.get(response.url).content.decode()
 
 
-def test_after_the_first_use_it_cannot_be_canceled(person, reader, use):
+def test_rotation_cannot_be_canceled_after_first_use(person, reader, use):
     _token, new = services.rotate_token(reader)
     text = person.get(url("token_detail", reader)).content.decode()
     assert "The new secret has not been used yet. After its first use, this one works for 24 hours more." in text
@@ -105,7 +105,7 @@ def test_more_time(person, reader, clock):
 
 
 @pytest.mark.parametrize("page", ["rotation_finish", "rotation_cancel"])
-def test_asks_before_a_secret_stops(person, reader, page):
+def test_asks_for_confirmation(person, reader, page):
     _token, new = services.rotate_token(reader)
     stops, stays = (reader.secret, new) if page == "rotation_finish" else (new, reader.secret)
     assert reader.hint in person.get(url(page, reader)).content.decode()
@@ -119,7 +119,7 @@ def test_asks_before_a_secret_stops(person, reader, page):
     assert buttons(response) == ["Rotate", "Regenerate"]
 
 
-def test_a_page_that_no_longer_fits_leads_back_and_says_why(case, person, reader):
+def test_outdated_page_redirects_with_reason(case, person, reader):
     for name in ("rotation_finish", "rotation_cancel", "rotation_grace_period"):
         for method in (person.get, person.post):
             with case(name, method.__name__):
@@ -139,13 +139,13 @@ def test_a_page_that_no_longer_fits_leads_back_and_says_why(case, person, reader
     assert buttons(person.get(url("token_detail", reader))) == ["Regenerate"]
 
 
-def test_wrong_input_is_shown_beside_its_field(person, reader):
+def test_errors_are_shown_at_their_field(person, reader):
     response = person.post(url("token_rotate", reader), {"duration": "x", "grace_period": "9d"})
     assert set(response.context["form"].errors) == {"duration", "grace_period"}
     assert stored().previous_secret is None
 
 
-def test_other_peoples_tokens_are_not_found(client, stranger, reader):
+def test_other_users_tokens_are_not_found(client, stranger, reader):
     services.rotate_token(reader)
     client.force_login(stranger)
     for name in ("token_rotate", "rotation_finish", "rotation_cancel", "rotation_grace_period"):
@@ -154,7 +154,7 @@ def test_other_peoples_tokens_are_not_found(client, stranger, reader):
     assert stored().previous_secret is not None
 
 
-def test_rotating_asks_for_the_password(person, reader, settings):
+def test_rotating_requires_password(person, reader, settings):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 60
     response = person.get(url("token_rotate", reader))
     assert "pat_tokens/reauthenticate.html" in [template.name for template in response.templates]

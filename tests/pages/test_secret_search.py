@@ -29,7 +29,7 @@ def said(page):
 @pytest.mark.parametrize(
     "form", ["{}", " {} ", "Bearer {}", 'curl -H "Authorization: Bearer {}"', "<{}>", "token={}&x=1", "{},", "x{}"]
 )
-def test_a_pasted_secret_leads_to_its_token(person, make_token, form):
+def test_pasted_secret_finds_token(person, make_token, form):
     token = make_token(name="deploy")
     answer = person.post(SEARCH, {"q": form.format(token.secret), "in": "description", "status": "expired"})
     assert answer.url == f"{LIST}?q={token.pk}&in=id&status=all"
@@ -39,7 +39,7 @@ def test_a_pasted_secret_leads_to_its_token(person, make_token, form):
     assert token.secret not in page.content.decode() + answer.url
 
 
-def test_a_script_is_told_the_same(person, make_token):
+def test_script_gets_same_result(person, make_token):
     token = services.revoke_token(made := make_token(name="deploy"))
     answer = person.post(SEARCH, {"q": made.secret}, headers=JSON).json()
     assert answer == {
@@ -48,7 +48,7 @@ def test_a_script_is_told_the_same(person, make_token):
     }
 
 
-def test_a_secret_of_nobody_and_of_somebody_else_are_told_alike(person, make_token, token, stranger):
+def test_other_users_secret_looks_unknown(person, make_token, token, stranger):
     foreign = make_token(user=stranger)
     for secret in (foreign.secret, make_secret("pat")):
         answer = person.post(SEARCH, {"q": secret})
@@ -56,14 +56,14 @@ def test_a_secret_of_nobody_and_of_somebody_else_are_told_alike(person, make_tok
         assert "None of your tokens has this secret." in said(person.get(answer.url))
 
 
-def test_a_part_of_a_secret_is_none(person, token):
+def test_incomplete_secret_is_reported(person, token):
     for part in (token.secret[:-1], token.secret[:25], token.secret[:-1] + ("a" if token.secret[-1] != "a" else "b")):
         answer = person.post(SEARCH, {"q": part})
         assert answer.url == LIST
         assert "This is not a complete secret." in said(person.get(answer.url))
 
 
-def test_an_imported_key_is_a_secret_where_such_keys_work(person, user, settings):
+def test_imported_key_is_recognized_if_allowed(person, user, settings):
     key = "0123456789abcdef" * 2 + "01234567"
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
     token, _made = services.import_token(user, key, name="old", duration="7d")
@@ -73,7 +73,7 @@ def test_an_imported_key_is_a_secret_where_such_keys_work(person, user, settings
 
 
 @pytest.mark.parametrize("term", ["deploy", "pat_deploy", "pat_", "pät_" + "x" * 30, "a b&c", "", "pat_…x7Qa"])
-def test_anything_else_is_searched_for(person, token, term):
+def test_other_terms_are_searched(person, token, term):
     answer = person.post(SEARCH, {"q": term, "in": "description", "status": "all", "sort": "name", "rows": "5"})
     page = person.get(answer.url)
     assert page.context["term"] == term
@@ -83,7 +83,7 @@ def test_anything_else_is_searched_for(person, token, term):
 
 
 @pytest.mark.parametrize("name", ["q", "in", "status", "sort", "anything"])
-def test_a_secret_in_the_url_is_dropped_and_named(person, token, name):
+def test_secret_in_url_is_removed_and_reported(person, token, name):
     answer = person.get(LIST, {name: token.secret})
     assert answer.status_code == 302
     assert token.secret not in answer.url + answer.content.decode()
@@ -93,7 +93,7 @@ def test_a_secret_in_the_url_is_dropped_and_named(person, token, name):
     assert token.secret not in page.content.decode()
 
 
-def test_other_pages_drop_it_too(person, client, token):
+def test_other_pages_remove_secret_from_url(person, client, token):
     for path in (
         "/pats/create/",
         "/pats/entities/channels/",
@@ -106,7 +106,7 @@ def test_other_pages_drop_it_too(person, client, token):
     assert client.get(LIST, {"q": token.secret}).url == LIST  # and not a login page with the URL in ?next=
 
 
-def test_needs_a_session_and_answers_no_get(client, person, token):
+def test_needs_session_and_post(client, person, token):
     assert person.get(SEARCH).status_code == 405
     client.logout()
     answer = client.post(SEARCH, {"q": token.secret})
@@ -115,7 +115,7 @@ def test_needs_a_session_and_answers_no_get(client, person, token):
 
 
 @pytest.mark.parametrize("make_term", [lambda token: token.hint, lambda token: token.hint.replace("…", "...")])
-def test_a_hint_and_an_id_are_found_in_every_field(person, token, make_token, make_term):
+def test_hint_and_id_are_found(person, token, make_token, make_term):
     make_token(name="other")
     for term in (make_term(token), make_term(token).removeprefix("pat_"), str(token.pk), token.pk.hex.upper()):
         for field in ("name", "description", "id"):
@@ -123,7 +123,7 @@ def test_a_hint_and_an_id_are_found_in_every_field(person, token, make_token, ma
             assert [row.pk for row in page.context["table"].rows] == [token.pk], (term, field)
 
 
-def test_the_look_up_takes_one_query(token, django_assert_num_queries, settings):
+def test_look_up_makes_one_query(token, django_assert_num_queries, settings):
     settings.PAT_TOKENS_PEPPERS = ["a" * 40, "b" * 40]
     with django_assert_num_queries(1):
         find_token(make_secret("pat"), type(token).objects.for_user(token.user))
@@ -131,13 +131,13 @@ def test_the_look_up_takes_one_query(token, django_assert_num_queries, settings)
         assert find_token("pat_" + "x" * 49, type(token).objects.all()) is None
 
 
-def test_the_prefix_is_the_site_s_own(settings):
+def test_prefix_of_site_is_used(settings):
     settings.PAT_TOKENS_PREFIX = "acme"
     assert holds_secret(make_secret("acme"))
     assert not holds_secret(make_secret("pat"))
 
 
-def test_an_error_report_shows_no_secret(person, token, settings, monkeypatch, caplog):
+def test_error_report_has_no_secret(person, token, settings, monkeypatch, caplog):
     def fail(*args):
         raise RuntimeError("the database has gone")
 

@@ -31,7 +31,7 @@ def url(name: str, token: PersonalAccessToken, *args: Any) -> str:
     return reverse(f"pat_tokens:{name}", args=[token.pk, *args])
 
 
-def test_a_token_is_created_and_its_secret_shown_once(person, channel):
+def test_create_shows_secret_once(person, channel):
     rows = {
         "scopes-0-entity_type": "channels",
         "scopes-0-entity_id": str(channel.pk),
@@ -62,7 +62,7 @@ def test_a_token_is_created_and_its_secret_shown_once(person, channel):
     assert secret not in again.content.decode()
 
 
-def test_a_row_of_a_scope_names_its_three_parts_before_a_type_is_chosen(person, token):
+def test_empty_scope_row_has_labels(person, token):
     for address in ("/pats/create/", url("scopes_add", token)):
         page = person.get(address).content.decode().partition("<template")[0]
         assert [label in page for label in (">Entity Type <", ">Entity <", ">Operation <")] == [True] * 3
@@ -73,7 +73,7 @@ LISTS = ["/pats/", "/pats/create/", "/pats/delete/", "/pats/entities/channels/"]
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_pages_of_a_token_open_for_its_owner_alone(client, user, stranger, token, name):
+def test_token_pages_require_owner(client, user, stranger, token, name):
     target = url(name, token)
     assert client.get(target).url.startswith("/accounts/login/")
     client.force_login(stranger)
@@ -85,7 +85,7 @@ def test_pages_of_a_token_open_for_its_owner_alone(client, user, stranger, token
 
 
 @pytest.mark.parametrize("name", [*PAGES, "token_edit"])
-def test_what_was_deleted_is_somebody_elses_or_never_was_is_told_alike(person, make_token, stranger, name):
+def test_missing_and_foreign_tokens_look_alike(person, make_token, stranger, name):
     args = ["name"] if name == "token_edit" else []
     deleted, foreign = make_token("channels:*:read"), make_token("channels:*:read", user=stranger)
     urls = [url(name, token, *args) for token in (deleted, foreign)]
@@ -102,7 +102,7 @@ def test_what_was_deleted_is_somebody_elses_or_never_was_is_told_alike(person, m
     assert all("no-store" in answer.headers["Cache-Control"] for answer in answers)
 
 
-def test_a_scope_that_was_deleted_meanwhile_is_told_apart_from_its_token(person, make_token):
+def test_deleted_scope_is_reported(person, make_token):
     token = make_token("channels:*:read", "channels:*:list", name="deploy")
     scope = token.scope_set.first()
     target = url("scope_delete", token, scope.pk)
@@ -115,7 +115,7 @@ def test_a_scope_that_was_deleted_meanwhile_is_told_apart_from_its_token(person,
     assert "Token not found" in person.get(target).content.decode()
 
 
-def test_a_page_that_is_about_no_token_leaves_its_404_to_the_site(person, token):
+def test_other_pages_use_404_of_site(person, token):
     for target in ("/pats/entities/nonsense/", url("token_edit", token, "digest")):
         answer = person.get(target)
         assert answer.status_code == 404
@@ -123,14 +123,14 @@ def test_a_page_that_is_about_no_token_leaves_its_404_to_the_site(person, token)
 
 
 @pytest.mark.parametrize("target", LISTS)
-def test_other_pages_need_a_session(client, user, token, target):
+def test_other_pages_need_session(client, user, token, target):
     assert client.get(target).status_code == 302
     assert client.get(target, headers={"accept": "application/json"}).status_code == 401
     client.force_login(user)
     assert client.get(target).status_code == 200
 
 
-def test_a_token_opens_no_page_even_where_a_middleware_takes_it(client, make_token, settings):
+def test_pages_refuse_tokens_set_by_middleware(client, make_token, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.pages.test_views.token_is_user"]
     token = make_token("channels:*:read")
     assert client.get("/pats/", headers={"authorization": f"Bearer {token.secret}"}).status_code == 302
@@ -147,19 +147,19 @@ def token_is_user(get_response: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["token_revoke", "token_regenerate", "token_delete", "scopes_delete", "scopes_add"])
-def test_changes_need_the_csrf_token(user, token, name):
+def test_changes_need_csrf_token(user, token, name):
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     assert client.post(url(name, token)).status_code == 403
 
 
-def test_somebody_elses_scope_is_not_found(person, make_token, token):
+def test_other_users_scope_is_not_found(person, make_token, token):
     scope = make_token("channels:*:read").scope_set.get()
     assert person.post(url("scope_delete", token, scope.pk)).status_code == 404
     assert type(scope).objects.filter(pk=scope.pk).exists()
 
 
-def test_revoke_then_regenerate_keeps_all_but_the_secret(person, make_token):
+def test_regenerate_keeps_everything_but_secret(person, make_token):
     token = make_token("channels:*:read", name="deploy")
     assert "deploy" in person.get(url("token_revoke", token)).content.decode()
     assert person.post(url("token_revoke", token)).url == url("token_detail", token)
@@ -172,7 +172,7 @@ def test_revoke_then_regenerate_keeps_all_but_the_secret(person, make_token):
     assert token.scope_set.count() == 1
 
 
-def test_a_lost_cookie_is_told_and_regenerate_named(person, token):
+def test_lost_cookie_suggests_regenerate(person, token):
     answer = person.post(url("token_regenerate", token), {"duration": "7d"})
     del person.cookies["pat_tokens_reveal"]
     text = person.get(answer.url).content.decode()
@@ -180,7 +180,7 @@ def test_a_lost_cookie_is_told_and_regenerate_named(person, token):
     assert "could not be shown" not in person.get(answer.url).content.decode()
 
 
-def test_a_taken_name_links_to_the_token_that_has_it(person, make_token, stranger):
+def test_duplicate_name_links_to_token(person, make_token, stranger):
     """Without our script a double click creates the token first, and then finds its name taken."""
     typed = {"name": "Publisher", "duration": "7d"}
     made = person.post("/pats/create/", typed).url
@@ -193,7 +193,7 @@ def test_a_taken_name_links_to_the_token_that_has_it(person, make_token, strange
     assert person.post("/pats/create/", {**typed, "name": "other"}).status_code == 302
 
 
-def test_all_errors_of_a_form_are_shown_at_once(person, token):
+def test_all_form_errors_are_shown_together(person, token):
     typed = {"name": token.name, "duration": "date", "scopes-0-entity_type": "channels", "scopes-0-entity_id": "1"}
     context = person.post("/pats/create/", {**typed, "description": "x" * 9999}).context
     assert set(context["form"].errors) == {"name", "expires_on", "description"}
@@ -202,7 +202,7 @@ def test_all_errors_of_a_form_are_shown_at_once(person, token):
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "signed_cookies"])
-def test_the_secret_is_seen_whatever_keeps_the_session(user, settings, engine):
+def test_secret_is_shown_with_any_session_backend(user, settings, engine):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     person = Client()
     person.force_login(user)
@@ -211,7 +211,7 @@ def test_the_secret_is_seen_whatever_keeps_the_session(user, settings, engine):
     assert authenticate(secret, ANY_TOKEN) == PersonalAccessToken.objects.get()
 
 
-def test_what_is_deleted_twice_says_that_nothing_was_left(person, make_token):
+def test_deleting_twice_is_reported(person, make_token):
     token = make_token("channels:*:read")
     for text in ("1 scope was deleted.", "There were no scopes to delete."):
         assert text in person.get(person.post(url("scopes_delete", token)).url).content.decode()
@@ -220,14 +220,14 @@ def test_what_is_deleted_twice_says_that_nothing_was_left(person, make_token):
         assert text in person.get(answer.url).content.decode()
 
 
-def test_the_secret_rests_in_no_session(person, token):
+def test_session_has_no_secret(person, token):
     answer = person.post(url("token_regenerate", token), {"duration": "7d"})
     before = str(dict(person.session.items()))
     secret = str(person.get(answer.url).context["revealed"].secret)
     assert secret not in before + str(dict(person.session.items()))
 
 
-def test_scopes_are_added_deleted_one_by_one_and_all(person, token, channel):
+def test_add_and_delete_scopes(person, token, channel):
     rows = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": str(channel.pk)}
     person.post(url("scopes_add", token), {**rows, "scopes-0-operations": ["read", "publish", "update"]})
     assert token.scope_set.count() == 3
@@ -239,13 +239,13 @@ def test_scopes_are_added_deleted_one_by_one_and_all(person, token, channel):
     assert token.scope_set.count() == 0
 
 
-def test_delete(person, make_token):
+def test_delete_token(person, make_token):
     tokens = [make_token() for _number in range(2)]
     person.post(url("token_delete", tokens[0]))
     assert list(PersonalAccessToken.objects.all()) == tokens[1:]
 
 
-def test_name_and_description_are_edited_in_their_place(person, token, make_token):
+def test_edit_name_and_description(person, token, make_token):
     make_token(name="taken")
     person.post(url("token_edit", token, "description"), {"description": "for the printer"})
     page = person.post(url("token_edit", token, "name"), {"name": "Taken"})
@@ -256,7 +256,7 @@ def test_name_and_description_are_edited_in_their_place(person, token, make_toke
     assert person.get(url("token_edit", token, "digest")).status_code == 404
 
 
-def test_rows_are_built_step_by_step_without_a_script(person, channel):
+def test_scope_rows_without_script(person, channel):
     typed = {"name": "kept", "scopes-0-entity_type": "channels"}
     page = person.post("/pats/create/", {**typed, "step": "choose-0"}).content.decode()
     assert 'value="kept"' in page
@@ -271,7 +271,7 @@ def test_rows_are_built_step_by_step_without_a_script(person, channel):
     assert not PersonalAccessToken.objects.exists()
 
 
-def test_errors_stand_at_their_fields_and_keep_what_was_typed(person):
+def test_errors_are_shown_and_input_is_kept(person):
     page = person.post(
         "/pats/create/",
         {
@@ -295,7 +295,7 @@ JUNK = ["\0", "-1", "99999999999999999999999", "abc", "١", "' OR 1=1 --", "ü" 
 
 
 @pytest.mark.parametrize("junk", JUNK)
-def test_no_junk_breaks_a_page(person, make_token, junk):
+def test_junk_never_breaks_page(person, make_token, junk):
     token = make_token("channels:*:read")
     query = dict.fromkeys(("page", "rows", "sort", "q", "status", "next"), junk)
     for target in ["/pats/", url("token_detail", token), "/pats/entities/channels/"]:
@@ -314,7 +314,7 @@ def test_no_junk_breaks_a_page(person, make_token, junk):
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2020-02-30"])
 @pytest.mark.parametrize("zone", ["", "Pacific/Kiritimati", "Etc/GMT+12"])
-def test_no_date_breaks_a_page(person, token, day, zone):
+def test_extreme_dates_never_break_page(person, token, day, zone):
     data = {"duration": "date", "expires_on": day, "timezone": zone}
     assert person.post(url("token_regenerate", token), data).status_code == 200
 
@@ -339,7 +339,7 @@ def many_tokens(user: Any, count: int) -> list[PersonalAccessToken]:
 
 
 @pytest.mark.parametrize("count", [1, 2000])
-def test_the_list_takes_as_many_queries_for_many_tokens(person, user, count, django_assert_num_queries):
+def test_list_makes_constant_queries(person, user, count, django_assert_num_queries):
     many_tokens(user, count)
     for query in ("?rows=100&status=all", "?q=t&sort=last_used_at&page=2"):
         with django_assert_num_queries(4):  # session, user, counts, rows
@@ -352,7 +352,7 @@ def test_the_list_takes_as_many_queries_for_many_tokens(person, user, count, dja
 
 
 @pytest.mark.parametrize("count", [1, 499])
-def test_a_token_takes_as_many_queries_for_many_scopes(person, make_token, user, count, django_assert_num_queries):
+def test_token_page_makes_constant_queries(person, make_token, user, count, django_assert_num_queries):
     names = [f"c{number}" for number in range(count)]
     Channel.objects.bulk_create(Channel(owner=user, name=name) for name in names)
     token = make_token("devices:*:list")
@@ -369,7 +369,7 @@ def test_a_token_takes_as_many_queries_for_many_scopes(person, make_token, user,
 
 
 @pytest.mark.parametrize("count", [32, 100_000])
-def test_the_picker_reads_a_few_rows_of_many(person, user, count, django_assert_num_queries):
+def test_picker_reads_few_rows(person, user, count, django_assert_num_queries):
     ChannelFactory(owner=user, name="pump")
     table = Channel._meta.db_table
     with connection.cursor() as cursor:
@@ -384,7 +384,7 @@ def test_the_picker_reads_a_few_rows_of_many(person, user, count, django_assert_
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_a_form_with_many_rows_takes_as_many_queries(person, user, count, django_assert_num_queries):
+def test_form_makes_constant_queries(person, user, count, django_assert_num_queries):
     channel = ChannelFactory(owner=user)
     rows = {}
     for number in range(count):
@@ -393,14 +393,14 @@ def test_a_form_with_many_rows_takes_as_many_queries(person, user, count, django
         person.post("/pats/create/", {"name": "x", "step": "add", **rows})
 
 
-def test_a_scope_whose_entity_is_gone_gives_nothing(person, make_token, channel):
+def test_scope_of_deleted_entity_has_no_effect(person, make_token, channel):
     token = make_token(f"channels:{channel.pk}:read", "channels:*:list")
     channel.delete()
     text = person.get(url("token_detail", token)).content.decode()
     assert text.count("No effect") == 1
 
 
-def test_a_scope_whose_entity_is_no_longer_its_owners_gives_nothing(person, make_token, channel, stranger):
+def test_scope_of_lost_entity_has_no_effect(person, make_token, channel, stranger):
     token = make_token(f"channels:{channel.pk}:publish", "channels:*:list")
     Channel.objects.filter(pk=channel.pk).update(owner=stranger)
     page = person.get(url("token_detail", token)).content.decode()
@@ -410,7 +410,7 @@ def test_a_scope_whose_entity_is_no_longer_its_owners_gives_nothing(person, make
     assert "nothing stops working" in question
 
 
-def test_scopes_are_sorted_by_what_people_read(person, make_token, user):
+def test_scopes_are_sorted_by_label(person, make_token, user):
     zoo, ant = ChannelFactory(owner=user, name="Zoo"), ChannelFactory(owner=user, name="ant")
     token = make_token(f"channels:{zoo.pk}:read", f"channels:{ant.pk}:read", "pages:*:list", "channels:*:list")
 
@@ -440,7 +440,7 @@ def modify_label(name: str, label: str) -> Iterator[None]:
     known.label = before
 
 
-def test_the_list_is_narrowed_sorted_and_paged(person, make_token):
+def test_list_is_filtered_sorted_and_paginated(person, make_token):
     for name in ("alpha", "Beta", "gamma"):
         make_token(name=name)
     PersonalAccessToken.objects.filter(name="gamma").update(revoked_at=timezone.now())
@@ -456,7 +456,7 @@ def test_the_list_is_narrowed_sorted_and_paged(person, make_token):
     assert "No matching tokens" in person.get("/pats/?q=zzz").content.decode()
 
 
-def test_the_search_looks_where_it_is_told_to(person, make_token):
+def test_search_uses_chosen_field(person, make_token):
     for name in ("alpha", "beta"):
         make_token(name=name, description=f"for the {name[::-1]} printer")
     alpha = PersonalAccessToken.objects.get(name="alpha")
@@ -473,7 +473,7 @@ def test_the_search_looks_where_it_is_told_to(person, make_token):
     assert 'value="id" selected' in page.content.decode()
 
 
-def test_what_has_just_happened_is_just_now(person, token):
+def test_recent_times_are_just_now(person, token):
     for _revoke in range(2):
         person.post(url("token_revoke", token))
     page = person.get(url("token_detail", token)).content.decode()
@@ -482,7 +482,7 @@ def test_what_has_just_happened_is_just_now(person, token):
     assert "0 s" not in page
 
 
-def test_columns_are_remembered_in_the_browser(person, token):
+def test_columns_are_stored_in_cookie(person, token):
     answer = person.post("/pats/columns/tokens/", {"columns": ["issued_at"], "next": "https://evil.example/"})
     assert answer.url == "/pats/"
     headings = [heading.column.name for heading in person.get("/pats/").context["table"].headings]
@@ -491,7 +491,7 @@ def test_columns_are_remembered_in_the_browser(person, token):
     assert person.post("/pats/columns/nonsense/").status_code == 404
 
 
-def test_entities_are_suggested_as_json(person, user, stranger):
+def test_entity_suggestions_are_json(person, user, stranger):
     ChannelFactory(owner=user, name="Kitchen")
     ChannelFactory(owner=stranger, name="Kitchen of somebody else")
     answer = person.get("/pats/entities/channels/", {"q": "kitch"}).json()
@@ -499,7 +499,7 @@ def test_entities_are_suggested_as_json(person, user, stranger):
     assert person.get("/pats/entities/nonsense/").status_code == 404
 
 
-def test_a_script_is_told_where_to_go(person, token):
+def test_script_gets_redirect_url(person, token):
     answer = person.post(url("token_revoke", token), headers={"accept": "application/json, text/html"})
     assert answer.json()["location"] == url("token_detail", token)
     assert "deploy" in answer.json()["notice"]
@@ -509,7 +509,7 @@ def test_a_script_is_told_where_to_go(person, token):
 
 
 @pytest.mark.parametrize("has_i18n", [True, False])
-def test_without_messages_and_translations_a_notice_is_still_told_once(person, token, settings, has_i18n):
+def test_notice_without_messages_framework(person, token, settings, has_i18n):
     settings.USE_I18N = has_i18n
     settings.INSTALLED_APPS = [
         app for app in settings.INSTALLED_APPS if app not in ("django.contrib.messages", "django.contrib.admin")

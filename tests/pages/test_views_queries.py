@@ -63,7 +63,7 @@ def keywords(name, token):
 
 
 @pytest.mark.parametrize(("method", "name"), PAGES)
-def test_a_page_takes_as_many_queries_for_many_rows(client, user, make_token, method, name):
+def test_pages_make_constant_queries(client, user, make_token, method, name):
     client.force_login(user)
     counts, statuses = [], []
     for many in (1, 40):
@@ -86,5 +86,5 @@ def test_a_page_takes_as_many_queries_for_many_rows(client, user, make_token, me
     assert counts[0] == counts[1] <= MOST[method]
 
 
-def test_every_page_is_counted():
+def test_every_page_has_query_count():
     assert {name for _, name in PAGES} == {pattern.name for pattern in urls.urlpatterns}

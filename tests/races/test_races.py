@@ -49,7 +49,7 @@ def test_regenerate_against_regenerate(arena, site, each_round):
         assert site.status(old) == 401
 
 
-def test_revoke_against_use(arena, site, each_round):
+def test_revoke_and_use(arena, site, each_round):
     for _ in each_round():
         token, secret = site.token()
         revoked, used = arena.ask(site.manage("POST", token, "revoke"), site.use(secret, times=3))
@@ -60,7 +60,7 @@ def test_revoke_against_use(arena, site, each_round):
         assert site.row(token).revoked_at.isoformat() == revoked.body["revoked_at"].replace("Z", "+00:00")
 
 
-def test_revoke_against_regenerate(arena, site, each_round):
+def test_revoke_and_regenerate(arena, site, each_round):
     for _ in each_round():
         token, old = site.token()
         revoked, made = arena.ask(
@@ -70,7 +70,7 @@ def test_revoke_against_regenerate(arena, site, each_round):
         assert site.works(old, *secret_of(made)) == ([] if site.row(token).is_revoked else secret_of(made))
 
 
-def test_revoke_against_what_writes_something_else(arena, site, each_round):
+def test_revoke_and_other_writes(arena, site, each_round):
     others = [
         lambda token: site.manage("PATCH", token, body={"description": "other"}),
         lambda token: site.manage("PATCH", token, body={"name": "other"}),
@@ -86,7 +86,7 @@ def test_revoke_against_what_writes_something_else(arena, site, each_round):
         assert site.status(secret) == 401
 
 
-def test_delete_all_against_create(arena, site, each_round):
+def test_delete_all_and_create(arena, site, each_round):
     for _ in each_round():
         secrets = [site.token()[1] for _token in range(2)]
         deleted, created = arena.ask(site.manage("DELETE"), site.create())
@@ -97,7 +97,7 @@ def test_delete_all_against_create(arena, site, each_round):
         assert len(site.ids()) == Scope.objects.count() == len(stayed)
 
 
-def test_delete_against_everything_else(arena, site, each_round):
+def test_delete_and_other_changes(arena, site, each_round):
     others = [
         lambda token: site.manage("POST", token, "regenerate", body={}),
         lambda token: site.manage("POST", token, "revoke"),
@@ -119,7 +119,7 @@ def test_delete_against_everything_else(arena, site, each_round):
         assert not Scope.objects.exists()
 
 
-def test_adding_scopes_against_deleting_all(arena, site, each_round):
+def test_add_scopes_and_delete_all(arena, site, each_round):
     added = {f"channels:{channel.pk}:{operation}" for channel in site.channels for operation in ("update", "delete")}
     body = {"scopes": [row(scope) for scope in sorted(added)]}
     for _ in each_round():
@@ -134,7 +134,7 @@ def test_adding_scopes_against_deleting_all(arena, site, each_round):
         assert site.status(secret) == 403
 
 
-def test_adding_scopes_against_adding_scopes(arena, site, each_round, settings):
+def test_concurrent_add_scopes(arena, site, each_round, settings):
     one, other, third = (f"channels:{channel.pk}:update" for channel in site.channels)
     for number, _ in enumerate(each_round()):
         token, _secret = site.token()
@@ -147,7 +147,7 @@ def test_adding_scopes_against_adding_scopes(arena, site, each_round, settings):
         assert site.scopes(token) == {READ} | [{one, other, third}, {"channels:*:update"}][number % 2]
 
 
-def test_the_last_scope_that_there_is_room_for(arena, site, each_round):
+def test_last_scope_within_limit(arena, site, each_round):
     limit = {"PAT_TOKENS_MAX_SCOPES_PER_TOKEN": 2}
     sides = [[row(f"channels:{channel.pk}:update")] for channel in site.channels[:2]]
     for _ in each_round():
@@ -157,7 +157,7 @@ def test_the_last_scope_that_there_is_room_for(arena, site, each_round):
         assert len(site.scopes(token)) == 2
 
 
-def test_the_last_token_that_there_is_room_for(arena, site, each_round):
+def test_last_token_within_limit(arena, site, each_round):
     limit = {"PAT_TOKENS_MAX_TOKENS_PER_USER": 2}
     for _ in each_round():
         site.token()
@@ -167,7 +167,7 @@ def test_the_last_token_that_there_is_room_for(arena, site, each_round):
         assert len(site.ids()) == 2
 
 
-def test_two_tokens_want_one_name(arena, site, each_round):
+def test_two_tokens_with_same_name(arena, site, each_round):
     for number, _ in enumerate(each_round()):
         (one, _secret), (other, _secret) = site.token(), site.token()
         asks = [
@@ -197,7 +197,7 @@ USED_AGAINST = {
 
 
 @pytest.mark.parametrize("what", USED_AGAINST)
-def test_writing_the_last_use_against(what, arena, site, each_round):
+def test_record_use_and_other_changes(what, arena, site, each_round):
     """It undoes nothing, and is lost where the other holds the row."""
     always = {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta(0)}
     for _ in each_round():
@@ -223,7 +223,7 @@ def test_writing_the_last_use_against(what, arena, site, each_round):
         assert site.row(token).last_used_at or status != 200
 
 
-def test_prune_against_regenerate(arena, site, each_round):
+def test_prune_and_regenerate(arena, site, each_round):
     for _ in each_round():
         token, old = site.token()
         end_all_long_ago()
@@ -233,7 +233,7 @@ def test_prune_against_regenerate(arena, site, each_round):
         assert site.works(old, *secret_of(made)) == secret_of(made)
 
 
-def test_prune_leaves_to_the_next_time_what_somebody_is_changing(site):
+def test_prune_skips_locked_tokens(site):
     changing, _secret = site.token()
     site.token()
     end_all_long_ago()
@@ -266,7 +266,7 @@ def test_prune_leaves_to_the_next_time_what_somebody_is_changing(site):
     assert prune_tokens(inactive_for=timedelta(days=10)) == 1
 
 
-def test_deletions_of_the_same_many(arena, site, each_round):
+def test_concurrent_delete_all(arena, site, each_round):
     """All of them lock several rows, and must not do so in different orders."""
     prune = Ask(service="prune_tokens", kwargs={"inactive_for": timedelta(days=10)})
     for number, _ in enumerate(each_round()):
@@ -310,7 +310,7 @@ def test_pepper_rotation_under_load(arena, site, each_round, settings):
         assert site.status(secret) == 200
 
 
-def test_fifty_creates_at_once(arena, site, rounds):
+def test_fifty_concurrent_creates(arena, site, rounds):
     limit = {"PAT_TOKENS_MAX_TOKENS_PER_USER": 5}
     for _round in range(max(2, rounds // 20)):
         site.clear()
@@ -321,7 +321,7 @@ def test_fifty_creates_at_once(arena, site, rounds):
         assert len(site.works(*(secret for answer in answers for secret in secret_of(answer)))) == 4
 
 
-def test_create_while_its_user_is_deleted(site):
+def test_create_and_delete_user(site):
     user = UserFactory()
     deleted, creating = Event(), Event()
 

@@ -70,7 +70,7 @@ def empty_cache():
 
 
 @pytest.mark.parametrize("control", ["none", "max-age=600", "public, max-age=600", "private, max-age=600", "no-cache"])
-def test_a_revoked_token_is_not_answered_from_a_cache(client_with, make_token, control):
+def test_revoked_token_gets_no_cached_response(client_with, make_token, control):
     token = make_token()
     client = client_with(token)
     answer = client.get(f"/{control}/")

@@ -185,7 +185,7 @@ MAKING = {
         for kind in MAKING
     ],
 )
-def test_making_a_secret(site, random, fail_at_each_line, kind):
+def test_creating_a_secret(site, random, fail_at_each_line, kind):
     random.chosen = 1  # for another secret
     token = TokenFactory(user=site.user)
 
@@ -347,7 +347,7 @@ def test_receiving_a_secret_by_a_websocket(site, settings, monkeypatch, fail_at_
         ("token_detail.html", "{{ revealed.secret }}{% include 'no-such-template.html' %}"),
     ],
 )
-def test_a_mistake_in_an_overridden_template(site, settings, tmp_path, template, mistake):
+def test_error_in_overridden_template(site, settings, tmp_path, template, mistake):
     path = tmp_path / "pat_tokens" / template
     path.parent.mkdir(parents=True)
     path.write_text(mistake)

@@ -169,7 +169,7 @@ def later_pages(scene: Scene) -> dict[str, str]:
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
 @pytest.mark.parametrize("door", DOORS)
-def test_a_secret_is_in_one_answer_and_nowhere_else(scene, memory, made, settings, tmp_path, door, debug):
+def test_secret_is_only_in_one_response(scene, memory, made, settings, tmp_path, door, debug):
     settings.DEBUG = debug
     answer = DOORS[door](scene)
     (secret,) = made
@@ -185,9 +185,7 @@ def test_a_secret_is_in_one_answer_and_nowhere_else(scene, memory, made, setting
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("door", ["page create", "admin regenerate"])
-def test_between_the_redirect_and_its_page_a_secret_rests_nowhere(
-    scene, memory, made, settings, tmp_path, door, engine
-):
+def test_secret_is_not_stored_during_redirect(scene, memory, made, settings, tmp_path, door, engine):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     scene.client.force_login(scene.user)
     answer = DOORS[door](scene)
@@ -242,7 +240,7 @@ FAILURES: dict[str, tuple[tuple[Any, str], list[str]]] = {
         ("digesting", "api regenerate", False),
     ],
 )
-def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_path, monkeypatch, failure, door, debug):
+def test_exception_reports_have_no_secret(scene, memory, made, settings, tmp_path, monkeypatch, failure, door, debug):
     settings.DEBUG = debug
     (target, name), _doors = FAILURES[failure]
     monkeypatch.setattr(*([f"{target}.{name}"] if isinstance(target, str) else [target, name]), fail)
@@ -263,9 +261,7 @@ def test_no_report_of_an_exception_has_it(scene, memory, made, settings, tmp_pat
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
 @pytest.mark.parametrize("door", ["page create", "admin regenerate"])
 @pytest.mark.parametrize("where", ["join", "is_among", "close"])
-def test_nor_has_the_report_of_the_page_that_would_have_shown_it(
-    scene, memory, made, settings, tmp_path, monkeypatch, where, door, debug
-):
+def test_report_of_secret_page_has_no_secret(scene, memory, made, settings, tmp_path, monkeypatch, where, door, debug):
     settings.DEBUG = debug
     answer = DOORS[door](scene)
     page = answer.json()["location"] if door.startswith("script") else answer.url
@@ -277,7 +273,7 @@ def test_nor_has_the_report_of_the_page_that_would_have_shown_it(
 
 
 @pytest.mark.parametrize("door", ["page create", "api create", "command"])
-def test_a_receiver_that_fails_is_logged_without_it(
+def test_failing_receiver_is_logged_without_secret(
     scene, memory, made, tmp_path, door, django_capture_on_commit_callbacks
 ):
     signals.token_created.connect(fail)
@@ -292,7 +288,7 @@ def test_a_receiver_that_fails_is_logged_without_it(
 
 @pytest.mark.parametrize("where", ["pat_tokens.lookup.find_token", "pat_tokens.crypto.digest"])
 @pytest.mark.parametrize("ask", [authenticate, aauthenticate], ids=["sync", "async"])
-def test_nor_has_the_report_of_a_site_that_asks_by_itself(scene, monkeypatch, where, ask):
+def test_report_of_own_password_check_has_no_secret(scene, monkeypatch, where, ask):
     secret = TokenFactory(user=scene.user).secret
     plain = [str(secret)]  # popped, since the frame of this test is none of ours
     monkeypatch.setattr(where, fail)
@@ -306,7 +302,7 @@ def test_nor_has_the_report_of_a_site_that_asks_by_itself(scene, monkeypatch, wh
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
-def test_a_report_of_a_request_that_carries_a_secret_has_it_not(scene, memory, settings, tmp_path, monkeypatch, debug):
+def test_report_of_request_has_no_secret(scene, memory, settings, tmp_path, monkeypatch, debug):
     settings.DEBUG = debug
     token = TokenFactory(user=scene.user, scopes=[("channels", "*", "list")])
     client = Client(raise_request_exception=False, headers={"authorization": f"Bearer {token.secret}"})
@@ -321,9 +317,7 @@ def test_a_report_of_a_request_that_carries_a_secret_has_it_not(scene, memory, s
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
 @pytest.mark.parametrize("where", ["find_token", "is_use_due", "list"])
-def test_nor_has_one_of_a_request_that_carries_a_key_of_authtoken(
-    scene, memory, settings, tmp_path, monkeypatch, where, debug
-):
+def test_report_of_request_has_no_imported_key(scene, memory, settings, tmp_path, monkeypatch, where, debug):
     settings.DEBUG = debug
     settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
     key = "0123456789abcdef0123456789abcdef01234567"
@@ -336,7 +330,7 @@ def test_nor_has_one_of_a_request_that_carries_a_key_of_authtoken(
     assert secret_locations.found(f"_{key}", {**reports, **everywhere(scene, memory, tmp_path)}) == []
 
 
-def test_the_search_finds_what_is_there(scene, memory, settings, tmp_path, made):
+def test_search_finds_planted_secret(scene, memory, settings, tmp_path, made):
     """Each place, with a secret put into it, is found: else all of the above would say nothing."""
     answer = DOORS["page create"](scene)
     secret = str(scene.client.get(answer.url).context["revealed"].secret)

@@ -51,7 +51,7 @@ def token():
 
 
 @pytest.mark.parametrize("form", [*OTHER_FORMS, *JUNK])
-def test_a_session_next_to_a_malformed_header_does_not_count(client, token, form, paths):
+def test_malformed_header_ignores_session(client, token, form, paths):
     client.force_login(token.user)
     pk = token.user.channel_set.get().pk
     for path_template in paths:
@@ -64,14 +64,14 @@ def test_a_session_next_to_a_malformed_header_does_not_count(client, token, form
 
 
 @pytest.mark.parametrize("form", OTHER_FORMS)
-def test_a_handshake_with_a_malformed_header_is_denied(token, form):
+def test_malformed_handshake_is_denied(token, form):
     headers = [(b"authorization", form.format(token.secret).encode())]
     pk = token.user.channel_set.get().pk
     assert shake(path_of("channels", pk), headers=headers) == 4401
 
 
 @pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token pat_0123456789"])
-def test_the_credential_of_another_scheme_is_passed_on(client, token, header, paths):
+def test_other_credentials_are_passed_on(client, token, header, paths):
     client.force_login(token.user)
     pk = token.user.channel_set.get().pk
     for path_template in paths:
@@ -79,7 +79,7 @@ def test_the_credential_of_another_scheme_is_passed_on(client, token, header, pa
         assert client.get(url, headers={"authorization": header}).status_code == 200, url
 
 
-def test_another_keyword_is_accepted_by_a_setting(client, token, settings, paths):
+def test_keyword_setting_is_used(client, token, settings, paths):
     settings.PAT_TOKENS_KEYWORDS = ["Bearer", "Token"]
     pk = token.user.channel_set.get().pk
     for path_template in paths:

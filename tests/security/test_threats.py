@@ -31,7 +31,7 @@ MODEL = TESTS.parent / "docs/explanation/threat-model.md"
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
 
 
-def test_every_test_that_the_threat_model_names_is_there():
+def test_tests_of_threat_model_exist():
     rows = re.findall(r"^\| [^|]+ \| [^|]+ \| [^|]+ \| ([^|]+) \|$", MODEL.read_text(), re.MULTILINE)[2:]
     assert len(rows) > 20
     for named in rows:
@@ -42,7 +42,7 @@ def test_every_test_that_the_threat_model_names_is_there():
             nodes = node.body
 
 
-def test_every_test_here_is_named_by_the_threat_model():
+def test_tests_are_in_threat_model():
     text = MODEL.read_text()
     tests = re.findall(r"^def (test_\w+)", Path(__file__).read_text(), re.MULTILINE)
     assert [name for name in tests if "threat_model" not in name and name not in text] == []
@@ -79,7 +79,7 @@ def ask(secret: str, path: str = "/api/channels/") -> Any:
 
 
 @pytest.mark.parametrize("pepper", ["", "guess", "django-insecure-", "pat_tokens.pepper.v1"])
-def test_a_row_without_the_pepper_opens_nothing(user, pepper):
+def test_row_without_pepper_is_useless(user, pepper):
     secret = make_secret("pat")
     plain = [hmac.digest(pepper.encode(), secret.encode(), "sha256").hex(), crypto.fold(secret), secret]
     for number, stored in enumerate([digest(secret, pepper), *plain]):
@@ -90,7 +90,7 @@ def test_a_row_without_the_pepper_opens_nothing(user, pepper):
     assert ask(secret).status_code == 401
 
 
-def test_a_grant_is_worthless_when_its_user_loses_access(user, stranger, make_token, channel):
+def test_scope_does_not_outlive_owners_access(user, stranger, make_token, channel):
     token = make_token(f"channels:{channel.pk}:read", "channels:*:list")
     path = f"/api/channels/{channel.pk}/"
     assert ask(token.secret, path).status_code == 200
@@ -103,7 +103,7 @@ def test_a_grant_is_worthless_when_its_user_loses_access(user, stranger, make_to
     assert ask(token.secret).status_code == 401
 
 
-def test_a_dead_token_is_refused_by_the_next_request(make_token):
+def test_inactive_token_is_refused_immediately(make_token):
     def expire(token: PersonalAccessToken) -> None:
         ended = timezone.now()
         PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=ended - timedelta(days=1), expires_at=ended)
@@ -115,7 +115,7 @@ def test_a_dead_token_is_refused_by_the_next_request(make_token):
         assert ask(token.secret).status_code == 401
 
 
-def test_nobody_grants_what_they_cannot_see(user, stranger, token):
+def test_invisible_entities_cannot_be_granted(user, stranger, token):
     for foreign in (ChannelFactory(owner=stranger).pk, 0, "x"):
         with pytest.raises(InvalidInput):
             services.add_scopes(token, [("channels", str(foreign), "read")])
@@ -124,7 +124,7 @@ def test_nobody_grants_what_they_cannot_see(user, stranger, token):
     assert not token.scope_set.exists()
 
 
-def test_a_scope_for_one_type_opens_no_other(user, make_token, channel):
+def test_scope_covers_one_entity_type(user, make_token, channel):
     device = DeviceFactory(owner=user)
     token = make_token("pages:*:read", f"devices:{device.pk}:read")
     assert ask(token.secret, f"/api/devices/{device.pk}/").status_code == 200
@@ -134,7 +134,7 @@ def test_a_scope_for_one_type_opens_no_other(user, make_token, channel):
     assert ask(token.secret, f"/api/channels/{channel.pk}/").status_code == 403
 
 
-def test_a_scope_for_one_entity_and_operation_opens_no_other(user, make_token):
+def test_scope_covers_one_entity_and_operation(user, make_token):
     one = ChannelFactory(owner=user)
     other = ChannelFactory(owner=user, pk=one.pk * 10 + 1)  # its id begins with that of the one
     token = make_token(f"channels:{one.pk}:read")
@@ -151,7 +151,7 @@ def test_a_scope_for_one_entity_and_operation_opens_no_other(user, make_token):
     authenticate(token.secret, Requirement("pages", "read", "pk"), {"pk": "a"})
 
 
-def test_junk_costs_no_query(db, django_assert_num_queries):
+def test_malformed_secrets_cost_no_query(db, django_assert_num_queries):
     with django_assert_num_queries(0):
         for junk in ("pat_", "pat_x", "pat_" + "a" * 49, make_secret("pat")[:-1] + "!", "pat_" + "x" * 60_000):
             assert ask(junk).status_code == 401
@@ -190,7 +190,7 @@ class Inline(HTMLParser):
                 self.found.append(f"{tag} src {value}")
 
 
-def test_no_page_has_anything_inline(person, scoped):
+def test_pages_have_no_inline_content(person, scoped):
     for path, view in pages(scoped):
         if hasattr(view, "get") and "json" not in person.get(path)["Content-Type"]:
             parser = Inline()
@@ -198,7 +198,7 @@ def test_no_page_has_anything_inline(person, scoped):
             assert parser.found == [], path
 
 
-def test_a_hostile_label_stays_text(person, scoped):
+def test_hostile_label_is_escaped(person, scoped):
     for path, view in pages(scoped):
         if not hasattr(view, "get"):
             continue
@@ -214,7 +214,7 @@ def test_a_hostile_label_stays_text(person, scoped):
 
 
 @pytest.mark.parametrize("own", ["DENY", "SAMEORIGIN"])
-def test_no_page_can_be_framed(person, scoped, settings, own):
+def test_pages_cannot_be_framed(person, scoped, settings, own):
     """Also on a site without the middleware for it, and on one whose own pages can be framed."""
     settings.X_FRAME_OPTIONS = own
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "clickjacking" not in name]
@@ -223,14 +223,14 @@ def test_no_page_can_be_framed(person, scoped, settings, own):
         assert answer["X-Frame-Options"] == "DENY", path
 
 
-def test_every_page_is_kept_out_of_caches(person, scoped):
+def test_pages_are_not_cached(person, scoped):
     for path, view in pages(scoped):
         answer = person.get(path) if hasattr(view, "get") else person.post(path)
         assert "no-store" in answer["Cache-Control"], path
         assert "private" in answer["Cache-Control"], path
 
 
-def test_the_page_with_the_secret_is_kept_out_of_caches_and_referrers(person):
+def test_secret_page_has_no_cache_or_referrer(person):
     answer = person.post("/pats/create/", {"name": "new", "duration": "7d"}, follow=True)
     assert "no-store" in answer["Cache-Control"]
     assert answer["Referrer-Policy"] == "no-referrer"
@@ -238,7 +238,7 @@ def test_the_page_with_the_secret_is_kept_out_of_caches_and_referrers(person):
     assert answer.client.cookies[one_time_secret.COOKIE_NAME].value == ""
 
 
-def test_no_page_writes_by_get(person, scoped):
+def test_get_requests_never_write(person, scoped):
     api = [
         f"/api/pats/{rest}" for rest in ("", f"{scoped.pk}/", f"{scoped.pk}/scopes/", "entities/", "entities/pages/")
     ]
@@ -252,7 +252,7 @@ def test_no_page_writes_by_get(person, scoped):
     assert snapshot() == before
 
 
-def test_every_page_that_changes_something_needs_the_csrf_token(user, scoped, settings):
+def test_changes_need_csrf_token(user, scoped, settings):
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "csrf" not in name]  # the pages see to it themselves
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(user)

@@ -12,7 +12,7 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.policy import get_policy
 
 
-def test_the_checks_have_nothing_to_say():
+def test_system_checks_pass():
     call_command("check", fail_level="WARNING")
 
 
@@ -27,7 +27,7 @@ def test_the_checks_have_nothing_to_say():
         ("get", "/ninja/books/{}", "read"),
     ],
 )
-def test_a_token_reaches_what_its_scope_names(pat_client, alice, emma, other, method, path, operation):
+def test_token_reads_entity_of_scope(pat_client, alice, emma, other, method, path, operation):
     ask = getattr(pat_client(alice, f"books:{emma.pk}:{operation}"), method)
     assert ask(path.format(emma.pk)).status_code == 200
     assert ask(path.format(other.pk)).json()["missing"] == [
@@ -38,7 +38,7 @@ def test_a_token_reaches_what_its_scope_names(pat_client, alice, emma, other, me
 
 
 @pytest.mark.parametrize("path", ["/api/books/", "/ninja/books"])
-def test_a_list_is_limited_to_what_its_scopes_name(pat_client, alice, emma, other, path):
+def test_list_is_limited_to_scopes(pat_client, alice, emma, other, path):
     limited = pat_client(alice, f"books:{emma.pk}:list").get(path).content.decode()
     assert ("Emma" in limited, "Persuasion" in limited) == (True, False)
     everything = pat_client(alice, "books:*:list").get(path).content.decode()
@@ -47,7 +47,7 @@ def test_a_list_is_limited_to_what_its_scopes_name(pat_client, alice, emma, othe
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("operation", "first"), [("read", "websocket.accept"), ("list", "websocket.close")])
-def test_a_consumer(make_pat_token, alice, emma, operation, first):
+def test_consumer_accepts_token(make_pat_token, alice, emma, operation, first):
     from mysite.urls import websocket
 
     _token, secret = make_pat_token(alice, f"books:{emma.pk if operation == 'read' else '*'}:{operation}")
@@ -74,14 +74,14 @@ def test_a_consumer(make_pat_token, alice, emma, operation, first):
     assert operation == "list" or '"user": "alice"' in answers[1]["text"]
 
 
-def test_asgi_of_channels():
+def test_channels_asgi_application():
     from mysite import asgi
 
     assert set(asgi.application.application_mapping) == {"http", "websocket"}
 
 
 @pytest.mark.django_db(transaction=True)  # the use of a token is written after the request's own transaction
-def test_the_proxy_tells_the_address(pat_client, alice, emma):
+def test_address_is_read_from_proxy(pat_client, alice, emma):
     client = pat_client(alice, f"books:{emma.pk}:read")
     client.get(f"/api/books/{emma.pk}/", headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.7"})
     client.pat_token.refresh_from_db()
@@ -90,13 +90,13 @@ def test_the_proxy_tells_the_address(pat_client, alice, emma):
     assert get_policy().get_client_ip(RequestFactory().get("/")) is None
 
 
-def test_the_rate_is_that_of_the_page(pat_client, alice, emma):
+def test_rate_is_that_of_the_page(pat_client, alice, emma):
     assert settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] == {"pat": "1000/hour"}
     assert pat_client(alice, f"books:{emma.pk}:read").get(f"/api/books/{emma.pk}/").status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stream_ends_with_its_token(make_pat_token, alice):
+def test_stream_ends_with_token(make_pat_token, alice):
     from library.streams import ticks
 
     token, _secret = make_pat_token(alice, "books:*:read")
@@ -112,7 +112,7 @@ def test_a_stream_ends_with_its_token(make_pat_token, alice):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stream_is_for_tokens(make_pat_token, async_client, client, alice, emma):
+def test_stream_requires_token(make_pat_token, async_client, client, alice, emma):
     _token, secret = make_pat_token(alice, f"books:{emma.pk}:read")
 
     async def read():
@@ -123,6 +123,6 @@ def test_a_stream_is_for_tokens(make_pat_token, async_client, client, alice, emm
     assert client.get(f"/streams/{emma.pk}/").status_code == 401
 
 
-def test_whether_tokens_work_here(client, db):
+def test_health_endpoint(client, db):
     answer = client.get("/health/")
     assert (answer.status_code, answer.json()["ok"]) == (200, True), answer.json()

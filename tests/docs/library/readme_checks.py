@@ -4,11 +4,11 @@ from django.core.management import call_command
 from library.models import Book
 
 
-def test_the_checks_have_nothing_to_say(db):
+def test_system_checks_pass(db):
     call_command("check", fail_level="WARNING")
 
 
-def test_the_scope_and_nothing_else(pat_client, django_user_model):
+def test_only_scope_is_allowed(pat_client, django_user_model):
     alice = django_user_model.objects.create_user("alice")
     book = Book.objects.create(owner=alice, title="Emma")
     other = Book.objects.create(owner=alice, title="Persuasion")
@@ -21,5 +21,5 @@ def test_the_scope_and_nothing_else(pat_client, django_user_model):
     assert client.get("/api/pats/current/").status_code == 200
 
 
-def test_the_pages_ask_people_to_log_in(client):
+def test_pages_redirect_to_login(client):
     assert client.get("/pats/").headers["Location"] == "/login/?next=/pats/"

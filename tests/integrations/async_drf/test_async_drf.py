@@ -34,7 +34,7 @@ def ask(request):
     return send
 
 
-def test_each_action_needs_its_scope(make_token, channel, other, ask):
+def test_actions_need_their_scope(make_token, channel, other, ask):
     key = channel.pk
     for method, path, scope, status in (
         ("GET", f"/channels/{key}/", f"channels:{key}:read", 200),
@@ -56,7 +56,7 @@ def test_each_action_needs_its_scope(make_token, channel, other, ask):
     assert not Channel.objects.filter(pk=key).exists()
 
 
-def test_what_is_not_declared_is_closed(make_token, channel, ask):
+def test_undeclared_actions_refuse_tokens(make_token, channel, ask):
     token = make_token(*[f"{kind.name}:*:{one.name}" for kind in registry for one in kind.operations])
     for path in ("/undeclared/", f"/undeclared/{channel.pk}/", f"/undeclared-function/{channel.pk}/"):
         for method in METHODS:
@@ -68,7 +68,7 @@ def test_what_is_not_declared_is_closed(make_token, channel, ask):
 
 
 @pytest.mark.parametrize("path", ["channels", "paginated", "filteredbyboth"])
-def test_a_list_is_limited_to_the_ids_of_the_token(make_token, channel, other, ask, path):
+def test_list_is_limited_to_ids(make_token, channel, other, ask, path):
     token = make_token(f"channels:{channel.pk}:list")
     response = ask(token, f"/{path}/")
     assert response.status_code == 200
@@ -79,7 +79,7 @@ def test_a_list_is_limited_to_the_ids_of_the_token(make_token, channel, other, a
 
 
 @pytest.mark.parametrize("path", ["channels", "paginated"])
-def test_a_limited_list_may_be_empty(make_token, channel, ask, path):
+def test_limited_list_can_be_empty(make_token, channel, ask, path):
     token = make_token(f"channels:{channel.pk}:list")
     channel.delete()
     response = ask(token, f"/{path}/")
@@ -88,7 +88,7 @@ def test_a_limited_list_may_be_empty(make_token, channel, ask, path):
 
 
 @pytest.mark.parametrize("path", ["replaced/", "withoutfilter/", "channels/{pk}/siblings/", "channels/{pk}/summary/"])
-def test_a_list_that_is_not_limited_needs_the_scope_for_all(make_token, channel, other, ask, path):
+def test_unlimited_list_needs_scope_on_all(make_token, channel, other, ask, path):
     path = f"/{path.format(pk=channel.pk)}"
     response = ask(make_token(f"channels:{channel.pk}:list"), path)
     assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope")
@@ -96,7 +96,7 @@ def test_a_list_that_is_not_limited_needs_the_scope_for_all(make_token, channel,
     assert ask(make_token("channels:*:list"), path).status_code == 200
 
 
-def test_the_object_is_compared_with_what_was_decided(make_token, channel, other, ask):
+def test_object_is_compared_with_decision(make_token, channel, other, ask):
     token = make_token(*[f"channels:{channel.pk}:{name}" for name in ("read", "update", "delete", "publish")])
     path = f"/otherobject/{channel.pk}/"
     for method, where in (
@@ -110,7 +110,7 @@ def test_the_object_is_compared_with_what_was_decided(make_token, channel, other
     assert Channel.objects.get(pk=other.pk).name == other.name
 
 
-def test_no_write_changes_the_key(make_token, user, ask):
+def test_writes_cannot_change_key(make_token, user, ask):
     page = Page.objects.create(path="a", owner=user)
     token = make_token("pages:a:update")
     response = ask(token, "/pages/a/", "PATCH", {"path": "b"})
@@ -118,7 +118,7 @@ def test_no_write_changes_the_key(make_token, user, ask):
     assert ask(token, "/pages/a/", "PATCH", {"path": "a"}).status_code == 200
 
 
-def test_options_describe_what_the_token_could_do(make_token, channel, ask):
+def test_options_needs_a_scope(make_token, channel, ask):
     token = make_token(f"channels:{channel.pk}:read")
     response = ask(token, f"/channels/{channel.pk}/", "OPTIONS")
     assert response.status_code == 200

@@ -45,7 +45,7 @@ def patch(client, path, token=None):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("has_session", [False, True])
-def test_the_owner_is_the_actor(make_token, channel, user, stranger, client, path, has_session):
+def test_owner_is_actor(make_token, channel, user, stranger, client, path, has_session):
     if has_session:
         client.force_login(stranger)
     token = make_token(f"channels:{channel.pk}:update")
@@ -58,7 +58,7 @@ def test_the_owner_is_the_actor(make_token, channel, user, stranger, client, pat
     assert (revision.user, revision.comment) == (user, f"token {token.pk}")
 
 
-def test_a_session_is_recorded_as_before(channel, user, client):
+def test_session_user_is_actor(channel, user, client):
     client.force_login(user)
     assert patch(client, f"/api/channels/{channel.pk}/").status_code == 200
     assert [entry.actor for entry in LogEntry.objects.get_for_object(channel)] == [user]
@@ -68,7 +68,7 @@ def test_a_session_is_recorded_as_before(channel, user, client):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_refused_token_changes_nothing_and_is_nobody(make_token, channel, client, path):
+def test_refused_token_has_no_actor(make_token, channel, client, path):
     revoked = make_token("channels:*:update")
     revoke_token(revoked)
     for token in (make_token("channels:*:read"), revoked):

@@ -63,7 +63,7 @@ def way(request, monkeypatch, with_manager):  # noqa: F811
     request.param(monkeypatch, with_manager)
 
 
-def test_cachalot_keeps_what_it_is_asked(token):
+def test_cachalot_caches_queries(token):
     """What the other tests rely on."""
     assert [PersonalAccessToken.objects.count() for _ in range(2)] == [1, 1]
     elsewhere(f"DELETE FROM {table(PersonalAccessToken)}")
@@ -79,7 +79,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_decision_is_as_fresh_as_the_first(make_token, channel, client_with, way, name):
+def test_decision_is_not_cached(make_token, channel, client_with, way, name):
     method, path = PATHS[name]
     keys = [f"channels:{channel.pk}:{operation}" for operation in ("read", "list", "update")]
     client = client_with(make_token(*keys))
@@ -106,7 +106,7 @@ def test_a_decision_is_as_fresh_as_the_first(make_token, channel, client_with, w
     assert [status(), status()] == [401, 401]
 
 
-def test_a_list_loses_the_entity_whose_scope_is_gone(make_token, channel, client_with, user):
+def test_list_is_not_cached(make_token, channel, client_with, user):
     other = ChannelFactory(owner=user)
     client = client_with(make_token(f"channels:{channel.pk}:list", f"channels:{other.pk}:list"))
 
@@ -118,7 +118,7 @@ def test_a_list_loses_the_entity_whose_scope_is_gone(make_token, channel, client
     assert [listed(), listed()] == [{channel.pk}] * 2
 
 
-def test_a_slug_that_names_another_entity_meanwhile(make_token, channel, client_with, user):
+def test_slug_look_up_is_not_cached(make_token, channel, client_with, user):
     other = ChannelFactory(owner=user, slug="other")
     client = client_with(make_token(f"channels:{channel.pk}:read"))
     assert client.get("/api/by-slug/mine/").status_code == 200
@@ -128,7 +128,7 @@ def test_a_slug_that_names_another_entity_meanwhile(make_token, channel, client_
     assert client.get("/api/by-slug/mine/").status_code == 403
 
 
-def test_an_open_connection_ends(make_token, channel):
+def test_open_connection_ends(make_token, channel):
     key = str(channel.pk)
     token = make_token(f"channels:{key}:read")
     watch = Watch(token.pk, (token.digest,), RequiredScope("channels", "read", key))
@@ -137,7 +137,7 @@ def test_an_open_connection_ends(make_token, channel):
     assert find_ended([watch]) == [watch]
 
 
-def test_a_scope_that_is_gone_can_be_added_again(make_token, channel, user):
+def test_deleted_scope_can_be_added_again(make_token, channel, user):
     key = ScopeKey("channels", str(channel.pk), "read")
     token = make_token(":".join(key))
     assert [token.scope_set.keys(), token.scope_set.keys()] == [[key], [key]]

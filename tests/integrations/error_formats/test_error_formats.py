@@ -45,7 +45,7 @@ def ask(request, monkeypatch, client_with, user):
     return send
 
 
-def test_a_missing_scope_is_named(ask, make_token):
+def test_missing_scope_is_in_response(ask, make_token):
     response, error, channel = ask(make_token())
     assert response.status_code == 403
     assert error["code"] == "insufficient_scope"
@@ -55,7 +55,7 @@ def test_a_missing_scope_is_named(ask, make_token):
     assert f'scope="channels:{channel.pk}:read"' in response["WWW-Authenticate"]
 
 
-def test_a_revoked_token_and_a_malformed_header_have_their_codes(ask, make_token):
+def test_codes_of_invalid_tokens_are_in_response(ask, make_token):
     revoked = make_token()
     services.revoke_token(revoked)
     for token, form, code in [(revoked, "Bearer {}", "invalid_token"), (make_token(), "Token <{}>", "malformed")]:
@@ -65,7 +65,7 @@ def test_a_revoked_token_and_a_malformed_header_have_their_codes(ask, make_token
         assert 'error="invalid_token"' in response["WWW-Authenticate"]
 
 
-def test_a_refusal_during_the_view_is_complete(ask, make_token, monkeypatch, user):
+def test_refusal_in_view_is_complete(ask, make_token, monkeypatch, user):
     other = ChannelFactory(owner=user)
     monkeypatch.setattr(ChannelViewSet, "get_object", lambda self: other)
     token = make_token(f"channels:{other.pk - 1}:read")

@@ -32,7 +32,7 @@ def oauth_client(user):
 
 
 @pytest.mark.parametrize("scope", ["read", "read write"])
-def test_an_oauth_token_manages_no_tokens(oauth_client, make_token, scope):
+def test_oauth_token_cannot_manage_tokens(oauth_client, make_token, scope):
     token = make_token("channels:*:read")
     before = PersonalAccessToken.objects.values().get()
     client = oauth_client(scope)
@@ -50,12 +50,12 @@ def test_an_oauth_token_manages_no_tokens(oauth_client, make_token, scope):
     assert Scope.objects.count() == 1
 
 
-def test_the_owner_in_person_does(user):
+def test_session_can_manage_tokens(user):
     client = APIClient()
     client.force_login(user)
     assert client.post("/api/pats/", BODY, format="json").status_code == 201
 
 
-def test_an_oauth_token_still_opens_views_of_the_site(oauth_client, channel):
+def test_oauth_token_works_on_site_views(oauth_client, channel):
     assert oauth_client("read").get(f"/api/channels/{channel.pk}/").status_code == 200
     assert oauth_client("write").get(f"/api/channels/{channel.pk}/").status_code == 403

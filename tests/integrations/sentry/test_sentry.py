@@ -48,7 +48,7 @@ def fail(self, *args, **kwargs):
 
 @pytest.mark.parametrize("header", ["Authorization", "X-Site-Credential"])
 @pytest.mark.parametrize("form", ["Bearer {}", "Bearer <{}>"])
-def test_no_event_has_the_secret(kept, settings, monkeypatch, make_token, user, header, form):
+def test_events_have_no_secret(kept, settings, monkeypatch, make_token, user, header, form):
     settings.PAT_TOKENS_HEADER = header
     token = make_token("channels:*:read")
     pk = ChannelFactory(owner=user).pk

@@ -34,7 +34,7 @@ def channel(user):
     return ChannelFactory(owner=user, slug="mine")
 
 
-def test_the_select_of_the_token_is_listed(make_token, channel, client_with, recorded):
+def test_token_query_is_recorded(make_token, channel, client_with, recorded):
     client = client_with(make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list"))
     for path, expected in (
         (f"/api/channels/{channel.pk}/", [FROM_TOKENS, FROM_CHANNELS]),
@@ -46,7 +46,7 @@ def test_the_select_of_the_token_is_listed(make_token, channel, client_with, rec
             assert recorded() == expected
 
 
-def test_where_the_orm_finds_the_token_it_is_listed_once(make_token, channel, client_with, recorded, monkeypatch):
+def test_orm_query_is_recorded_once(make_token, channel, client_with, recorded, monkeypatch):
     monkeypatch.setattr(lookup, "_statements", {})
     override_quoting(monkeypatch)
     client = client_with(make_token(f"channels:{channel.pk}:read"))
@@ -54,12 +54,12 @@ def test_where_the_orm_finds_the_token_it_is_listed_once(make_token, channel, cl
     assert recorded() == [FROM_TOKENS, FROM_CHANNELS]
 
 
-def test_a_refused_token_is_listed(client_with, token, channel, recorded):
+def test_query_of_refused_token_is_recorded(client_with, token, channel, recorded):
     assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 403
     assert recorded() == [FROM_TOKENS]
 
 
-def test_a_query_that_fails_is_listed(client_with, token, channel, recorded):
+def test_failed_query_is_recorded(client_with, token, channel, recorded):
     def fail(execute, sql, *args):
         if FROM_TOKENS in sql and not sql.startswith("EXPLAIN"):
             raise OperationalError("gone")
@@ -70,7 +70,7 @@ def test_a_query_that_fails_is_listed(client_with, token, channel, recorded):
     assert recorded() == [FROM_TOKENS]
 
 
-def test_no_query_has_the_secret(make_token, channel, client_with):
+def test_recorded_queries_have_no_secret(make_token, channel, client_with):
     token = make_token(f"channels:{channel.pk}:read")
     assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 200
     assert not SQLQuery.objects.filter(query__contains=token.secret[4:24]).exists()

@@ -42,18 +42,18 @@ def search_path(request, settings):
     settings.TENANT_LIMIT_SET_CALLS = request.param
 
 
-def test_a_token_works_for_its_tenant_alone(tokens, search_path):
+def test_token_works_only_for_its_tenant(tokens, search_path):
     check_that_tokens_work_for_their_tenant_alone(tokens)
 
 
-def test_revoking_in_one_tenant_leaves_the_other(tokens):
+def test_revoking_affects_only_one_tenant(tokens):
     with schema_context("acme"):
         services.revoke_token(tokens["acme"])
     assert ask("acme", tokens["acme"], "/api/channels/1/").status_code == 401
     assert ask("globex", tokens["globex"], "/api/channels/1/").status_code == 200
 
 
-def test_a_use_is_recorded_where_the_token_is(tokens):
+def test_use_is_recorded_in_tenant(tokens):
     for name in TENANTS:
         ask(name, tokens[name], "/api/channels/1/")
     for name in TENANTS:
@@ -62,7 +62,7 @@ def test_a_use_is_recorded_where_the_token_is(tokens):
             assert tokens[name].last_used_at is not None
 
 
-def test_commands_for_one_tenant_and_for_all(tokens, capsys, monkeypatch):
+def test_commands_for_one_and_all_tenants(tokens, capsys, monkeypatch):
     monkeypatch.setattr(connections, "close_all", lambda: None)  # ends the test's transaction
     execute_from_command_line(["manage.py", "tenant_command", "pat_list", "--schema=acme"])
     listed = capsys.readouterr().out
