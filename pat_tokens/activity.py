@@ -1,7 +1,7 @@
-"""What happened to tokens: who did what, through what, and which secrets were sent in vain.
+"""Record and read what happened to tokens: changes with their actors, and refused secrets.
 
-An act is recorded in the transaction of its change, by the service that makes it. A refused secret is recorded after
-the request, at most once a minute in each process.
+A change is recorded in its own transaction, by the service that makes it. A refused secret is recorded after the
+request, at most once a minute in each process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pat_tokens.scopes import ScopeKey
 
 PRUNE_BATCH = 1000  # rows deleted in one transaction
-PERIOD = timedelta(hours=1)  # in which refusals of a token for one reason are one row
+PERIOD = timedelta(hours=1)  # refusals of a token for one reason within this time are one row
 LATELY = timedelta(days=7)
 MAX_REFUSALS = 1000  # rows that are read to count refusals
 
@@ -159,7 +159,7 @@ def find_tokens_refused_lately(owner: AbstractBaseUser) -> list[PersonalAccessTo
 
 
 def forget_refusals() -> None:
-    """Record the next refusal of each token at once, as for the next test."""
+    """Reset the throttle of refusals. For tests."""
     _refusals.clear()
 
 

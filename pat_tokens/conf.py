@@ -81,12 +81,12 @@ class Conf:
 
     @cached_property
     def max_grace_period(self) -> str:
-        """The longest grace period of a rotation. Default `7d`."""
+        """The maximum grace period of a rotation. Default: `7d`."""
         return _read("PAT_TOKENS_MAX_GRACE_PERIOD", "7d")
 
     @cached_property
     def max_overlap(self) -> str:
-        """How long after a rotation the previous secret works at most, used or not. Default `30d`."""
+        """The maximum time that a previous secret works after a rotation, used or not. Default: `30d`."""
         return _read("PAT_TOKENS_MAX_OVERLAP", "30d")
 
     @cached_property
@@ -126,7 +126,7 @@ class Conf:
 
     @cached_property
     def activity_days(self) -> int:
-        """How many days activity is kept. Default 365."""
+        """For how many days activity is kept. Default: 365."""
         return _read("PAT_TOKENS_ACTIVITY_DAYS", 365)
 
     @cached_property

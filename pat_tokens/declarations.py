@@ -24,7 +24,7 @@ class Declaration:
 
     target: Any  # a view class or function, a dotted path, or a URL name
     requirements: Requirements
-    is_partial: bool = False  # the view need not have all of these methods
+    is_partial: bool = False  # the view doesn't have to support all of these methods
 
 
 class _Declarations:
@@ -39,7 +39,7 @@ class _Declarations:
         self.refused_urls: dict[str, None] = {}  # prefixes as `plain_route` writes them
         self.limited_lists: dict[Any, None] = {}  # classes, and dotted paths of classes
         self.broken: dict[str, str] = {}  # dotted paths that name nothing, and why
-        self.generation = 0  # counts changes, so that whoever remembers an answer can tell that it is old
+        self.generation = 0  # counts changes, to invalidate caches
 
 
 _declared = _Declarations()
@@ -138,7 +138,7 @@ def _declare_pair(
     if list_view == detail_view:
         if not isinstance(list_view, str) and not hasattr(list_view, "get_extra_actions"):
             raise ImproperlyConfigured(
-                f"{list_view!r} is no ViewSet, so its methods mean other things on each of its routes. Use "
+                f"{list_view!r} is not a ViewSet, so its methods have another meaning on each of its routes. Use "
                 "declare_route() for each route."
             )
         _add_view(list_view, Declaration(list_view, dict(actions), is_partial=True))
@@ -158,7 +158,7 @@ def refuse_views(*views: str | Callable[..., Any]) -> None:
 
 
 def refuse_urls(*prefixes: str) -> None:
-    """Refuse tokens for all URLs that begin with one of these prefixes, whatever else is declared or inferred.
+    """Refuse tokens for all URLs that start with one of these prefixes, whatever else is declared or inferred.
 
     A prefix is written as `pat_routes` prints routes: `/internal/`.
     """
@@ -204,7 +204,7 @@ def find_refusal(view: Any, route: str | None) -> str | None:
 
 
 def names_view(target: Any, view: Any) -> bool:
-    """Return whether what `refuse_views` was called with is about this view class or function."""
+    """Return whether an argument of `refuse_views` includes this view class or function."""
     if not isinstance(target, str):
         return target is view
     module, name = getattr(view, "__module__", ""), getattr(view, "__qualname__", "")

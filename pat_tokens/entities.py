@@ -28,7 +28,7 @@ MAX_WORD_LENGTH = 64  # characters of an entity type's or an operation's name
 MAX_ID_LENGTH = 255  # characters of an entity id
 MAX_WORDS = 8  # of a search; each adds a condition on every row
 
-READ_ONLY = "-read-only"  # behind the name of an entity type: the name of its default preset
+READ_ONLY = "-read-only"  # suffix of the names of default presets, after the name of the entity type
 ASK = "?"  # as the entity id of a preset's scope: users choose the entity
 
 _REFUSALS = (DataError, OverflowError, ValueError)  # raised by a database or its driver for an invalid value
@@ -313,9 +313,7 @@ class Registry:
         One with the name of an entity type's default preset, such as `channels-read-only`, replaces it.
         """
         if preset.name in self._presets:
-            raise ImproperlyConfigured(
-                f"The preset {preset.name!r} is registered already. Give one of them another name."
-            )
+            raise ImproperlyConfigured(f"The preset {preset.name!r} is already registered. Rename one of them.")
         self._presets[preset.name] = preset
 
     def unregister_preset(self, name: str) -> None:

@@ -217,7 +217,7 @@ class ReauthenticationRequired(TokenError):
 
 
 class Conflict(TokenError):
-    """The state of a token does not allow this; nothing was written. The API answers 409."""
+    """The state of the token doesn't allow this; nothing was written. 409 from the API."""
 
 
 class RotationInProgress(Conflict):

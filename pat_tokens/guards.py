@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-# What a view can raise that is answered to the token, instead of with the site's page for people.
+# Exceptions of a view that become a JSON response for a token, instead of the site's error page.
 REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
 
 
@@ -52,7 +52,7 @@ def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
         return user
 
     if not has_session(request):
-        # Nothing that a browser adds by itself was accepted, so there is nothing to forge.
+        # Browsers don't add tokens to requests, so a request with a token can't be forged.
         request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
     request.user = user
     request.auser = auser
@@ -63,7 +63,7 @@ def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
 
 @cache
 def _with_fixed_method(cls: Any) -> Any:
-    # The decision is about this method. Views and later middleware choose by it what to do.
+    # The decision is about this method, so views and later middleware can't change it.
     if isinstance(vars(cls).get("method"), property):
         return cls
 

@@ -215,8 +215,8 @@ def _check_dead_tokens() -> Iterator[Finding]:
     found = inactive.aggregate(
         count=Count("pk"), revoked=Min("revoked_at"), expired=Min("expires_at", filter=Q(expires_at__lte=since))
     )
-    moments = [when for when in (found["revoked"], found["expired"]) if when is not None]
-    oldest = min(moments).isoformat() if moments else None
+    datetimes = [when for when in (found["revoked"], found["expired"]) if when is not None]
+    oldest = min(datetimes).isoformat() if datetimes else None
     text = f"Tokens inactive for {LONG_INACTIVE.days} days: {found['count']}" + (
         f", the oldest since {oldest}." if oldest else "."
     )

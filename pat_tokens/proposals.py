@@ -1,4 +1,4 @@
-"""What a view that nothing is declared for most likely requires: a line for somebody to review."""
+"""Proposals for the requirements of undeclared views, which somebody has to review."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Who can reveal a secret or widen a token, checked where the service is called.
 
-Sensitive actions are create, regenerate, rotate and add scopes.
-Each needs a fresh proof of the actor's identity where the site
-asks for it. On somebody else's token it makes its actor that person, so it needs a permission that no other one
-implies, and never works for an owner who may do more than the actor (OWASP ASVS 4.0.3 section 4.1).
+Sensitive actions are create, regenerate, rotate and add scopes. They require that the actor confirms their identity, if
+the site asks for it. On another user's token, they let the actor act as that user. So they need a permission that no
+other permission implies, and are never allowed for owners with more rights than the actor (OWASP ASVS 4.0.3 section
+4.1).
 """
 
 from __future__ import annotations

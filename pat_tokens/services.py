@@ -170,7 +170,7 @@ def rotate_token(
 ) -> tuple[PersonalAccessToken, str]:
     """Give `token` a new secret while the previous one keeps working; return the token and the new secret.
 
-    The previous secret stops `grace_period` (default 24 h) after the first use of the new one, or at once for `"0"`.
+    The previous secret stops `grace_period` (default 24 h) after the first use of the new one, or now for `"0"`.
     The expiration is that of `regenerate_token`. Raises InvalidInput; NotActive for a revoked or expired token; and
     RotationInProgress while the token has two working secrets.
     """

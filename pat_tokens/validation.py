@@ -39,7 +39,7 @@ MAX_ERRORS = 20  # wrong rows or unknown fields that one answer names
 DEFAULT_GRACE_PERIOD = "24h"
 MAX_KEY_LENGTH = 100  # characters of an unknown field's name that an answer repeats
 
-# What JSON has besides strings and integers, and what nobody means as an id.
+# Other JSON types than strings and integers, which can't be ids.
 _NOT_TEXT = (bool, float, bytes, Mapping, Sequence, set)
 
 
@@ -179,7 +179,9 @@ def clean_grace_period(value: str | timedelta | None) -> str:
         if span < timedelta() or len(text) > MAX_LENGTH:
             raise ValueError
     except (ValueError, TypeError, AttributeError):
-        message = _("Enter a duration with a unit, such as 24h, 7d or PT30M, or 0 to stop the previous secret at once.")
+        message = _(
+            "Enter a duration with a unit, such as 24h, 7d or PT30M, or 0 to stop the previous secret immediately."
+        )
         raise InvalidInput({"grace_period": [message]}) from None
     if span > longest:
         message = _("Too long: the maximum on this site is %(max)s.")

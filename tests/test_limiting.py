@@ -62,7 +62,7 @@ def seen(response):
 
 
 @pytest.mark.parametrize("path", PLACES)
-class TestEachWayToAnswer:
+class TestResponses:
     def test_limited_rows_are_returned(self, some, path):
         ask = Asker("wsgi", some)
         for name in KEPT:

@@ -223,7 +223,7 @@ class TestPages:
         assert person.get(url("reauthenticate")).url == url("token_list")
 
 
-class TestWhatWasProven:
+class TestConfirmation:
     @pytest.mark.parametrize("engine", ENGINES)
     def test_works_with_every_session_backend(self, client, user, settings, engine):
         settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
@@ -298,7 +298,7 @@ class TestWhatWasProven:
         assert PASSWORD not in str(dict(person.session.items()))
 
 
-class TestTries:
+class TestAttempts:
     def test_five_wrong_passwords_end_session(self, person, token):
         page = url("token_regenerate", token.pk)
         for _ in range(4):
@@ -389,7 +389,7 @@ class AlwaysTheStranger(ModelBackend):
         return get_user_model().objects.get(username="stranger")
 
 
-class TestOtherWays:
+class TestPolicy:
     """The site's own callable, and people without a password."""
 
     @pytest.fixture

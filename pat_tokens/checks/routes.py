@@ -64,7 +64,8 @@ def _check_coverage(reports: list[RouteReport]) -> Iterator[CheckMessage]:
 
 
 def _is_run_by_another_command() -> bool:
-    # Most commands run the checks first. Half a site may be undeclared on purpose, and need not be said each time.
+    # Most commands run the checks first, and a site can have many undeclared routes on purpose, so commands other than
+    # `check` don't repeat the warning.
     program = Path(sys.argv[0])
     is_django = program.name in ("manage.py", "django-admin") or program.parts[-2:] == ("django", "__main__.py")
     return is_django and sys.argv[1:2] != ["check"]
@@ -227,15 +228,15 @@ def _check_refusals(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     for target in views:
         if not any(names_view(target, view) for view, _report in routed):
             yield Error(
-                f"refuse_views({target!r}): no route of the site leads to such a view.",
-                hint="Give a view, or the dotted path of a view or of the module that has it. Refuse operations of "
-                "Django Ninja by their URLs, with refuse_urls().",
+                f"refuse_views({target!r}): no route of the site uses such a view.",
+                hint="Use a view, or the dotted path of a view or of its module. To refuse operations of Django Ninja, "
+                "use refuse_urls().",
                 id="pat_tokens.E057",
             )
     for prefix in prefixes:
         if not any(plain_route(report.route.pattern).startswith(prefix) for report in reports):
             yield Error(
-                f"refuse_urls({f'/{prefix}'!r}): no route of the site begins like this.",
+                f"refuse_urls({f'/{prefix}'!r}): no route of the site starts with this.",
                 hint="Write it as manage.py pat_routes prints it.",
                 id="pat_tokens.E057",
             )

@@ -144,7 +144,7 @@ def check_rotation(**kwargs: Any) -> Iterator[CheckMessage]:
     except (ValueError, TypeError, AttributeError):
         yield Error(
             f"PAT_TOKENS_MAX_GRACE_PERIOD is {conf.max_grace_period!r}, which is not a duration.",
-            hint="Write a number with its unit, such as 24h or 7d, or 0 to allow no grace period.",
+            hint="Use a number with a unit, such as 24h or 7d, or 0 to allow no grace period.",
             id="pat_tokens.E090",
         )
     if _span(conf.max_overlap) is None:
@@ -341,7 +341,7 @@ def check_database(**kwargs: Any) -> Iterator[CheckMessage]:
         yield checks.Warning(
             f"DATABASES[{alias!r}], which has the tokens, sets AUTOCOMMIT to False. A transaction then stays open "
             "until your own code ends it. With repeatable read, MariaDB's default, it doesn't see that a token was "
-            "revoked, so the token goes on working for as long.",
+            "revoked, so the token keeps working until then.",
             hint="Remove AUTOCOMMIT, and use ATOMIC_REQUESTS or transaction.atomic() for transactions. If a middleware "
             "of yours ends the transaction of every request, add 'pat_tokens.W090' to SILENCED_SYSTEM_CHECKS.",
             id="pat_tokens.W090",

@@ -1,4 +1,4 @@
-"""Registers what reports on plain Django views."""
+"""Register the inspector of plain Django views."""
 
 from pat_tokens.django_views.inspection import inspect_django_view
 from pat_tokens.integrations import set_django_inspector

@@ -1,4 +1,4 @@
-"""The page that says what happened to tokens."""
+"""The activity page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class ActivityList(Page):
     template_name = "pat_tokens/activity_list.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show a page of it, newest first."""
         query = request.GET
         kinds = [kind for kind in query.getlist("kind") if kind in Kind.values]
         token = _read_uuid(query.get("token", ""))

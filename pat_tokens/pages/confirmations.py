@@ -115,12 +115,10 @@ class TokensConfirmation(Confirmation):
         raise NotImplementedError
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Ask, unless there is nothing to ask about."""
         self.selected = list(self.get_selected().order_by(Lower("name"), "pk"))
         return self._ask() if self.selected else self.done(self.get_back_url(), self.get_nothing())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Do it to the tokens that the question was about."""
         ids, active = (_read_ids(request.POST.get(name, "")) for name in ("ids", "active"))
         selected = self.tokens.filter(pk__in=ids)
         if not ids or (self.asks_number and active and _read_number(request.POST.get("number", "")) != len(ids)):
@@ -151,7 +149,6 @@ class TokensConfirmation(Confirmation):
         return HttpResponseRedirect(reverse("pat_tokens:token_list"))
 
     def get_back_url(self) -> str:
-        """Return to the list as it was."""
         return list_url(**{name: self.request.GET[name] for name in LIST_QUERY if self.request.GET.get(name)})
 
     def get_nothing(self) -> str:
@@ -175,7 +172,7 @@ class TokensConfirmation(Confirmation):
         return text % {"count": len(self.active), "names": quoted}
 
     def find_selected(self) -> TokenQuerySet:
-        """Return the tokens whose boxes were ticked in the list."""
+        """Return the tokens that were selected in the list."""
         return self.tokens.filter(pk__in=_read_ids(",".join(self.request.GET.getlist("id"))))
 
 
@@ -221,27 +218,27 @@ class TokensDelete(TokensConfirmation):
 
 
 class SelectedDelete(TokensDelete):
-    """Delete the tokens whose boxes are ticked."""
+    """Delete the selected tokens."""
 
     submit_label = pgettext_lazy("pat_tokens", "Delete")
     asks_number = False
 
     def get_selected(self) -> TokenQuerySet:
-        """Return those that are ticked."""
+        """Return the selected tokens."""
         return self.find_selected()
 
     def get_nothing(self) -> str:
-        """Return what to say if nothing is ticked."""
+        """Return the message if nothing is selected."""
         return _("Select at least one token first.")
 
 
 class SelectedRevoke(TokensConfirmation):
-    """Revoke the tokens whose boxes are ticked, as far as they are active."""
+    """Revoke the selected tokens that are active."""
 
     submit_label = pgettext_lazy("pat_tokens", "Revoke")
 
     def get_selected(self) -> TokenQuerySet:
-        """Return those that are ticked and active."""
+        """Return the selected tokens that are active."""
         return self.find_selected().active()
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
@@ -251,17 +248,15 @@ class SelectedRevoke(TokensConfirmation):
         return text % {"count": count} if count else _("No tokens were revoked.")
 
     def get_title(self) -> str:
-        """Say how many."""
         count = len(self.selected)
         return ngettext("Revoke %(count)d token?", "Revoke %(count)d tokens?", count) % {"count": count}
 
     def get_consequences(self) -> Sequence[str]:
-        """Name them, and say what stays."""
         kept = _("Names, descriptions and scopes are kept. You can regenerate the tokens later, with new secrets.")
         return [self.get_stopping(), kept]
 
     def get_nothing(self) -> str:
-        """Return what to say if nothing that is ticked is active."""
+        """Return the message if no selected token is active."""
         return _("Select at least one active token first.")
 
 

@@ -48,7 +48,6 @@ class TokenRotate(RotationPage):
     template_name = "pat_tokens/token_rotate.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Ask for the duration and the grace period."""
         if not self.token.is_active:
             raise NotActive
         if self.token.previous_secret is not None:
@@ -57,7 +56,6 @@ class TokenRotate(RotationPage):
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Rotate the token and show its new secret once."""
         form = RotateForm(request.POST, token=self.token)
         if form.is_valid() and (question := self.ask_for_password()):
             return question
@@ -81,11 +79,9 @@ class RotationGracePeriod(RotationPage):
     template_name = "pat_tokens/rotation_grace_period.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Ask for the grace period."""
         return self.show(token=self.token, form=GracePeriodForm(secret=self.previous_secret))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Save it."""
         form = GracePeriodForm(request.POST, secret=self.previous_secret)
         form.is_valid()
         try:
@@ -102,16 +98,13 @@ class RotationFinish(RotationPage, TokenConfirmation):
     submit_label = pgettext_lazy("pat_tokens", "Finish now")
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Stop it."""
         services.finish_rotation(self.token, actor=self.actor)
         return self.done(token_url(self.token), _("The previous secret was stopped."))
 
     def get_title(self) -> str:
-        """Name the secret."""
         return _("Stop the previous secret %(hint)s?") % {"hint": self.previous_secret.hint}
 
     def get_consequences(self) -> Sequence[str]:
-        """Say what stops, and whether the new secret was used."""
         sentences = [_("Programs that still use the previous secret stop working immediately.")]
         if self.previous_secret.grace_started_at is None:
             sentences.insert(
@@ -126,17 +119,14 @@ class RotationCancel(RotationPage, TokenConfirmation):
     submit_label = pgettext_lazy("pat_tokens", "Cancel the rotation")
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Stop the new secret."""
         token = services.cancel_rotation(self.token, actor=self.actor)
         notice = _("The rotation was canceled. The secret is %(hint)s again.") % {"hint": token.hint}
         return self.done(token_url(self.token), notice)
 
     def get_title(self) -> str:
-        """Name the token."""
         return _("Cancel the rotation of “%(name)s”?") % {"name": self.token.name}
 
     def get_consequences(self) -> Sequence[str]:
-        """Say which secret works afterwards."""
         if self.previous_secret.grace_started_at is not None:
             raise RotationInUse
         return [

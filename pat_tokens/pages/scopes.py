@@ -27,7 +27,6 @@ class ScopesAdd(TokenPage):
     template_name = "pat_tokens/scopes_add.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Show the form, filled in as the link asks."""
         return self._show(ScopeFormSet(self.user, token=self.token, initial=self.prefill.forms))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:

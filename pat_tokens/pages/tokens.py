@@ -130,7 +130,6 @@ class TokenCreate(Page):
     template_name = "pat_tokens/token_create.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show the form, filled in as the link asks."""
         prefill = self.prefill
         form = TokenForm(rules=DurationRules(self.user), initial=prefill.initial)
         return self._show(form, ScopeFormSet(self.user, initial=prefill.forms))

@@ -131,7 +131,7 @@ def test_nothing_is_deleted_without_ids(case, person, tokens):
             assert PersonalAccessToken.objects.active().count() == 3
 
 
-class TestSelected:
+class TestSelectedTokens:
     def test_delete(self, person, tokens):
         query = f"?id={tokens['alpha'].pk}&id={tokens['old'].pk}&id={tokens['theirs'].pk}&id=x&status=all"
         page = person.get(f"/pats/selected/delete/{query}")

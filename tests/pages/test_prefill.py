@@ -70,7 +70,7 @@ class TestCreate:
         assert (field(page, "name"), field(page, "description"), field(page, "duration")) == ("Backup", "Nightly", "7d")
         assert rows(page) == [f"channels:{channel.pk}:read", f"channels:{channel.pk}:publish", "devices:*:list"]
         assert "filled in by a link. Check what the token will be able to do." in banner(page)
-        assert "Never give its secret to whoever sent you the link." in banner(page)
+        assert "Never give its secret to the person who sent you the link." in banner(page)
         assert "future ones: All Devices, now and in future" in banner(page)
         assert post_as_is(person, page).status_code == 302
         token = PersonalAccessToken.objects.get()
@@ -246,7 +246,7 @@ class TestAddScopes:
         assert person.get(f"/pats/{theirs.pk}/scopes/add/?scope=channels:*:read").status_code == 404
 
 
-class TestAsAnAttack:
+class TestMaliciousLinks:
     """Whatever a link says, nothing is created, ticked or shown that the person did not choose."""
 
     MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7|add:7 }}{% load x %}'

@@ -37,7 +37,6 @@ class CanHaveTokens(BasePermission):
     message = _("You can't have personal access tokens on this site.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Return whether the user has any tokens to look after."""
         return can_see_tokens(request.user)
 
 

@@ -42,7 +42,7 @@ from pat_tokens.models import PersonalAccessToken
 
 
 class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
-    """A component of its own, so that no enum of the site has to change its name for ours."""
+    """A separate component, so that drf-spectacular doesn't rename enums of the site."""
 
     target_class = "pat_tokens.contrib.rest_framework.fields.NamedChoiceField"
 
@@ -51,7 +51,6 @@ class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
         return str(self.target.component)
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        """Return the words."""
         return {"type": "string", "enum": list(self.target.choices)}
 
 
@@ -105,7 +104,6 @@ class ActivitySchema(OpenApiSerializerExtension):
     target_class = "pat_tokens.contrib.rest_framework.serializers.ActivitySerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
-        """Return the schema."""
         schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         optional = self.target.fields_of_refusals
         return {**schema, "required": [name for name in schema.get("required", ()) if name not in optional]}
@@ -298,7 +296,7 @@ class TokenViews(OpenApiViewExtension):
             ),
             rotate=_document(
                 "rotate",
-                _("Give a token a new secret, which only this response has, while the previous secret keeps working"),
+                _("Create a new secret, which only this response contains; the previous secret keeps working"),
                 (200, with_secret),
                 request=PersonalAccessTokenRotateSerializer,
                 errors=(409,),
@@ -367,7 +365,6 @@ class ActivityViews(OpenApiViewExtension):
     target_class = "pat_tokens.contrib.rest_framework.views.ActivityViewSet"
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view with its operations described."""
         return _describe(
             self.target,
             list=_document(

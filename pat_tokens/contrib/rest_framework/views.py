@@ -238,20 +238,17 @@ class TokenViewSet(OwnTokensViewSet):
         return Response(_describe(self.get_token()))
 
     def partial_update(self, request: Request, token_id: str) -> Response:
-        """Change the name, the description, or the grace period of a rotation."""
         token = self.get_token()
         fields = self.read(PersonalAccessTokenUpdateSerializer)
         return Response(_describe(services.update_token(token, actor=self.actor, **fields)))
 
     def destroy(self, request: Request, token_id: str) -> Response:
-        """Delete a token."""
         token = self.get_token()
         self.reject()
         services.delete_token(token, actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def revoke(self, request: Request, token_id: str) -> Response:
-        """Stop a token at once."""
         token = self.get_token()
         self.reject()
         return Response(_describe(services.revoke_token(token, actor=self.actor)))
@@ -266,20 +263,17 @@ class TokenViewSet(OwnTokensViewSet):
 
     @sensitive_variables()
     def rotate(self, request: Request, token_id: str) -> Response:
-        """Give a token a new secret, which this answer alone has, while the previous one keeps working."""
         token = self.get_token()
         self.require_reauthentication()
         token, secret = services.rotate_token(token, actor=self.actor, **self.read(PersonalAccessTokenRotateSerializer))
         return Response({**_describe(token), "secret": secret})
 
     def finish_rotation(self, request: Request, token_id: str) -> Response:
-        """Stop the previous secret of a token now."""
         token = self.get_token()
         self.reject({})
         return Response(_describe(services.finish_rotation(token, actor=self.actor)))
 
     def cancel_rotation(self, request: Request, token_id: str) -> Response:
-        """Stop the new secret of a token, which was never used, and keep the previous one."""
         token = self.get_token()
         self.reject({})
         return Response(_describe(services.cancel_rotation(token, actor=self.actor)))
@@ -328,11 +322,9 @@ class ActivityViewSet(OwnTokensViewSet):
     filterset_class = ActivityFilterSet
 
     def list(self, request: Request) -> Response:
-        """List what happened to my tokens, deleted ones included, newest first."""
         return self._list(Activity.objects.for_owner(self.user))
 
     def list_for_token(self, request: Request, token_id: str) -> Response:
-        """List what happened to one of my tokens, newest first."""
         return self._list(Activity.objects.for_token(self.get_token().pk).for_owner(self.user))
 
     def _list(self, rows: ActivityQuerySet) -> Response:
@@ -347,7 +339,6 @@ class EntityTypeViewSet(PersonViewSet):
     pagination_class = None
 
     def list(self, request: Request) -> Response:
-        """List the entity types of the site with their operations."""
         types = grantable_types(self.user)
         return Response(EntityTypeSerializer(types, many=True, context={"user": self.user}).data)
 
@@ -386,7 +377,6 @@ class CurrentTokenViewSet(ManagementViewSet):
         return Response(_describe(self.token))
 
     def revoke(self, request: Request) -> Response:
-        """Stop this token at once."""
         actor = Actor.of_request(request._request, Via.TOKEN, user=self.user)
         services.revoke_token(self.token, actor=actor)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -19,19 +19,15 @@ from pat_tokens.management.base import (
 
 
 class Command(TokenCommand):
-    """`pat_regenerate 0b8c2f6e-…`."""
-
     help = "Give a personal access token a new secret and print it once. The old secret stops working immediately."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the id and the expiration date."""
         super().add_arguments(parser)
         parser.add_argument("id", help="The id of a token, as `pat_list` shows it.")
         add_expiration_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Regenerate the token; print its secret to standard output and everything else to standard error."""
         token = find_token(options["id"])
         with refusals_as_command_errors():
             token, secret = services.regenerate_token(

@@ -24,15 +24,12 @@ _OPTIONS = ("duration", "expires_at", "grace_period")  # of a rotation
 
 
 class Command(TokenCommand):
-    """`pat_rotate 0b8c2f6e-… --grace-period 24h`."""
-
     help = (
         "Give a personal access token a new secret and print it once. The previous secret keeps working for a grace "
         "period after the first use of the new one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the id, what a rotation takes, and how to end one."""
         super().add_arguments(parser)
         parser.add_argument("id", help="The id of a token, as `pat_list` shows it.")
         add_expiration_arguments(parser)
@@ -51,7 +48,6 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Rotate the token; print its secret to standard output and everything else to standard error."""
         token = find_token(options["id"])
         if options["finish"] or options["cancel"]:
             self._end(token, options)

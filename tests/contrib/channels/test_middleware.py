@@ -249,7 +249,7 @@ ENDS = {
 }
 
 
-class TestTheEnd:
+class TestClose:
     """A socket is closed within seconds of its token's end."""
 
     @pytest.mark.parametrize("kind", ["channels", "sync"])

@@ -171,7 +171,7 @@ class TestUUIDs:
                     assert ask(token, f"/generic/devices/{quote(spelled)}/").status_code == 403, spelled
 
 
-class TestThousands:
+class TestThousandsOfKeys:
     @pytest.fixture
     def few_parameters(self, site):
         """A SQLite that takes 999 parameters in a statement, as older ones do."""

@@ -177,7 +177,7 @@ def test_constraint_requires_expiration(token):
         PersonalAccessToken.objects.filter(pk=token.pk).update(expires_at=None)
 
 
-class TestOtherDoors:
+class TestOtherIntegrations:
     def enter(self, key, requirements):
         def view(request):
             return HttpResponse("in")

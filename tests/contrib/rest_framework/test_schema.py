@@ -172,7 +172,7 @@ class Site:
     ]
 
 
-class TestOperationsOfASite:
+class TestSiteOperations:
     @pytest.mark.parametrize(
         ("method", "path", "scope"),
         [

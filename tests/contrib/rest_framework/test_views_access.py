@@ -75,7 +75,7 @@ class DenyAll(BasePermission):
         return False
 
 
-class TestOnlyThePersonManagesTokens:
+class TestCredentials:
     def ask(self, scoped, method, path, key=None):
         path = path.format(token=scoped.pk, scope=scoped.scope_set.first().pk)
         before = snapshot()
@@ -111,7 +111,7 @@ class TestOnlyThePersonManagesTokens:
         assert client.get(PATS).status_code == 403
 
 
-class TestWhoMayComeIn:
+class TestAccess:
     def test_anonymous_is_refused(self, case, scoped):
         for method, path in ALL_ROUTES:
             with case(method, path):
