@@ -1,4 +1,4 @@
-"""A fixture for both conftest.py, the tests' and the demo's: many cases in one test."""
+"""The fixture `case`: several cases in one test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +11,7 @@ Case = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture
 def case(db: None, subtests: pytest.Subtests) -> Case:
-    """One case of many, `with case(row):`. A failure does not stop the others, and what is written is undone."""
+    """Run one case of several: `with case(row):`. A failure doesn't stop the others, and writes are rolled back."""
 
     @contextmanager
     def case(*what: object) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""How browser tests start Chromium: a fixture for both conftest.py, the tests' and the demo's."""
+"""Start Chromium for browser tests."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.services import chromium
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The installed Chromium, in a container and as root, without calls home."""
+    """The installed Chromium, in a container and as root, without background traffic."""
     return {
         **browser_type_launch_args,
         "executable_path": chromium(),

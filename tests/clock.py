@@ -1,4 +1,4 @@
-"""A clock that tests move."""
+"""A clock that tests can move."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,14 +8,14 @@ from django.utils import timezone
 
 
 class Clock:
-    """The time of `timezone.now()`, which stands still until `move()`."""
+    """Freezes `timezone.now()`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = timezone.now()
         monkeypatch.setattr(timezone, "now", lambda: self.now)
 
     def move(self, **delta: Any) -> None:
-        """Let `timedelta(**delta)` pass."""
+        """Move the clock by `timedelta(**delta)`."""
         self.now += timedelta(**delta)
 
 

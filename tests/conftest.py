@@ -1,4 +1,4 @@
-"""Fixtures for every test; which tests run where is decided in skips.py."""
+"""Fixtures of all tests. skips.py decides which tests run where."""
 
 import os
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Databases of this process's own: several runs share a machine and its database servers."""
+    """Name test databases by process, because several runs share the database servers."""
     for alias in connections:
         connection = connections[alias]
         name = f"pat_tokens_test_{os.getpid()}_{alias}"
@@ -48,20 +48,20 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 
 @pytest.fixture(autouse=True)
 def no_failed_writes() -> None:
-    """No pause of an earlier test keeps a use from being recorded."""
+    """Reset pauses of deferred writes, so that uses are recorded."""
     deferred_writes.forget_failures()
     activity.forget_refusals()
 
 
 @pytest.fixture
 def user(db: None) -> Any:
-    """The owner of what a test is about."""
+    """The owner in most tests."""
     return UserFactory(username="owner")
 
 
 @pytest.fixture
 def stranger(db: None) -> Any:
-    """Somebody else."""
+    """Another user."""
     return UserFactory(username="stranger")
 
 
@@ -73,7 +73,7 @@ def channel(user: Any) -> Any:
 
 @pytest.fixture
 def make_token(user: Any) -> Callable[..., PersonalAccessToken]:
-    """Make a token of the owner with scopes written as `channels:*:read`; `token.secret` is its secret."""
+    """Create a token of the owner with scopes such as `channels:*:read`; `token.secret` is its secret."""
 
     def make(*scopes: str, **fields: Any) -> PersonalAccessToken:
         return TokenFactory(**{"user": user, "scopes": [scope.split(":") for scope in scopes], **fields})
@@ -89,13 +89,13 @@ def token(make_token: Callable[..., PersonalAccessToken]) -> PersonalAccessToken
 
 @pytest.fixture
 def presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No presets but the defaults; what a test registers is gone after it."""
+    """Only the default presets; presets that a test registers are removed after it."""
     monkeypatch.setattr(registry, "_presets", {})
 
 
 @pytest.fixture
 def client_with() -> Callable[[PersonalAccessToken], APIClient]:
-    """Give an API client that carries a token's secret."""
+    """Return an API client that sends a token's secret."""
 
     def make(token: PersonalAccessToken) -> APIClient:
         return APIClient(headers={"authorization": f"Bearer {token.secret}"})

@@ -44,7 +44,7 @@ class PageFactory(DjangoModelFactory):
 
 
 class TokenFactory(DjangoModelFactory):
-    """Makes a token as every door does, through the service; its secret is `token.secret` in tests alone."""
+    """Creates tokens with the service; its secret is in `token.secret`."""
 
     class Meta:
         model = PersonalAccessToken

@@ -1,4 +1,4 @@
-"""A host site whose views limit their lists, rightly and wrongly, in each framework."""
+"""A test site whose views limit their lists, correctly and incorrectly, in each framework."""
 
 from asgiref.sync import sync_to_async
 from django.core.paginator import Paginator
@@ -126,7 +126,7 @@ class ByHand(Serialized):
 
 
 class Beside(Serialized):
-    """Returns the limited list, and one by hand of all."""
+    """Returns the limited list and an unlimited one."""
 
     def answer(self, rows):
         return Response({"mine": super().answer(rows).data, "all": [{"name": name} for name in names(channels())]})
@@ -138,7 +138,7 @@ class Widen(BaseFilterBackend):
 
 
 class Widened(generics.ListAPIView):
-    """A backend behind ours that begins again."""
+    """A filter backend after ours that starts from all rows again."""
 
     queryset = Channel.objects.order_by("name")
     serializer_class = ChannelSerializer
@@ -170,7 +170,7 @@ class Children(viewsets.ReadOnlyModelViewSet):
 
     @action(detail=True)
     def parents(self, request, pk):
-        """Limits its list as well."""
+        """Also limits its list."""
         self.get_object()
         return Response(self.get_serializer(self.filter_queryset(self.get_queryset()), many=True).data)
 

@@ -1,4 +1,4 @@
-"""Entities of the small host site: one of each kind of key."""
+"""Entities of the small test site, one for each type of key."""
 
 import uuid
 from typing import Any, Self
@@ -40,7 +40,7 @@ class Page(models.Model):
 
 
 class BackwardsField(models.CharField):  # type: ignore[type-arg]
-    """Keeps its text backwards, as a field that encrypts would: a custom field with a converter."""
+    """Stores its string reversed: a custom field with a converter."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
         return value if value is None else f"{connection.vendor}:{value[::-1]}"
@@ -50,7 +50,7 @@ class BackwardsField(models.CharField):  # type: ignore[type-arg]
 
 
 class Person(models.Model):
-    """Has a column of each kind that some database does not hand over as Python wants it."""
+    """Has a column of each type that needs a converter on some database."""
 
     nickname = BackwardsField(max_length=100)
     born = models.DateField(null=True)
@@ -72,7 +72,7 @@ class Person(models.Model):
 
 
 class Member(Person):
-    """Inherits a table, and does things of its own when it is loaded."""
+    """Inherits from a table, and overrides how it is loaded."""
 
     number = models.IntegerField()
     loaded_from: tuple[str | None, tuple[str, ...]]
@@ -92,7 +92,7 @@ class Guest(Person):
 
 
 class Ticket(models.Model):
-    """Belongs to a person of each kind."""
+    """Refers to each kind of Person."""
 
     code = models.CharField(max_length=100, unique=True)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
@@ -104,7 +104,7 @@ class Ticket(models.Model):
 
 
 class Reading(models.Model):
-    """Has a key that databases disagree about."""
+    """Has a key that databases store differently."""
 
     level = models.FloatField(primary_key=True)
 
@@ -113,7 +113,7 @@ class Reading(models.Model):
 
 
 class Host(models.Model):
-    """Has an address as its key."""
+    """Has an IP address as its key."""
 
     address = models.GenericIPAddressField(primary_key=True)
 
@@ -122,7 +122,7 @@ class Host(models.Model):
 
 
 class Shift(models.Model):
-    """Has a key that can be too large for a database."""
+    """Has a key that can be out of range."""
 
     length = models.DurationField(primary_key=True)
 

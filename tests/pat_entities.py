@@ -1,4 +1,4 @@
-"""The entity types of the small host site."""
+"""The entity types of the small test site."""
 
 from pat_tokens.entities import CREATE, DELETE, LIST, PUBLISH, READ, SUBSCRIBE, UPDATE, EntityType, register
 from tests.models import Channel, Device, Page

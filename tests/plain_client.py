@@ -1,4 +1,4 @@
-"""Asks the plain host site, as a WSGI or an ASGI server would."""
+"""A client for the plain test site, under WSGI or ASGI."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ POST_TABLE = {"channels:{0}:publish": 200, "channels:{1}:publish": 403, "channel
 
 
 class Asker:
-    """A client that enforces CSRF, as browsers are made to; `secret` is what its requests carry."""
+    """A client that enforces CSRF and sends `secret` with each request."""
 
     def __init__(self, server, secret=None, **headers):
         if secret is not None:

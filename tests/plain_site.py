@@ -1,4 +1,4 @@
-"""A host site of plain Django views, one of each kind; nothing here checks a scope."""
+"""A test site with one plain Django view of each kind; they don't check scopes themselves."""
 
 from urllib.parse import quote
 
@@ -67,7 +67,7 @@ class ClassView(LoginRequiredMixin, PersonalAccessTokenMixin, View):
 
 
 class AsyncClassView(PersonalAccessTokenMixin, View):
-    """Has no LoginRequiredMixin, since Django's own reads the session and so cannot be used in async views."""
+    """Without LoginRequiredMixin, which reads the session and can't be used in async views."""
 
     pat_requirements = REQUIREMENTS
 
@@ -94,7 +94,7 @@ class AsyncDispatchView(View):
 
 
 class AttributeView(LoginRequiredMixin, View):
-    """Has the attribute alone, which only the middleware reads."""
+    """Has only the attribute, which the middleware reads."""
 
     pat_requirements = REQUIREMENTS
 
@@ -125,12 +125,12 @@ def far_inside(request, pk):
 
 @login_required
 def foreign(request, pk):
-    """Is declared from outside."""
+    """Declared with `declare_view`."""
     return answer(request, request.user, pk=pk)
 
 
 class ForeignView(View):
-    """Is declared from outside."""
+    """Declared with `declare_view`."""
 
     def get(self, request, pk):
         return answer(request, request.user, pk=pk)
@@ -249,7 +249,7 @@ def csrf_protected(request, pk):
 
 @sync_and_async_middleware
 def csrf_switch(get_response):
-    """A middleware that tells Django to let everything through, as some do for credentials of their own."""
+    """Middleware that disables Django's CSRF check, like some do for their own credentials."""
 
     async def aswitch(request):
         request._dont_enforce_csrf_checks = request.csrf_processing_done = True

@@ -1,4 +1,4 @@
-"""Which services this machine has for the tests, and whether it must have them."""
+"""Which services are available for the tests, and whether they are required."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ from django.conf import settings
 
 
 def strict() -> bool:
-    """Whether a missing service or a skipped test is a failure."""
+    """Return whether a missing service or a skipped test is a failure."""
     return os.environ.get("PAT_TOKENS_CI") == "1"
 
 
 @cache
 def chromium() -> str | None:
-    """The path of a Chromium: that of the environment variable CHROMIUM, or else one that is installed."""
+    """Return the path of Chromium: the environment variable CHROMIUM, or an installed one."""
     named = os.environ.get("CHROMIUM")
     if named:
         return named if Path(named).is_file() else None
@@ -25,7 +25,7 @@ def chromium() -> str | None:
 
 @cache
 def redis_answers() -> bool:
-    """Whether there is a Redis at REDIS_URL."""
+    """Return whether there is a Redis at REDIS_URL."""
     if not settings.REDIS_URL:
         return False
     try:

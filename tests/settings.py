@@ -1,4 +1,4 @@
-"""A small host site for the tests; DATABASE_URL and REDIS_URL choose the services."""
+"""A small test site; DATABASE_URL and REDIS_URL choose the services."""
 
 import os
 

@@ -1,12 +1,11 @@
-"""Which target of make runs a test, what a test needs, and which skips are failures.
+"""Which make target runs a test, what a test needs, and which skips are failures.
 
-The markers of MARKERS say it. Two more are set here and never written down: `package` is every test that no target
-of its own runs, and `database` every test that uses a database. So `make test` is `pytest -m package`.
+MARKERS lists the markers. Two more are set here: `package` for every test that has no target of its own, and `database`
+for every test that uses a database. So `make test` is `pytest -m package`.
 
-Where something is missing that a marker names, the test is skipped, and the reason says what is missing. Under
-`PAT_TOKENS_CI=1` nothing may be missing: every skip is a failure unless the test is not applicable to this run, which
-only the test itself may know: `not_applicable("...")`. Where the CI leaves tests out of a run on purpose, it deselects
-them (`-m "not browser"`) and has another run for them.
+If something that a marker requires is missing, the test is skipped with a reason. With `PAT_TOKENS_CI=1`, every skip is
+a failure unless the test isn't applicable to this run, which the test itself decides: `not_applicable("...")`. If CI
+leaves out tests on purpose, it deselects them (`-m "not browser"`) and runs them separately.
 """
 
 import os
@@ -44,7 +43,7 @@ ENGINES = {"postgres": "postgresql", "mysql": "mysql"}
 
 
 def not_applicable(reason: str) -> NoReturn:
-    """Skip the running test, in the CI too, for something that cannot be otherwise in this run."""
+    """Skip the running test, in CI too, for something that can't be otherwise in this run."""
     pytest.skip(NOT_APPLICABLE + reason)
 
 

@@ -1,4 +1,4 @@
-"""Which context variables a template reads, found in its nodes; what it sets itself does not count."""
+"""Find the context variables that a template reads, except those that it sets itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _made_by(node: Node) -> set[str]:
 
 
 def _parts(thing: Any) -> Iterator[Any]:
-    """The thing and all nodes, expressions and variables in it."""
+    """Yield the node and all nodes, expressions and variables in it."""
     yield thing
     inner: list[Any] = []
     if isinstance(thing, FilterExpression):

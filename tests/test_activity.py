@@ -1,4 +1,4 @@
-"""What happened to tokens: every change has one row, which says who made it and through what."""
+"""Every change has one activity row with its actor and interface."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -29,18 +29,18 @@ IP = "203.0.113.7"
 
 @pytest.fixture
 def full(make_token):
-    """A token with a scope for one page and one for all channels."""
+    """A token with a scope on one page and one on all channels."""
     return make_token("channels:*:read", "pages:*:read", name="full")
 
 
 @pytest.fixture
 def forget():
-    """Delete the rows of the set-up."""
+    """Delete the rows of the setup."""
     return lambda: Activity.objects.all().delete()
 
 
 def story():
-    """Each row as kind, actor, via, address, client, name of the token and what changed."""
+    """Return each row as kind, actor, via, address, client, token name and changes."""
     return [
         (row.kind, row.actor_name or None, row.via, row.ip, row.agent, row.token_name, row.changes)
         for row in Activity.objects.order_by("pk")
@@ -281,7 +281,7 @@ def test_unsaved_users_are_not_actors(full, forget):
 
 
 def send(client, token, **extra):
-    """Send the secret of a token once; return the status."""
+    """Send the secret of a token once, and return the status."""
     headers = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT, **extra}
     return client.get("/api/channels/", HTTP_AUTHORIZATION=f"Bearer {token.secret}", **headers).status_code
 

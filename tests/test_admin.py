@@ -48,7 +48,7 @@ def boss(db):
 
 @pytest.fixture
 def staff(db):
-    """Log in somebody with some permissions on tokens."""
+    """Log in a staff user with these permissions on tokens."""
 
     def make(*verbs):
         user = UserFactory(is_staff=True)
@@ -303,7 +303,7 @@ def _permission_while_inactive(owner):
 
 @pytest.fixture(params=["add", "save as new", "regenerate", "rotate"])
 def take_over(request, user, token):
-    """Come by a secret of `user` by one of the ways that the admin has."""
+    """Try to get a secret of `user` in one of the admin's ways."""
 
     def post(client):
         match request.param:

@@ -1,4 +1,4 @@
-"""No door asks the database in the thread of the event loop, nor keeps the loop waiting while the database is slow."""
+"""No integration makes queries in the event loop's thread, or blocks the loop while the database is slow."""
 
 import asyncio
 import threading
@@ -32,13 +32,13 @@ urlpatterns = [path("ninja/", include(ninja_site.urlpatterns)), *plain_site.urlp
 
 @pytest.fixture(autouse=True)
 def guarded_by_django(monkeypatch):
-    """Django itself raises where a loop's thread asks the database, unless told not to."""
+    """Enable Django's check for queries in the event loop's thread."""
     monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)
 
 
 @pytest.fixture
 def in_loop(monkeypatch):
-    """Collect, for each statement, whether the thread that sent it runs an event loop."""
+    """Record for each statement whether its thread runs an event loop."""
     found = []
     execute = CursorWrapper.execute
 
@@ -141,7 +141,7 @@ def test_slow_database_does_not_block_event_loop(door, good, channel, monkeypatc
 
 
 def test_sync_function_raises_in_event_loop(good):
-    """The proof that the tests above can fail: Django refuses what they look for."""
+    """Proves that the tests above can fail."""
 
     async def blocks():
         authenticate(good.secret, ANY_TOKEN)

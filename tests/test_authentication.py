@@ -140,7 +140,7 @@ def test_token_of_inactive_owner_is_refused(token):
 
 @pytest.mark.parametrize("state", ["active", "revoked", "expired"])
 def test_row_with_wrong_digest_is_unknown(token, monkeypatch, state):
-    """A database may compare loosely; of what it finds, nothing is told to whoever has not the secret."""
+    """Databases can compare loosely; a row with another digest must reveal nothing."""
     match state:
         case "revoked":
             services.revoke_token(token)
@@ -349,7 +349,7 @@ def test_use_is_recorded_with_client(make_token, user, rf, requirement, settings
 
 @pytest.fixture
 def heard():
-    """What was told of uses and refusals of any kind, each as its facts."""
+    """The signals about uses and refusals, with their arguments."""
     told = []
 
     def hear(sender, signal, **facts):

@@ -1,4 +1,4 @@
-"""What a decision was not about: another model, another method, another object."""
+"""Requests that deviate from the decision: another model, another method, another object."""
 
 import asyncio
 
@@ -55,7 +55,7 @@ class Projects(Channels):
 
 
 class ByMethod(Channels):
-    """Says another model where no class attribute shows it."""
+    """Sets another model in a method, not in a class attribute."""
 
     def get_queryset(self):
         return Project.objects.order_by("pk")
@@ -99,7 +99,7 @@ class ProjectDispatched(Dispatched):
 
 
 class Override:
-    """Takes the method from a header, once the view is known."""
+    """Takes the method from a header, after the view is chosen."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -128,7 +128,7 @@ class Deletes(PersonalAccessTokenMixin, View):
 
 
 class Attribute(View):
-    """The middleware alone knows what it declares."""
+    """Only the middleware reads its declaration."""
 
     pat_requirements = Deletes.pat_requirements
     post, delete = Deletes.post, Deletes.delete
@@ -178,7 +178,7 @@ class ForgetsTheProject(generics.RetrieveAPIView):
 
 
 class Asynchronous(ForgetsTheProject):
-    """Gets its object as an asynchronous generic view does."""
+    """Gets its object like an async generic view."""
 
     async def aget_object(self):
         return await Task.objects.filter(slug=self.kwargs["slug"]).order_by("-pk").afirst()

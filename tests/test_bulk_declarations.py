@@ -1,4 +1,4 @@
-"""Pairs of views that are declared with one call, and views and URLs that refuse tokens."""
+"""Declarations of pairs of views, and views and URLs that refuse tokens."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -123,7 +123,7 @@ urlpatterns = [
 
 @pytest.fixture
 def ask(settings, user, make_token):
-    """Send a request with a token that has every scope on the channel 1."""
+    """Send a request with a token that has every scope on channel 1."""
     settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
     for pk in (1, 2):
         ChannelFactory(owner=user, pk=pk)

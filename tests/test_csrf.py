@@ -1,4 +1,4 @@
-"""Pages protect themselves against CSRF, whatever middleware a site has; test_middleware.py has the guarded views."""
+"""Pages check CSRF, whatever middleware a site has; test_middleware.py tests guarded views."""
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -28,7 +28,7 @@ PAGES = [
 
 
 class TrustingMiddleware(CsrfViewMiddleware):
-    """A site's own, which knows its trusted origins at run time."""
+    """A subclass that determines trusted origins at run time."""
 
     def _origin_verified(self, request):
         return request.META["HTTP_ORIGIN"] == "https://trusted.example"

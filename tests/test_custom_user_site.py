@@ -1,4 +1,4 @@
-"""A site like none of ours, in processes of its own: a user model can only be chosen once."""
+"""A site with a custom user model, in separate processes, because the model can't be changed later."""
 
 import os
 import subprocess

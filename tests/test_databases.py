@@ -1,4 +1,4 @@
-"""Sites of several databases: tokens where the router says, and nothing anywhere else."""
+"""Sites with several databases: tokens are only in the one that the router returns."""
 
 import re
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 
 
 class OnlyPrimary:
-    """All rows are in a database that is not called `default`."""
+    """A router for sites whose rows aren't in the database `default`."""
 
     def db_for_read(self, model, **hints):
         return "primary"
@@ -46,12 +46,12 @@ class PrimaryAndReplica(OnlyPrimary):
 
 
 def refuse(execute, sql, params, many, context):
-    """A wrapper of every statement: none may be sent."""
+    """An execute wrapper that allows no statement."""
     raise AssertionError(f"asked of {context['connection'].alias}: {sql}")
 
 
 class Statements:
-    """A wrapper of every statement: which were sent in a transaction, and which outside."""
+    """An execute wrapper that records statements inside and outside of transactions."""
 
     def __init__(self):
         self.inside, self.outside = [], []
@@ -76,7 +76,7 @@ def added(aliases):
 
 @pytest.fixture(params=[OnlyPrimary, PrimaryAndReplica])
 def databases(request, settings, tmp_path, django_db_blocker):
-    """A primary, and a replica that follows at once and cannot be written to; the default one must not be asked."""
+    """A primary and a read-only replica without delay; `default` must not be used."""
     sqlite = {
         **connections.settings["default"],
         "ENGINE": "django.db.backends.sqlite3",
@@ -107,7 +107,7 @@ def channel(owner):
 
 
 def make_old(owner, name, *, ends):
-    """Make a token of 90 days ago, which ends in that time."""
+    """Create a token that was issued 90 days ago and expires in 90 days."""
     token, _secret = services.create_token(owner, name=name)
     now = timezone.now()
     rows = PersonalAccessToken.objects.using("primary").filter(pk=token.pk)
@@ -229,7 +229,7 @@ def test_use_is_written_after_commit(owner):
 @pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)
 @pytest.mark.parametrize("from_replicas", [False, True])
 def test_replica_is_used_only_if_configured(owner, channel, settings, from_replicas):
-    """A replica that lags behind would keep a revoked token alive."""
+    """A lagging replica would still accept a revoked token."""
     settings.PAT_TOKENS_READ_FROM_REPLICAS = from_replicas
     _token, secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "list")])
     statements = Statements()

@@ -1,4 +1,4 @@
-"""What is declared for one route, and what checks say about names and orders that reach further."""
+"""Declarations of single routes, and checks of ambiguous names and orders."""
 
 import pytest
 from django.http import JsonResponse

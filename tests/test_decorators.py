@@ -1,4 +1,4 @@
-"""The decorator declares; test_middleware.py has what is then enforced."""
+"""The decorator declares; test_middleware.py tests what is enforced."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

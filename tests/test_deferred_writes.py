@@ -1,4 +1,4 @@
-"""Last use and newer digests are written after the request, whatever its response, and never make it wait."""
+"""Last use and newer digests are written after the request, for any response, without delaying it."""
 
 import threading
 from datetime import timedelta
@@ -20,7 +20,7 @@ OLD, NEW = "o" * 40 + "lder pepper", "n" * 40 + "ewer pepper"
 
 @pytest.fixture
 def serve():
-    """Answer requests as a server does: with its own transaction, and its care for connections at the end."""
+    """Handle requests like a server: with a transaction, and closing connections at the end."""
     handler = WSGIHandler()
 
     def get(path, token, **extra):

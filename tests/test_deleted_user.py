@@ -1,4 +1,4 @@
-"""A user who is deleted while a token is being created for them."""
+"""A user is deleted while a token is created for them."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -18,7 +18,7 @@ MESSAGE = "The user was deleted in the meantime."
 
 @pytest.fixture
 def vanishing(user, channel, monkeypatch):
-    """The owner, who is deleted when it is looked up what they can see, which is after they were authenticated."""
+    """The owner, who is deleted after authentication, when their visible entities are looked up."""
 
     def get_queryset(self, asking):
         get_user_model().objects.filter(pk=user.pk).delete()

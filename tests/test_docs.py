@@ -1,4 +1,4 @@
-"""The reference is true: what is in the code is in it, and the other way round."""
+"""The reference documents everything in the code, and nothing else."""
 
 import logging
 import re
@@ -29,23 +29,23 @@ BLOCK = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def first_cells(page):
-    """The first word in backticks of each row of the page's tables."""
+    """Return the first string in backticks of each table row of the page."""
     return re.findall(r"^\| `([^`]+)`", (DOCS / page).read_text(), re.MULTILINE)
 
 
 def words(text):
-    """What stands in backticks."""
+    """Return the strings in backticks."""
     return re.findall(r"`([^`]+)`", text)
 
 
 def kinds(error):
-    """The errors that are raised, without those that are only a common base."""
+    """Return the errors that are raised, without base classes."""
     below = [kind for child in error.__subclasses__() for kind in (child, *kinds(child))]
     return [kind for kind in below if kind.__module__.startswith("pat_tokens")]
 
 
 def once(names):
-    """The names as a set, none of which is there twice."""
+    """Return the names as a set, and assert that they are unique."""
     assert len(set(names)) == len(names)
     return set(names)
 
@@ -126,7 +126,7 @@ def test_modules_are_in_architecture():
 
 
 def anchors(page):
-    """What links can name in a page, on a forge and where Sphinx built it alike."""
+    """Return the anchors of a page, on a forge and in Sphinx."""
     headings = HEADING.findall(BLOCK.sub("", page.read_text()))
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -26,7 +26,7 @@ CHANNELS, DEVICES, PAGES = (registry.get(name) for name in ("channels", "devices
 
 
 class Hidden(Manager):
-    """As a site has it for rows that were deleted softly, and here for all of them."""
+    """A default manager that hides rows, here all of them."""
 
     def get_queryset(self):
         return super().get_queryset().none()
@@ -50,7 +50,7 @@ def test_three_lines_register_a_model():
 
 @pytest.fixture
 def registered_later():
-    """Take out again what a test registers."""
+    """Unregister what a test registers."""
     before = {entity_type.name for entity_type in registry}
     yield
     for name in {entity_type.name for entity_type in registry} - before:

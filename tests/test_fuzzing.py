@@ -1,4 +1,4 @@
-"""Whatever a client sends, through whichever door: an answer that is documented, and nothing written by accident."""
+"""Any input to any interface gets a documented response, and writes nothing by accident."""
 
 from __future__ import annotations
 

@@ -80,11 +80,11 @@ def test_missing_pepper_is_an_error(settings, key):
 
 
 class TestDigests:
-    """How many active tokens have a digest under which kind of pepper."""
+    """How many active tokens have a digest under each kind of pepper."""
 
     @pytest.fixture
     def peppered(self, make_token, settings):
-        """Two tokens under the newest pepper, one each under the previous one and before peppers were recorded."""
+        """Two tokens under the newest pepper, one under the previous one, and one without a recorded pepper."""
         settings.PAT_TOKENS_PEPPERS = ["old"]
         make_token(name="old"), services.revoke_token(make_token(name="revoked"))
         settings.PAT_TOKENS_PEPPERS = ["new", "old"]

@@ -1,4 +1,4 @@
-"""Middleware that needs the user before any view, and views that a token has no part in."""
+"""Middleware that needs the user before the view, and views that don't accept tokens."""
 
 import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -38,7 +38,7 @@ seen = []  # what the middleware was told
 
 
 class Early:
-    """Asks who it is before the view is known."""
+    """Middleware that calls `identify` before the view is known."""
 
     async_capable = True
     sync_capable = True
@@ -182,7 +182,7 @@ QUERIES = {
 
 @pytest.fixture(autouse=True)
 def heard(settings):
-    """What the signals said, with the middleware of the site in front of everything."""
+    """The signals, with the site's middleware in front of all views."""
     settings.MIDDLEWARE = [f"{__name__}.Early", *django_settings.MIDDLEWARE]
     heard = []
 

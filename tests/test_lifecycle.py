@@ -1,4 +1,4 @@
-"""Services and requests together against a model of the lifecycle that fits on one page."""
+"""Services and requests together against a simple model of the lifecycle."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ rows_of_scopes = st.tuples(ids, operations)
 
 @dataclass(eq=False)
 class Model:
-    """What a token should be: all of its secrets, the last of which is the one that may work."""
+    """The expected state of a token: its secrets, the last of which can work."""
 
     token: PersonalAccessToken
     secrets: list[str]
@@ -54,7 +54,7 @@ class Model:
 
 
 class Lifecycle(RuleBasedStateMachine):
-    """One person with two channels, and tokens that come and go while a clock runs on, or back."""
+    """A user with two channels, and tokens that are created and changed while the clock moves."""
 
     tokens = Bundle("tokens")
 

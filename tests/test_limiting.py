@@ -1,4 +1,4 @@
-"""What a list shows to a token with scopes for some ids: rows of the queryset that was limited, or nothing."""
+"""Lists for tokens with scopes for some ids return rows of the limited queryset, or nothing."""
 
 import copy
 import gc
@@ -40,7 +40,7 @@ ALL = {"entity_type": "channels", "entity_id": "*", "operation": "list"}
 
 @pytest.fixture
 def rows(user):
-    """Three channels, of which a token is for the first and the last."""
+    """Three channels; the token is for the first and the last."""
     return [ChannelFactory(owner=user, name=name) for name in "abc"]
 
 

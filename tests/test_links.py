@@ -1,4 +1,4 @@
-"""The link in a 403 to the page where the owner adds what is missing."""
+"""The link in a 403 to the page where the owner adds missing scopes."""
 
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,4 +1,4 @@
-"""All that happens to a token leaves its line, with its facts and no secret."""
+"""Every change of a token is logged, with its facts and without a secret."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Secret to token, owner and decision: the compiled way and the ORM's find the same, and decide as decide() does."""
+"""The compiled query and the ORM find the same token, and agree with decide()."""
 
 from contextvars import ContextVar
 from types import MethodType
@@ -57,14 +57,14 @@ def digests_of(token):
 
 
 def all_of(instance):
-    """Everything that an instance knows about itself."""
+    """Return all attributes of an instance."""
     known = {name: value for name, value in vars(instance).items() if name != "_state"}
     return type(instance), known, instance._state.adding, instance._state.db
 
 
 @pytest.fixture
 def found_by_sql(monkeypatch):
-    """The compiled way, which may not go back to the ORM here."""
+    """Find a token with the compiled query; falling back to the ORM is an error."""
 
     def refuse(*args):
         raise AssertionError("the look-up was not compiled")
@@ -142,7 +142,7 @@ def test_sql_is_built_once(make_token, channel, monkeypatch):
     "required_scope", [RequiredScope("channels", "read", "1"), RequiredScope("channels", "list", ALL, True)]
 )
 def test_sqlite_builds_no_table_for_ids(make_token, required_scope):
-    """SQLite makes one for an IN of two, for each query anew; others would plan the two apart for longer."""
+    """SQLite would build one for an IN in each query; other databases would plan longer."""
     token = make_token("channels:*:read")
     with CaptureQueriesContext(connection) as queries:
         lookup.find_token(digests_of(token), required_scope)
@@ -184,7 +184,7 @@ def replace_quoting_on_the_instance(monkeypatch):
 
 @pytest.mark.parametrize("change", [override_quoting, patch_quoting, replace_quoting_on_the_instance])
 def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
-    """A backend may name another tenant's tables from one request to the next."""
+    """Backends can use another tenant's tables for each request."""
     monkeypatch.setattr(lookup, "_statements", {})
     change(monkeypatch)
     token = make_token("channels:*:read")
@@ -206,7 +206,7 @@ def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
 
 @pytest.mark.parametrize("name", ["cursor", "_cursor", "create_cursor"])
 def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
-    """A backend may choose the tenant there."""
+    """Backends can choose the tenant there."""
     token = make_token(f"channels:{channel.pk}:list")
     make_cursor, made = getattr(connection, name), []
 
@@ -300,7 +300,7 @@ MANAGERS = {"manager": HidingManager(), "queryset": UserManager.from_queryset(Hi
 
 @pytest.fixture
 def with_manager(monkeypatch):
-    """Give the user model another default manager."""
+    """Replace the default manager of the user model."""
 
     def replace(manager):
         manager.contribute_to_class(User, "objects")

@@ -1,6 +1,6 @@
-"""Requests with a token leave nothing behind in memory, however long connections stay open.
+"""Requests with a token don't leak memory, whether connections stay open or not.
 
-Objects are counted, not bytes: a class or a closure for each connection shows as so many more of its type.
+Objects are counted instead of bytes: a class or a closure per connection shows as more objects of its type.
 """
 
 import gc

@@ -43,7 +43,7 @@ def middleware(settings):
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
-    """Declare from outside what a site cannot edit."""
+    """Declare views that a site can't edit."""
     from pat_tokens.declarations import _declared
 
     for name in ("by_view", "by_path", "by_url_name"):
@@ -61,7 +61,7 @@ def calls():
 
 @pytest.fixture(params=SERVERS)
 def ask(request):
-    """Make a client of each kind of server."""
+    """Return a client for WSGI and one for ASGI."""
     return lambda *args, **kwargs: Asker(request.param, *args, **kwargs)
 
 
@@ -71,7 +71,7 @@ KINDS = [*plain_site.GUARDED, *plain_site.DECLARED]
 
 @pytest.fixture
 def entities(user):
-    """A channel, its neighbour, and a device."""
+    """A channel, its neighbor, and a device."""
     return ChannelFactory(owner=user).pk, ChannelFactory(owner=user).pk, DeviceFactory(owner=user).pk
 
 
@@ -179,7 +179,7 @@ def test_request_without_token_is_unchanged(case, ask, user, channel):
 
 
 class TestCSRF:
-    """It is not demanded of a request that carries a valid token and no session, and of everything else it is."""
+    """Requests with a valid token and no session don't need a CSRF token; all others do."""
 
     def test_session_needs_csrf_token(self, case, ask, user, channel, make_token, calls):
         for kind in KINDS:
@@ -250,7 +250,7 @@ class TestCSRF:
 
 
 class TestLoginPages:
-    """A token is never sent to one."""
+    """A token is never redirected to a login page."""
 
     def test_login_required_middleware_accepts_token(self, ask, settings, make_token, channel):
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
@@ -299,7 +299,7 @@ class TestLoginPages:
 
 
 class TestLists:
-    """A list limited to ids is filtered by the view, or refused."""
+    """A list that is limited to ids is filtered by the view, or refused."""
 
     @pytest.fixture
     def rows(self, user):
@@ -448,7 +448,7 @@ def test_integrations_import_without_models():
 
 
 class TestHooks:
-    """The site hears of each answer once, and may refuse."""
+    """Signals are sent once per request, and the site can refuse tokens."""
 
     @pytest.fixture
     def heard(self):
@@ -494,7 +494,7 @@ class TestHooks:
 
 
 class TestModes:
-    """The middleware is sync between sync ones, and async between async ones."""
+    """The middleware is sync between sync middleware, and async between async middleware."""
 
     def test_mode_matches_wrapped_view(self):
         async def asynchronous(request):

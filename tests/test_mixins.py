@@ -1,4 +1,4 @@
-"""The mixin declares; test_middleware.py has what is then enforced."""
+"""The mixin declares; test_middleware.py tests what is enforced."""
 
 import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin

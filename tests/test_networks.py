@@ -1,4 +1,4 @@
-"""Addresses of clients."""
+"""Client addresses."""
 
 import pytest
 from django.test import RequestFactory

@@ -1,4 +1,4 @@
-"""What OPTIONS tells a token, and the browsable API."""
+"""OPTIONS requests with a token, and the browsable API."""
 
 import pytest
 from django.conf import settings as django_settings
@@ -49,7 +49,7 @@ class Admin(Channels):
 
 
 class Tasks(generics.ListCreateAPIView):
-    """A form of it has every project."""
+    """Its form lists every project."""
 
     queryset = Task.objects.order_by("pk")
     serializer_class = serializers.TaskSerializer

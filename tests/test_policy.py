@@ -1,4 +1,4 @@
-"""What a policy forbids is neither offered nor accepted by pages, API, admin and commands, also for superusers."""
+"""Pages, API, admin and commands don't offer or accept what a policy forbids, even for superusers."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ Create = Callable[..., str]
 
 
 class LimitedPolicy(Policy):
-    """Lets members of the team read and list channels for at most 30 days, and superusers of the team no more."""
+    """Members of the team can read and list channels for at most 30 days; superusers of the team too."""
 
     def is_limited(self, user):
         return user.get_username().startswith("team-")
@@ -241,11 +241,11 @@ def test_regenerate_cuts_lifetime_to_maximum(settings, member):
 
 
 class TestUserWithoutTokens:
-    """`can_have_tokens` is asked at each request, and effective at once."""
+    """`can_have_tokens` is called at each request, and effective immediately."""
 
     @pytest.fixture
     def excluded(self, settings, member):
-        """Somebody who got a token before the policy excluded them."""
+        """A user who got a token before the policy excluded them."""
         token = TokenFactory(user=member, scopes=[("channels", "*", "list")])
         settings.PAT_TOKENS_POLICY = policy_with(can_have_tokens=lambda user: not user.username.startswith("team-"))
         return token

@@ -1,4 +1,4 @@
-"""What is said in two places is said alike."""
+"""Files of the repository agree with each other."""
 
 import os
 import re

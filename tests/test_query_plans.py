@@ -1,4 +1,4 @@
-"""Every hot query is answered by an index, on tables that are large enough for PostgreSQL to care."""
+"""Frequent queries use an index, on tables large enough for PostgreSQL to choose one."""
 
 from datetime import timedelta
 from unittest import mock
@@ -59,7 +59,7 @@ VALUES = {
 
 @pytest.fixture
 def token(db):
-    """One of 50 tokens of its owner, among many others' in tables that the database knows the size of."""
+    """One of 50 tokens of its owner, in large analyzed tables."""
     columns, values = [], []
     for field in PersonalAccessToken._meta.concrete_fields:
         default = field.get_default() if field.has_default() or not field.null else None
@@ -164,7 +164,7 @@ HOT = {
 
 
 def plans_of(do, token):
-    """The plan of each query about our tables that `do` asks, by its SQL."""
+    """Return the plan of each query to our tables in `do`, by its SQL."""
     with CaptureQueriesContext(connection) as queries, TestCase.captureOnCommitCallbacks(execute=True):
         do(token)
     asked = [query["sql"] for query in queries if query["sql"].startswith(("SELECT", "UPDATE", "DELETE"))]
@@ -189,7 +189,7 @@ def test_frequent_queries_use_index(token, subtests):
 
 
 def test_query_without_index_is_detected(token):
-    """What the test above relies on: the tables are large enough that an index is chosen because it is better."""
+    """The test above relies on this: the tables are large enough for an index to be better."""
     plans = plans_of(lambda token: list(PersonalAccessToken.objects.filter(name="nobody's")), token)
     assert ["Seq Scan on pat_tokens_personalaccesstoken" in plan for plan in plans.values()] == [True]
     assert PersonalAccessToken.objects.count() > TOKENS

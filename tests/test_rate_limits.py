@@ -1,4 +1,4 @@
-"""How often something may happen, on a clock that the tests turn."""
+"""Rate limits, with a clock that tests move."""
 
 from concurrent.futures import ThreadPoolExecutor
 

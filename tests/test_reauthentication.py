@@ -1,4 +1,4 @@
-"""Giving power away asks for the password again: on pages and in the admin by a question, in the API by a 403."""
+"""Sensitive actions ask for the password: with a prompt on pages and in the admin, with a 403 in the API."""
 
 import logging
 import re
@@ -60,7 +60,7 @@ def turn_clock(monkeypatch):
 
 @pytest.fixture
 def person(client: Client, user: Any) -> Client:
-    """The owner's browser, which enforces what browsers enforce."""
+    """The owner's browser, which enforces CSRF."""
     client.force_login(user)
     return client
 
@@ -77,7 +77,7 @@ def url(name: str, *args: Any) -> str:
 
 
 def fields_of(page: Any) -> dict[str, list[str]]:
-    """What the form of the question sends along."""
+    """Return the fields that the prompt sends along."""
     kept: dict[str, list[str]] = {}
     pattern = r'<input type="hidden" name="([^"]*)" value="([^"]*)">'
     for name, value in re.findall(pattern, page.content.decode()):
@@ -376,21 +376,21 @@ class TestAttempts:
 
 
 class OnlyOpenSesame(ModelBackend):
-    """A backend of a site's own."""
+    """A site's own authentication backend."""
 
     def authenticate(self, request: Any, username: str | None = None, password: str | None = None) -> Any:  # type: ignore[override]
         return get_user_model().objects.get(username=username) if password == "open sesame" else None
 
 
 class AlwaysTheStranger(ModelBackend):
-    """A backend that finds somebody else."""
+    """A backend that returns another user."""
 
     def authenticate(self, request: Any, **credentials: Any) -> Any:  # type: ignore[override]
         return get_user_model().objects.get(username="stranger")
 
 
 class TestPolicy:
-    """The site's own callable, and people without a password."""
+    """The site's policy, and users without a password."""
 
     @pytest.fixture
     def without_password(self, user, person):
@@ -596,7 +596,7 @@ class TestAdmin:
     ["pat_tokens.log_events.log_reauthentication", "django.contrib.sessions.backends.db.SessionStore.cycle_key"],
 )
 def test_password_is_not_in_reports(client, user, monkeypatch, settings, broken):
-    """Where something fails while the password is looked at."""
+    """If an exception is raised while the password is checked."""
     settings.DEBUG = False
     password = "".join(["my", "own", "password"])  # the report shows lines of code, too
     user.set_password(password)

@@ -47,7 +47,7 @@ def make(user, name="deploy", *, left, life=timedelta(days=90), **fields):
 
 
 def sent():
-    """Send, and return the subjects of the mails that this made."""
+    """Send reminders, and return the subjects of the emails."""
     mail.outbox.clear()
     send_reminders()
     return [message.subject for message in mail.outbox]
@@ -168,7 +168,7 @@ def test_signal_only_without_email(stranger, settings, expiring, django_capture_
 class TestFailures:
     @pytest.fixture
     def refuse(self, monkeypatch):
-        """Have the mail server refuse mail to these."""
+        """Make the mail server reject emails to these addresses."""
         send = EmailBackend.send_messages
 
         def refuse(*addresses, error=smtplib.SMTPException):

@@ -1,4 +1,4 @@
-"""What the log says about refused tokens: why and which, never a secret, and never too much."""
+"""Log records of refused tokens: the reason and the token, never a secret, at a limited rate."""
 
 import logging
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def lines(caplog):
-    """The lines of the log, with nothing of earlier tests held against this one."""
+    """The log records, with rate limits reset."""
     log_events._limiter.clear()
     log_events._junk_limiter.clear()
     caplog.set_level(logging.DEBUG, logger="pat_tokens")
@@ -27,7 +27,7 @@ def lines(caplog):
 
 @pytest.fixture
 def turn_clock(monkeypatch):
-    """Move the clock on by some seconds."""
+    """Move the clock by some seconds."""
     now = [0.0]
     monkeypatch.setattr(rate_limits, "clock", lambda: now[0])
 

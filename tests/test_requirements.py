@@ -17,11 +17,11 @@ from pat_tokens.scopes import RequiredScope
 
 
 class Plain(View):
-    """A view of Django's."""
+    """A Django view."""
 
 
 class Described(APIView):
-    """A view of DRF's."""
+    """A DRF view."""
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def reader(make_token, channel):
 
 @pytest.fixture
 def use(channel, django_capture_on_commit_callbacks):
-    """Send a request with a secret that needs a scope; say whether the secret works."""
+    """Send a request that needs a scope, and return whether the secret works."""
 
     def use(secret):
         try:

@@ -1,4 +1,4 @@
-"""The mail to an owner whose previous secret is still used shortly before it stops."""
+"""The email to an owner whose previous secret is still used shortly before it stops."""
 
 from datetime import timedelta
 

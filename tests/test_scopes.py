@@ -18,7 +18,7 @@ WORLD = [
 
 
 def may(scopes, what):
-    """Brute force: spell out every single thing that the scopes allow, future entities included."""
+    """Brute force: return everything that the scopes allow, including future entities."""
     spelled = set()
     for scope in scopes:
         spelled |= {thing for thing in WORLD if scope == thing or scope == thing._replace(entity_id=ALL)}

@@ -29,7 +29,7 @@ def errors_of(call, *args, check=True, **kwargs):
 
 @pytest.fixture
 def heard():
-    """What the signals told, as (signal's name, facts)."""
+    """The signals, as (name, arguments)."""
     told = []
     names = [name for name in vars(signals) if name.startswith(("token_", "scopes_"))]
     receivers = []
@@ -496,7 +496,7 @@ class TestUse:
 
 
 class TestConstraints:
-    """The database holds what the services promise, whoever writes."""
+    """The database enforces what the services promise."""
 
     def test_token_constraints(self, token):
         twin = {"user": token.user, "name": "x", "name_key": "x", "digest": "x", "hint": "x"}

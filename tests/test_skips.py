@@ -34,7 +34,7 @@ SUITE = """
 
 @pytest.fixture
 def run(pytester, monkeypatch, settings):
-    """Run SUITE with the switch of the CI on or off, where no Redis answers."""
+    """Run SUITE in strict mode or not, without Redis."""
     monkeypatch.setattr("tests.skips.redis_answers", lambda: False)
 
     def run(*args, ci):

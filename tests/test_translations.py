@@ -1,4 +1,4 @@
-"""The catalogues are whole and harmless, and every page speaks them."""
+"""The catalogs are complete and harmless, and all pages are translated."""
 
 import html
 import os
@@ -87,7 +87,7 @@ def test_placeholders_are_kept(language):
 
 @every_language
 def test_translations_are_plain_text(language):
-    """`{% translate %}` writes them as they are, into attributes too."""
+    """`{% translate %}` doesn't escape them, not even in attributes."""
     for message in messages_of(language):
         for text in message.translations:
             assert not set('"<>&') & set(text), text
@@ -109,12 +109,12 @@ def collected(tmp_path_factory):
 
 
 def test_all_strings_are_in_catalogs(collected):
-    """What this names is new or gone: `make messages`, then translate it."""
+    """A failure lists strings that are new or removed: run `make messages`, then translate."""
     assert {message.key for message in collected} == {message.key for message in messages_of("de")}
 
 
 def test_short_strings_have_context():
-    """The catalog of a site may have the same words, and its translation would win."""
+    """The catalog of a site can have the same strings, and would override our translation."""
     tag = re.compile(r"""\{% translate (["'])(.+?)\1( context (["'])pat_tokens\4)?""")
     for file in (translation_catalogs.PACKAGE / "templates").rglob("*.*"):
         for _quote, text, context, _other in tag.findall(file.read_text()):
@@ -123,14 +123,14 @@ def test_short_strings_have_context():
 
 @pytest.fixture
 def in_every_language(settings):
-    """A site that answers in the language of the browser."""
+    """A site that uses the language of the browser."""
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
     yield
     translation.deactivate()  # the middleware leaves its language to the thread
 
 
 def pages_of(user, make_token):
-    """Every page, with tokens and scopes of every kind."""
+    """Return every page, with tokens and scopes of every kind."""
     token = make_token("channels:*:read", "channels:*:list", name="first", description="")
     token.scope_set.create(entity_type="gone", entity_id="1", operation="read")
     expired = make_token(name="second")
@@ -154,7 +154,7 @@ def pages_of(user, make_token):
 
 
 def english_in(answer: HttpResponse, language: str) -> list[str]:
-    """Texts of several words that `answer` shows as they stand in the code."""
+    """Return English strings of several words in the response."""
     shown = " ".join(html.unescape(answer.content.decode()).split())
     return [
         message.text

@@ -1,4 +1,4 @@
-"""From the first release to now: tokens go on working, and both can run side by side."""
+"""From the first release to now: tokens keep working, and both versions can run at the same time."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ SECRETS = {
 
 @pytest.fixture
 def first_models(transactional_db):
-    """The models of the first release, whatever the tables are now."""
+    """The models of the first release."""
     return MigrationExecutor(connection).loader.project_state((APP, FIRST)).apps.get_model
 
 
 @pytest.fixture
 def at_first(first_models, settings):
-    """The tables of the first release; at the end they are those of now again."""
+    """The tables of the first release, which are migrated again at the end."""
     call_command("migrate", APP, "zero", verbosity=0)
     call_command("migrate", APP, FIRST, verbosity=0)
     yield first_models
@@ -48,7 +48,7 @@ def at_first(first_models, settings):
 
 
 def fill(get_model, owner_id, channel_id):
-    """Write as the first release did: an active, a revoked and an expired token with scopes, by its own models."""
+    """Write an active, a revoked and an expired token with scopes, with the models of the first release."""
     now = timezone.now()
     (active, digest), (revoked, revoked_digest) = SECRETS.items()
     rows = [
@@ -106,7 +106,7 @@ def test_old_token_works_after_migrations(channel, at_first):
 
 
 def test_first_release_works_with_new_tables(channel, first_models):
-    """As it does while a release is rolled out: it knows no later column, so none may be required of it."""
+    """During a deployment the old version doesn't know new columns, so they can't be required."""
     active, _revoked = fill(first_models, channel.owner.pk, channel.pk)
     assert status(active, channel) == 200
     tokens = first_models(APP, "PersonalAccessToken").objects

@@ -19,7 +19,7 @@ SUBSCRIBE = Requirement("channels", "subscribe", "pk")
 
 @pytest.fixture
 def opened(make_token, channel):
-    """A token as authentication returned it for a connection that stays open."""
+    """A token as authentication returns it for a connection that stays open."""
     return authenticate(make_token(f"channels:{channel.pk}:subscribe").secret, SUBSCRIBE, {"pk": channel.pk})
 
 
@@ -39,7 +39,7 @@ def lock_out(token):
 
 
 def ends(token, act):
-    """Whether a watch of `token` ends after `act`, having not ended before."""
+    """Return whether a watch of `token` ends after `act`, and not before."""
 
     def act_and_close():
         try:

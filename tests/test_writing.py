@@ -1,4 +1,4 @@
-"""A write for a token that would change an entity's key, or choose that of another, does not happen."""
+"""Writes for a token that would change an entity's key, or use an existing one, are refused."""
 
 import json
 
@@ -36,7 +36,7 @@ class PageSerializer(serializers.ModelSerializer):
 
 
 class Loose(serializers.Serializer):
-    """Takes a key, and saves by itself."""
+    """Accepts a key, and saves itself."""
 
     id = serializers.IntegerField(required=False)
     path = serializers.CharField(required=False)
@@ -113,7 +113,7 @@ class ByHand(APIView):
 
 
 class Swallows(ByHand):
-    """Goes on whatever happens."""
+    """Catches every exception."""
 
     def patch(self, request, pk):
         try:
@@ -123,7 +123,7 @@ class Swallows(ByHand):
 
 
 class MovesOthers(ByHand):
-    """Saves the neighbour as well, and a copy."""
+    """Also saves the neighbor, and a copy."""
 
     def patch(self, request, pk):
         page = Page.objects.get(pk=pk)

@@ -1,4 +1,4 @@
-"""Reads the catalogues of translations, as text and compiled, without gettext's tools."""
+"""Read translation catalogs, as text and compiled, without gettext's tools."""
 
 import ast
 import re
@@ -18,39 +18,38 @@ _FIELD = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr|msgstr\[\d\]) (".*")')
 
 @dataclass
 class Message:
-    """A text and its translation, one for each plural form."""
+    """A string and its translation, with one string per plural form."""
 
     fields: dict[str, str] = field(default_factory=dict)
     is_fuzzy: bool = False
 
     @property
     def text(self) -> str:
-        """The text in the code."""
         return self.fields["msgid"]
 
     @property
     def context(self) -> str:
-        """The context of the text, which tells it from the same text of a site."""
+        """The context, which distinguishes the string from the same one of a site."""
         return self.fields.get("msgctxt", "")
 
     @property
     def key(self) -> str:
-        """The text as a compiled catalogue has it."""
+        """The string as in a compiled catalog."""
         return f"{self.context}\4{self.text}" if self.context else self.text
 
     @property
     def plural(self) -> str | None:
-        """The text in the code for several, if there is one."""
+        """The plural string in the code, if any."""
         return self.fields.get("msgid_plural")
 
     @property
     def translations(self) -> list[str]:
-        """The translation, one for each plural form."""
+        """The translation, with one string per plural form."""
         return [text for name, text in self.fields.items() if name.startswith("msgstr")]
 
 
 def path(language: str, ending: str) -> Path:
-    """Return where a catalogue lies; `ending` is `po` or `mo`."""
+    """Return the path of a catalog; `ending` is `po` or `mo`."""
     return PACKAGE / "locale" / language / "LC_MESSAGES" / f"django.{ending}"
 
 
@@ -74,7 +73,7 @@ def _read_block(block: str) -> Message:
 
 
 def read_mo(file: Path) -> dict[str | tuple[str, int], str]:
-    """Return the messages of a compiled catalogue by their text, or by text and number of the plural form."""
+    """Return the messages of a compiled catalog, by string, or by string and plural form."""
     with file.open("rb") as stream:
         catalogue = GNUTranslations(stream)._catalog
     return {text: translation for text, translation in catalogue.items() if text}
@@ -94,12 +93,12 @@ def _entries(messages: list[Message]) -> Iterator[tuple[str | tuple[str, int], s
 
 
 def plural_rule(header: Message) -> tuple[int, Callable[[int], int]]:
-    """Return how many plural forms there are, and the function that tells which one a number takes."""
+    """Return the number of plural forms, and the function that chooses one for a number."""
     found = re.search(r"nplurals=(\d+); plural=(.+);", header.translations[0])
     assert found is not None
     return int(found[1]), c2py(found[2])
 
 
 def fixed_parts(text: str) -> list[str]:
-    """Return what a translation of `text` must have too, in any order."""
+    """Return the parts of `text` that a translation must contain, in any order."""
     return sorted(_FIXED.findall(text))

@@ -1,4 +1,4 @@
-"""The routes of the small host site."""
+"""The routes of the small test site."""
 
 from django.urls import include, path
 from rest_framework.routers import DefaultRouter

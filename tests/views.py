@@ -1,4 +1,4 @@
-"""The views of the small host site, as its authors wrote them: nothing here checks a scope."""
+"""The views of the small test site; they don't check scopes themselves."""
 
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action

@@ -1,4 +1,4 @@
-"""A person in a browser, logged in, under a strict policy and with an eye on the console."""
+"""Browser fixtures: a logged-in user, a strict Content-Security-Policy, and checks of the console."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,12 +17,12 @@ NOT_FOUND = "the server responded with a status of 404"
 
 @pytest.fixture(scope="session", autouse=True)
 def database_first(django_db_setup: None) -> None:
-    """The live server decides when it starts whether it shares one connection: the database must be a file by then."""
+    """Set up the database before the live server, which decides at its start whether threads share a connection."""
 
 
 @pytest.fixture(scope="session")
 def live_server(database_first: None) -> Iterator[LiveServer]:
-    """The server under the strict policy: it loads its middleware once, when it starts."""
+    """The server with the strict policy, because it loads its middleware once, at its start."""
     with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, "tests.browser.csp.middleware"]):
         server = LiveServer("localhost")
     yield server
@@ -33,9 +33,9 @@ def live_server(database_first: None) -> Iterator[LiveServer]:
 def open_browser(
     browser: Browser, live_server: LiveServer, transactional_db: None, user: Any
 ) -> Iterator[Callable[..., Page]]:
-    """Open a page of the person's browser; what the console says at any time fails the test.
+    """Open a page in the user's browser. Messages in the console fail the test.
 
-    `gone` is for tests of what is no longer there: browsers report each answer 404 in the console.
+    `gone` is for tests of deleted objects: browsers report each 404 response in the console.
     """
     said: list[str] = []
     contexts = []
@@ -62,12 +62,11 @@ def open_browser(
 
 @pytest.fixture
 def screen(open_browser: Callable[..., Page]) -> Page:
-    """A page of a desktop browser."""
     return open_browser(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
 
 
 def assert_sound(page: Page) -> None:
-    """Nothing that axe finds, and no scrolling sideways."""
+    """Assert that axe reports nothing, and that the page doesn't scroll horizontally."""
     page.wait_for_load_state()  # after a click the stylesheet may still be on its way
     found = AXE.run(page)
     assert found.violations_count == 0, found.generate_report()

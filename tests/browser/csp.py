@@ -1,11 +1,11 @@
-"""The strictest policy that a host may have (Django 5.2 has no middleware for it)."""
+"""The strictest Content-Security-Policy that a site can have (Django 5.2 has no middleware for it)."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def middleware(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Allow nothing but the site's own files, and nothing inline."""
+    """Allow only the site's own files, and nothing inline."""
 
     def answer(request: Any) -> Any:
         response = get_response(request)

@@ -1,4 +1,4 @@
-"""The admin's pages of tokens, as staff sees them: what is ours in them is sound, narrow and dark too."""
+"""The admin's pages of tokens: our parts are accessible, also on narrow screens and in the dark theme."""
 
 import pytest
 from playwright.sync_api import expect

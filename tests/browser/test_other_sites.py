@@ -1,4 +1,4 @@
-"""The pages on a site whose style and scripts are written for its own pages."""
+"""The pages on sites with hostile styles and scripts."""
 
 import re
 from pathlib import Path
@@ -196,7 +196,7 @@ def test_list_works_with_replaced_selects(open_on_site, make_token):
 
 
 def test_form_is_submitted_once_and_again_later(screen):
-    """After an error, after going back, and where a script of the site keeps the form from being sent."""
+    """After an error, after going back, and if a script of the site cancels the submission."""
     sent: list[str] = []
     held: list[Any] = []
     screen.on("request", lambda request: request.method == "POST" and sent.append(request.url))

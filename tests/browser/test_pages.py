@@ -1,4 +1,4 @@
-"""Every step of the pages: by mouse, by keyboard alone, and without a script."""
+"""Every step on the pages: with the mouse, with the keyboard only, and without a script."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,7 @@ def scopes_of(token: PersonalAccessToken) -> set[str]:
 
 
 def test_content_security_policy_is_strict(screen):
-    """What it forbids is told in the console, which fails each of them."""
+    """Browsers report violations in the console, which fails the test."""
     answer = screen.goto("/pats/")
     assert answer.headers["content-security-policy"] == "default-src 'self', frame-ancestors 'none'"
 
@@ -279,7 +279,7 @@ def test_edit_name_in_place(screen, make_token):
 
 
 def test_pasted_secret_is_never_in_url(screen, make_token):
-    """By paste, key by key, and in the picker of entities; the page tells whose it is."""
+    """By paste, by typing, and in the entity picker. The page says which token it belongs to."""
     token = make_token(name="deploy")
     make_token(name="other")
     urls = []
@@ -478,7 +478,7 @@ def test_pages_are_accessible_in_all_sizes_and_schemes(open_browser, user, make_
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible_without_script(open_browser, user, make_token, scheme):
-    """The script comes empty: axe is one itself, and can do nothing where there are none."""
+    """Our script is replaced with an empty one, because axe itself needs scripts."""
     page = open_browser(viewport=PHONE, color_scheme=scheme)
     page.route("**/pat_tokens.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
     channel = ChannelFactory(owner=user, name="Pump" * 12)
@@ -558,7 +558,7 @@ def test_copy_curl_command_and_go_back_to_list(screen, make_token):
 
 
 def test_other_steps_with_keyboard_only(screen, user, make_token):
-    """Add a scope, delete one and all; find an expired token by the filter and regenerate it; delete all tokens."""
+    """Add a scope, delete one and all, find and regenerate an expired token, and delete all tokens."""
     ChannelFactory(owner=user, name="Pump")
     token = make_token("channels:*:list", "pages:*:read", name="deploy")
     old = make_token(name="old")
@@ -616,7 +616,7 @@ def test_other_steps_with_keyboard_only(screen, user, make_token):
 
 
 def test_other_steps_without_script(open_browser, user, make_token):
-    """Add scopes and delete all of them; find an expired token by the filter and regenerate it; delete all tokens."""
+    """Add scopes and delete all of them, find and regenerate an expired token, and delete all tokens."""
     page = open_browser(java_script_enabled=False, viewport=PHONE)
     token = make_token("channels:*:list", name="deploy")
     old = make_token(name="old")
@@ -714,7 +714,7 @@ def test_picker_supports_combobox_keys(screen, user):
 
 
 def test_input_survives_network_and_session_errors(screen, user, make_token):
-    """A dialog tells inside of itself what went wrong; a picker tells in its list."""
+    """A dialog shows errors inside of itself, a picker shows them in its list."""
     ChannelFactory(owner=user, name="Pump")
     token = make_token("channels:*:list", name="deploy")
     screen.goto(f"/pats/{token.pk}/")
@@ -743,7 +743,7 @@ def test_input_survives_network_and_session_errors(screen, user, make_token):
 
 
 def answer_quietly(route: Any) -> None:
-    """Answer as a host does whose own middleware leads strangers to a page of its own."""
+    """Respond like a site whose middleware redirects anonymous users to its own page."""
     if route.request.method == "POST":
         route.fulfill(status=302, headers={"Location": "/static/pat_tokens/icon.svg"})
     else:

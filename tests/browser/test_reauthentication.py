@@ -1,4 +1,4 @@
-"""The question for the password, by itself and in a dialog."""
+"""The password prompt, as a page and in a dialog."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""What was done in another window meanwhile, and what is pressed twice."""
+"""Changes in another window, and double clicks."""
 
 from threading import Event
 from typing import Any
@@ -21,7 +21,7 @@ NO_SCOPE = "Scope not found"
 
 @pytest.fixture
 def window(open_browser: Any) -> Page:
-    """A window in which what was deleted in another one is asked for."""
+    """A window that requests objects that were deleted in another one."""
     page: Page = open_browser(gone=True, viewport={"width": 1280, "height": 900})
     return page
 
@@ -101,12 +101,12 @@ DESKTOP = {"width": 1280, "height": 900}
 
 @pytest.fixture
 def two_windows(open_browser, has_script):
-    """Two browsers of one person."""
+    """Two browsers of one user."""
     return [open_browser(gone=True, java_script_enabled=has_script, viewport=DESKTOP) for _window in range(2)]
 
 
 def ask_in(window: Page, label: str) -> Any:
-    """Press a button that asks first, and return the button that does it, in a dialog or on the next page."""
+    """Press a button that asks for confirmation, and return the confirming button of the dialog or the page."""
     window.get_by_role("button", name=label).first.click()
     question = window.locator("dialog [data-pat-panel], main > .pat-tokens > [data-pat-panel]")
     button = question.get_by_role("button", name=label.split(" scope ", maxsplit=1)[0], exact=True)
@@ -155,7 +155,6 @@ def test_scope_is_deleted_twice_and_then_token(two_windows, make_token):
 
 
 def wait_for_one(page: Page, things: list[Any]) -> None:
-    """Let the browser go on until there is something."""
     for _step in range(500):
         if things:
             return
@@ -164,7 +163,7 @@ def wait_for_one(page: Page, things: list[Any]) -> None:
 
 
 def test_form_submitted_twice_links_to_token(open_browser, monkeypatch):
-    """The browser drops the response to the first click; the server, which is slow, has created the token already."""
+    """The browser drops the response to the first click, but the slow server has already created the token."""
     page = open_browser(java_script_enabled=False, viewport=DESKTOP)
     requests: list[Any] = []
     is_pressed_again = Event()

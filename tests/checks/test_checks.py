@@ -36,13 +36,13 @@ class OwnCsrfMiddleware(CsrfViewMiddleware):
 
 
 def found(*, deploy=False):
-    """Return the ids of what our checks say now."""
+    """Return the ids of the messages of our checks."""
     return {message.id for check in (deployment.DEPLOYMENT_CHECKS if deploy else CHECKS) for message in check()}
 
 
 @pytest.fixture
 def register(monkeypatch):
-    """Register entity types alone, in a registry of their own."""
+    """Register only these entity types."""
     registry = Registry()
     monkeypatch.setattr(entity_types, "registry", registry)
     return registry.register
@@ -199,7 +199,7 @@ def test_valid_setting_passes(subtests):
 
 
 def test_every_setting_accepts_any_value_in_checks(subtests):
-    """A new setting needs a check, and no value makes a check fail."""
+    """A new setting needs a check, and no value makes a check raise."""
     for value in [object(), b"x", {}, -1, ["", None], lambda: None]:
         for name in setting_names():
             with subtests.test(name=name, value=value), override_settings(**{name: value}):
@@ -243,7 +243,7 @@ def test_api_works_without_templates(settings):
 
 
 def templates(settings, folder, **files):
-    """Let the site have these templates."""
+    """Create templates for the site."""
     for name, text in files.items():
         (folder / f"{name}.html").write_text(text)
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [folder]}]
@@ -321,7 +321,7 @@ def test_static_files_missing_from_manifest(settings, tmp_path):
 
 
 def test_autocommit_off_is_reported(monkeypatch, settings):
-    """W090: and only that database."""
+    """W090, only for the database of the tokens."""
     other = {**connections["default"].settings_dict, "AUTOCOMMIT": False}
     monkeypatch.setitem(connections.settings, "other", other)
     assert found() == set()
@@ -348,7 +348,7 @@ def test_no_entity_types_are_reported(register):
 
 
 def declare(**attributes):
-    """Return an entity type that works, but for these attributes."""
+    """Return a valid entity type with these attributes."""
 
     def get_queryset(self, user):
         return self.model.objects.all()
@@ -387,7 +387,7 @@ def test_invalid_entity_type_is_reported(register, code, attributes):
 
 
 def test_composite_primary_key_is_reported(register, monkeypatch):
-    """E022: a scope names one key."""
+    """E022."""
     key = models.CompositePrimaryKey("owner_id", "name")
     monkeypatch.setattr(Device._meta, "pk", key)
     register(declare(model=Device))
@@ -395,14 +395,14 @@ def test_composite_primary_key_is_reported(register, monkeypatch):
 
 
 def test_long_primary_key_is_reported(register, monkeypatch):
-    """W022: such entities can only be reached through a scope for all."""
+    """W022."""
     monkeypatch.setattr(Device._meta, "pk", models.CharField(max_length=256))
     register(declare(model=Device))
     assert found() == {"pat_tokens.W022"}
 
 
 def test_two_entity_types_with_same_model(register):
-    """W021: nobody can tell which of the two a ViewSet is about."""
+    """W021."""
     register(declare())
     register(declare(name="others"))
     assert found() == {"pat_tokens.W021"}
@@ -425,7 +425,7 @@ def test_deployment_checks(code, settings):
 
 @pytest.mark.parametrize("text", ["%(message)s %({Authorization}i)s", "{request.META[HTTP_AUTHORIZATION]}"])
 def test_log_format_with_secrets_is_reported(monkeypatch, text):
-    """W043: by the settings, or by the arguments of gunicorn."""
+    """W043, in LOGGING or in the arguments of gunicorn."""
     with monkeypatch.context() as patch:  # not as a setting that is overridden: nothing is to be configured
         patch.setattr(django_settings, "LOGGING", {"formatters": {"access": {"format": text}}})
         assert "pat_tokens.W043" in found(deploy=True)
@@ -440,13 +440,13 @@ def test_tls_by_proxy_passes(settings):
 
 
 def test_django_hides_header_in_reports(settings):
-    """What W042 relies on: the report hides a header by the name that the check asks about."""
+    """W042 relies on this: Django hides headers with certain names."""
     reporter_filter = SafeExceptionReporterFilter()
     assert reporter_filter.cleanse_setting(conf.header_key, "secret") != "secret"
 
 
 def test_preset_with_invalid_scope(presets):
-    """E025, E026: a type or an operation that nobody registered; an entity of an operation that has none."""
+    """E025 for an unknown entity type or operation, E026 for an operation without an entity."""
     for scope, code in (("chanels:*:read", "E025"), ("channels:*:reed", "E025"), ("channels:?:create", "E026")):
         registry.register_preset(Preset("one", "One", [scope]))
         assert found() == {f"pat_tokens.{code}"}, scope

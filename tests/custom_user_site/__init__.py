@@ -1,1 +1,1 @@
-"""A site with its own user model, other token schemes and no admin; `tests/test_custom_user_site.py` runs it."""
+"""A site with a custom user model, other token schemes and no admin; run by `tests/test_custom_user_site.py`."""

@@ -1,4 +1,4 @@
-"""People who log in by a link in an email, and what they own."""
+"""Users who log in with a link in an email, and their objects."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Person(AbstractBaseUser):
-    """Has a UUID, an email, and nothing else that Django's own user has."""
+    """Has a UUID and an email, and no other field of Django's own user."""
 
     password = None
     last_login = None

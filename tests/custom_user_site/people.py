@@ -1,4 +1,4 @@
-"""How people log in here: by a link, so no backend knows a password."""
+"""A login backend without passwords."""
 
 from django.contrib.auth import get_user_model
 

@@ -1,4 +1,4 @@
-"""Allows the site's own files and nothing inline."""
+"""A Content-Security-Policy that allows only the site's own files."""
 
 
 def strict_policy(get_response):

@@ -1,4 +1,4 @@
-"""From the settings to a dead token, on this site."""
+"""Scenarios on this site, from its settings to an inactive token."""
 
 import re
 from datetime import timedelta
@@ -39,7 +39,7 @@ def folders(ada, bob):
 
 @pytest.fixture
 def visitor(ada):
-    """Ada's, which has to send CSRF tokens as browsers do."""
+    """Ada's browser, which has to send CSRF tokens."""
     client = Client(enforce_csrf_checks=True)
     client.force_login(ada)
     return client
@@ -176,7 +176,7 @@ def test_other_credentials_work_as_before(ada, folders):
 
 
 class TestOtherSchemes:
-    """Each kind of token reaches its own class, whichever is asked first; a bad one of ours reaches nothing."""
+    """Each kind of token reaches its own class, in any order of classes; a bad secret of ours reaches none."""
 
     @pytest.fixture
     def their_key(self, bob):

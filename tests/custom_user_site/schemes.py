@@ -1,4 +1,4 @@
-"""Other credentials than ours, and permissions that tell them apart by what request.auth has."""
+"""Other credentials, and permissions that distinguish them by request.auth."""
 
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, TokenAuthentication
@@ -8,7 +8,7 @@ from tests.custom_user_site.models import Person
 
 
 class JWT(str):
-    """Stands for what a library would have read of it: the email between two dots."""
+    """The content of a JWT: the email between two dots."""
 
 
 class JWTAuthentication(BaseAuthentication):
@@ -29,7 +29,7 @@ class JWTAuthentication(BaseAuthentication):
 
 
 class GreedyJWTAuthentication(JWTAuthentication):
-    """Takes each Bearer for one of its own, and refuses what is none."""
+    """Treats every Bearer token as a JWT, and refuses all others."""
 
     def authenticate(self, request):
         found = super().authenticate(request)
@@ -43,7 +43,7 @@ class BearerTokenAuthentication(TokenAuthentication):
 
 
 class InTeam(BasePermission):
-    """A session or a personal credential acts for its person; a team's credential only for its team."""
+    """Sessions and personal credentials act for their user; a team's credential only for its team."""
 
     def has_permission(self, request, view):
         if not request.user or not request.user.is_authenticated:

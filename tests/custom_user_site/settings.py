@@ -1,4 +1,4 @@
-"""What this site has, and has not. USE_TZ comes from the environment, for a run with it and one without."""
+"""The settings of this site. USE_TZ comes from the environment."""
 
 import os
 

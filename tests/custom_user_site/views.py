@@ -1,4 +1,4 @@
-"""Written long before tokens came: each asks for the user wherever it likes."""
+"""Views that don't know about tokens, and read the user in different places."""
 
 from rest_framework import generics, permissions, serializers, viewsets
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication
@@ -77,7 +77,7 @@ class Undeclared(Nosy, generics.ListAPIView):
 
 
 class WhoAmI(APIView):
-    """Says which scheme has answered, and for whom."""
+    """Returns which scheme authenticated the request, and the user."""
 
     permission_classes = [permissions.IsAuthenticated]
     pat_requirements = {"GET": ANY_TOKEN}
@@ -88,7 +88,7 @@ class WhoAmI(APIView):
 
 
 class MixedIn(PersonalAccessTokenMixin, WhoAmI):
-    """Pins what knows nothing of ours, and would take every Bearer for its own."""
+    """Sets its own authentication class, which would accept every Bearer token."""
 
     authentication_classes = [GreedyJWTAuthentication, BearerTokenAuthentication]
 

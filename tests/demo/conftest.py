@@ -1,4 +1,4 @@
-"""The tests of the demo site run with its own settings, which pytest.ini here names."""
+"""Fixtures for tests of the demo, which run with its own settings."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ if os.environ["DJANGO_SETTINGS_MODULE"] != "demo_project.settings":
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give the test database a place that a server in another process can open, and a name of its own."""
+    """Use a test database that a server in another process can open."""
     database = settings.DATABASES["default"]
     name = f"demo_test_{os.getpid()}"
     if database["ENGINE"].endswith("sqlite3"):
@@ -42,7 +42,7 @@ def bob(db: None) -> User:
 
 @pytest.fixture(scope="session")
 def server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
-    """The demo in a process of its own, on the test database; for tests with `transaction=True`."""
+    """The demo in a separate process, on the test database. For tests with `transaction=True`."""
     with django_db_blocker.unblock(), serve() as server:
         yield server
 
@@ -55,7 +55,7 @@ def log_in(user: User) -> APIClient:
 
 @pytest.fixture
 def as_alice(alice: User) -> APIClient:
-    """Alice's browser: a session, no token."""
+    """Alice's browser, with a session."""
     return log_in(alice)
 
 

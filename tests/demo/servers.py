@@ -1,4 +1,4 @@
-"""Runs the demo as its users do: `manage.py demo` in a process of its own, on the database of the test."""
+"""Run `manage.py demo` in a separate process, on the test database."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def stop(self) -> int:
-        """Ask the server to end, as Ctrl+C does, and return its exit code."""
+        """Stop the server like Ctrl+C, and return its exit status."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE_SECONDS)
 

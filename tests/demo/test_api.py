@@ -1,4 +1,4 @@
-"""The API as its users see it; what a token may do is in test_tokens.py."""
+"""The demo's API with a session; test_tokens.py tests tokens."""
 
 import uuid
 from typing import Any

@@ -25,7 +25,7 @@ A, B = uuid4(), uuid4()
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> Coroutine[Any, Any, Any]:
-    """Run what blocks where views run: beside the event loop."""
+    """Run a blocking function in another thread, like views do."""
     return asyncio.to_thread(function, *args)
 
 

@@ -1,4 +1,4 @@
-"""The main job in a browser, against the served demo."""
+"""The main tasks in a browser, against the running demo."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def publish(server: Server, secret: str, channel: Channel) -> int:
 
 
 def test_create_use_revoke_and_regenerate_token(server: Server, visitor: Page, alice: User) -> None:
-    """Without JavaScript, which no step may need."""
+    """Without JavaScript."""
     alice.set_password("alice-demo")
     alice.save()
     channel, other = ChannelFactory(owner=alice, name="Pump"), ChannelFactory(owner=alice, name="Lamp")

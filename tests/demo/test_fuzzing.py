@@ -1,4 +1,4 @@
-"""The demo's whole API against its schema: with a token, with a session, with nobody, one request after another."""
+"""The demo's API against its schema: with a token, with a session, anonymously, and in sequences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 @pytest.fixture
 def in_process() -> Iterator[WSGIHandler]:
-    """The WSGI application on the connection of the test, as Django's test client uses it."""
+    """Let the WSGI application use the test's connection, like Django's test client does."""
     for signal in (signals.request_started, signals.request_finished):
         signal.disconnect(close_old_connections)
     yield WSGIHandler()
@@ -49,7 +49,7 @@ def api(in_process: WSGIHandler) -> Any:
 
 @pytest.fixture
 def secret(alice: Any) -> str:
-    """A token that may do all there is."""
+    """The secret of a token with all scopes."""
     Channel.objects.create(owner=alice, name="first")
     scopes = [(known.name, "*", operation.name) for known in registry for operation in known.operations]
     return create_token(alice, name="all", scopes=scopes)[1]
@@ -75,7 +75,7 @@ def test_anonymous_responses_match_schema(case: Any) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("who", ["a token", "a person"])
 def test_request_sequences_match_schema(api: Any, secret: str, alice: Any, who: str) -> None:
-    """What one answer says is asked for by the next, as the schema links them."""
+    """Requests use values of earlier responses, as the links in the schema describe."""
     session = log_in(alice).cookies["sessionid"].value
     csrf = "a" * 32
 

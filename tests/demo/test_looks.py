@@ -1,4 +1,4 @@
-"""The demo in the look of another host: its own base and elements, and every step of the pages works in it."""
+"""The demo with its second design, which has its own base template and elements."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The main job, as the demo's own users do it: make a token, use it, see it refused, revoke and regenerate it."""
+"""The main tasks of the demo's users: create, use, revoke and regenerate a token."""
 
 from typing import Any
 

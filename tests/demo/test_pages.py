@@ -1,4 +1,4 @@
-"""The site's own pages; the token pages have tests of their own in tests/."""
+"""The demo's own pages."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The demo as `manage.py demo` serves it: what only real processes and connections show."""
+"""The demo as served by `manage.py demo`, with real processes and connections."""
 
 import contextlib
 import os
@@ -99,7 +99,7 @@ def test_open_streams_hold_no_database_connection(server: Server, alice: User, c
 
 
 def database_connections(server: Server) -> int:
-    """How many connections to the test database are open in the server."""
+    """Return the number of the server's open connections to the test database."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite":
         files = Path(f"/proc/{server.process.pid}/fd")

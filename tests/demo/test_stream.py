@@ -1,4 +1,4 @@
-"""Server-Sent Events, in this process; test_server.py has what only a real server shows."""
+"""Server-sent events in this process; test_server.py tests a real server."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def subscribed(
     channel: Channel,
     scenario: Callable[[StreamingHttpResponse, AsyncIterator[bytes]], Awaitable[None]],
 ) -> None:
-    """Run `scenario` with the response, and its chunks, of a subscription that `user` opens under ASGI."""
+    """Run `scenario` with the response and the chunks of a subscription of `user` under ASGI."""
 
     async def run() -> None:
         client = AsyncClient()

@@ -1,4 +1,4 @@
-"""A stream ends when the token that opened it no longer allows it."""
+"""A stream ends when its token stops working."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -68,7 +68,7 @@ def add_another_scope(token: PersonalAccessToken) -> None:
 
 
 async def looks_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait until the open streams have been looked at from beginning to end, after now."""
+    """Wait until the watcher has checked the open streams once."""
     find_ended, seen = watcher.find_ended, asyncio.Semaphore(0)
     loop = asyncio.get_running_loop()
 
@@ -85,7 +85,7 @@ async def looks_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def subscribe(channel: Channel, secret: str) -> AsyncIterator[bytes]:
-    """Return what comes after the greeting of a stream."""
+    """Return the chunks of a stream after the greeting."""
     response = await AsyncClient().get(
         f"/api/channels/{channel.pk}/subscribe/", headers={"Authorization": f"Bearer {secret}"}
     )

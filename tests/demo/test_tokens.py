@@ -1,4 +1,4 @@
-"""Each operation of each entity type: done with exactly its scope, refused without it."""
+"""Each operation on each entity type: allowed with exactly its scope, refused without it."""
 
 import contextlib
 import json
@@ -74,7 +74,7 @@ def make_secret(user: User, *scopes: Scope) -> str:
 
 
 def send(secret: str, method: str, path: str, body: object = None) -> HttpResponseBase:
-    """Send a request with a token, under ASGI, and end the stream if there is one."""
+    """Send a request with a token under ASGI, and close the stream if there is one."""
 
     async def run() -> HttpResponseBase:
         content = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}

@@ -1,10 +1,10 @@
-"""Reads the fenced blocks of the documentation, so that tests can do what a reader is told to do.
+"""Read the fenced code blocks of the documentation, so that tests can follow its instructions.
 
-A block of Python, HTML, ... is a file where the paragraph before it begins by naming one: "`library/models.py`: ..." is
-the whole file, "At the end of `mysite/settings.py`: ..." is added to it. A block of `sh` is run, and a block of `text`
-right after it is what that prints, in which `...` stands for anything.
+A block of Python, HTML, ... is a file if the paragraph before it starts with its name: "`library/models.py`: ..." is
+the whole file, "At the end of `mysite/settings.py`: ..." is appended to it. Blocks of `sh` are run, and a block of
+`text` right after one is its output, in which `...` stands for anything.
 
-It needs nothing but Python, since the script that tries the package on sites of others uses it as well.
+Has no dependencies, because .ci/sites.py uses it too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FILE = re.compile(r"(At the end of )?`([\w./-]+\.(?:py|html|conf))`")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language and text, the paragraph before it and the heading above it."""
+    """A fenced code block: its language and text, the paragraph before it and the heading above it."""
 
     language: str
     text: str
@@ -33,18 +33,18 @@ class Block:
 
     @property
     def path(self) -> str | None:
-        """The file that this is, or is a part of."""
+        """The file that this block is, or is appended to."""
         found = _FILE.match(self.lead)
         return found[2] if found else None
 
     @property
     def is_addition(self) -> bool:
-        """Whether it is added to the end of the file."""
+        """Whether the block is appended to the file."""
         found = _FILE.match(self.lead)
         return found is not None and found[1] == "At the end of "
 
     def write_to(self, directory: Path) -> None:
-        """Make the file, or add to it, as the page says."""
+        """Create the file, or append to it."""
         assert self.path is not None, self.lead
         file = directory / self.path
         before = file.read_text() + "\n" if self.is_addition else ""
@@ -52,7 +52,7 @@ class Block:
 
 
 def read_blocks(page: str | Path) -> list[Block]:
-    """Return the blocks of a page, whose path is given below `docs/`, in order."""
+    """Return the blocks of a page, given by its path below `docs/`, in order."""
     return list(_read_blocks((DOCS / page).read_text()))
 
 
@@ -68,14 +68,14 @@ def _read_blocks(text: str) -> Iterator[Block]:
 
 
 def find_block(page: str | Path, part: str) -> Block:
-    """Return the one block of a page that holds `part`."""
+    """Return the only block of a page that contains `part`."""
     found = [block for block in read_blocks(page) if part in block.text]
     assert len(found) == 1, f"{len(found)} blocks of {page} hold {part!r}"
     return found[0]
 
 
 def fits(pattern: str, output: str) -> bool:
-    """Tell whether what was printed is what a page shows, but for spaces; `...` stands for anything."""
+    """Return whether output matches a block, ignoring whitespace; `...` stands for anything."""
     parts = [re.escape(part) for part in _lines(pattern).split("...")]
     return re.fullmatch(".*?".join(parts), _lines(output), re.DOTALL) is not None
 

@@ -1,4 +1,4 @@
-"""Small sites made from what the documentation prints, in processes of their own."""
+"""Small sites built from the documentation, in separate processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.docs.pages import ROOT
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """Return the environment of a process that finds `python`, `django-admin` and this package, and no settings."""
+    """Return the environment of a process that finds `python`, `django-admin` and this package, without settings."""
     tools, library = directory / "tools", directory / "library"
     tools.mkdir(), library.mkdir()
     # A script and not a link, by which Python would not find its own environment.

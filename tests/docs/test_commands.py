@@ -1,4 +1,4 @@
-"""Each command line that a page shows is one that the command takes."""
+"""Command lines in the documentation are valid."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ SHELL = re.compile(r"[|<>)].*")  # where the command ends and the shell goes on
 
 
 def command_lines() -> list[tuple[str, str, str]]:
-    """Page, command and arguments of all that can be copied from a page, in blocks and in the text."""
+    """Return page, command and arguments of all command lines, in blocks and in the text."""
     found = []
     for page in PAGES:
         blocks = [block.text for block in read_blocks(page) if block.language in {"sh", "console"}]

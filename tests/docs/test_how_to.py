@@ -1,4 +1,4 @@
-"""The Python of the how-to pages runs: in the site of the tutorial, in the files that a page names."""
+"""The Python code of the how-to guides works, on the tutorial's site, in the files that the pages name."""
 
 import ast
 import builtins
@@ -61,7 +61,7 @@ MIDDLEWARE.insert(0, "pat_tokens.middleware.PersonalAccessTokenMiddleware")
 
 
 def make_project(directory: Path, *pages: str) -> None:
-    """Make a project and the files of the pages in it, each as its page says."""
+    """Create a project with the files of these pages."""
     for app in ("mysite", "library"):
         (directory / app).mkdir()
         (directory / app / "__init__.py").touch()
@@ -196,7 +196,7 @@ urlpatterns = [path("api/", include(router.urls))]
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """The directory of a site of its own."""
+    """The directory of a new site."""
     directory = tmp_path / "site"
     directory.mkdir()
     return directory
@@ -277,7 +277,7 @@ def test_files_have_their_imports() -> None:
 
 
 def names_of(text: str) -> tuple[set[str], set[str], set[str]]:
-    """The names that a module imports, those that it binds otherwise, and those that it uses."""
+    """Return the names that a module imports, defines, and uses."""
     imported: set[str] = set()
     bound: set[str] = set()
     used: set[str] = set()

@@ -1,4 +1,4 @@
-"""The reference of the HTTP API says what the OpenAPI schema says, and the other way round."""
+"""The reference of the HTTP API matches the OpenAPI schema."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ def operations(schema: Any) -> dict[tuple[str, str], Any]:
 
 
 def rows() -> dict[tuple[str, str], tuple[str, str, str]]:
-    """What each operation takes, succeeds with, and fails with, as the page says."""
+    """Return the input, responses and errors of each operation, as documented."""
     found = CELLS.findall(TEXT)
     return {(method, re.sub(r"\{\w+\}", "{}", path)): (t, s, e) for method, path, _does, t, s, e in found}
 
@@ -45,7 +45,7 @@ def first_words(text: str) -> list[str]:
 
 
 def shape(content: Any) -> str:
-    """What an answer or a body is, in the words of the page."""
+    """Return the name of a body or response, as documented."""
     if not content:
         return ""
     body = next(iter(content.values()))["schema"]

@@ -1,4 +1,4 @@
-"""The steps of the page on keys, in their order: a secret works at each of them, in old processes and in new ones."""
+"""The steps of the guide on key rotation: a secret works in each of them, in old and new processes."""
 
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.docs, pytest.mark.django_db(transaction=True)]
 
 
 def steps(heading: str) -> list[dict[str, Any]]:
-    """The settings of each step below a heading."""
+    """Return the settings of each step below a heading."""
     found = []
     for block in read_blocks(PAGE):
         if block.heading == heading and block.language == "python":

@@ -1,4 +1,4 @@
-"""The reference of what a site may import is what the modules' own `__all__` say, with the arguments that there are."""
+"""The reference of the Python API matches `__all__` of the modules, and the signatures."""
 
 import ast
 import inspect
@@ -21,7 +21,7 @@ ENTRY = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)", re.MULTILINE)
 
 
 def entries(section: str) -> dict[str, str | None]:
-    """Each name of a section, with its arguments as written, or None where none are."""
+    """Return each name in a section with its documented arguments, or None."""
     found = [entry for group in ENTRY.findall(section) for entry in re.findall(r"`(\w+)(\(.*?\))?`", group)]
     assert len(dict(found)) == len(found)
     return {name: arguments or None for name, arguments in found}
@@ -44,7 +44,7 @@ def test_public_names_are_documented(subtests: pytest.Subtests) -> None:
 
 
 def written(arguments: str) -> list[tuple[str, str, Any]]:
-    """Name, kind and default of each argument that the page shows."""
+    """Return name, kind and default of each documented argument."""
     (function,) = ast.parse(f"def function{arguments}: pass").body
     assert isinstance(function, ast.FunctionDef)
     names: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Defaults and options in the reference are those of the code."""
+"""Defaults and options in the reference match the code."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What the page on how a request is decided draws: the answer at each step, in this order, and what it costs."""
+"""The diagram of how a request is decided: the response of each step, their order, and the queries."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.docs, pytest.mark.django_db]
 
 
 def drawn() -> list[tuple[int, str]]:
-    """Each answer of the diagram: its status and its code or reason."""
+    """Return each response in the diagram, as status and code or reason."""
     return [(int(status), word) for status, word in re.findall(r"▶ (\d{3})  (\w+)", PAGE.read_text())]
 
 

@@ -1,4 +1,4 @@
-"""The tutorial is done as it is printed: its files are written and its commands run, in order, in an empty folder."""
+"""Follow the tutorial: write its files and run its commands, in order, in an empty folder."""
 
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ for attempt in $(seq 150); do curl -s -o /dev/null http://{address}/ && break; s
 
 
 def script_of(blocks: list[Block], directory: Path, address: str) -> str:
-    """One script of all that is to be done, which keeps what each command prints in a file of its number."""
+    """Return a script of all steps, which stores the output of each command in a numbered file."""
     lines = ["set -eu", f"cd {directory / 'site'}"]
     for number, block in enumerate(blocks):
         if block.path:

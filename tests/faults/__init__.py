@@ -1,1 +1,1 @@
-"""Faults: what breaks must leave things as they were, and let nobody in."""
+"""Faults: failures must not leave partial changes, or allow anything."""

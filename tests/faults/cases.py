@@ -1,4 +1,4 @@
-"""Each service once, on a site whose tokens one can look at in short."""
+"""A call of each service, and a summary of the site's tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OLD_PEPPER = "old"
 
 
 class Scene:
-    """Two tokens of one person, each with two scopes, and one that is long dead."""
+    """Two tokens of one user with two scopes each, and one that expired long ago."""
 
     def __init__(self) -> None:
         for model in (Scope, PersonalAccessToken):
@@ -34,7 +34,7 @@ class Scene:
         self.digests = set(PersonalAccessToken.objects.values_list("digest", flat=True))
 
     def view(self) -> View:
-        """Return what there is, by name, without what is random or a time."""
+        """Return the rows by name, without random values and times."""
         rows = PersonalAccessToken.objects.order_by("name", "pk")
         return {
             token.name: [

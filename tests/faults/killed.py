@@ -1,6 +1,6 @@
-"""Run by a test as `python -m tests.faults.killed DATABASE`: kills a process after each statement of each service.
+"""Run as `python -m tests.faults.killed DATABASE`: kill a process after each statement of each service.
 
-Says on its last line, as JSON, for each service what there was before, what there is after, and after each death.
+The last line of output is JSON: for each service, the state before, after, and after each kill.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def try_each(service: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def dies_after(statement: int, act: Callable[[], Any]) -> bool:
-    """Do it in a process that kills itself after so many statements; False where it lived to the end."""
+    """Run the service in a process that kills itself after this many statements. Return False if it finished."""
     from django.db import connection
 
     connection.close()  # a connection is of one process

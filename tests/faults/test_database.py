@@ -1,4 +1,4 @@
-"""A database that is gone, or read-only: nobody is let in, nothing is half done, and it works again afterwards."""
+"""A database that is down or read-only: nothing is allowed, nothing is partially changed, and it recovers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def assert_unavailable(response):
 
 @contextlib.contextmanager
 def failing_at(number, error):
-    """Let the statement of that number fail; the list has one entry for each statement there was."""
+    """Make this statement fail; the returned list has one entry per statement."""
     asked = []
 
     def fail(execute, sql, *args):
@@ -216,7 +216,7 @@ def test_pages_fail_and_are_atomic(what, token):
 
 
 def cut_off():
-    """Have the server end our connection, as it does when it stops."""
+    """Let the server close our connection, as it does when it stops."""
     other = connection.copy()
     try:
         with other.cursor() as cursor:
@@ -266,7 +266,7 @@ def test_unreachable_server_is_503(door, token, channel, monkeypatch):
 
 
 def test_missing_primary_with_replica_fails_nothing(token, channel, monkeypatch):
-    """Where the use is to be written down on another database than the one that was read."""
+    """The use is recorded in another database than the one that was read."""
 
     class Gone:
         in_atomic_block = False
@@ -285,7 +285,7 @@ def test_missing_primary_with_replica_fails_nothing(token, channel, monkeypatch)
 
 @pytest.fixture
 def read_only():
-    """Whoever writes gets an error, as on a replica, or on a disk that is full."""
+    """Make writes fail, as on a replica or a full disk."""
     connection.ensure_connection()
     with connection.cursor() as cursor:
         match connection.vendor:

@@ -1,4 +1,4 @@
-"""A service that is cut off between two of its statements has done nothing, or everything."""
+"""A service that is interrupted between two statements has changed nothing or everything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.faults.cases import OLD_PEPPER, SERVICES, Scene
 
 
 class Cut(Exception):
-    """What the service is stopped by."""
+    """The exception that stops a service."""
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _pepper(settings):
 
 
 def run_cut(service, scene, statement, *, executed):
-    """Whether there was such a statement; it fails before or after the database executes it."""
+    """Return whether there was such a statement; it fails before or after it is executed."""
     left = statement
 
     def cut(execute, sql, *args):

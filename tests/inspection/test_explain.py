@@ -1,4 +1,4 @@
-"""Why a token may or may not do something: the steps, at each door, and that they are true."""
+"""Explanations of allowed and refused requests, and whether they match the responses."""
 
 import io
 import json
@@ -76,7 +76,7 @@ def test_view_without_tokens_ignores_inactive_ones(site, make_token):
 
 
 class TestOtherViews:
-    """Plain views and operations of Ninja: what is said is what a request is answered."""
+    """Explanations for plain views and Ninja operations match the responses."""
 
     @pytest.fixture
     def say_and_ask(self, settings, make_token, client_with, channel):

@@ -1,4 +1,4 @@
-"""What `pat_routes` proposes for undeclared views, and the module that `--write` prints."""
+"""Proposals of `pat_routes` for undeclared views, and the module that `--write` prints."""
 
 from types import ModuleType
 
@@ -69,7 +69,7 @@ def publish(request, **kwargs):
 
 @pytest.fixture
 def proposals(settings, declarations):
-    """Return the proposals for a site of these patterns, by method and pattern."""
+    """Return the proposals for a site with these patterns, by method and pattern."""
 
     def proposals(*patterns):
         settings.ROOT_URLCONF = ModuleType("urls_of_a_test")

@@ -1,4 +1,4 @@
-"""Every route, what is found out about it, and what the checks make of that."""
+"""Reports on routes, and the checks that use them."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ from tests.contrib.rest_framework.test_enforcement import ALLOWED, REFUSED
 
 
 class OwnMiddleware(PersonalAccessTokenMiddleware):
-    """A site's own, made of ours."""
+    """A subclass of our middleware."""
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ class Several(View):
 
 @pytest.fixture
 def urls(settings, declarations):
-    """Make a site of these patterns."""
+    """Create a URLconf with these patterns."""
 
     def make(*patterns):
         settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
@@ -265,7 +265,7 @@ class TestCommand:
 
     def test_schema_views_are_not_a_failure(self, urls, listed, ids):
         class Root(APIRootView):
-            """Somebody's own list of links, which shows no more than DRF's."""
+            """A site's own list of links, which shows no more than DRF's."""
 
         class Telling(APIRootView):
             def get(self, request, *args, **kwargs):
@@ -291,7 +291,7 @@ class TestCommand:
         assert [row["tokens"] for row in listed()] == ["broken"]
 
     def test_works_without_drf_in_installed_apps(self):
-        """Its views are known all the same; a site without any does not load DRF for this."""
+        """DRF views are still recognized; a site without any doesn't import DRF."""
         code = """
 import sys
 import types

@@ -1,6 +1,6 @@
-"""Sites that have another package beside ours, one in each folder, with its own settings.
+"""Sites with third-party packages, one per folder, with their own settings.
 
-`nox -s integrations` installs the packages and runs each folder by itself; other runs collect none of them.
+`nox -s integrations` installs the packages and runs each folder separately; other runs ignore them.
 """
 
 import os

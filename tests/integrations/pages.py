@@ -1,4 +1,4 @@
-"""Files that a page of the documentation shows, for the settings of a site to use."""
+"""Files from pages of the documentation, for the settings of a site."""
 
 import atexit
 import shutil
@@ -10,7 +10,7 @@ from tests.docs.pages import read_blocks
 
 
 def import_files_of(*pages: str) -> None:
-    """Write the Python files that these pages show, and add them to the import path."""
+    """Write the Python files of these pages, and add them to the import path."""
     directory = Path(mkdtemp())
     atexit.register(shutil.rmtree, directory)
     for page in pages:

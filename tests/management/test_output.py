@@ -1,4 +1,4 @@
-"""Output that people and pipes read."""
+"""Output for people and pipes."""
 
 import subprocess
 import sys

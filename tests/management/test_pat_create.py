@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def create(*args):
-    """Run the command and return standard output and standard error."""
+    """Run the command, and return standard output and standard error."""
     out, err = StringIO(), StringIO()
     call_command("pat_create", *args, stdout=out, stderr=err, no_color=True)
     return out.getvalue(), err.getvalue()

@@ -24,7 +24,7 @@ def run(*args):
 
 @pytest.fixture
 def old(make_token):
-    """A live token, and for each way to die one that did so ten days ago."""
+    """An active token, and tokens that became inactive ten days ago in each way."""
     moment = timezone.now() - timedelta(days=10)
     for name, fields in {
         "live": {},

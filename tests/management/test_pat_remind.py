@@ -21,7 +21,7 @@ def run(*args):
 
 @pytest.fixture
 def summary(monkeypatch):
-    """What a run would do."""
+    """Return the summary of a dry run."""
     found = Summary(tokens=3, mails=2, skipped=1)
     monkeypatch.setattr(pat_remind, "send_reminders", lambda **options: found)
     return found

@@ -1,4 +1,4 @@
-"""Delete All, and the rows that are ticked: what is done is what was asked about, and nothing else."""
+"""Delete All, and selected rows: exactly the confirmed tokens are changed."""
 
 import re
 from datetime import timedelta
@@ -22,7 +22,7 @@ def person(client, user):
 
 @pytest.fixture
 def tokens(make_token, stranger):
-    """Two active tokens, one of each other status, and somebody else's."""
+    """Two active tokens, one with each other status, and one of another user."""
     made = {name: make_token(name=name) for name in ("alpha", "beta", "old", "stopped")}
     past = timezone.now() - timedelta(days=1)
     PersonalAccessToken.objects.filter(pk=made["old"].pk).update(issued_at=past - timedelta(days=1), expires_at=past)
@@ -32,7 +32,7 @@ def tokens(make_token, stranger):
 
 
 def hidden(page):
-    """What the form of a page sends by itself."""
+    """Return the hidden fields of a form."""
     text = page.content.decode()
     return dict(re.findall(r'<input type="hidden" name="(ids|active)" value="([^"]*)">', text))
 

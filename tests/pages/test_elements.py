@@ -1,4 +1,4 @@
-"""The elements that a site can override are documented, and every page gets the variables that it reads."""
+"""Elements are documented, and pages get the variables that they read."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Forms of the pages keep what was typed and pass it on."""
+"""Forms keep the input and pass it to services."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""No page can be shown in a frame, whatever middleware a site has."""
+"""Pages can't be framed, whatever middleware a site has."""
 
 import pytest
 from django.conf import settings as django_settings
@@ -9,7 +9,7 @@ CSP = "Content-Security-Policy"
 
 
 def csp(get_response):
-    """A middleware that sets a policy which allows frames, as many do."""
+    """Middleware that sets a policy which allows frames."""
 
     def middleware(request):
         response = get_response(request)
@@ -20,7 +20,7 @@ def csp(get_response):
 
 
 def polite_csp(get_response):
-    """A middleware that leaves the policy of a view alone, as Django's own does."""
+    """Middleware that doesn't override the policy of a view, like Django's own."""
 
     def middleware(request):
         response = get_response(request)

@@ -1,4 +1,4 @@
-"""A secret crosses a redirect without resting anywhere in the clear."""
+"""A secret passes a redirect without being stored in plain text."""
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore

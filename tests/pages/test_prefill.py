@@ -1,4 +1,4 @@
-"""Links that fill in a form, also those that somebody else sends."""
+"""Links that fill in a form, including malicious ones."""
 
 import re
 from datetime import timedelta
@@ -24,12 +24,12 @@ def person(client, user):
 
 @pytest.fixture
 def create(person):
-    """Follow a link to the form of a new token."""
+    """Follow a link to the form for a new token."""
     return lambda **query: person.get("/pats/create/?" + urlencode(query, doseq=True))
 
 
 def rows(page):
-    """The scopes of the form that are ticked, and `type:id:` of each row that has none."""
+    """Return the selected scopes of the form, and `type:id:` for each row without operations."""
     found = []
     for form in page.context["formset"]:
         start = f"{form.values['entity_type']}:{form.values['entity_id']}:"
@@ -42,13 +42,13 @@ def field(page, name):
 
 
 def banner(page):
-    """The text of the banner, its white space made single."""
+    """Return the text of the banner, with normalized whitespace."""
     match = re.search(r"<div [^>]*data-pat-prefilled.*?</div>", page.content.decode(), re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", match[0])).split()) if match else ""
 
 
 def post_as_is(person, page, url="/pats/create/", **changes):
-    """Send the form as the link filled it in."""
+    """Submit the form as the link filled it in."""
     data = {}
     for form in page.context["formset"]:
         for name in ("entity_type", "entity_id", "operations"):
@@ -180,7 +180,7 @@ class TestCopy:
 
 
 class TestPresets:
-    """They are chosen on the page, so that their dangerous operations are ticked."""
+    """Presets are chosen on the page, so their dangerous operations are selected."""
 
     @pytest.fixture(autouse=True)
     def manager(self, presets):
@@ -247,7 +247,7 @@ class TestAddScopes:
 
 
 class TestMaliciousLinks:
-    """Whatever a link says, nothing is created, ticked or shown that the person did not choose."""
+    """Whatever a link contains, nothing is created, selected or shown that the user didn't choose."""
 
     MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7|add:7 }}{% load x %}'
 

@@ -1,4 +1,4 @@
-"""The pages of a rotation, as a browser without scripts sees them."""
+"""The rotation pages, without a script."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A secret that somebody searches for is looked up, and gets into no URL."""
+"""Secrets that users search for are looked up, and never part of a URL."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The pages as a browser without scripts sees them."""
+"""The pages, without a script."""
 
 import uuid
 from collections.abc import Iterator
@@ -137,7 +137,7 @@ def test_pages_refuse_tokens_set_by_middleware(client, make_token, settings):
 
 
 def token_is_user(get_response: Any) -> Any:
-    """A middleware of a host that sets the user for a token."""
+    """Middleware of a site that sets the user for a token."""
 
     def middleware(request: Any) -> Any:
         request.user = PersonalAccessToken.objects.get().user
@@ -181,7 +181,7 @@ def test_lost_cookie_suggests_regenerate(person, token):
 
 
 def test_duplicate_name_links_to_token(person, make_token, stranger):
-    """Without our script a double click creates the token first, and then finds its name taken."""
+    """Without our script, a double click creates the token first, and then reports a duplicate name."""
     typed = {"name": "Publisher", "duration": "7d"}
     made = person.post("/pats/create/", typed).url
     make_token(user=stranger, name="other")
@@ -330,7 +330,7 @@ def test_ten_thousand_rows_are_refused(person, settings):
 
 
 def many_tokens(user: Any, count: int) -> list[PersonalAccessToken]:
-    """Rows at once: what a service checks of each is not what these tests are about."""
+    """Create rows directly, because these tests aren't about the service."""
     end = timezone.now() + timedelta(days=1)
     return PersonalAccessToken.objects.bulk_create(
         PersonalAccessToken(user=user, name=f"t{number}", name_key=f"t{number}", digest=f"{number:064}", expires_at=end)
@@ -432,7 +432,7 @@ def test_scopes_are_sorted_by_label(person, make_token, user):
 
 @contextmanager
 def modify_label(name: str, label: str) -> Iterator[None]:
-    """Call an entity type something else for a while."""
+    """Temporarily change the label of an entity type."""
     known = registry.get(name)
     before = known.label
     known.label = label

@@ -1,4 +1,4 @@
-"""The pages: how many queries each takes, the same for few rows and for many."""
+"""The number of queries of each page is constant."""
 
 import pytest
 from django.db import connection
@@ -50,7 +50,7 @@ MOST = {"get": 8, "post": 25}
 
 
 def keywords(name, token):
-    """What the URL of a page is made with."""
+    """The URL keywords of a page."""
     made = {"columns": {"table": "tokens"}, "entity_list": {"entity_type": "channels"}}
     if name in made:
         return made[name]

@@ -1,1 +1,1 @@
-"""Races: what happens at the same time must end as if it had happened one after the other."""
+"""Races: concurrent requests must end as if they had run one after the other."""

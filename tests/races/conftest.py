@@ -1,4 +1,4 @@
-"""A site in a database that locks rows, and an arena over it."""
+"""A site in a database that locks rows, and an arena."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SERVERS = [
 
 @pytest.fixture(params=SERVERS, autouse=True)
 def server(request):
-    """The database of the run: SQLite lets one write at a time, so there is nothing to race there."""
+    """The database of the run. SQLite allows one write at a time, so there are no races."""
     return request.param
 
 
 @pytest.fixture
 def rounds(request):
-    """How many times each pair is tried."""
+    """How often each pair is tried."""
     return request.config.getoption("rounds")
 
 
@@ -33,7 +33,7 @@ def _pool(django_db_setup, django_db_blocker):
 
 @pytest.fixture(params=["threads", "processes"])
 def arena(request, transactional_db) -> Arena:
-    """Where all ask at the same time; with -v it says how many different orders of statements there were."""
+    """Runs requests at the same time; with -v it prints how many orders of statements occurred."""
     if request.param == "processes":
         arena = Arena(request.getfixturevalue("_pool"))
         yield arena
@@ -50,7 +50,7 @@ def arena(request, transactional_db) -> Arena:
 
 @pytest.fixture
 def site(transactional_db) -> Site:
-    """A person with a session, a channel, and tokens as they are needed."""
+    """A user with a session, a channel, and tokens."""
     return Site()
 
 

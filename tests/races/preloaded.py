@@ -1,4 +1,4 @@
-"""What each process of the site begins with; imported once, by the server that forks them."""
+"""Imported once by the server that forks the processes of the site."""
 
 import os
 

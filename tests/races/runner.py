@@ -1,4 +1,4 @@
-"""Sends requests at the same time, from threads or from processes, with each statement held up at random."""
+"""Send requests at the same time, from threads or processes, with a random delay at each statement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CROWD = 50
 
 @dataclass(frozen=True)
 class Ask:
-    """A request, or with `service` a call that no route has; `settings` hold in the process that asks."""
+    """A request, or with `service` a call without a route; `settings` apply in the process."""
 
     method: str = ""
     path: str = ""
@@ -36,7 +36,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, to each time of asking; `moments` are when its statements were sent."""
+    """The responses to one Ask; `moments` are the times of its statements."""
 
     statuses: tuple[int, ...]
     body: Any
@@ -44,12 +44,12 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The status of the last answer."""
+        """The status of the last response."""
         return self.statuses[-1]
 
 
 class Arena:
-    """Threads, or processes, that wait for something to ask; counts the orders in which statements fell."""
+    """Threads or processes that wait for requests; counts the orders of statements."""
 
     def __init__(self, pool: Executor) -> None:
         self.pool = pool
@@ -58,7 +58,7 @@ class Arena:
         self.random = random.Random(1)  # a failure comes again, as far as the machine lets it
 
     def ask(self, *asks: Ask) -> list[Answer]:
-        """Ask all of it at the same time, and return the answers in the same order."""
+        """Send all requests at the same time, and return the responses in the same order."""
         start = time.monotonic() + HEAD_START
         with _settings_of(*asks):  # threads of this process share its settings
             futures = [self.pool.submit(answer_alone, ask, start, self.random.getrandbits(32)) for ask in asks]
@@ -69,7 +69,7 @@ class Arena:
         return answers
 
     def ask_crowd(self, asks: Sequence[Ask]) -> list[Answer]:
-        """Ask all of it at the same time: a thread each, of this process or of those that there are."""
+        """Send all requests at the same time, each in its own thread, in this process or in several."""
         if isinstance(self.pool, ThreadPoolExecutor):
             return self.ask(*asks)
         start = time.monotonic() + HEAD_START + 0.02
@@ -88,7 +88,7 @@ def threads() -> Iterator[Executor]:
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """Processes of the site, as many as `count`."""
+    """`count` processes of the site."""
     from django.db import connection
 
     name = str(connection.settings_dict["NAME"])
@@ -137,13 +137,13 @@ def _closing() -> Iterator[None]:
 
 
 def answer_alone(ask: Ask, start: float, seed: int) -> Answer:
-    """Do what `ask` says, at the moment `start`; a process takes its settings back afterwards."""
+    """Run `ask` at `start`; a process restores its settings afterwards."""
     with _settings_of(*([ask] if multiprocessing.parent_process() else [])):
         return answer(ask, start, seed)
 
 
 def answer(ask: Ask, start: float, seed: int) -> Answer:
-    """Do what `ask` says, at the moment `start`."""
+    """Run `ask` at `start`."""
     from django.db import connections
 
     connection = connections["default"]
@@ -171,7 +171,7 @@ def answer(ask: Ask, start: float, seed: int) -> Answer:
 
 
 def answer_all(asks: Sequence[Ask], start: float, seed: int) -> list[Answer]:
-    """Do what `asks` say in as many threads, at the moment `start`."""
+    """Run `asks` in as many threads at `start`."""
     with _settings_of(*asks), ThreadPoolExecutor(len(asks)) as pool, _closing():
         return list(pool.map(answer, asks, [start] * len(asks), range(seed, seed + len(asks))))
 

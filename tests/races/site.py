@@ -1,4 +1,4 @@
-"""The site that is raced on: one person, a channel, and what the tests want to know about them."""
+"""The site for race tests: one user, a channel, and helpers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATS = "/api/pats/"
 
 
 class Site:
-    """One person's tokens, seen from outside."""
+    """One user's tokens, seen from outside."""
 
     def __init__(self) -> None:
         self.user = UserFactory(username="owner")
@@ -29,48 +29,46 @@ class Site:
         self.numbers = itertools.count()
 
     def token(self, *scopes: str, **fields: Any) -> tuple[PersonalAccessToken, str]:
-        """Make a token that may read the channel, and return it with its secret."""
+        """Create a token that can read the channel, and return it with its secret."""
         keys = [scope.split(":") for scope in scopes or ("channels:*:read",)]
         fields = {"name": f"token {next(self.numbers)}", **fields}
         return services.create_token(self.user, scopes=keys, **fields)
 
     def manage(self, method: str, *parts: object, body: Any = None, **rest: Any) -> Ask:
-        """Ask the management API as the person."""
+        """Return a request of the user to the management API."""
         path = PATS + "".join(f"{getattr(part, 'pk', part)}/" for part in parts)
         return Ask(method, path, body, session=self.session, **rest)
 
     def create(self, **rest: Any) -> Ask:
-        """Ask for one more token, which may read the channel."""
+        """Return a request that creates a token with a scope to read the channel."""
         name = f"new {next(self.numbers)}"
         body = {"name": name, "scopes": [{"entity_type": "channels", "entity_id": "*", "operation": "read"}]}
         return self.manage("POST", body={**body, **rest})
 
     def use(self, secret: str, **rest: Any) -> Ask:
-        """Read the channel with a token."""
+        """Return a request that reads the channel with a token."""
         return Ask("GET", self.path, secret=secret, **rest)
 
     def status(self, secret: str) -> int:
-        """Return what reading the channel with this secret answers now."""
+        """Return the status of reading the channel with this secret."""
         client = APIClient(headers={"authorization": f"Bearer {secret}"})
         return int(client.get(self.path).status_code)
 
     def works(self, *secrets: str) -> list[str]:
-        """Return those of `secrets` that work now."""
+        """Return those of `secrets` that work."""
         return [secret for secret in secrets if self.status(secret) == 200]
 
     def row(self, token: PersonalAccessToken) -> PersonalAccessToken | None:
-        """Return what is stored of a token."""
+        """Return the stored row of a token."""
         return PersonalAccessToken.objects.filter(pk=token.pk).first()
 
     def scopes(self, token: PersonalAccessToken) -> set[str]:
-        """Return the scopes that are stored of a token."""
+        """Return the stored scopes of a token."""
         return {str(scope) for scope in Scope.objects.filter(token=token.pk)}
 
     def ids(self) -> set[uuid.UUID]:
-        """Return which tokens there are."""
         return set(PersonalAccessToken.objects.values_list("pk", flat=True))
 
     def clear(self) -> None:
-        """Forget all tokens."""
         Scope.objects.all()._raw_delete("default")
         PersonalAccessToken.objects.all()._raw_delete("default")

@@ -1,6 +1,6 @@
-"""Two requests at the same time, many times: whatever the order, one answer and one state that fit together.
+"""Two requests at the same time, many times: in any order, responses and state are consistent.
 
-An answer of 500, a deadlock among them, fails each of these: it is raised where it happens.
+A 500, for example for a deadlock, fails the test, because the exception is raised.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ READ = "channels:*:read"
 
 
 def secret_of(answer):
-    """The secret in an answer; none where it holds none."""
+    """Return the secret in a response, if any."""
     return [answer.body["secret"]] if answer.status < 300 and "secret" in (answer.body or ()) else []
 
 
@@ -35,7 +35,7 @@ def row(scope):
 
 
 def end_all_long_ago():
-    """Let the tokens that there are have ended so long ago that they can be pruned."""
+    """Make all tokens expire so long ago that they can be pruned."""
     long_ago = timezone.now() - timedelta(days=90)
     PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
 
@@ -198,7 +198,7 @@ USED_AGAINST = {
 
 @pytest.mark.parametrize("what", USED_AGAINST)
 def test_record_use_and_other_changes(what, arena, site, each_round):
-    """It undoes nothing, and is lost where the other holds the row."""
+    """Recording a use undoes nothing, and is skipped if another request holds the row."""
     always = {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta(0)}
     for _ in each_round():
         token, secret = site.token()
@@ -267,7 +267,7 @@ def test_prune_skips_locked_tokens(site):
 
 
 def test_concurrent_delete_all(arena, site, each_round):
-    """All of them lock several rows, and must not do so in different orders."""
+    """All of them lock several rows, and must do so in the same order."""
     prune = Ask(service="prune_tokens", kwargs={"inactive_for": timedelta(days=10)})
     for number, _ in enumerate(each_round()):
         for _token in range(6):
@@ -281,7 +281,7 @@ def test_concurrent_delete_all(arena, site, each_round):
 
 
 def test_pepper_rotation_under_load(arena, site, each_round, settings):
-    """Processes with the peppers in the old and in the new order at once, as while a release is rolled out."""
+    """Processes with peppers in the old and in the new order, as during a deployment."""
     orders = [["old", "new"], ["new", "old"]]
     # One list for all rounds: each setting that the fixture changes lies on top of those before it.
     settings.PAT_TOKENS_PEPPERS = peppers = []

@@ -1,1 +1,1 @@
-"""Attacks on what the threat model promises, tried for real."""
+"""Attacks on the promises of the threat model."""

@@ -1,4 +1,4 @@
-"""Raises an exception at each line of this package that is executed while a secret is at hand."""
+"""Raise an exception at each line of this package that is executed while a secret is in memory."""
 
 import linecache
 import sys
@@ -15,11 +15,11 @@ FOLDER = str(Path(pat_tokens.__file__).parent) + "/"
 
 
 class Raised(Exception):
-    """What goes wrong at the chosen line."""
+    """The exception at the chosen line."""
 
 
 class Line:
-    """Finds the lines that are executed, one after the other, and raises at the one that `skip` others precede."""
+    """Traces the executed lines, and raises at the one after `skip` others."""
 
     def __init__(self, skip: int, begins: Callable[[], bool]) -> None:
         self.skip = skip
@@ -51,7 +51,7 @@ def _leaves(place: tuple[str, int]) -> bool:
 
 
 def local_variables(frame: FrameType | None) -> Iterator[str]:
-    """The local variables of this package's and Django's frames, as a collector such as Sentry sees them."""
+    """Return the local variables of this package's and Django's frames, as error trackers collect them."""
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(FOLDER) or ("/site-packages/" in name and "/django/test/" not in name):
@@ -60,7 +60,7 @@ def local_variables(frame: FrameType | None) -> Iterator[str]:
 
 
 def capture(value: Any, depth: int = 4) -> str:
-    """The repr of `value`, or of what is in it where it is a container."""
+    """Return the repr of `value`, or of its items if it is a container."""
     if depth and isinstance(value, dict):
         pairs = list(value.items())[:100]
         return "{" + ", ".join(f"{capture(key, depth - 1)}: {capture(one, depth - 1)}" for key, one in pairs) + "}"
@@ -74,7 +74,6 @@ def capture(value: Any, depth: int = 4) -> str:
 
 @contextmanager
 def tracing(line: Line) -> Iterator[None]:
-    """Watch what is executed inside, in this thread and in those that start meanwhile, such as that of a loop."""
     before, before_in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(line)
     threading.settrace(line)

@@ -1,4 +1,4 @@
-"""Everywhere that a secret could rest on a server, read as a thief would read it."""
+"""All places on a server where a secret could be stored."""
 
 import base64
 import logging
@@ -17,14 +17,14 @@ from django.db import connection
 
 
 def needles(secret: str) -> list[str]:
-    """The secret, its body, and parts of the body that are long enough to be no accident."""
+    """Return the secret, its body, and long parts of the body."""
     body = secret.partition("_")[2][:-6]
     parts = [secret, body, *(body[start : start + 12] for start in range(0, len(body) - 11, 4))]
     return [*parts, body.encode().hex(), *_in_base64(body)]
 
 
 def _in_base64(text: str) -> list[str]:
-    """What of `text` stands in any Base64 that it is somewhere inside of; letters and digits never need `+` or `/`."""
+    """Return what `text` contains if it is part of any Base64 string."""
     found = []
     for before in range(3):
         code = base64.b64encode(bytes(before) + text.encode()).decode().rstrip("=")
@@ -34,12 +34,12 @@ def _in_base64(text: str) -> list[str]:
 
 
 def found(secret: str, places: dict[str, str]) -> list[str]:
-    """The names of the places that hold any part of the secret."""
+    """Return the names of the places that contain any part of the secret."""
     return [name for name, text in places.items() if any(needle in text for needle in needles(secret))]
 
 
 def database() -> dict[str, str]:
-    """Every column of every table, as text."""
+    """Return every column of every table, as strings."""
     tables = {}
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
@@ -49,20 +49,20 @@ def database() -> dict[str, str]:
 
 
 def sessions(session: SessionBase, folder: Path) -> dict[str, str]:
-    """The session as code reads it, and all sessions as they are stored."""
+    """Return the session as code reads it, and all sessions as they are stored."""
     decoded = [str(one.get_decoded()) for one in Session.objects.all()]
     files = [_text(path.read_bytes()) for path in folder.iterdir()]
     return {"session": str(dict(session.items())), "sessions": "\n".join(decoded), "session files": "\n".join(files)}
 
 
 def cache() -> dict[str, str]:
-    """All that is in the cache of this process."""
+    """Return the content of this process's cache."""
     values = getattr(caches["default"], "_cache", {})
     return {"cache": "\n".join(f"{key} {_text(value)} {_unpickled(value)}" for key, value in values.items())}
 
 
 def outbox() -> dict[str, str]:
-    """All mails, with their HTML."""
+    """Return all emails, with their HTML."""
     texts = []
     for message in mail.outbox:
         texts += [message.subject, message.body, str(message.extra_headers)]
@@ -71,7 +71,7 @@ def outbox() -> dict[str, str]:
 
 
 class Memory(logging.Handler):
-    """Keeps what each record says, its arguments and its exception as well."""
+    """Stores each log record, with its arguments and exception."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -83,7 +83,7 @@ class Memory(logging.Handler):
 
 
 def without_lines_of_code(report: str) -> str:
-    """A report of an exception without the source that it quotes."""
+    """Return an exception report without quoted source code."""
     return re.sub(r'<ol start="\d+" class="(?:pre|post)-context".*?</ol>', "", report, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""No cache answers a request in place of the check of its token."""
+"""No cache responds to a request whose token wasn't checked."""
 
 import pytest
 from django.core.cache import cache

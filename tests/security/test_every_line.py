@@ -1,4 +1,4 @@
-"""Wherever a request fails while a secret is at hand, no report shows the secret."""
+"""Wherever a request fails while a secret is in memory, no report shows the secret."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ NEEDLES = [SECRET[start : start + 8] for start in range(4, len(SECRET) - 8)]
 
 
 class Random(SimpleNamespace):
-    """Chooses the characters of SECRET, so that it is known while it is made."""
+    """Chooses the characters of SECRET, so that it is known while it is created."""
 
     def __init__(self) -> None:
         super().__init__(token_bytes=secrets.token_bytes, chosen=0)
@@ -63,7 +63,7 @@ def random(monkeypatch):
 
 @pytest.fixture
 def site(client, settings):
-    """A site with the middleware, and somebody who can do everything there."""
+    """A site with the middleware, and a user who can do everything."""
     settings.MIDDLEWARE = [OURS, *django_settings.MIDDLEWARE]
     user = UserFactory(username="owner", is_staff=True, is_superuser=True)
     channel = ChannelFactory(owner=user)
@@ -73,7 +73,7 @@ def site(client, settings):
 
 
 class Reports:
-    """What was reported of one request, and logged meanwhile."""
+    """The reports and log records of one request."""
 
     def __init__(self, *, rendered: bool) -> None:
         self.rendered = rendered
@@ -116,7 +116,7 @@ class Reports:
 
 @pytest.fixture
 def fail_at_each_line():
-    """Do something again and again, with an exception at the next line each time; return where the secret is shown."""
+    """Repeat an action with an exception at the next line each time; return where the secret is shown."""
 
     def run(act, begins=lambda: True, expected=(200, 201, 302)):
         shown, lines = [], 0
@@ -146,7 +146,7 @@ def fail_at_each_line():
 
 
 def excerpts(text):
-    """What stands around the secret in `text`, if it is there."""
+    """Return the text around the secret in `text`, if any."""
     start = min((text.index(needle) for needle in NEEDLES if needle in text), default=None)
     return [] if start is None else [text[max(0, start - 60) : start + 10]]
 

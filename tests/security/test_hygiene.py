@@ -1,4 +1,4 @@
-"""A secret is in the one answer that made it, and nowhere else: looked for in every place, through every door."""
+"""A secret is only in the response that created it: searched for in every place, by every interface."""
 
 import asyncio
 import io
@@ -40,7 +40,7 @@ ROWS = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": "*", "scopes-0
 
 
 class Scene:
-    """A person at the site, with a token to regenerate; also staff, so that every door is open."""
+    """A user with a token to regenerate, who is also staff, so that all interfaces can be used."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -84,7 +84,7 @@ REDIRECTING = [door for door in DOORS if door.startswith(("page", "script", "adm
 
 @pytest.fixture
 def memory():
-    """All loggers at DEBUG, into one place; what admins get by mail, too."""
+    """All loggers at DEBUG, and emails to admins."""
     memory, mailing = secret_locations.Memory(), AdminEmailHandler(include_html=True)
     mailing.setLevel(logging.ERROR)
     root = logging.getLogger()
@@ -106,7 +106,7 @@ def memory():
 
 @pytest.fixture
 def made(monkeypatch):
-    """The secrets that were made meanwhile."""
+    """The secrets that are created."""
     secrets = []
     make = services.make_secret
 
@@ -120,7 +120,7 @@ def made(monkeypatch):
 
 @pytest.fixture
 def scene(client, settings, tmp_path, memory):
-    """The scene, with the switches that make a site talk the most."""
+    """The scene, with settings that make a site log the most."""
     settings.SESSION_FILE_PATH = str(tmp_path)
     settings.ADMINS = [("admin", "admin@example.com")] if django_is_old() else ["admin@example.com"]
     cache.clear()
@@ -135,7 +135,7 @@ def django_is_old() -> bool:
 
 
 def everywhere(scene: Scene, memory: secret_locations.Memory, folder: Any) -> dict[str, str]:
-    """Each place on the server by its name."""
+    """Return the content of each place on the server, by name."""
     return {
         **secret_locations.database(),
         **secret_locations.sessions(scene.client.session, folder),
@@ -146,7 +146,7 @@ def everywhere(scene: Scene, memory: secret_locations.Memory, folder: Any) -> di
 
 
 def later_pages(scene: Scene) -> dict[str, str]:
-    """What is shown of all tokens from now on."""
+    """Return all later pages and responses about tokens."""
     shown = {}
     for token in PersonalAccessToken.objects.all():
         name = "admin:pat_tokens_personalaccesstoken_{}".format
@@ -198,7 +198,7 @@ def test_secret_is_not_stored_during_redirect(scene, memory, made, settings, tmp
 
 
 class Forced(Exception):
-    """What goes wrong in a request that has a secret at hand."""
+    """An exception in a request that has a secret in memory."""
 
 
 def fail(*args: Any, **kwargs: Any) -> Any:
@@ -331,7 +331,7 @@ def test_report_of_request_has_no_imported_key(scene, memory, settings, tmp_path
 
 
 def test_search_finds_planted_secret(scene, memory, settings, tmp_path, made):
-    """Each place, with a secret put into it, is found: else all of the above would say nothing."""
+    """A secret that is put into each place is found; otherwise the other tests would prove nothing."""
     answer = DOORS["page create"](scene)
     secret = str(scene.client.get(answer.url).context["revealed"].secret)
     assert made == [secret]

@@ -1,4 +1,4 @@
-"""One of our secrets in a form that we do not read is never taken for a request without a token."""
+"""A secret in an unsupported form is never treated as a request without a token."""
 
 import pytest
 from django.conf import settings as django_settings

@@ -1,4 +1,4 @@
-"""What the threat model promises and no other test tries; and that each test that it names is there."""
+"""Promises of the threat model without another test, and that all tests it names exist."""
 
 import ast
 import hmac
@@ -69,7 +69,7 @@ def pages(token: PersonalAccessToken) -> list[tuple[str, Any]]:
 
 @pytest.fixture
 def scoped(make_token: Any, user: Any) -> Any:
-    """A token with all that is hostile in its name and in its entity."""
+    """A token with hostile strings in its name and entity."""
     channel = ChannelFactory(owner=user, name=EVIL[:100])
     return make_token(f"channels:{channel.pk}:read", "devices:*:list", name=EVIL, description=EVIL)
 
@@ -158,7 +158,7 @@ def test_malformed_secrets_cost_no_query(db, django_assert_num_queries):
 
 
 def test_digests_are_compared_in_constant_time(token, monkeypatch):
-    """Of structure and not of time: what the look-up found is compared by compare_digest, and only then believed."""
+    """Tests structure, not time: the result of the look-up is compared with compare_digest."""
     asked = []
     with monkeypatch.context() as patch:
         patch.setattr(hmac, "compare_digest", lambda one, other: not asked.append((one, other)))
@@ -173,7 +173,7 @@ def test_digests_are_compared_in_constant_time(token, monkeypatch):
 
 
 class Inline(HTMLParser):
-    """Collects all that a strict Content-Security-Policy would not run or show."""
+    """Collects everything that a strict Content-Security-Policy blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ def test_hostile_label_is_escaped(person, scoped):
 
 @pytest.mark.parametrize("own", ["DENY", "SAMEORIGIN"])
 def test_pages_cannot_be_framed(person, scoped, settings, own):
-    """Also on a site without the middleware for it, and on one whose own pages can be framed."""
+    """Also without Django's middleware for it, and on sites that allow frames for their own pages."""
     settings.X_FRAME_OPTIONS = own
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "clickjacking" not in name]
     for path, view in pages(scoped):

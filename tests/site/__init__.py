@@ -1,1 +1,1 @@
-"""A site as other people would have written it: one view of each kind that there is."""
+"""A test site with one view of each kind."""

@@ -1,4 +1,4 @@
-"""A base class that somebody called as DRF's own, with an OPTIONS of its own."""
+"""A base class with the same name as DRF's, and its own OPTIONS."""
 
 from django.urls import path
 from rest_framework import views

@@ -1,4 +1,4 @@
-"""What the site declares from outside, for views that it cannot edit."""
+"""Declarations for views that the site can't edit."""
 
 from pat_tokens.declarations import declare_url, declare_view
 from pat_tokens.requirements import Requirement

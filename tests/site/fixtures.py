@@ -1,4 +1,4 @@
-"""The fixture `site`: its routes, entity types and what it declares from outside, for one test."""
+"""The fixture `site`: its routes, entity types and declarations, for one test."""
 
 from itertools import count
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ _generations = count(1_000_000)  # so that nothing remembered for one test is ta
 
 @pytest.fixture
 def declarations(monkeypatch):
-    """No declarations from outside; what a test declares is gone after it."""
+    """No declarations; those of a test are removed after it."""
     fresh = declared._Declarations()
     fresh.generation = next(_generations)
     monkeypatch.setattr(declared, "_declared", fresh)
@@ -36,14 +36,14 @@ def entity_types():
 
 @pytest.fixture
 def routes(declarations, entity_types, settings):
-    """The site without any rows."""
+    """The site without rows."""
     settings.ROOT_URLCONF = "tests.site.urls"
     declare()
 
 
 @pytest.fixture
 def site(routes, user):
-    """The site with two rows of each kind, `x` that a token is for and its neighbour `other_x`."""
+    """The site with two rows of each model: `x`, which tokens are for, and `other_x`."""
     rows = SimpleNamespace(owner=user)
     for prefix in ("", "other_"):
         name = f"{prefix}one".replace("_", "-")

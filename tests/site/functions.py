@@ -1,4 +1,4 @@
-"""Views that are functions; DRF makes of each a class called WrappedAPIView."""
+"""Function views; DRF wraps each in a class called WrappedAPIView."""
 
 from functools import wraps
 
@@ -23,7 +23,7 @@ def either(view, other):
 
 
 def counted(view):
-    """A decorator around a view, as well made as Django's own."""
+    """A decorator of a view that uses functools.wraps."""
 
     @wraps(view)
     def wrapper(request, *args, **kwargs):
@@ -33,7 +33,7 @@ def counted(view):
 
 
 def hidden(view):
-    """A decorator that hides which view is behind it."""
+    """A decorator that hides the view."""
 
     def wrapper(request, *args, **kwargs):
         return view(request, *args, **kwargs)

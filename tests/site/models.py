@@ -1,4 +1,4 @@
-"""Models of the site; those with one kind of key each are in `tests.models`."""
+"""Models of the site; models with one type of key each are in `tests.models`."""
 
 from django.conf import settings
 from django.db import models
@@ -18,7 +18,7 @@ class Project(models.Model):
 
 
 class Task(models.Model):
-    """Its slug is unique in its project alone."""
+    """Its slug is only unique within its project."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     name = models.CharField(max_length=100)
@@ -43,13 +43,13 @@ class ArchivedChannel(Channel):
 
 
 class Probe(Thermometer):
-    """Inherits its key from the table of a table."""
+    """Inherits its key over two tables."""
 
     depth = models.IntegerField(default=1)
 
 
 class Badge(models.Model):
-    """Its key is that of a project, a number."""
+    """Its key is that of a project, an integer."""
 
     project = models.OneToOneField(Project, primary_key=True, on_delete=models.CASCADE)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -60,7 +60,7 @@ class Badge(models.Model):
 
 
 class Cover(models.Model):
-    """Its key is that of a page, a text."""
+    """Its key is that of a page, a string."""
 
     page = models.OneToOneField(Page, primary_key=True, on_delete=models.CASCADE)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -71,7 +71,7 @@ class Cover(models.Model):
 
 
 class Memo(models.Model):
-    """Is registered under two entity types."""
+    """Is the model of two entity types."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     text = models.CharField(max_length=100)

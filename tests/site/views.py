@@ -1,4 +1,4 @@
-"""Classes and ViewSets of the site, most of which know nothing of tokens."""
+"""Classes and ViewSets of the site, most of which don't know about tokens."""
 
 from django.contrib.auth import get_user_model
 from django.db.models import Count
@@ -21,7 +21,7 @@ from tests.site.models import ArchivedChannel, Badge, Cover, Memo, Probe, Projec
 
 
 class Owned:
-    """Shows people what is theirs."""
+    """Limits rows to those of the user."""
 
     owner_field = "owner"
 
@@ -74,20 +74,20 @@ class ChannelViewSet(Owned, viewsets.ModelViewSet):
 
 
 class PublishWithoutAction(ChannelViewSet):
-    """Has a method that is called like an operation, and is no action."""
+    """Has a method named like an operation, which isn't an action."""
 
     def publish(self, request, pk=None):
         return Response({})
 
 
 class SealedChannels(ChannelViewSet):
-    """Refuses tokens what would else be known."""
+    """Refuses tokens that would otherwise be allowed by inference."""
 
     pat_requirements = {"destroy": None}
 
 
 class NarrowedChannels(ChannelViewSet):
-    """Leaves methods out by http_method_names, as many sites do; routers map them all the same."""
+    """Excludes methods with http_method_names, although routers map them."""
 
     http_method_names = ["get", "head", "options"]
 
@@ -124,13 +124,13 @@ class ProjectBySlug(Owned, viewsets.ModelViewSet):
 
 
 class ProjectByName(ProjectBySlug):
-    """By a field that two projects may share."""
+    """Looks up by a field that two projects can share."""
 
     lookup_field = "name"
 
 
 class BulkChannels(Owned, viewsets.ModelViewSet):
-    """Answers PUT, PATCH and DELETE on the list's URL, for what its filters leave."""
+    """Supports PUT, PATCH and DELETE on the list's URL, for all filtered rows."""
 
     pat_requirements = {"create": Requirement("channels", "create")}
 
@@ -177,14 +177,14 @@ class CoverViewSet(Owned, viewsets.ModelViewSet):
 
 
 class PagesByPath(Owned, viewsets.ModelViewSet):
-    """Keys with anything in them, slashes included."""
+    """Keys with any characters, including slashes."""
 
     queryset = Page.objects.order_by("pk")
     serializer_class = serializers.PageSerializer
 
 
 class TaskByProjectAndSlug(Owned, generics.RetrieveAPIView):
-    """Finds its task by a key that need not fit into any column."""
+    """Looks up its task with a key that can be out of range."""
 
     queryset = Task.objects.all()
     serializer_class = serializers.TaskSerializer
@@ -201,7 +201,7 @@ class ArchiveViewSet(Owned, viewsets.ReadOnlyModelViewSet):
 
 
 class MemoViewSet(Owned, viewsets.ModelViewSet):
-    """Of a model with two entity types: which of them is meant?"""
+    """Of a model with two entity types."""
 
     queryset = Memo.objects.order_by("pk")
     serializer_class = serializers.MemoSerializer
@@ -209,7 +209,7 @@ class MemoViewSet(Owned, viewsets.ModelViewSet):
 
 
 class ConfigurableViewSet(Owned, viewsets.ReadOnlyModelViewSet):
-    """Gets its model in the URLconf."""
+    """Gets its model from the URLconf."""
 
     queryset = None
     serializer_class = serializers.ChannelSerializer
@@ -228,7 +228,7 @@ class AcceptHeaderChannels(ChannelViewSet):
 
 
 class NosyViewSet(ChannelViewSet):
-    """Asks for the user wherever it can."""
+    """Reads the user in every hook."""
 
     def initial(self, request, *args, **kwargs):
         assert request.user.is_authenticated
@@ -262,7 +262,7 @@ class TaskViewSet(Owned, viewsets.ModelViewSet):
 
 
 class NestedTasks(TaskViewSet):
-    """Declares some of what it does."""
+    """Declares some of its actions."""
 
     pat_requirements = {
         "list": Requirement("projects", "read", "project_pk"),
@@ -289,7 +289,7 @@ class TasksOfProject(TaskViewSet):
 
 
 class VendorTasks(TasksOfProject):
-    """The same in a package that cannot be edited."""
+    """The same in a package that can't be edited."""
 
     def retrieve(self, request, *args, **kwargs):
         return Response({"tasks": self.get_queryset().count()})
@@ -322,7 +322,7 @@ class DeviceDetail(Owned, generics.RetrieveAPIView):
 
 
 class TaskBySlugs(Owned, generics.RetrieveAPIView):
-    """Its object is named by two keywords."""
+    """Its object is identified by two keywords."""
 
     queryset = Task.objects.all()
     serializer_class = serializers.TaskSerializer
@@ -368,7 +368,7 @@ class Refused(Status):
 
 
 class Broken(APIView):
-    """Declares what the site does not have."""
+    """Declares entity types and operations that don't exist."""
 
     pat_requirements = {
         "GET": Requirement("chanels", "read"),
@@ -393,7 +393,7 @@ class Pinned(PersonalAccessTokenMixin, APIView):
 
 
 class PinnedAway(APIView):
-    """Knows Basic authentication alone."""
+    """Uses only Basic authentication."""
 
     authentication_classes = [BasicAuthentication]
 
@@ -402,7 +402,7 @@ class PinnedAway(APIView):
 
 
 class CallsAnother(APIView):
-    """Answers with what other views say."""
+    """Returns responses of other views."""
 
     pat_requirements = {"GET": ANY_TOKEN}
 
@@ -437,13 +437,13 @@ class MixedIn(ScopeFilterMixin, ProjectList):
 
 
 class Unfiltered(ProjectList):
-    """Has filters, not ours."""
+    """Has filters, but not ours."""
 
     filter_backends = [filters.SearchFilter]
 
 
 class Ignoring(ProjectList):
-    """Has our filter and does not use it."""
+    """Has our filter and doesn't use it."""
 
     def list(self, request, *args, **kwargs):
         return Response([{"id": project.pk} for project in self.get_queryset()])
@@ -476,14 +476,14 @@ class United(ProjectList):
 
 
 class OtherModel(ProjectList):
-    """Lists something else than it says."""
+    """Lists another model than it declares."""
 
     def get_queryset(self):
         return Channel.objects.filter(owner=self.request.user)
 
 
 class TasksByProject(Owned, generics.ListAPIView):
-    """Lists tasks for whoever may list their projects."""
+    """Lists tasks of the projects that can be listed."""
 
     queryset = Task.objects.order_by("pk")
     serializer_class = serializers.TaskSerializer
@@ -492,7 +492,7 @@ class TasksByProject(Owned, generics.ListAPIView):
 
 
 class ChannelsByProject(Owned, generics.ListAPIView):
-    """Lists channels for whoever may list a project that watches them."""
+    """Lists channels that are watched by the projects that can be listed."""
 
     queryset = Channel.objects.order_by("pk")
     serializer_class = serializers.ChannelSerializer
@@ -500,7 +500,7 @@ class ChannelsByProject(Owned, generics.ListAPIView):
 
 
 class ThermometersAsChannels(Owned, generics.ListAPIView):
-    """A list of a child table, by scopes for its parent."""
+    """A list of a child model, with scopes on its parent."""
 
     queryset = Thermometer.objects.order_by("pk")
     serializer_class = serializers.ThermometerSerializer
@@ -511,7 +511,7 @@ class ThermometersAsChannels(Owned, generics.ListAPIView):
 
 
 class HandlersOfItsOwn(Owned, viewsets.ViewSetMixin, generics.RetrieveUpdateDestroyAPIView):
-    """Routed for GET alone; DRF finds `delete()` all the same."""
+    """Routed for GET only, but DRF finds `delete()`."""
 
     queryset = Channel.objects.order_by("pk")
     serializer_class = serializers.ChannelSerializer
@@ -525,7 +525,7 @@ class OwnHead(viewsets.GenericViewSet):
 
 
 class OptionsLeftOut(APIView):
-    """Has an OPTIONS of its own, which is never called."""
+    """Has its own OPTIONS handler, which is never called."""
 
     http_method_names = ["get"]
     pat_requirements = {"GET": ANY_TOKEN}
@@ -565,7 +565,7 @@ class MadeUpMethods(APIView):
 
 
 class LateMethods(NarrowedChannels):
-    """Opens up once the user is known."""
+    """Adds methods when the user is known."""
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -574,7 +574,7 @@ class LateMethods(NarrowedChannels):
 
 
 class LateMethodOverride(ChannelViewSet):
-    """Takes the method from a header once the user is known."""
+    """Takes the method from a header when the user is known."""
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -591,7 +591,7 @@ class EarlyMethodOverride(ChannelViewSet):
 
 
 class ObjectFromQuery(ChannelViewSet):
-    """Takes its object from the query string."""
+    """Finds its object by the query string."""
 
     def get_object(self):
         self.kwargs["pk"] = self.request.query_params.get("id", self.kwargs["pk"])
@@ -605,7 +605,7 @@ class KeywordsChangedEarly(ChannelViewSet):
 
 
 class SealedAndChanged(KeywordsChangedEarly):
-    """Allows what its URL name refuses."""
+    """Declares what its URL name refuses."""
 
     pat_requirements = {"destroy": Requirement("channels", "delete", "pk")}
 
@@ -623,7 +623,7 @@ class QuerysetOfOtherModel(ChannelViewSet):
 
 
 class SlugOfAnybody(viewsets.ReadOnlyModelViewSet):
-    """Finds by a field that its own queryset makes unique and the entity type's does not."""
+    """Looks up by a field that is unique in its own queryset, but not in the entity type's."""
 
     queryset = Channel.objects.all()
     serializer_class = serializers.ChannelSerializer
@@ -644,7 +644,7 @@ class ComputedQueryset(viewsets.ReadOnlyModelViewSet):
 
 
 class People(viewsets.ReadOnlyModelViewSet):
-    """Of a model that no entity type is about."""
+    """Of a model without an entity type."""
 
     queryset = get_user_model().objects.order_by("pk")
 
@@ -660,7 +660,7 @@ class ListedRequirements(ChannelViewSet):
 
 
 class ComputedKeyword(ChannelViewSet):
-    """The keyword that it looks its object up by is not known before a request."""
+    """Computes its lookup keyword during a request."""
 
     @property
     def lookup_url_kwarg(self):
@@ -676,7 +676,7 @@ class ComputedField(ChannelViewSet):
 
 
 class ByOwner(ChannelViewSet):
-    """By what is no field of its model, but a path to another."""
+    """Looks up by a path to a related field."""
 
     lookup_field = "owner__username"
     lookup_url_kwarg = "username"
@@ -689,7 +689,7 @@ class ActionOnOtherModel(ChannelViewSet):
 
 
 class ChangesItsModel(ChannelViewSet):
-    """Looks at the query string to choose what it lists."""
+    """Chooses its model by the query string."""
 
     def initialize_request(self, request, *args, **kwargs):
         if "devices" in request.GET:
@@ -699,7 +699,7 @@ class ChangesItsModel(ChannelViewSet):
 
 
 class TwoInOne(ChannelViewSet):
-    """Looks at channels by slug through itself, one after the other."""
+    """Looks up two channels by slug in one request."""
 
     lookup_field = "slug"
 

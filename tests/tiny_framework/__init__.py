@@ -1,1 +1,1 @@
-"""A framework that the package does not know, with its integration: an installed app that registers itself."""
+"""A framework that the package doesn't know, with its integration: an installed app that registers itself."""

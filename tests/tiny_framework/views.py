@@ -6,7 +6,7 @@ from pat_tokens.guards import refusal, set_cache_headers
 
 
 class TinyView:
-    """A view of the framework: one requirement for GET, and the name of the token's owner as the response."""
+    """A view with one requirement for GET, which returns the name of the token's owner."""
 
     def __init__(self, requirement):
         self.requirement = requirement

@@ -1,4 +1,4 @@
-"""Talks to an ASGI application as a server does. So does `channels.testing`, but only where Daphne is installed."""
+"""A client of ASGI applications. Unlike `channels.testing`, it doesn't need Daphne."""
 
 import json
 
@@ -8,8 +8,6 @@ PATIENCE = 10  # seconds for what happens at once on an idle machine
 
 
 class WebsocketCommunicator(ApplicationCommunicator):
-    """One WebSocket."""
-
     def __init__(self, application, path, *, headers=(), extensions=(), scheme="ws", subprotocols=()):
         scope = {
             "type": "websocket",
@@ -30,18 +28,15 @@ class WebsocketCommunicator(ApplicationCommunicator):
         return True if answer["type"] == "websocket.accept" else answer["code"]
 
     async def receive(self):
-        """Return the next message of the application."""
         return await self.receive_output(PATIENCE)
 
     async def receive_json(self):
-        """Return what the application sent to the client."""
         return json.loads((await self.receive())["text"])
 
     async def send_json(self, data):
-        """Send as a client."""
         await self.send_input({"type": "websocket.receive", "text": json.dumps(data)})
 
     async def disconnect(self):
-        """Leave as a client, and wait until the application has noticed."""
+        """Disconnect, and wait until the application has handled it."""
         await self.send_input({"type": "websocket.disconnect", "code": 1000})
         await self.wait(PATIENCE)

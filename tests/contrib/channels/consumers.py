@@ -1,4 +1,4 @@
-"""Consumers of a host site, and its application; nothing here checks a scope."""
+"""Consumers and the application of a test site; they don't check scopes themselves."""
 
 import asyncio
 
@@ -60,7 +60,7 @@ class Choosing(Consumer):
 
 
 class Foreign(Consumer):
-    """Is declared from outside."""
+    """Declared with `declare_view`."""
 
 
 class Undeclared(Consumer):
@@ -80,7 +80,7 @@ class Anything(Consumer):
 
 
 class Busy(Consumer):
-    """Is at work when its token ends, until the test says `done`, and goes on sending."""
+    """Keeps sending after its token stopped working, until the test sets `done`."""
 
     pat_requirements = {"GET": ANY_TOKEN}
     done: asyncio.Event

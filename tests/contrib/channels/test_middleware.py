@@ -29,7 +29,7 @@ KINDS = ["channels", "sync", "foreign", "nested"]
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
-    """Begin with nothing connected, nothing declared from outside but one, and eyes wide open."""
+    """Start without connections, with one declaration, and check the watcher afterwards."""
     from pat_tokens.declarations import _declared
 
     monkeypatch.setattr(_declared, "by_view", {})
@@ -49,7 +49,7 @@ def headers_with(secret):
 
 @asynccontextmanager
 async def socket(path, secret=None, *, headers=(), app=consumers.websockets, subprotocols=()):
-    """Connect, and give what the server said to the handshake."""
+    """Connect, and return the response to the handshake."""
     given = [*headers_with(secret), *headers]
     communicator = WebsocketCommunicator(app, path, headers=given, subprotocols=subprotocols)
     result = await communicator.connect()
@@ -204,7 +204,7 @@ class TestSubprotocols:
 
 
 class TestDenial:
-    """Where the server can answer a handshake, the answer is that of a request."""
+    """If the server supports it, a denied handshake gets an HTTP response."""
 
     @async_to_sync
     async def ask(self, path, secret, scheme="ws", host=b"example.org"):
@@ -250,7 +250,7 @@ ENDS = {
 
 
 class TestClose:
-    """A socket is closed within seconds of its token's end."""
+    """A socket is closed within seconds after its token stops working."""
 
     @pytest.mark.parametrize("kind", ["channels", "sync"])
     @pytest.mark.parametrize("how", ENDS)
@@ -375,7 +375,7 @@ def test_other_protocols_are_unchanged(token):
 
 
 class TestServer:
-    """The same through a real server and a real client."""
+    """The same with a real server and a real client."""
 
     @pytest.fixture
     def address(self):

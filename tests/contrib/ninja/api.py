@@ -1,4 +1,4 @@
-"""A host site's API of Django Ninja; nothing here checks a scope."""
+"""A test site's API with Django Ninja; it doesn't check scopes itself."""
 
 from django.urls import path
 from ninja import NinjaAPI, Router

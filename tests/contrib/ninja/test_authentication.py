@@ -20,7 +20,7 @@ KINDS = ["sync", "async", "mixed", "foreign"]
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch):
-    """Declare one operation from outside, and begin with none called."""
+    """Declare one operation with `declare_url`, and start without calls."""
     from pat_tokens.declarations import _declared
 
     monkeypatch.setattr(_declared, "by_url_name", {})
@@ -31,14 +31,14 @@ def calls(monkeypatch):
 
 @pytest.fixture(params=["alone", "with the middleware"])
 def installed(request, settings):
-    """The site, with and without the middleware, which leaves these views alone."""
+    """The site, with and without the middleware, which ignores these views."""
     if request.param != "alone":
         settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
 
 
 @pytest.fixture(params=SERVERS)
 def ask(request):
-    """Make a client of each kind of server."""
+    """Return a client for WSGI and one for ASGI."""
     return lambda *args, **kwargs: Asker(request.param, *args, **kwargs)
 
 

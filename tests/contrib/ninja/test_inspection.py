@@ -47,7 +47,7 @@ def test_other_views_are_not_reported():
 
 
 class TestOperationsOfOnePath:
-    """Ninja makes a pattern for each, and Django comes to the first."""
+    """Ninja adds a pattern per operation, and Django resolves the first."""
 
     @pytest.fixture
     def urlpatterns(self, settings, declarations):

@@ -1,4 +1,4 @@
-"""Fixtures for the API of people with a session."""
+"""Fixtures for the management API."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A site whose settings of DRF and django-filter differ from what the management API answers with."""
+"""A site with DRF and django-filter settings that differ from what the management API needs."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ HERE = __name__
 
 
 class FirstComeNegotiation(BaseContentNegotiation):
-    """Ignores what the client sends and wants."""
+    """Ignores the content type and the Accept header."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
         return None
@@ -22,7 +22,7 @@ class FirstComeNegotiation(BaseContentNegotiation):
 
 
 def handle(exc: Exception, context: Any) -> Response:
-    """Answer with errors of a shape of its own."""
+    """Return errors in another format."""
     return Response({"error": str(exc)}, status=getattr(exc, "status_code", 500))
 
 

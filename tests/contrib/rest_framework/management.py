@@ -1,4 +1,4 @@
-"""What the tests of the management API share."""
+"""Helpers for tests of the management API."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ PATS = "/api/pats/"
 
 
 def url(token: PersonalAccessToken, *rest: object) -> str:
-    """The address of a token, or of something of it."""
+    """Return the URL of a token, or of a route below it."""
     return PATS + "/".join([str(token.pk), *map(str, rest), ""])
 
 
 def row(scope: str, **fields: Any) -> dict[str, Any]:
-    """A scope written as `channels:*:read` as the API takes it."""
+    """Return a scope such as `channels:*:read` in the format of the API."""
     return {**dict(zip(("entity_type", "entity_id", "operation"), scope.split(":"), strict=True)), **fields}
 
 
 def snapshot() -> tuple[list[Any], list[Any]]:
-    """All tokens and scopes with all their columns."""
+    """Return all columns of all tokens and scopes."""
     tokens = PersonalAccessToken.objects.order_by("pk").values()
     return list(tokens), list(Scope.objects.order_by("pk").values())
 
 
 def session_client(user: Any) -> APIClient:
-    """A client with the session of `user`, which sends JSON."""
+    """Return a client with the session of `user`, which sends JSON."""
     client = APIClient()
     client.default_format = "json"
     client.force_login(user)

@@ -1,4 +1,4 @@
-"""The management API alone, as the schema tests want it."""
+"""A URLconf with only the management API, for the schema tests."""
 
 from django.urls import include, path
 

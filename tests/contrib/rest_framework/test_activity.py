@@ -1,4 +1,4 @@
-"""What the management API says about what happened to tokens."""
+"""The activity routes of the management API."""
 
 from datetime import timedelta
 

@@ -132,13 +132,13 @@ def test_entity_is_found_by_slug(make_token, client_with, user):
 
 @pytest.mark.parametrize("spelling", ["0{}", " {}", "{} ", "+{}", "{}.0", "0_{}"])
 def test_list_ignores_noncanonical_ids(token, client_with, channel, spelling):
-    """No service writes such a row; the key field would read the entity's id in it."""
+    """No service writes such a row, but the key field would accept its id."""
     Scope.objects.create(token=token, entity_type="channels", entity_id=spelling.format(channel.pk), operation="list")
     assert client_with(token).get("/api/channels/").data == []
 
 
 def test_classes_in_drf_settings_load_without_models():
-    """Importing `rest_framework.views` loads all of them, and some sites do that before the app registry is ready."""
+    """`rest_framework.views` imports these classes, on some sites before the app registry is ready."""
     ours = "pat_tokens.contrib.rest_framework"
     code = f"""
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Each route of the test site, each method, each kind of token: what it is answered."""
+"""Responses of each route and method of the test site to each kind of token."""
 
 import json
 from datetime import timedelta
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def crud(prefix, kind, row, *, body, changes=None, key="pk"):
-    """The six standard actions of a ViewSet."""
+    """Return the rows for the six standard actions of a ViewSet."""
     one = f"{prefix}{{{row}.{key}}}/"
     scope = f"{kind}:{{{row}.pk}}:"
     changes = changes or body
@@ -259,7 +259,6 @@ NO_SUCH_METHOD = [
 
 @pytest.fixture
 def fill(site):
-    """Fill in the rows of the site."""
     return lambda text: text.format(**vars(site), device_upper=str(site.device.pk).upper())
 
 
@@ -279,7 +278,7 @@ def _as_json(body):
 
 
 def everything_but(scope):
-    """Every scope for all that the site has, without the one of this type and operation."""
+    """Return all scopes on all entities of the site, except those of this type and operation."""
     kind, _id, operation = scope.split(":")
     return [
         f"{entity_type.name}:*:{name.name}"
@@ -290,7 +289,7 @@ def everything_but(scope):
 
 
 def neighbour(row, fill, site):
-    """The scope of the row for another entity; None where there is none."""
+    """Return the scope of the row on another entity, or None."""
     kind, _entity_id, operation = row.scope.split(":")
     rows = {"channels": "channel", "thermometers": "thermometer", "archive": "archived", "memos": "memo"}
     other = getattr(site, "other_" + rows.get(kind, kind.removesuffix("s")))

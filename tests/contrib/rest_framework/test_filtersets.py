@@ -1,4 +1,4 @@
-"""`GET /api/pats/`: filters, order and pages."""
+"""`GET /api/pats/`: filters, ordering and pages."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 @pytest.fixture
 def names(client):
-    """Ask for the names of the tokens that a query finds, in order."""
+    """Return the names of the tokens that a query string selects, in order."""
 
     def names(**query):
         answer = client.get(PATS, query)
@@ -28,7 +28,7 @@ def names(client):
 
 @pytest.fixture
 def set_moments():
-    """Set the columns of a token that no door can set."""
+    """Set datetime columns that no interface can set."""
 
     def set_moments(token, **fields):
         PersonalAccessToken.objects.filter(pk=token.pk).update(**fields)
@@ -38,7 +38,7 @@ def set_moments():
 
 @pytest.fixture
 def dead(make_token, set_moments):
-    """An expired, a revoked, and an expired and revoked token, beside an active one."""
+    """An expired, a revoked, an expired and revoked, and an active token."""
     make_token(name="active")
     revoked, expired, both = make_token(name="revoked"), make_token(name="expired"), make_token(name="both")
     for token in (revoked, both):

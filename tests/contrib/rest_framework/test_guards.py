@@ -1,4 +1,4 @@
-"""Views that find their object, their method or their list another way than the decision was made about."""
+"""Views that use another object, method or list than the decision was about."""
 
 import pytest
 from django.core.cache import cache
@@ -12,13 +12,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def client(site, make_token, client_with):
-    """May read the one channel."""
+    """A client that can read one channel."""
     return client_with(make_token(f"channels:{site.channel.pk}:read"))
 
 
 @pytest.fixture
 def reader(site, make_token, client_with):
-    """May read every channel."""
+    """A client that can read all channels."""
     return client_with(make_token("channels:*:read"))
 
 
@@ -241,7 +241,7 @@ class TestBrowsableAPI:
         assert b"<form" not in page.content.replace(b'<form id="get-form"', b"")
 
     def test_shows_no_forms_for_options(self, site, make_token, client_with):
-        """A form has the names of what could be chosen in it."""
+        """Forms contain the names of all choices."""
         client = client_with(make_token(f"projects:{site.project.pk}:read"))
         path = f"/projects/{site.project.pk}/tasks/"
         person = type(client)()

@@ -1,4 +1,4 @@
-"""What is inferred from a handler that a site has written itself, and what is not."""
+"""Which handlers of a site requirements are inferred from."""
 
 from functools import wraps
 
@@ -147,7 +147,7 @@ class DoesSomethingElse(Channels):
 
 
 class Hides(Channels):
-    """Calls what is right where it need not be reached, or on something else."""
+    """Makes the right call in code that might not be reached, or on another object."""
 
     @unwrappable
     def list(self, request, *args, **kwargs):
@@ -172,20 +172,20 @@ class Hides(Channels):
 
 
 class InheritsIt(DoesSomethingElse):
-    """Calls `super()`, which is no better."""
+    """Calls `super()` of such a handler."""
 
     def destroy(self, request, *args, **kwargs):
         return super().destroy(request, *args, **kwargs)
 
 
 class Mixed(DoesSomethingElse):
-    """Has DRF's own again."""
+    """Inherits DRF's own handlers again."""
 
     destroy = mixins.DestroyModelMixin.destroy
 
 
 class Sometimes(Channels):
-    """Finds something else where it is told to."""
+    """Finds another object if the query string says so."""
 
     def retrieve(self, request, *args, **kwargs):
         if "all" in request.query_params:

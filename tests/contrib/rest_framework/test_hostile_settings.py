@@ -1,4 +1,4 @@
-"""The management API answers as documented on a site with other settings of DRF."""
+"""The management API responds as documented with other settings of DRF."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ TESTS = ("test_views.py", "test_views_access.py", "test_views_queries.py", "test
 
 
 def test_responses_do_not_depend_on_drf_settings():
-    """In a process of its own, since classes read the settings of DRF when they are made."""
+    """In a separate process, because classes read DRF's settings when they are defined."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:cov"]
     command += ["--ds", "tests.contrib.rest_framework.hostile_settings", *(str(HERE / name) for name in TESTS)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}

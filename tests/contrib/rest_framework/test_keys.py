@@ -1,4 +1,4 @@
-"""Keys of every kind and in every spelling: out of range, inherited, with odd characters, by the thousand."""
+"""Keys of every type and spelling: out of range, inherited, with odd characters, by the thousand."""
 
 import unicodedata
 from urllib.parse import quote
@@ -126,7 +126,7 @@ class TestOddCharacters:
                 assert ask(token, "/pages/").json() == [{"path": key}]
 
     def test_similar_keys_are_different(self, case, site, ask, make_token, user):
-        """Whatever the database holds for equal: a text that is spelled otherwise needs a scope of its own."""
+        """Whatever the database considers equal, a key with another spelling needs its own scope."""
         rows = [
             ("Straße", "strasse"),
             ("case", "CASE"),
@@ -174,7 +174,7 @@ class TestUUIDs:
 class TestThousandsOfKeys:
     @pytest.fixture
     def few_parameters(self, site):
-        """A SQLite that takes 999 parameters in a statement, as older ones do."""
+        """Limit SQLite to 999 parameters per statement, as in older versions."""
         if connection.vendor != "sqlite":
             yield
             return

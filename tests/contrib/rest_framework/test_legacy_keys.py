@@ -1,4 +1,4 @@
-"""Imported keys of DRF's authtoken at every door, beside authtoken itself."""
+"""Imported keys of DRF's authtoken in every integration, together with authtoken itself."""
 
 from datetime import timedelta
 

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def ask(rf):
-    """Ask a permission about a request with these credentials."""
+    """Call a permission class for a request with these credentials."""
 
     def ask(permission, user=None, auth=None):
         request = Request(rf.get("/"))

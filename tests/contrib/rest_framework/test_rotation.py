@@ -1,4 +1,4 @@
-"""Rotation by the management API, and the header `Sunset`."""
+"""Rotation with the management API, and the header `Sunset`."""
 
 from datetime import datetime, timedelta
 

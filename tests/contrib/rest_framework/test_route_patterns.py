@@ -1,4 +1,4 @@
-"""What the text of a URL pattern says."""
+"""Parsing URL patterns."""
 
 from hypothesis import given
 from hypothesis import strategies as st

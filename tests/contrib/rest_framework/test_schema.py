@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says, and that the management API does what it says."""
+"""The OpenAPI schema, and whether responses of the management API match it."""
 
 import re
 import subprocess
@@ -160,7 +160,7 @@ router.register("scoped", ScopedChannels)
 
 
 class Site:
-    """The routes of a site whose schema names scopes."""
+    """A URLconf whose schema includes scopes."""
 
     urlpatterns = [
         path("api/", include(router.urls)),
@@ -272,7 +272,7 @@ def test_api_works_without_drf_spectacular():
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Let the WSGI application use the connection of the test, as Django's test client does."""
+    """Let the WSGI application use the test's connection, like Django's test client does."""
     for signal in (signals.request_started, signals.request_finished):
         signal.disconnect(close_old_connections)
     yield WSGIHandler()
@@ -282,7 +282,7 @@ def in_process(monkeypatch):
 
 @pytest.fixture
 def api_schema(in_process):
-    """The management API as its schema describes it."""
+    """The schema of the management API."""
     schema = schemathesis.openapi.from_dict(generate(management_urls))
     schema.app = in_process
     return schema
@@ -290,7 +290,7 @@ def api_schema(in_process):
 
 @pytest.fixture
 def api_schema_for_people(in_process):
-    """The same without its security: a test that sends a cookie of its own would seem to defeat it."""
+    """The schema without security, because tests send their own session cookie."""
     raw = generate(management_urls)
     del raw["components"]["securitySchemes"]
     for operation in operations(raw).values():
@@ -320,7 +320,7 @@ def test_session_responses_match_schema(case, client, channel, scoped):
 
 
 def is_trimmed(body):
-    """Whether a text gets shorter: it is trimmed before it is measured, which no schema can say."""
+    """Return whether a string is trimmed before it is validated, which schemas can't express."""
     texts = [body.get(name) for name in ("name", "description")] if isinstance(body, dict) else []
     return any(isinstance(text, str) and text != text.strip() for text in texts)
 

@@ -1,4 +1,4 @@
-"""Beside what else a site has: other schemes, throttles, permissions, exception handlers, early imports."""
+"""Other schemes, throttles, permissions and exception handlers of a site, and early imports."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 class JWTAuthentication(BaseAuthentication):
-    """Another Bearer scheme: takes what has two dots."""
+    """Another Bearer scheme, which accepts strings with two dots."""
 
     strict = False
 
@@ -44,7 +44,7 @@ class JWTAuthentication(BaseAuthentication):
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Another scheme, whose keys are in the same header."""
+    """Another scheme in the same header."""
 
     def authenticate(self, request):
         if request.headers.get("Authorization", "").startswith("ApiKey "):
@@ -55,7 +55,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class ChecksAuth(permissions.BasePermission):
-    """Knows sessions and JWTs, as permissions of sites do."""
+    """Accepts only sessions and JWTs, like permissions of sites do."""
 
     def has_permission(self, request, view):
         for name in ("team", "organizer", "write_enabled", "scopes", "allow_scopes"):

@@ -17,7 +17,7 @@ class TwiceAnHour(TokenRateThrottle):
 
 @pytest.fixture(autouse=True)
 def throttled(monkeypatch):
-    """A view that lets each token in twice an hour."""
+    """A view that allows each token two requests per hour."""
     monkeypatch.setattr(AnythingView, "throttle_classes", (TwiceAnHour,))
     cache.clear()
     yield

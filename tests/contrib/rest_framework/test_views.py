@@ -1,4 +1,4 @@
-"""The management API: what each route does and answers."""
+"""The routes of the management API and their responses."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -620,7 +620,7 @@ class TestSecrets:
 
     @pytest.mark.parametrize("path", [PATS, PATS + "{token}/regenerate/"])
     def test_exception_reports_have_no_secret(self, user, token, monkeypatch, path):
-        """The report is made as the mail to the admins is, of an exception after the secret was made."""
+        """The report that admins get, of an exception raised after the secret was created."""
         from django.views.debug import ExceptionReporter
 
         from pat_tokens.contrib.rest_framework import serializers

@@ -1,4 +1,4 @@
-"""The management API: who may come in."""
+"""Who can use the management API."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ ALL_ROUTES = NO_TOKEN_ROUTES + TOKEN_ROUTES
 
 
 class KeyAuthentication(BaseAuthentication):
-    """A restricted credential of another scheme: a key that can read only, or also write."""
+    """A restricted credential of another scheme: a key that is read-only, or can also write."""
 
     def authenticate(self, request):
         key = request.headers.get("x-key")
@@ -54,7 +54,7 @@ class KeyAuthentication(BaseAuthentication):
 
 
 class KeyMiddleware:
-    """Sets the user of a key before any view, as the middleware of OAuth packages does."""
+    """Sets the user of a key before the view, like middleware of OAuth packages."""
 
     def __init__(self, get_response):
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Bad input to the management API: a clear 4xx in DRF's shape, and nothing is changed."""
+"""Invalid input to the management API gets a 4xx in DRF's format, and changes nothing."""
 
 import json
 import uuid
@@ -27,13 +27,13 @@ def brief(value):
 
 @pytest.fixture
 def target(make_token):
-    """The token that bad input is about."""
+    """The token that receives invalid input."""
     return make_token("channels:*:read", name="target")
 
 
 @pytest.fixture
 def paths(target):
-    """The routes that read a body, with a method each."""
+    """The routes that read a body, with their method."""
     return [
         ("post", PATS),
         ("patch", f"{PATS}{target.pk}/"),
@@ -330,7 +330,7 @@ def test_duration_and_expiration_together(client, target):
 class TestScopes:
     @pytest.fixture
     def add(self, client, target):
-        """Send scopes to both routes that take them; return the errors, which are the same."""
+        """Send scopes to both routes that take them, and return the errors, which have to be equal."""
 
         def add(scopes):
             before = snapshot()

@@ -1,4 +1,4 @@
-"""The management API: the number of queries of a route does not grow with the rows."""
+"""The number of queries of each route of the management API is constant."""
 
 import pytest
 from django.db import connection
@@ -111,7 +111,7 @@ def test_queries_of_current_revoke(client_with, make_token, channels, django_ass
 
 
 def test_every_route_has_query_count():
-    """Fails for a route or a method that no test above asks."""
+    """Fails for routes and methods that no test above requests."""
     asked = {("GET", path.partition("?")[0]) for path, _ in READING} | {(m.upper(), path) for m, path, _ in WRITING}
     asked |= {("GET", "current/"), ("POST", "current/revoke/")}
     there = {

@@ -1,1 +1,1 @@
-"""What the tutorial's site needs to run the snippets of the how-to pages. Copied there, not imported."""
+"""Files that the tutorial's site needs to run the code of the how-to guides. They are copied, not imported."""

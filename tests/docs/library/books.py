@@ -1,4 +1,4 @@
-"""The `conftest.py` of the sites that the pages make: clients with a token, and a reader with her books."""
+"""The `conftest.py` of the generated sites: clients with a token, and a user with books."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -13,7 +13,7 @@ def make_pat_token(db):
 
 @pytest.fixture
 def pat_client(db):
-    """Make a client with a new token of a user, which is its attribute `pat_token`."""
+    """Return a client with a new token of a user, in its attribute `pat_token`."""
 
     def make(user, *scopes):
         token, secret = make_token(user, *scopes)

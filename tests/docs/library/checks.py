@@ -1,4 +1,4 @@
-"""Asks the snippets of the how-to pages, as programs with tokens do."""
+"""Requests with tokens to the code of the how-to guides."""
 
 import asyncio
 

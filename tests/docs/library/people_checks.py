@@ -1,4 +1,4 @@
-"""Asks as people of the user model that the page on custom user models shows."""
+"""Requests of users with the model from the guide on custom user models."""
 
 import io
 

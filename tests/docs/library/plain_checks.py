@@ -1,4 +1,4 @@
-"""Asks the plain views of their page, in a site that has no Django REST framework."""
+"""Requests to the views of the guide on plain Django views, on a site without DRF."""
 
 import pytest
 from django.apps import apps

@@ -1,4 +1,4 @@
-"""Asks as the README does, of a site made of what it shows."""
+"""Requests to a site that is built from the README."""
 
 from django.core.management import call_command
 from library.models import Book

@@ -1,4 +1,4 @@
-"""A site whose API is asynchronous, with adrf."""
+"""A site with an async API, with adrf."""
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS

@@ -1,4 +1,4 @@
-"""A token can do no more in an asynchronous ViewSet of adrf than in one of DRF."""
+"""Tokens are as limited in adrf's async ViewSets as in DRF."""
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -21,7 +21,7 @@ def other(user):
 
 @pytest.fixture(params=SERVERS)
 def ask(request):
-    """Send a token to a path, as a WSGI or an ASGI server would."""
+    """Send a token to a path under WSGI or ASGI."""
     client = AsyncClient() if request.param == "asgi" else Client()
 
     def send(token, path, method="GET", data=None):

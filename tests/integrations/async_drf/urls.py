@@ -1,4 +1,4 @@
-"""Asynchronous views, most of them with declarations: the names of their actions are adrf's own."""
+"""Async views, most of them declared, because adrf has its own names for actions."""
 
 from adrf import generics, viewsets
 from adrf.decorators import api_view
@@ -62,7 +62,7 @@ class Channels(Undeclared):
 
     @action(detail=True)
     async def siblings(self, request, pk=None):
-        """Filters for one object, and returns rows that were not limited."""
+        """Filters for one object, and returns rows that weren't limited."""
         await self.aget_object()
         return Response([channel.pk async for channel in self.get_queryset()])
 
@@ -91,7 +91,7 @@ class FilteredByBoth(Channels):
 
 
 class Replaced(Channels):
-    """Its own backend replaces the queryset that ours has limited."""
+    """Its own backend replaces the queryset that ours limited."""
 
     class Backend(BaseFilterBackend):
         async def filter_queryset(self, request, queryset, view):
@@ -105,7 +105,7 @@ class WithoutFilter(Channels):
 
 
 class OtherObject(Channels):
-    """Finds its object by the query string, as a view that ignores its URL does."""
+    """Finds its object by the query string instead of the URL."""
 
     async def aget_object(self):
         return await Channel.objects.aget(pk=self.request.GET["really"])

@@ -1,4 +1,4 @@
-"""What is recorded: changes of channels, by each of the packages."""
+"""Models that record changes of channels with each of the packages."""
 
 import reversion
 from auditlog.registry import auditlog

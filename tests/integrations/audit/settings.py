@@ -1,4 +1,4 @@
-"""A site with three packages that record who changed a row, set up as our page says."""
+"""A site with three audit packages, configured as in our guide."""
 
 from tests.integrations.pages import import_files_of
 from tests.settings import *  # noqa: F403

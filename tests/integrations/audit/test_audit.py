@@ -1,4 +1,4 @@
-"""Audit packages see the owner of a token as the actor of its requests."""
+"""Audit packages record the token's owner as the actor."""
 
 from importlib import import_module
 
@@ -23,7 +23,7 @@ History = Channel.history.model
 
 @pytest.fixture
 def channel(user):
-    """Nothing is recorded of how it was made."""
+    """A channel whose creation isn't recorded."""
     channel = ChannelFactory(owner=user)
     LogEntry.objects.all().delete()
     History.objects.all().delete()

@@ -1,4 +1,4 @@
-"""A site whose queries django-cachalot keeps in the memory of each process."""
+"""A site that caches its queries with django-cachalot."""
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS

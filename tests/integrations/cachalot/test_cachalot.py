@@ -1,4 +1,4 @@
-"""What another process changes counts at once, whatever django-cachalot keeps in this one."""
+"""Changes of other processes are effective immediately, in spite of django-cachalot."""
 
 import pytest
 from cachalot.api import invalidate
@@ -29,7 +29,7 @@ def channel(user):
 
 
 def elsewhere(sql, *params):
-    """Execute and commit as another process does: by a connection that cachalot does not know."""
+    """Execute and commit on another connection, which cachalot doesn't know."""
     raw = connection.get_new_connection(connection.get_connection_params())
     raw.execute(sql.replace("%s", "?"), params)
     raw.commit()
@@ -58,13 +58,13 @@ def by_the_manager(monkeypatch, replace_manager):
 
 @pytest.fixture(params=[by_compiled_sql, by_the_orm, by_the_manager])
 def way(request, monkeypatch, with_manager):  # noqa: F811
-    """Each way in which a token is looked up."""
+    """Each way to look up a token."""
     monkeypatch.setattr(lookup, "_statements", {})
     request.param(monkeypatch, with_manager)
 
 
 def test_cachalot_caches_queries(token):
-    """What the other tests rely on."""
+    """The other tests rely on this."""
     assert [PersonalAccessToken.objects.count() for _ in range(2)] == [1, 1]
     elsewhere(f"DELETE FROM {table(PersonalAccessToken)}")
     assert PersonalAccessToken.objects.count() == 1

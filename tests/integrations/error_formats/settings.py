@@ -1,3 +1,3 @@
-"""The site of the other tests; each test sets its own exception handler."""
+"""The settings of the other tests; each test sets its own exception handler."""
 
 from tests.settings import *  # noqa: F403

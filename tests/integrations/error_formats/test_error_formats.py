@@ -1,4 +1,4 @@
-"""What a client gets of a refused token where a site formats its errors, with the packages that sites use for it."""
+"""Responses to refused tokens on sites with their own error format."""
 
 import pytest
 from drf_standardized_errors.handler import exception_handler as standardized
@@ -32,7 +32,7 @@ PLACES = {  # handler to where it puts an error
 
 @pytest.fixture(params=PLACES, ids=lambda handler: handler.__module__.partition(".")[0] + "." + handler.__name__)
 def ask(request, monkeypatch, client_with, user):
-    """Send a token to a view and return the response with the place of its error."""
+    """Send a token to a view, and return the response and its error object."""
     monkeypatch.setattr(ChannelViewSet, "get_exception_handler", lambda self: request.param)
     channel = ChannelFactory(owner=user)
 

@@ -1,4 +1,4 @@
-"""A site with django-oauth-toolkit, set up as its documentation says, and one class of ours before its own."""
+"""A site with django-oauth-toolkit, and our class before its own."""
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS, REST_FRAMEWORK

@@ -1,4 +1,4 @@
-"""An OAuth token is a restricted credential, so it cannot create a personal access token that does more."""
+"""An OAuth token can't create a personal access token that can do more."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ BODY = {
 
 @pytest.fixture
 def oauth_client(user):
-    """Give an API client that carries an OAuth token with these scopes."""
+    """Return an API client with an OAuth token that has these scopes."""
 
     def make(scope):
         expires = timezone.now() + timedelta(hours=1)

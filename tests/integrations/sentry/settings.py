@@ -1,3 +1,3 @@
-"""The site of the other tests; each test starts the SDK."""
+"""The settings of the other tests; each test starts the SDK."""
 
 from tests.settings import *  # noqa: F403

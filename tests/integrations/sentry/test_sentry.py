@@ -1,4 +1,4 @@
-"""No event that Sentry would be sent has a secret, whatever header carries it."""
+"""Sentry events never contain a secret, whatever header it is in."""
 
 import io
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 class Kept(Transport):
-    """Keeps what would be sent."""
+    """Stores the events."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""django-silk lists the SELECT of a token once, like all other queries of a request."""
+"""django-silk records the token's SELECT once, like all other queries of a request."""
 
 import pytest
 from django.db import OperationalError, connection
@@ -18,7 +18,7 @@ FROM_TOKENS, FROM_SCOPES, FROM_CHANNELS = TABLES
 
 @pytest.fixture
 def recorded():
-    """Return what the SELECTs that silk has recorded since the last call read from."""
+    """Return the tables of the SELECTs that silk has recorded since the last call."""
 
     def read():
         queries = [query.query for query in SQLQuery.objects.order_by("pk")]

@@ -1,6 +1,6 @@
-"""A site that records its requests with django-silk and keeps its queries with django-cachalot.
+"""A site that records requests with django-silk and caches queries with django-cachalot.
 
-Both replace the same method of Django.
+Both patch the same method of Django.
 """
 
 from tests.integrations.silk.settings import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""The tests of the one and of the other, with both."""
+"""The tests for each of the two packages, with both of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A site with a PostgreSQL schema for each tenant, set up as the documentation of django-tenants says."""
+"""A site with a PostgreSQL schema per tenant, configured as in the documentation of django-tenants."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A token of one tenant is unknown to all others, though users and entities have the same keys everywhere."""
+"""Tokens of one tenant are unknown to all others, although users and entities have the same keys."""
 
 import pytest
 from django.core.management import call_command, execute_from_command_line
@@ -25,7 +25,7 @@ def schemas(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def tokens():
-    """A token in each tenant, of the user and for the channel with the same keys."""
+    """A token in each tenant, with the same keys of user and channel."""
     made = {}
     for name in TENANTS:
         with schema_context(name):
