@@ -1,4 +1,4 @@
-# Needs python3 (3.11 or newer, with venv) and nothing else; everything else is fetched into .venv.
+# Needs only python3 (3.11 or newer, with venv); everything else is installed into .venv.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## say what each target does
+help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
@@ -16,7 +16,7 @@ demo: $(VENV)/.demo ## serve the demo on http://127.0.0.1:8000/ (or PORT=...)
 	PORT=$(PORT) $(BIN)/python manage.py demo
 
 .PHONY: test
-test: $(VENV)/.dev ## test the package, in a minute or two; with ARGS="tests/test_crypto.py -x", what they say
+test: $(VENV)/.dev ## test the package, in a minute or two; ARGS="tests/test_crypto.py -x" passes arguments to pytest
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
@@ -25,7 +25,7 @@ else
 endif
 
 .PHONY: test-demo
-test-demo: $(VENV)/.dev ## test the demo, which is a site with its own settings
+test-demo: $(VENV)/.dev ## test the demo, with its own settings
 	$(PYTEST) tests/demo $(ARGS)
 
 .PHONY: test-browser
@@ -33,19 +33,19 @@ test-browser: $(VENV)/.dev ## test the pages in Chromium
 	$(PYTEST) -m browser $(ARGS)
 
 .PHONY: test-docs
-test-docs: $(VENV)/.dev ## compare the documentation with the code, and do what it says
+test-docs: $(VENV)/.dev ## compare the documentation with the code, and follow its instructions
 	$(PYTEST) -n auto -m docs $(ARGS)
 
 .PHONY: test-processes
-test-processes: $(VENV)/.dev ## test in other processes: sites with other settings, processes that are killed
+test-processes: $(VENV)/.dev ## run tests that start processes: sites with other settings, processes that are killed
 	$(PYTEST) -n auto -m processes $(ARGS)
 
 .PHONY: test-integrations
-test-integrations: $(VENV)/.ci ## test sites that have another package beside ours, such as django-oauth-toolkit
+test-integrations: $(VENV)/.ci ## test sites with third-party packages, such as django-oauth-toolkit
 	$(BIN)/nox --session integrations
 
 .PHONY: test-races
-test-races: $(VENV)/.dev ## send requests at the same time; needs DATABASE_URL, since SQLite has no row locks
+test-races: $(VENV)/.dev ## send requests at the same time; needs DATABASE_URL, because SQLite has no row locks
 	$(PYTEST) -m races $(ARGS)
 
 .PHONY: test-repository
@@ -68,12 +68,12 @@ types: $(VENV)/.dev ## check types
 	$(BIN)/mypy
 
 .PHONY: format
-format: $(VENV)/.dev ## format the code and mend what can be mended
+format: $(VENV)/.dev ## format the code and apply automatic fixes
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 .PHONY: matrix
-matrix: ## run what the CI runs: all tests on every Python, Django and database, and noxfile.py
+matrix: ## run everything that CI runs: all tests on every Python, Django and database
 	.ci/run
 
 .PHONY: wheel
@@ -92,11 +92,11 @@ sites: $(VENV)/.dev ## add the package to Wagtail and to ARA as docs/how-to/drf.
 	PYTHONPATH=. $(BIN)/python .ci/sites.py "$$(mktemp -d)"
 
 .PHONY: bench
-bench: $(VENV)/.bench ## measure token checks beside other packages and write the figures into the docs (10 min)
+bench: $(VENV)/.bench ## compare with other packages and write the figures into the docs (10 min)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-steps
-bench-steps: $(VENV)/.bench ## measure where the time of a token check goes, on SQLite (1 min)
+bench-steps: $(VENV)/.bench ## measure the steps of authentication, on SQLite (1 min)
 	$(BIN)/python -m benchmarks --steps $(ARGS)
 
 .PHONY: bench-check
@@ -124,27 +124,27 @@ coverage: $(VENV)/.dev ## measure which lines and branches the tests reach, and 
 	$(BIN)/coverage report
 
 .PHONY: mutants
-mutants: $(VENV)/.mutants ## break the code in small ways and list what no test noticed
+mutants: $(VENV)/.mutants ## change the code in small ways, and list changes that no test detects
 	$(BIN)/mutmut run $(ARGS)
 	$(BIN)/mutmut results
 
 .PHONY: screenshots
-screenshots: $(VENV)/.dev ## make the pictures in docs/ from the running demo
+screenshots: $(VENV)/.dev ## take the screenshots in docs/ from the running demo
 	$(BIN)/python -m docs.screenshots
 
 .PHONY: messages
-messages: $(VENV)/.demo ## collect the texts to translate and compile the translations (needs gettext)
+messages: $(VENV)/.demo ## collect the strings to translate and compile the translations (needs gettext)
 	cd pat_tokens && ../$(BIN)/django-admin makemessages --all --no-location
 	cd pat_tokens && ../$(BIN)/django-admin compilemessages
 
 .PHONY: clean
-clean: ## remove everything that was built, fetched or made by the demo
+clean: ## remove all generated and installed files
 	rm -rf $(VENV) .cache .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov
 	rm -rf build dist mutants staticfiles test-results docs/_build db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(VENV)/.demo, .dev, .bench, .ci, .mutants: that dependency group of pyproject.toml is installed.
-# uv takes seconds where pip takes a minute; where uv cannot be had, pip does the same.
+# uv takes seconds and pip a minute; if uv isn't available, pip is used.
 $(VENV)/.%: pyproject.toml $(VENV)/pyvenv.cfg
 	@echo "Installing what $* needs into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group $* || \

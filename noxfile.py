@@ -1,6 +1,6 @@
-"""All that the CI runs beside `make test`; `nox --list` names it, and .ci/run starts it.
+"""The sessions that CI runs in addition to `make test`; `nox --list` lists them, and .ci/run starts them.
 
-Each session has an environment of its own. The services are expected at POSTGRES_URL, MYSQL_URL and REDIS_URL.
+Each session has its own environment. The services are expected at POSTGRES_URL, MYSQL_URL and REDIS_URL.
 """
 
 import os
@@ -32,7 +32,7 @@ HERE = {"PYTHONPATH": "."}
 
 
 def install(session: nox.Session, *groups: str, django: str | None = None) -> None:
-    """Install what the package and these dependency groups need; the package itself is this directory."""
+    """Install the dependencies of the package and of these groups; the package itself is used from this directory."""
     chosen = [f"Django~={django}.0"] if django else []
     session.install(
         "-r", "pyproject.toml", "--all-extras", *(f"--group={group}" for group in groups), *chosen, silent=True
@@ -40,19 +40,19 @@ def install(session: nox.Session, *groups: str, django: str | None = None) -> No
 
 
 def pytest(session: nox.Session, *args: str, database: str = "sqlite", **env: str | None) -> None:
-    """Run pytest on a database; whatever it skips without need is a failure (tests/skips.py)."""
+    """Run pytest on a database; avoidable skips are failures (tests/skips.py)."""
     env = {"PAT_TOKENS_CI": "1", "DATABASE_URL": DATABASES[database], "REDIS_URL": None, **env}
     session.run("python", "-m", "pytest", *args, *session.posargs, env=env)
 
 
-# The longest come first: .ci/run starts them in this order.
+# The longest come first, because .ci/run starts them in this order.
 
 
 @nox.session
 @EVERY_VERSION
 @nox.parametrize("database", [nox.param(name, id=name) for name in ("mariadb", "postgresql", "sqlite")])
 def tests(session: nox.Session, database: str, django: str) -> None:
-    """Test the package: all of it on SQLite; on others what uses a database, and races."""
+    """Test the package: everything on SQLite; on other databases what uses a database, and races."""
     install(session, "browser", django=django)
     pytest(session, "-m", "package" if database == "sqlite" else "(package and database) or races", database=database)
 
@@ -66,7 +66,7 @@ def processes(session: nox.Session, django: str) -> None:
 
 
 @nox.session
-@nox.parametrize(["python", "django"], [VERSIONS[0], VERSIONS[-1]])  # no template of ours or of Django differs between
+@nox.parametrize(["python", "django"], [VERSIONS[0], VERSIONS[-1]])  # templates don't differ between these versions
 def browser(session: nox.Session, django: str) -> None:
     """Run the tests in Chromium."""
     install(session, "browser", django=django)
@@ -83,7 +83,7 @@ def browser(session: nox.Session, django: str) -> None:
     ],
 )
 def demo(session: nox.Session, django: str, database: str, redis: bool) -> None:
-    """Test the demo, on each database once, with its own broker and with Redis."""
+    """Test the demo once on each database, with its own broker and with Redis."""
     install(session, "browser", django=django)
     manage = ("python", "-W", "error", "-m", "django")
     session.run(*manage, "makemigrations", "--check", "--dry-run", "--settings=tests.settings", env=HERE)
@@ -96,7 +96,7 @@ def demo(session: nox.Session, django: str, database: str, redis: bool) -> None:
 
 @nox.session(python=OLDEST)
 def sites(session: nox.Session) -> None:
-    """Add the package to sites that other people made, and use a token there."""
+    """Add the package to third-party projects, and use a token there."""
     session.install("uv")
     with TemporaryDirectory() as directory:
         session.run("python", ".ci/sites.py", directory, env=HERE)
@@ -104,17 +104,19 @@ def sites(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def oldest(session: nox.Session) -> None:
-    """Try the lowest versions that pyproject.toml allows of REST framework and its like."""
+    """Test with the lowest versions of REST framework and other dependencies that pyproject.toml allows."""
     session.install("-r", "pyproject.toml", "--all-extras", "--resolution=lowest-direct", silent=True)
-    session.install("-r", "pyproject.toml", "--all-extras", "--group=test", silent=True)  # which leaves what is there
-    # Old versions warn of what newer ones have put right.
+    session.install(
+        "-r", "pyproject.toml", "--all-extras", "--group=test", silent=True
+    )  # doesn't upgrade installed packages
+    # Old versions raise warnings that newer ones have fixed.
     ignored = [f"-Wignore::{warning}" for warning in ("DeprecationWarning", "PendingDeprecationWarning")]
     pytest(session, *ignored, "-m", "package", "tests/contrib/rest_framework")
 
 
 @nox.session(python="3.12")
 def integrations(session: nox.Session) -> None:
-    """Test sites that have another package beside ours, each with its own settings."""
+    """Test sites with third-party packages, each with its own settings."""
     install(session, "test", "integrations", django="6.0")
     for settings in sorted(Path("tests/integrations").glob("*/settings.py")):
         site = settings.parent
@@ -123,7 +125,7 @@ def integrations(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def docs(session: nox.Session) -> None:
-    """Build the documentation, compare it with the code, and do what it says."""
+    """Build the documentation, compare it with the code, and follow its instructions."""
     install(session, "browser", "docs", django=NEWEST_DJANGO)
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", session.create_tmp())
     pytest(session, "-m", "docs")
@@ -145,7 +147,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def wheel(session: nox.Session) -> None:
-    """Build wheel and sdist, and use the wheel where there is nothing else."""
+    """Build wheel and sdist, and use the wheel in an empty environment."""
     session.install("build", "twine", "uv")
     with TemporaryDirectory() as directory:
         session.run(".ci/wheel", session.bin, directory, external=True)
@@ -153,7 +155,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def benchmarks(session: nox.Session) -> None:
-    """Check that each candidate answers as it should; nothing is measured."""
+    """Check that all candidates respond correctly, without measuring."""
     install(session, "bench", django=NEWEST_DJANGO)
     session.run("python", "-m", "benchmarks", "--check", env=HERE)
 

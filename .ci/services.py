@@ -1,4 +1,4 @@
-"""Fail, and say which, unless PostgreSQL, MariaDB and Redis answer where the environment says."""
+"""Fail, and name the service, unless PostgreSQL, MariaDB and Redis respond at the URLs in the environment."""
 
 import os
 import sys

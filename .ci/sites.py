@@ -1,10 +1,10 @@
-"""sites.py DIRECTORY: add the package to projects of others as our own how-to says, and use a token there.
+"""sites.py DIRECTORY: add the package to third-party projects by following our how-to guide, and use a token there.
 
-Each project is fetched from the package index and started as it is shipped: `wagtail start`, and ARA, whose API
-is of Django REST framework. Into it go the blocks of docs/how-to/drf.md, to the letter, and an entity type for its own
-models. Then a person logs in and makes a token on the page, and a program sends it.
+Each project is installed from the package index and started as shipped: `wagtail start`, and ARA, which uses Django
+REST framework. The code blocks of docs/how-to/drf.md are added unchanged, with an entity type for the project's models.
+Then a user logs in and creates a token on the page, and a program sends it.
 
-Needs a Python that has `uv`; everything is made below DIRECTORY. Servers listen on loopback.
+Needs a Python with `uv`. All files are created in DIRECTORY. Servers listen on loopback.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from tests.docs.pages import ROOT, find_block, read_blocks
 
 HOW_TO = "how-to/drf.md"
-NEW_SETTINGS, MORE_SETTINGS = "REST_FRAMEWORK = {", "*REST_FRAMEWORK["  # what only that block of the page holds
+NEW_SETTINGS, MORE_SETTINGS = "REST_FRAMEWORK = {", "*REST_FRAMEWORK["  # strings that identify the blocks
 URLS, COMMANDS = "*urlpatterns", "python manage.py pat_routes"
 STEP_SECONDS = 180
 START_SECONDS = 60
@@ -38,7 +38,7 @@ PASSWORD = "alice-demo"
 
 @dataclass
 class Site:
-    """A project that somebody else made, in an environment of its own."""
+    """A third-party project in its own virtual environment."""
 
     name: str
     packages: Sequence[str]
@@ -62,7 +62,7 @@ class Site:
         return self.directory / "project"
 
     def run(self, *command: str) -> str:
-        """Run a command of this environment in the project, and return what it prints."""
+        """Run a command in the project, and return its output."""
         program = self.directory / "venv/bin" / command[0]
         return run([str(program), *command[1:]], cwd=self.project, env=self.variables())
 
@@ -71,7 +71,7 @@ class Site:
         return {**ours, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, **self.environment}
 
     def follow_how_to(self) -> None:
-        """Add the package as the page says; of the commands in it only `migrate` has to come before a user can."""
+        """Add the package as the guide says. Only `migrate` has to run before a user is created."""
         self.append(self.settings_file, find_block(HOW_TO, self.settings_block).text)
         self.append(self.settings_file, f'LOGIN_URL = "{self.login_url}"\n')
         self.append(self.urls_file, find_block(HOW_TO, URLS).text)
@@ -88,7 +88,7 @@ class Site:
 
     @contextmanager
     def serve(self):
-        """Run the site until the block ends, and give its address."""
+        """Run the site, and return its address."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -111,7 +111,7 @@ class Site:
 
 
 class Person:
-    """Somebody at a browser without JavaScript."""
+    """A browser without JavaScript."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -119,7 +119,7 @@ class Person:
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def open(self, path: str, data: Mapping[str, str] | None = None) -> tuple[str, str]:
-        """Open a page, or send the form on it, and return where that led and what it shows."""
+        """Open a page, or submit its form, and return the resulting URL and content."""
         url = urllib.parse.urljoin(self.address, path)
         body = None
         if data is not None:
@@ -132,7 +132,7 @@ class Person:
 
     def log_in(self) -> None:
         url, _page = self.open("/pats/")
-        assert "login" in url, f"the pages do not lead to a login but to {url}"
+        assert "login" in url, f"the pages redirect to {url} instead of a login page"
         url, _page = self.open(url, {"username": "alice", "password": PASSWORD})
         assert url == f"{self.address}/pats/", f"after the login came {url}"
 
@@ -151,7 +151,7 @@ class Person:
 
 
 def check(address: str, secret: str | None, path: str, status: int, code: str | None = None) -> None:
-    """Ask as a program does, and compare the answer."""
+    """Send a request like a program, and compare the response."""
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
         with urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=30) as answer:
@@ -225,7 +225,7 @@ def try_wagtail(site: Site) -> None:
     site.run("python", "manage.py", "migrate", "--verbosity", "0")
     site.follow_how_to()
     with site.serve() as address:
-        # Page 1 is the root of the tree, which Wagtail serves to nobody, and 3 the home page.
+        # Page 1 is the root of the tree, which Wagtail doesn't serve, and page 3 the home page.
         person = Person(address)
         person.log_in()
         url, secret = person.make_token("pages", "3", "read")
@@ -284,7 +284,7 @@ def try_ara(site: Site) -> None:
     (site.project / "manage.py").write_text(ARA_MANAGE)
     (site.project / "reports").mkdir()
     (site.project / "reports/__init__.py").touch()
-    # The project lives in an installed package, so its settings and URLs are extended by modules of our own.
+    # The project is an installed package, so its settings and URLs are extended in new modules.
     (site.project / "site_settings.py").write_text(
         'from ara.server.settings import *\n\nINSTALLED_APPS += ["reports"]\nROOT_URLCONF = "site_urls"\n'
     )

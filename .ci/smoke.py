@@ -1,4 +1,4 @@
-"""Use an installed pat_tokens as a new site would: migrate, make a token, send it, revoke it."""
+"""Use an installed pat_tokens like a new site: migrate, create a token, send it, revoke it."""
 
 import django
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Assert that a wheel carries the whole of pat_tokens/ and nothing else, and an sdist all that a packager needs.
+"""Assert that a wheel contains pat_tokens/ and nothing else, and an sdist everything that a packager needs.
 
 `wheel_contents.py WHEEL SDIST`
 """
@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 PACKAGE = "pat_tokens/"
 LANGUAGES = {"ar", "de", "fr"}
-# What a packager builds, tests and documents with.
+# What a packager needs for building, testing and documentation.
 IN_SDIST = ("pat_tokens/", "benchmarks/", "tests/", "demo_project/", "docs/", ".ci/")
 FILES_IN_SDIST = {
     "LICENSE",
@@ -56,17 +56,17 @@ def problems_of_wheel(path: str) -> Iterator[str]:
     if version is None or metadata["Version"] != version[1]:
         yield f"the version is {metadata['Version']}"
     if "Typing :: Typed" not in metadata.get_all("Classifier", []):
-        yield "nothing says that it is typed"
+        yield "the classifier Typing :: Typed is missing"
     plain = sorted(one.split(">")[0].split("<")[0] for one in metadata.get_all("Requires-Dist", []) if ";" not in one)
     if plain != ["django", "django-filter", "djangorestframework"]:
         yield f"it requires {plain}"
     if "entry_points.txt" in infos:
-        yield "it has entry points, which other programs load by themselves"
+        yield "it has entry points, which other programs load automatically"
     yield from problems_of_description(str(metadata.get_payload()))
 
 
 def problems_of_description(text: str) -> Iterator[str]:
-    """Links that are dead on a package index, where there is no file beside the description."""
+    """Return links that are dead on a package index, which shows the description without other files."""
     if "# django-pat-tokens" not in text or "```sh" not in text:
         yield "the description is not the README"
     prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -17,7 +17,6 @@ FLOORS = "its SELECT alone", "its SELECT and instances"
 
 
 def main() -> None:
-    """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few requests and 10,000 rows: does it work at all?")
     parser.add_argument("--rows", type=int, help="how many rows the large table has (default 1,000,000)")

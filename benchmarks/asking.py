@@ -1,4 +1,4 @@
-"""Whole requests, from the server's side of WSGI or ASGI to the last byte of the answer."""
+"""Whole requests, from the WSGI or ASGI handler to the last byte of the response."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import AsyncRequestFactory, RequestFactory
 
-Ask = Callable[[], int]  # sends the request and returns the status of the answer
+Ask = Callable[[], int]  # sends the request and returns the status of the response
 
 
 def by_wsgi(handler: WSGIHandler, path: str, headers: dict[str, str] | None = None) -> Ask:
-    """Return what sends this request through the WSGI handler."""
+    """Return a function that sends this request through the WSGI handler."""
     environ = RequestFactory().get(path, headers=headers).environ
     status = ""
 
@@ -32,7 +32,7 @@ def by_wsgi(handler: WSGIHandler, path: str, headers: dict[str, str] | None = No
 
 
 def by_asgi(handler: ASGIHandler, path: str, headers: dict[str, str] | None = None) -> Callable[[], Awaitable[int]]:
-    """Return what sends this request through the ASGI handler."""
+    """Return a function that sends this request through the ASGI handler."""
     scope = AsyncRequestFactory().get(path, headers=headers).scope
 
     async def ask() -> int:
@@ -43,7 +43,7 @@ def by_asgi(handler: ASGIHandler, path: str, headers: dict[str, str] | None = No
             nonlocal received
             received += 1
             if received > 1:
-                await asyncio.Event().wait()  # nobody hangs up
+                await asyncio.Event().wait()  # the client stays connected
             return {"type": "http.request", "body": b"", "more_body": False}
 
         async def send(message: Any) -> None:

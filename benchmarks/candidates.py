@@ -1,4 +1,4 @@
-"""What is compared: a route each, and the header that opens it."""
+"""The candidates: a route and a header each."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ LIFETIME = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to check who a request comes from."""
+    """One way to authenticate a request."""
 
-    name: str  # as the table says it
+    name: str  # in the table
     path: str
     authorization: str | None = None
 
 
 def make_candidates(scope_counts: Sequence[int] = (1, 50, 500)) -> list[Candidate]:
-    """Return the candidates, the anonymous one first; each has a user with nothing but the one secret."""
+    """Return the candidates, the anonymous one first; each has a user with a single secret."""
     channel = Channel.objects.create(owner=_user("channel"), name="Measured")
     ours = [
         Candidate(
@@ -69,7 +69,7 @@ def _user(name: str) -> User:
 
 def _secret(channel: Channel, count: int) -> str:
     token, secret = create_token(_user("ours"), name="measured")
-    # As rows, since a service would first ask whether the user may see each of them.
+    # Inserted directly, because a service would first check whether the user can see each of them.
     ids = [channel.pk, *range(10**9, 10**9 + count - 1)]
     Scope.objects.bulk_create(
         Scope(token=token, entity_type="channels", entity_id=str(number), operation="read") for number in ids

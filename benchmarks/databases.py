@@ -1,4 +1,4 @@
-"""Databases of a run's own, made before it and dropped after it, and how one process asks two of them by turns."""
+"""Temporary databases of a run, and how one process alternates between two of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _numbers = itertools.count()
 
 @contextmanager
 def database(kind: str) -> Iterator[str]:
-    """Make an empty database and give its URL; drop it in the end."""
+    """Create an empty database, return its URL, and drop it at the end."""
     if kind == SQLITE:
         with tempfile.TemporaryDirectory(prefix="pat_tokens_bench_") as folder:
             yield f"sqlite:///{Path(folder) / 'db.sqlite3'}"
@@ -38,12 +38,12 @@ def database(kind: str) -> Iterator[str]:
 
 
 def open_another(url: str) -> BaseDatabaseWrapper:
-    """Return a connection to the database at `url`, for `use()`; all else is as in the settings."""
+    """Return a connection to the database at `url`, for `use()`, with the other options of the settings."""
     connection = connections.create_connection(DEFAULT_DB_ALIAS)
     connection.settings_dict = {**connection.settings_dict, "NAME": dj_database_url.parse(url)["NAME"]}
     return connection
 
 
 def use(connection: BaseDatabaseWrapper) -> None:
-    """Let all that asks the default database in this thread ask by `connection`."""
+    """Make this thread use `connection` for the default database."""
     connections[DEFAULT_DB_ALIAS] = connection

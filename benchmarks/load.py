@@ -1,7 +1,7 @@
 """Servers under load, on PostgreSQL and loopback: `make bench-load`; needs wrk.
 
-First gunicorn with several workers: requests a second of a token-checked view, beside the anonymous one. Then one ASGI
-process with many open subscriptions: how many connections it holds, how often it asks, and how fast all end.
+First gunicorn with several workers: requests per second of a view with a token, compared to an anonymous one. Then one
+ASGI process with many open subscriptions: how many connections it holds, how often it queries, and how fast all end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ AND backend_type = 'client backend'
 
 
 def main() -> None:
-    """Measure both and write the figures into the documentation."""
+    """Measure both, and write the figures into the documentation."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--seconds", type=int, default=8, help="for each view")
     parser.add_argument("--workers", type=int, default=2)
@@ -102,8 +102,8 @@ def _measure_streams(url: str, count: int) -> str:
         opened, held, rate, ended = asyncio.run(_watch(url, port, str(channel.pk), secrets))
     return (
         f"{opened:,} open subscriptions on one ASGI process (uvicorn): {held} connections to the database (median of "
-        f"40 looks at `pg_stat_activity`), {rate:.2f} looks at the tokens a second for all of them together. After all "
-        f"tokens were revoked the last of them ended within {ended:.1f} s."
+        f"40 samples of `pg_stat_activity`), {rate:.2f} checks of the tokens per second for all of them together. "
+        f"After all tokens were revoked, the last of them ended within {ended:.1f} s."
     )
 
 
@@ -115,7 +115,7 @@ async def _watch(url: str, port: int, channel: str, secrets: list[str]) -> tuple
     await asyncio.sleep(3)
     held = []
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as monitor:
-        # Each look opens one connection and closes it again, so that sessions count looks.
+        # Each check opens and closes a connection, so the number of sessions is the number of checks.
         sessions, at = await _ask(monitor, SESSIONS), time.monotonic()
         for _ in range(40):
             await asyncio.sleep(0.21)
@@ -123,7 +123,7 @@ async def _watch(url: str, port: int, channel: str, secrets: list[str]) -> tuple
         rate = (await _ask(monitor, SESSIONS) - sessions) / (time.monotonic() - at)
         await monitor.execute("UPDATE pat_tokens_personalaccesstoken SET revoked_at = now()")
         begin = time.monotonic()
-        # The last chunk; the server keeps the connection itself for another request.
+        # The last chunk; the server keeps the connection open for another request.
         await asyncio.wait_for(asyncio.gather(*(reader.readuntil(b"\r\n0\r\n\r\n") for reader, _ in streams)), 60)
         ended = time.monotonic() - begin
     for _, writer in streams:

@@ -1,4 +1,4 @@
-"""What a process grows by when it serves each candidate: a fresh process for each, on SQLite."""
+"""How much the memory of a process grows with each candidate: a new process for each, on SQLite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def resident() -> float:
 
 
 def main() -> None:
-    """Serve one candidate and print what the process has grown to."""
+    """Send requests to one candidate, and print the memory of the process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("candidate")
     options = parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     handler = WSGIHandler()
     found = {candidate.name: candidate for candidate in make_candidates()}
-    # Everybody has the whole site in memory before the first request that counts.
+    # Loads the whole site before the first measurement.
     by_wsgi(handler, found["anonymous"].path)()
     before = resident()
     candidate = found[options.candidate]

@@ -1,4 +1,4 @@
-"""The page in the documentation that has the figures: each command writes its own part."""
+"""The page of the documentation with the figures: each command writes its own part."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGES = (
 
 
 def write(part: str, text: str) -> None:
-    """Put `text` in the place of what stands in the page between the marks of `part`."""
+    """Replace the text between the markers of `part` with `text`."""
     page = PAGE.read_text()
     begin, end = f"<!-- {part}: generated -->", f"<!-- /{part} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
@@ -40,7 +40,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def provenance(command: str, *more: str) -> str:
-    """Return the sentence that says when, where and with what something was measured."""
+    """Return a sentence with the date, the command, the machine and the versions."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     extra = "".join(f", {text}" for text in more)
     return (
@@ -59,6 +59,6 @@ def _cpu() -> str:
 
 
 def run_worker(module: str, *args: str, env: dict[str, str]) -> str:
-    """Run a module of this package in a process of its own and return what it prints."""
+    """Run a module of this package in a separate process, and return its output."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *args]
     return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout

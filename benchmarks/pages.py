@@ -1,4 +1,4 @@
-"""The pages for people and the management API: little and much to show, in a table that has many rows."""
+"""The pages and the management API, with few and many rows to show."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ PATHS = {
 
 
 def measure(effort: timing.Effort) -> dict[str, Any]:
-    """Return for each path, with little and with much to show: queries, and milliseconds of CPU (median)."""
+    """Return the queries and the milliseconds of CPU (median) of each path, with few and with many rows to show."""
     with override_settings(MIDDLEWARE=settings.USUAL_MIDDLEWARE):
         return {name: _measure(amounts, effort) for name, amounts in (("little", LITTLE), ("much", MUCH))}
 
 
 def check() -> None:
-    """Raise AssertionError unless each path answers."""
+    """Raise AssertionError unless each path responds with 200."""
     with override_settings(MIDDLEWARE=settings.USUAL_MIDDLEWARE):
         _measure(LITTLE, timing.ONCE)
 

@@ -1,4 +1,4 @@
-"""The picture of the table."""
+"""The chart of the table."""
 
 from __future__ import annotations
 

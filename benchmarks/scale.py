@@ -1,6 +1,6 @@
-"""A table of ten million tokens and thirty million scopes on PostgreSQL, beside a small one: `make bench-scale`.
+"""Tables of ten million tokens and thirty million scopes on PostgreSQL, compared to small ones: `make bench-scale`.
 
-Rows come by COPY. Then the same services and querysets run on both, and their times tell whether they stay flat.
+Rows are written with COPY. Then the same services and querysets run on both, to compare their times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.databases import POSTGRESQL, database
 SCOPES = 3  # for each token
 PER_USER = 100  # tokens
 BYTES_PER_TOKEN = 3000  # with its scopes and all indexes, generously
-DEAD = 200  # one token of this many is expired for long
+DEAD = 200  # one of this many tokens expired long ago
 NOW = datetime.now(UTC)
 
 
@@ -59,7 +59,7 @@ def _measure(count: int) -> dict[str, float]:
         from django.db import connection
 
         django.setup()
-        # Two databases one after another in one process.
+        # Two databases, one after the other, in one process.
         connection.close()
         connection.settings_dict |= dj_database_url.parse(url)
         call_command("migrate", verbosity=0)
@@ -73,7 +73,7 @@ def _measure(count: int) -> dict[str, float]:
 
 
 def fill(count: int) -> None:
-    """Write `count` tokens, each with its scopes, by COPY; indexes are built afterwards."""
+    """Write `count` tokens with their scopes with COPY; indexes are built afterwards."""
     from django.contrib.auth.models import User
     from django.db import connection
 
@@ -103,12 +103,12 @@ def fill(count: int) -> None:
 
 @contextmanager
 def _indexes_afterwards(cursor: Any, tables: list[str]) -> Iterator[None]:
-    """Take the constraints and indexes of `tables` away and make the same ones again at the end.
+    """Drop the constraints and indexes of `tables`, and create them again at the end.
 
-    Each of tens of millions of rows would be put into each of its indexes at a random place, one by one.
+    Otherwise tens of millions of rows would be inserted into each index at random positions, one by one.
     """
     cursor.execute(
-        # Keys before the relations that point to them (p, u before f), so the order of taking away is the other one.
+        # Keys before the foreign keys that refer to them (p, u before f); they are dropped in reverse order.
         "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE (conrelid = ANY(%(tables)s::regclass[]) AND contype IN ('p', 'u', 'f'))"
         " OR confrelid = ANY(%(tables)s::regclass[]) ORDER BY contype = 'f', contype",
@@ -142,7 +142,7 @@ def _constant(field: Any) -> str:
 
 
 def _id(kind: int, number: int) -> str:
-    # Spread over the whole range, as random ones are, and known again without being kept.
+    # Spread over the whole range, like random values, but reproducible.
     return md5(f"{kind} {number}".encode(), usedforsecurity=False).hexdigest()
 
 
@@ -180,7 +180,7 @@ def _scopes(count: int) -> Iterator[dict[str, Any]]:
 
 
 def measure(count: int) -> dict[str, float]:
-    """Return the milliseconds (median, wall) of each thing that is done with tokens."""
+    """Return the wall time in milliseconds (median) of each operation."""
     from django.contrib.auth.models import User
     from django.db import connection
 
@@ -191,7 +191,7 @@ def measure(count: int) -> dict[str, float]:
 
     required_scope = RequiredScope("channels", "read", "1")
     users = list(User.objects.order_by("pk")[:60])
-    # Tokens of all over the table, and not of its first pages alone.
+    # Tokens from the whole table, not only from its first pages.
     numbers = [number * (count // 60) + 1 for number in range(60)]
     tokens = [PersonalAccessToken.objects.get(digest=fold(f"secret {number}")) for number in numbers]
 
@@ -205,12 +205,12 @@ def measure(count: int) -> dict[str, float]:
 
     results = {
         "look-up": _time(lambda n: lookup.find_token([fold(f"secret {numbers[n]}")], required_scope)),
-        "look-up of a secret of nobody": _time(lambda n: lookup.find_token([fold(f"nobody {n}")], required_scope)),
-        "page of a person's list, sorted by last use": _time(list_page),
+        "look-up of an unknown secret": _time(lambda n: lookup.find_token([fold(f"unknown {n}")], required_scope)),
+        "page of a user's list, sorted by last use": _time(list_page),
         "watching 60 connections": _time(watch, 20),
         "record a use": _time(lambda n: services.record_use(tokens[n])),
         "revoke": _time(lambda n: services.revoke_token(tokens[n])),
-        "delete all 100 tokens of one person": _time(lambda n: services.delete_tokens(users[40 + n]), 10),
+        "delete all 100 tokens of one user": _time(lambda n: services.delete_tokens(users[40 + n]), 10),
     }
     begin = time.perf_counter()
     pruned = services.prune_tokens(inactive_for=timedelta(days=30))

@@ -1,4 +1,4 @@
-"""What each step of a token check costs: whole requests, with one step at a time replaced by what it would return."""
+"""What each step of authentication costs: whole requests, with one step at a time replaced by its result."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from pat_tokens.models import PersonalAccessToken
 
 WHOLE = "the whole request"
 
-# A step as the table says it, and the functions that it is: where each is, and its name there.
+# The name of each step in the table, and its functions: their module and name.
 STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "the header's secret": ((authentication, "read_secret"),),
     "`Vary`": ((door, "vary"),),
     "what the view requires": ((door, "find_requirement"), (authentication, "required_scope_from_url")),
-    "shape and checksum of the secret": ((authentication, "has_secret_format"),),
+    "format and checksum of the secret": ((authentication, "has_secret_format"),),
     "its digest": ((crypto, "digests"),),
     "the SELECT, token, owner and decision": ((lookup, "find_token"),),
-    "revoked, expired, owner inactive, the site's own no": ((authentication, "_check_validity"),),
+    "revoked, expired, owner inactive, refused by the site": ((authentication, "_check_validity"),),
     "last use, and the log": ((services, "is_use_due"), (log_events, "log_use")),
-    "keeping the view to it, `Cache-Control`": ((door, "guard"),),
+    "guards of the view, `Cache-Control`": ((door, "guard"),),
 }
 
 
 def measure_steps(candidate: Candidate, effort: Effort) -> dict[str, float]:
-    """Return by how many microseconds of CPU a request is cheaper without each step (median); the whole one first."""
+    """Return how many microseconds of CPU each step costs (median); the whole request first."""
     ask = by_wsgi(WSGIHandler(), candidate.path, headers_of(candidate.authorization))
-    # Else the use is due again within this minute, and a token that is not looked up anew would write each time.
+    # Otherwise the use becomes due within this minute, and a token that isn't looked up again would write each time.
     PersonalAccessToken.objects.update(last_used_at=timezone.now())
     variants: dict[str, list[tuple[Any, str, Any]]] = {WHOLE: []}
     for step, places in STEPS.items():
@@ -50,7 +50,7 @@ def measure_steps(candidate: Candidate, effort: Effort) -> dict[str, float]:
 
 
 def _stand_in(place: Any, name: str, ask: Callable[[], int]) -> Any:
-    """Return what stands in the place of a step, to return what it returned to one request."""
+    """Return a replacement for a step, which returns the result of one request."""
     step = vars(place)[name]
     returned: list[Any] = []
 
@@ -73,7 +73,7 @@ def _asker(ask: Callable[[], int], changes: list[tuple[Any, str, Any]]) -> Calla
     return run
 
 
-@contextmanager  # by hand: seven patches of unittest.mock for twenty requests cost as much as a small step
+@contextmanager  # not unittest.mock, because its seven patches cost as much as a small step
 def _changed(changes: list[tuple[Any, str, Any]]) -> Iterator[None]:
     before = [(place, name, vars(place)[name]) for place, name, _ in changes]
     for place, name, value in changes:

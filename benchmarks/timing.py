@@ -1,4 +1,4 @@
-"""Rounds in which all candidates take turns, so that what slows the machine slows all of them."""
+"""Rounds in which all candidates take turns, so that a slow machine affects all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: each round is `laps` times `repeats` requests of every candidate, in shuffled order."""
+    """How much is measured: each round sends `laps` times `repeats` requests to each candidate, in random order."""
 
     rounds: int = 9
     laps: int = 10
@@ -29,7 +29,7 @@ ONCE = Effort(rounds=1, laps=1, repeats=1, warm_up=0)
 
 @dataclass(frozen=True)
 class Cost:
-    """What one round of one candidate took, in seconds a request."""
+    """The time of one round of one candidate, in seconds per request."""
 
     cpu: float  # of this process, all of its threads
     wall: float
@@ -37,7 +37,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Spread:
-    """The least, the middle and the greatest of several rounds."""
+    """The minimum, median and maximum of several rounds."""
 
     low: float
     median: float
@@ -50,7 +50,7 @@ class Spread:
 
 
 def measure(asks: Mapping[Name, Callable[[int], None]], effort: Effort) -> dict[Name, list[Cost]]:
-    """Return what each of `asks` costs in each round; it is called with how many requests it is to send."""
+    """Return the cost of each of `asks` in each round; it is called with the number of requests."""
     for ask in asks.values():
         ask(effort.warm_up)
     costs: dict[Name, list[Cost]] = {name: [] for name in asks}
@@ -70,7 +70,7 @@ def measure(asks: Mapping[Name, Callable[[int], None]], effort: Effort) -> dict[
 
 
 def ratios(costs: list[Cost], to: list[Cost]) -> tuple[Spread, Spread]:
-    """Return the CPU and the wall time of one candidate in multiples of another's in the same round."""
+    """Return the CPU and wall time of one candidate, as multiples of another's in the same round."""
     pairs = list(zip(costs, to, strict=True))
     return (
         Spread.of([one.cpu / other.cpu for one, other in pairs]),

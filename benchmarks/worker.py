@@ -1,4 +1,4 @@
-"""What is measured in one process with one database; prints its results as JSON, for the command to collect."""
+"""The measurements in one process with one database, printed as JSON for the command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks import FEW, OURS
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the measurements that the command line selects."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=FEW)
     parser.add_argument("--many", metavar="URL", help=f"the database for all rows, if that is more than {FEW:,}")
@@ -49,7 +49,7 @@ def main() -> None:
     effort = timing.QUICK if options.quick else timing.Effort()
     rows.fill(1, few)
     if options.steps:
-        # More rounds, since a step is a few microseconds of some hundred.
+        # More rounds, because a step takes a few microseconds of some hundred.
         json.dump(steps.measure_steps(_ours(found), replace(effort, rounds=3 * effort.rounds)), sys.stdout)
         return
     results = {"queries": check(found)}
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _make_candidates() -> list[Any]:
-    """Return the candidates in the database that is in use, with its tables."""
+    """Return the candidates in the current database, with its tables."""
     from benchmarks.candidates import make_candidates
 
     call_command("migrate", verbosity=0)
@@ -83,7 +83,7 @@ def _make_candidates() -> list[Any]:
 
 
 def check(found: list[Any]) -> dict[str, int]:
-    """Return how many queries each candidate takes; raises AssertionError unless its credentials decide the answer."""
+    """Return the number of queries of each candidate. Raises AssertionError unless credentials are required."""
     from benchmarks.asking import by_asgi, by_wsgi, headers_of
 
     handler = WSGIHandler()
@@ -107,7 +107,7 @@ def _ours(found: list[Any]) -> Any:
 
 
 def _measure_wsgi(tables: dict[int, tuple[Any, list[Any]]], effort: Any) -> dict[int, dict[str, Any]]:
-    """Measure in all tables by turns, or a ratio between two of them would be one between two times of day."""
+    """Alternate between the tables, so that the state of the machine doesn't affect ratios between them."""
     from benchmarks import databases, timing
     from benchmarks.asking import by_wsgi, headers_of
 

@@ -14,5 +14,5 @@ class BodyTooLarge(APIException):
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer as DRF does, and in JSON also where Django refuses a body before DRF has read it."""
+    """Respond like DRF, and with JSON even if Django refuses a body before DRF has read it."""
     return exception_handler(BodyTooLarge() if isinstance(exc, RequestDataTooBig) else exc, context)

@@ -1,4 +1,4 @@
-"""What every request and every response of the site has in common."""
+"""Middleware for all requests of the site."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +15,7 @@ Handler = Callable[[HttpRequest], Any]
 
 @sync_and_async_middleware
 def site(get_response: Handler) -> Handler:
-    """Give every response the strict policy, unless its view has set another one."""
+    """Set the strict policy on every response, unless its view has set another one."""
     if iscoroutinefunction(get_response):
         respond: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
 
@@ -33,11 +33,11 @@ def site(get_response: Handler) -> Handler:
 
 
 def prepare(request: HttpRequest) -> None:
-    # PostgreSQL cannot even look for a session key with a NUL in it, and Django does not ask it not to.
+    # PostgreSQL raises an error for session keys with a NUL, and Django doesn't validate them.
     request.COOKIES = {name: value for name, value in request.COOKIES.items() if "\0" not in value}
 
 
 def finish(response: HttpResponseBase) -> HttpResponseBase:
-    # Django 6.0 has a middleware for this, Django 5.2 has none.
+    # Django 6.0 has a middleware for this, but Django 5.2 doesn't.
     response.headers.setdefault(CSP_HEADER, CSP)
     return response

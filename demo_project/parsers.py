@@ -1,4 +1,4 @@
-"""Reads request bodies: JSON and nothing else, so that no body can bring a view down."""
+"""A strict JSON parser, so that no request body can make a view fail."""
 
 import json
 import math
@@ -8,11 +8,11 @@ from typing import IO, Any, NoReturn
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
-MAX_DEPTH = 100  # of objects and arrays inside one another
+MAX_DEPTH = 100  # of nested objects and arrays
 
 
 class StrictJSONParser(JSONParser):
-    """DRF's parser with a limit of depth, and refusing what could not be sent back as JSON."""
+    """DRF's parser with a maximum depth, which refuses values that couldn't be returned as JSON."""
 
     def parse(
         self,
@@ -22,11 +22,11 @@ class StrictJSONParser(JSONParser):
     ) -> Any:
         body = stream.read()
         try:
-            # The content type's charset is not asked: JSON is UTF-8, and not every codec of Python is one.
+            # The charset in the content type is ignored: JSON is UTF-8, and not every Python codec is for text.
             data = json.loads(body.decode(), parse_float=finite_float, parse_constant=refuse_constant)
             refuse_depth(data)
             if b"\\u" in body:
-                json.dumps(data, ensure_ascii=False).encode()  # fails for half a surrogate pair: that is no text
+                json.dumps(data, ensure_ascii=False).encode()  # fails for lone surrogates
         except RecursionError:
             raise ParseError("JSON parse error - nested too deeply") from None
         except ValueError as error:
@@ -46,7 +46,7 @@ def refuse_constant(name: str) -> NoReturn:
 
 
 def refuse_depth(value: Any) -> None:
-    """Raise ValueError for what could be read but would exceed the recursion limit when written again."""
+    """Raise ValueError for values that would exceed the recursion limit when they are serialized."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [child for parent in level for child in children(parent)]

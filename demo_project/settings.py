@@ -1,4 +1,4 @@
-"""Settings of the demo site; the environment may change what differs between machines."""
+"""Settings of the demo; environment variables change what differs between machines."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def env_list(name: str, *, default: list[str]) -> list[str]:
 
 DEBUG = env_flag("DEBUG", default=True)
 
-# A known key is fine for a demo on a laptop and for nothing else: the pepper of the tokens comes from it.
+# A public key is only acceptable for a local demo: the pepper of tokens is derived from it.
 SECRET_KEY = os.environ.get("SECRET_KEY", "demo-key-that-everyone-knows-never-use-it-for-a-real-site" if DEBUG else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY in the environment: without DEBUG the demo has no key of its own.")
@@ -54,7 +54,7 @@ MIDDLEWARE = [
     "demo_project.middleware.site",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    # Lets a token into the plain Django views that ask for one; before the CSRF check, which is not for tokens.
+    # Authenticates tokens for plain Django views. Before the CSRF check, which doesn't apply to tokens.
     "pat_tokens.middleware.PersonalAccessTokenMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -66,13 +66,11 @@ ROOT_URLCONF = "demo_project.urls"
 ASGI_APPLICATION = "demo_project.asgi.application"
 WSGI_APPLICATION = "demo_project.wsgi.application"
 
-# How the site looks: as it is, or as one of the folders in looks/, whose templates and files come first.
+# The design of the site: the default, or a folder in looks/, whose templates and static files take precedence.
 LOOKS = sorted(path.name for path in (BASE_DIR / "demo_project" / "looks").iterdir() if path.is_dir())
 LOOK = os.environ.get("DEMO_LOOK", "")
 if LOOK and LOOK not in LOOKS:
-    raise ImproperlyConfigured(
-        f"There is no look {LOOK!r}. Set DEMO_LOOK to one of {', '.join(LOOKS)}, or leave it out."
-    )
+    raise ImproperlyConfigured(f"There is no look {LOOK!r}. Set DEMO_LOOK to one of {', '.join(LOOKS)}, or remove it.")
 LOOK_DIRS = [BASE_DIR / "demo_project" / "looks" / LOOK] if LOOK else []
 
 TEMPLATES = [
@@ -106,12 +104,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 def database(url: str) -> dict[str, Any]:
-    """The settings of the database at `url`, with what each kind needs to be safe with several threads."""
+    """Return the settings of the database at `url`, with options that make it safe with several threads."""
     config: dict[str, Any] = dict(dj_database_url.parse(url))
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     if config["ENGINE"].endswith("sqlite3"):
-        # IMMEDIATE takes the write lock when a transaction begins. With SQLite's own default, a transaction
-        # that reads first and writes later fails at once ("database is locked") if another wrote in between.
+        # IMMEDIATE takes the write lock when a transaction begins. With SQLite's default, a transaction that reads and
+        # then writes fails ("database is locked") if another one wrote in between.
         options.update(transaction_mode="IMMEDIATE", timeout=20)
     elif config["ENGINE"].endswith("mysql"):
         pymysql.install_as_MySQLdb()  # needs no compiler, unlike mysqlclient
@@ -121,20 +119,20 @@ def database(url: str) -> dict[str, Any]:
 
 DATABASES = {"default": database(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 
-# Messages to subscribers travel inside the process unless Redis carries them between several.
+# Without Redis, messages only reach subscribers in the same process.
 REDIS_URL = os.environ.get("REDIS_URL", "")
 
 
 # --- API --------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    # Ours first: this one line refuses each token on each view that its scopes do not cover.
+    # Our class comes first. It refuses tokens on every view that their scopes don't cover.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "pat_tokens.contrib.rest_framework.authentication.PersonalAccessTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    # Ours limits lists to the entities that a token has scopes for.
+    # Our backend limits lists to the entities that a token has scopes for.
     "DEFAULT_FILTER_BACKENDS": [
         "pat_tokens.contrib.rest_framework.filters.ScopeFilterBackend",
         "rest_framework.filters.SearchFilter",
@@ -148,16 +146,16 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# The token pages take the place of the block `content` in the site's own base template.
+# The token pages extend the site's own base template.
 PAT_TOKENS_BASE_TEMPLATE = "base.html"
 
-# Views that refuse every token because they declare no requirement: here they show what happens then.
+# The demo has views without a declaration on purpose, to show that they refuse tokens.
 SILENCED_SYSTEM_CHECKS = ["pat_tokens.W050"]
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Connected devices",
     "DESCRIPTION": (
-        "A small site for connected devices. Make a personal access token on the site, give it scopes, and "
+        "A small site for connected devices. Create a personal access token on the site, grant it scopes, and "
         "send it as `Authorization: Bearer <secret>`."
     ),
     "VERSION": "1",

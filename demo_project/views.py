@@ -17,7 +17,7 @@ MAX_ENTITIES = 100  # of one kind on the landing page
 
 
 class Home(LoginRequiredMixin, TemplateView):
-    """What is mine, and what others share with me."""
+    """The user's own entities, and those that are shared with them."""
 
     template_name = "home.html"
 
@@ -36,7 +36,7 @@ class Home(LoginRequiredMixin, TemplateView):
 
 
 class ChannelPage(PersonalAccessTokenMixin, LoginRequiredMixin, DetailView):
-    """One channel: for people with a session, and for tokens, which the mixin lets into a plain Django view."""
+    """One channel, for users with a session, and for tokens, which the mixin declares."""
 
     pat_requirements = {"GET": Requirement("channels", "read", entity="pk")}
     template_name = "channel.html"
@@ -50,7 +50,7 @@ class ChannelPage(PersonalAccessTokenMixin, LoginRequiredMixin, DetailView):
 
 
 class ApiDocs(SpectacularSwaggerSplitView):
-    """Swagger, which brings styles and images inline; its script is a response of its own."""
+    """Swagger, which has inline styles and images; its script is a separate response."""
 
     url_name = "schema"
 

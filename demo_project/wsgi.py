@@ -1,4 +1,4 @@
-"""The demo under WSGI: everything but `subscribe`, which needs ASGI and says so."""
+"""The demo under WSGI: everything works except `subscribe`, which needs ASGI."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""How Sphinx builds this documentation: `make docs`."""
+"""The Sphinx configuration: `make docs`."""
 
 import re
 from pathlib import Path

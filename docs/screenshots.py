@@ -1,6 +1,6 @@
-"""Takes the pictures in `docs/images/` of the running demo: `make screenshots`.
+"""Take the screenshots in `docs/images/` from the running demo: `make screenshots`.
 
-It serves the demo on a free port with a database of its own, makes a few tokens, and looks at the pages as alice does.
+Serves the demo on a free port with a new database, creates a few tokens, and opens the pages as alice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-PATIENCE = 60  # seconds for the demo to come up
+PATIENCE = 60  # seconds for the demo to start
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -34,9 +34,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WIDTHS = {"": (1180, 760), "-360": (360, 740)}  # what is added to a picture's name, and pixels
+WIDTHS = {"": (1180, 760), "-360": (360, 740)}  # suffix of the file name, and size in pixels
 SCHEMES = ("light", "dark")
-DIALOGS = {"add-scope": "Add Scope", "revoke": "Revoke", "regenerate": "Regenerate"}  # by picture, the button's label
+DIALOGS = {"add-scope": "Add Scope", "revoke": "Revoke", "regenerate": "Regenerate"}  # file name to button label
 OTHER_LOOK = "workshop"
 SCOPE = ("entity_type", "entity_id", "operation")
 
@@ -50,7 +50,6 @@ REVOKED = ("Old gateway", "Replaced by the sensors' own token", "60d", ["channel
 
 
 def main() -> None:
-    """Take all pictures anew."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as address, sync_playwright() as playwright:
         chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -85,14 +84,14 @@ def take_all(browser: Browser, address: str, *, scheme: str, suffix: str, width:
         page.get_by_role("dialog").wait_for()
         take(name, full=False)
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
-    # So that the next round finds the list as this one did.
+    # So that the list is the same in the next round.
     token_id = urlsplit(page.url).path.split("/")[2]
     context.request.delete(f"/api/pats/{token_id}/", headers=csrf_headers(context))
     context.close()
 
 
 def take_look(browser: Browser, address: str, *, scheme: str) -> None:
-    """Take the pages as another host shows them."""
+    """Take the pages with the second design."""
     width, height = WIDTHS[""]
     page = open_page(browser, address, scheme=scheme, width=width, height=height)
     log_in(page)
@@ -134,7 +133,7 @@ def fill_in(page: Page) -> None:
 
 
 def make_tokens(browser: Browser, address: str) -> None:
-    """Make a few tokens of alice's by the API, as she could."""
+    """Create a few tokens of alice with the API."""
     context = browser.new_context(base_url=address)
     page = context.new_page()
     log_in(page)
@@ -162,7 +161,7 @@ def csrf_headers(context: BrowserContext) -> dict[str, str]:
 
 @contextmanager
 def serve(folder: Path, **variables: str) -> Iterator[str]:
-    """Serve the demo with its database in `folder` and more variables of the environment; give its address."""
+    """Serve the demo with its database in `folder` and these environment variables, and return its address."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite3'}", "REDIS_URL": "", **variables}
@@ -184,7 +183,7 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except (URLError, ConnectionError, TimeoutError):
             if server.poll() is not None or time.monotonic() > end:
-                raise SystemExit("The demo did not come up.") from None
+                raise SystemExit("The demo did not start.") from None
             time.sleep(0.1)
 
 

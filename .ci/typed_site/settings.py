@@ -1,4 +1,4 @@
-"""Settings of a site whose types are checked, and which is never run."""
+"""Settings of a site that is only type-checked, and never run."""
 
 SECRET_KEY = "only for checking types, and for nothing else"
 ROOT_URLCONF = "urls"

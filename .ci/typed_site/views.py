@@ -1,4 +1,4 @@
-"""Each way to declare a requirement, as a site with strict types writes it."""
+"""Each way to declare a requirement, with strict types."""
 
 from typing import assert_type
 

@@ -1,4 +1,4 @@
-"""The one SELECT of a token check and nothing else, which no check that asks a database can go below."""
+"""Only the SELECT of authentication: the lower bound for any authentication that queries a database."""
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -10,7 +10,7 @@ from pat_tokens.scopes import RequiredScope
 
 
 class SelectAlone(BaseAuthentication):
-    """Looks up the digest that it is given, and makes nothing of the row: the user is always the same."""
+    """Looks up the given digest and ignores the row: the user is always the same."""
 
     user = User(pk=1)
     statement = None
@@ -40,7 +40,7 @@ class SelectAlone(BaseAuthentication):
 
 
 class SelectAndInstances(SelectAlone):
-    """Makes the token and its user of the row, too, as anybody who reads `request.user` expects."""
+    """Also creates the token and its user from the row, for `request.user` and `request.auth`."""
 
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""

@@ -1,4 +1,4 @@
-"""Something that tokens have scopes for."""
+"""A model for scopes."""
 
 from django.conf import settings
 from django.db import models

@@ -24,8 +24,8 @@ INSTALLED_APPS = [
     "benchmarks.site",
 ]
 
-# None for what is compared: what middleware costs would make all candidates look alike. What a new Django project has
-# is there for the pages, and for what the same requests come to in such a site.
+# None for the comparison, because the cost of middleware would make all candidates look alike. The middleware of a new
+# Django project is used for the pages, and for one column of the table.
 MIDDLEWARE: list[str] = []
 USUAL_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -48,7 +48,7 @@ TEMPLATES = [
     }
 ]
 
-# Connections stay open, as sites that care for speed have them.
+# Connections stay open, as on fast sites.
 DATABASES = {"default": dj_database_url.config(default="sqlite://:memory:", conn_max_age=None)}
 
 REST_FRAMEWORK = {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"]}

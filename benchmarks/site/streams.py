@@ -1,4 +1,4 @@
-"""A subscription, as a site has it: open until its token no longer allows it."""
+"""A subscription, which ends when its token stops working."""
 
 from django.db import connection
 from django.http import StreamingHttpResponse
@@ -11,13 +11,13 @@ from pat_tokens.watcher import watch
 
 
 class EventStream(BaseRenderer):
-    """Lets `Accept: text/event-stream` in; the view answers by itself."""
+    """Accepts `Accept: text/event-stream`; the view creates the response itself."""
 
     media_type = "text/event-stream"
     format = "event-stream"
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        """Nothing is rendered but errors."""
+        """Render errors, the only responses that are rendered."""
         return str(data)
 
 
@@ -29,7 +29,7 @@ class Stream(APIView):
     pat_requirements = {"GET": Requirement("channels", "read", "pk")}
 
     def get(self, request, pk):
-        """Answer with a stream, and give the database's connection back before it starts."""
+        """Return a stream, and close the database connection before it starts."""
         token = request.auth
         connection.close()
 

@@ -1,4 +1,4 @@
-"""One and the same view, behind each candidate."""
+"""The same view, with each candidate."""
 
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from oauth2_provider.contrib.rest_framework import OAuth2Authentication, TokenHasScope
@@ -15,7 +15,7 @@ from pat_tokens.requirements import Requirement
 
 
 class Anonymous(APIView):
-    """The measure of all: DRF alone, which asks for nothing."""
+    """The baseline: DRF without authentication."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -25,7 +25,7 @@ class Anonymous(APIView):
 
 
 class Ours(Anonymous):
-    """Checks the scope for this channel, too."""
+    """Also checks the scope on this channel."""
 
     authentication_classes = (PersonalAccessTokenAuthentication,)
     permission_classes = (IsAuthenticated,)
@@ -57,7 +57,7 @@ class SimpleJWT(Anonymous):
 
 
 class APIKey(Anonymous):
-    """Knows keys and no users."""
+    """Has keys, but no users."""
 
     permission_classes = (HasAPIKey,)
 

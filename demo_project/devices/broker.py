@@ -1,4 +1,4 @@
-"""Carries messages from publishers to subscribers: inside the process, or through Redis between several."""
+"""Passes messages from publishers to subscribers: in the process, or through Redis between processes."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ REDIS_TIMEOUT = 3  # seconds, for connecting and for one command
 
 
 class BrokerUnavailableError(Exception):
-    """Messages cannot be carried at the moment."""
+    """Messages can't be passed on, because Redis doesn't respond."""
 
 
 class SubscriberTooSlowError(Exception):
@@ -32,26 +32,26 @@ class SubscriberTooSlowError(Exception):
 
 class Subscription(Protocol):
     async def get(self) -> Message:
-        """Wait for the next message; raises one of the errors above when none can follow."""
+        """Wait for the next message. Raises one of the errors above if there won't be any."""
 
     async def close(self) -> None:
-        """Stop receiving; may be called more than once."""
+        """Stop receiving. Can be called several times."""
 
 
 class Broker(Protocol):
     def publish(self, channel_id: UUID, message: Message) -> int:
-        """Send a message from a thread that runs no event loop; return how many subscribers it goes to."""
+        """Send a message from a thread without an event loop, and return the number of subscribers."""
 
     async def subscribe(self, channel_id: UUID) -> Subscription:
-        """Begin to receive; what is published after this returns arrives."""
+        """Subscribe. Messages that are published after this returns are received."""
 
 
 class LocalBroker:
-    """Queues in this process, for a site that runs in one."""
+    """Queues in this process, for sites with a single process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Weak: a client that leaves between the view and the first byte of its stream leaves nothing behind.
+        # Weak references, for clients that disconnect before their stream starts.
         self._subscriptions: defaultdict[UUID, WeakSet[LocalSubscription]] = defaultdict(WeakSet)
 
     def publish(self, channel_id: UUID, message: Message) -> int:
@@ -82,11 +82,11 @@ class LocalSubscription:
         self._overflown = asyncio.Event()
 
     def offer(self, message: Message) -> bool:
-        """Hand over a message from any thread."""
+        """Add a message from any thread."""
         try:
-            # The queue belongs to the subscriber's event loop, and publishers are in other threads.
+            # The queue belongs to the subscriber's event loop, but publishers run in other threads.
             self._loop.call_soon_threadsafe(self._put, message)
-        except RuntimeError:  # that loop is closed, so nobody is listening any more
+        except RuntimeError:  # the loop is closed
             self._broker.discard(self)
             return False
         return True
@@ -108,7 +108,7 @@ class LocalSubscription:
 
 
 class RedisBroker:
-    """Redis publish and subscribe, for a site that runs in several processes."""
+    """Redis publish/subscribe, for sites with several processes."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -116,7 +116,7 @@ class RedisBroker:
             url,
             socket_connect_timeout=REDIS_TIMEOUT,
             socket_timeout=REDIS_TIMEOUT,
-            retry=Retry(NoBackoff(), 1),  # at once, for a connection that died in the pool since the last use
+            retry=Retry(NoBackoff(), 1),  # immediately, for pooled connections that were closed since their last use
         )
 
     def publish(self, channel_id: UUID, message: Message) -> int:
@@ -126,11 +126,11 @@ class RedisBroker:
             raise BrokerUnavailableError from error
 
     async def subscribe(self, channel_id: UUID) -> "RedisSubscription":
-        # A client of its own per stream, since the connections of redis.asyncio belong to one event loop.
+        # A client per stream, because connections of redis.asyncio belong to one event loop.
         client = redis.asyncio.Redis.from_url(
             self._url,
             socket_connect_timeout=REDIS_TIMEOUT,
-            # No second try: a connection that comes back has missed messages, and a stream that ends says so.
+            # No retry: a new connection has missed messages, so the stream ends instead.
             retry=AsyncRetry(NoBackoff(), 0),
         )
         subscription = RedisSubscription(client)
@@ -149,7 +149,7 @@ class RedisSubscription:
 
     async def open(self, topic: str) -> None:
         await self._pubsub.subscribe(topic)
-        # The confirmation: only after it does everything that is published arrive.
+        # Messages are only received after the confirmation.
         confirmation = await self._pubsub.get_message(timeout=REDIS_TIMEOUT)
         if confirmation is None:
             raise redis.TimeoutError("Redis did not confirm the subscription.")

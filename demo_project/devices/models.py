@@ -1,4 +1,4 @@
-"""What the users of the site own: clients, channels, groups and dashboards, which they can share."""
+"""Entities of users: clients, channels, groups and dashboards, which can be shared."""
 
 import uuid
 from typing import TYPE_CHECKING, Self
@@ -16,7 +16,7 @@ MAX_NAME_LENGTH = 255  # characters
 
 class OwnedQuerySet(models.QuerySet):
     def visible_to(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
-        """Return what `user` may see: what is theirs."""
+        """Return the entities that `user` owns."""
         return self.none() if user.is_anonymous else self.filter(owner=user)
 
 
@@ -49,7 +49,7 @@ class Client(OwnedEntity):
 
 
 class Channel(OwnedEntity):
-    """A line that messages are published to and subscribed from; the messages themselves are not kept."""
+    """A channel for messages, which aren't stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
 
@@ -68,16 +68,16 @@ class Group(OwnedEntity):
 
 class DashboardQuerySet(OwnedQuerySet):
     def visible_to(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
-        """Return what `user` may see: what is theirs, and what others share with them."""
+        """Return the dashboards that `user` owns, and those that are shared with them."""
         if user.is_anonymous:
             return self.none()
-        # A subquery and not a join: a join would list a dashboard once per share.
+        # A subquery, because a join would return a dashboard once per share.
         shared = DashboardShare.objects.filter(user=user).values("dashboard")
         return self.filter(models.Q(owner=user) | models.Q(pk__in=shared))
 
 
 class Dashboard(OwnedEntity):
-    """A view of one's devices; others may look at it when its owner shares it with them."""
+    """An overview of devices, which its owner can share with other users."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     shared_with = models.ManyToManyField(

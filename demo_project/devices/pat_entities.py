@@ -1,7 +1,6 @@
-"""What a personal access token can be limited to; found at startup, as `admin.py` is.
+"""Entity types for personal access tokens; discovered at startup, like `admin.py`.
 
-Nothing has to be added to the views: they are plain ViewSets of these models, so which scope an action needs follows
-from its name.
+The views need no declarations: they are plain ViewSets of these models, so requirements are inferred.
 """
 
 from django.contrib.auth.models import AbstractBaseUser

@@ -6,10 +6,10 @@ from demo_project.devices.models import OwnedEntity
 
 
 class OnlyOwnerChanges(BasePermission):
-    """Whoever sees an entity may read it; only its owner may do more.
+    """Users who see an entity can read it; only its owner can change it.
 
-    This is the site's own rule about users. It knows nothing of tokens, and need not: a token can never do
-    more than its owner, because both this and the token's scopes have to allow a request.
+    This is the site's rule about users, and doesn't mention tokens: both this rule and the token's scopes have to allow
+    a request, so a token can never do more than its owner.
     """
 
     message = "Only the owner may do this."

@@ -1,4 +1,4 @@
-"""The users and entities that a fresh demo begins with."""
+"""The users and entities of a new demo."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from demo_project.devices.models import Channel, Client, Dashboard, DashboardSha
 
 @dataclass(frozen=True)
 class Login:
-    """A seeded user; everybody may know these passwords."""
+    """An example user; the passwords are public."""
 
     username: str
     is_staff: bool = False
@@ -43,9 +43,9 @@ SHARES = (("Greenhouse", ALICE, BOB), ("Weather today", BOB, ALICE))  # dashboar
 
 @transaction.atomic
 def seed() -> list[str]:
-    """Make the users that are missing, with what they own, and return their names.
+    """Create missing users with their entities, and return their names.
 
-    A user who exists is left alone entirely: what somebody renamed, unshared or deleted stays so.
+    Existing users and their entities aren't changed.
     """
     new = [login.username for login in LOGINS if make_user(login)]
     for username in new:

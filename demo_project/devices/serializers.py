@@ -45,7 +45,7 @@ class DashboardSerializer(OwnedSerializer):
 class OtherUserSerializer(serializers.Serializer):
     """Names the other user of a share."""
 
-    user = serializers.CharField(max_length=255, help_text="The other user's login name.")
+    user = serializers.CharField(max_length=255, help_text="The other user's username.")
 
     def validate_user(self, name: str) -> AbstractBaseUser:
         try:
@@ -53,7 +53,7 @@ class OtherUserSerializer(serializers.Serializer):
         except get_user_model().DoesNotExist:
             raise serializers.ValidationError("There is no such user.") from None
         if found == self.context["request"].user:
-            raise serializers.ValidationError("This is you, and it is yours already.")
+            raise serializers.ValidationError("You already own this dashboard.")
         return found
 
 
@@ -64,11 +64,11 @@ class MessageSerializer(serializers.Serializer):
 
     def validate_payload(self, payload: Any) -> Any:
         if len(json.dumps(payload)) > MAX_PAYLOAD_BYTES:
-            raise serializers.ValidationError(f"A message may have at most {MAX_PAYLOAD_BYTES} bytes.")
+            raise serializers.ValidationError(f"A message can have at most {MAX_PAYLOAD_BYTES} bytes.")
         return payload
 
 
 class PublishedSerializer(serializers.Serializer):
-    """What became of a published message."""
+    """The result of publishing a message."""
 
-    receivers = serializers.IntegerField(help_text="How many subscribers it went to.")
+    receivers = serializers.IntegerField(help_text="The number of subscribers.")

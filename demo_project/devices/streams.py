@@ -1,4 +1,4 @@
-"""Turns a subscription into Server-Sent Events that end when the token no longer allows them."""
+"""Server-sent events of a subscription, which end when the token stops working."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,13 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.watcher import watch
 
 CONTENT_TYPE = "text/event-stream"
-HEARTBEAT_SECONDS = 15  # of silence; a comment then shows proxies, and us, whether the client is still there
+HEARTBEAT_SECONDS = (
+    15  # without messages; a comment then keeps proxies from closing the connection, and detects disconnected clients
+)
 
 
 def stream_response(subscription: Subscription, auth: Any) -> StreamingHttpResponse:
-    """Answer with the messages of `subscription`; `auth` is `request.auth`, whatever kind of login it is."""
+    """Return a response with the messages of `subscription`; `auth` is `request.auth`, of any scheme."""
     return StreamingHttpResponse(
         events(subscription, watching(auth)),
         content_type=CONTENT_TYPE,
@@ -27,16 +29,16 @@ def stream_response(subscription: Subscription, auth: Any) -> StreamingHttpRespo
 
 
 def watching(auth: Any) -> AbstractAsyncContextManager[asyncio.Event]:
-    """Return a context with an event that is set once the token of a request does not allow it any more."""
+    """Return a context with an event that is set when the token of a request stops working."""
     if isinstance(auth, PersonalAccessToken):
         return watch(auth)
-    return contextlib.nullcontext(asyncio.Event())  # a session is not watched
+    return contextlib.nullcontext(asyncio.Event())  # sessions aren't watched
 
 
 async def events(
     subscription: Subscription, watched: AbstractAsyncContextManager[asyncio.Event]
 ) -> AsyncIterator[bytes]:
-    """Yield messages until the client leaves, the token ends or the broker does."""
+    """Yield messages until the client disconnects, the token stops working or the broker fails."""
     try:
         async with watched as ended:
             yield b": subscribed\n\n"
@@ -51,7 +53,7 @@ async def merge(subscription: Subscription, ended: asyncio.Event) -> AsyncIterat
     end = asyncio.ensure_future(ended.wait())
     try:
         while True:
-            # `wait` leaves both running when the time is up: a cancelled read could lose half a message.
+            # `wait` doesn't cancel the tasks after the timeout: a cancelled read could lose a message.
             done, _ = await asyncio.wait({message, end}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if end in done:
                 yield event("end", {"reason": "token_ended"})

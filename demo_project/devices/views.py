@@ -1,4 +1,4 @@
-"""The API of the site. Nothing here knows of tokens: scopes are enforced before a view is reached."""
+"""The API of the site. It doesn't mention tokens: scopes are enforced before a view is called."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ class ChannelViewSet(OwnedViewSet):
     @extend_schema(request=MessageSerializer, responses={202: PublishedSerializer})
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
-        """Send a message to whoever is subscribed at this moment."""
+        """Send a message to all current subscribers."""
         channel = self.get_object()
         serializer = MessageSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -100,25 +100,25 @@ class ChannelViewSet(OwnedViewSet):
                 OpenApiTypes.STR,
                 description=(
                     "A stream of events: `message` with the payload, and `end` with a reason when the server "
-                    "ends it, for instance because the token was revoked. Comments keep a silent one alive."
+                    "ends it, for example because the token was revoked. Comments keep the connection alive."
                 ),
             )
         }
     )
     @action(detail=True, renderer_classes=[JSONRenderer, EventStreamRenderer])
     def subscribe(self, request: Request, pk: str) -> HttpResponseBase:
-        """Receive the messages of a channel as Server-Sent Events, from now on."""
+        """Receive new messages of a channel as server-sent events."""
         if not isinstance(request._request, ASGIRequest):
-            raise StreamingUnsupported  # under WSGI the client would wait for ever
+            raise StreamingUnsupported  # under WSGI the client would wait forever
         channel = self.get_object()
         if request.method == "HEAD":
             return HttpResponse(content_type=CONTENT_TYPE)
         try:
-            # Before the headers are sent, so that a client that sees them misses nothing.
+            # Before the headers are sent, so that clients that have received them don't miss messages.
             subscription = async_to_sync(broker.subscribe)(channel.pk)
         except BrokerUnavailableError:
             raise MessagingUnavailable from None
-        connections.close_all()  # or the open stream would hold its database connection to the end
+        connections.close_all()  # otherwise the stream would hold its database connection until it ends
         return stream_response(subscription, request.auth)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -138,7 +138,7 @@ class DashboardViewSet(OwnedViewSet):
     @extend_schema(request=OtherUserSerializer, responses=DashboardSerializer)
     @action(detail=True, methods=["post"])
     def share(self, request: Request, pk: str) -> Response:
-        """Let another user see this dashboard; sharing twice changes nothing."""
+        """Share this dashboard with another user; repeating this changes nothing."""
         with transaction.atomic():
             dashboard = self.get_locked_object()
             DashboardShare.objects.get_or_create(dashboard=dashboard, user=self.get_other_user())
@@ -147,14 +147,14 @@ class DashboardViewSet(OwnedViewSet):
     @extend_schema(request=OtherUserSerializer, responses=DashboardSerializer)
     @action(detail=True, methods=["post"])
     def unshare(self, request: Request, pk: str) -> Response:
-        """Take a share back; taking back what is not shared changes nothing."""
+        """Stop sharing with a user; repeating this changes nothing."""
         with transaction.atomic():
             dashboard = self.get_locked_object()
             dashboard.shares.filter(user=self.get_other_user()).delete()
         return Response(self.get_serializer(self.get_object()).data)
 
     def get_locked_object(self) -> Dashboard:
-        """Return the dashboard of the URL, which nobody can delete until the transaction ends."""
+        """Return the dashboard in the URL, locked until the transaction ends."""
         dashboard: Dashboard = get_object_or_404(Dashboard.objects.select_for_update(), pk=self.get_object().pk)
         return dashboard
 
@@ -165,10 +165,10 @@ class DashboardViewSet(OwnedViewSet):
 
 
 class StatusView(APIView):
-    """Tells that the site is up.
+    """Returns that the site is up.
 
-    This view declares no requirement on purpose: a token is refused here (`scope_not_declared`), whatever its
-    scopes, as on each view that its site has not thought about yet. A person with a session is let in.
+    This view declares no requirement on purpose: it refuses tokens (`scope_not_declared`), whatever their scopes, like
+    every view without a declaration. Users with a session are allowed.
     """
 
     @extend_schema(responses={200: OpenApiTypes.OBJECT})

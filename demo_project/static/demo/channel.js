@@ -1,4 +1,4 @@
-// Shows the messages of one channel as they come, and publishes to it, with the session of the person who looks.
+// Shows new messages of one channel, and publishes to it, with the session of the user.
 const MAX_SHOWN = 50;
 
 const section = document.querySelector("[data-subscribe]");

@@ -14,13 +14,13 @@ from demo_project.devices.seeds import ALICE, LOGINS, seed
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
-SHUTDOWN_SECONDS = 2  # that open streams get when the server stops; without a limit it would wait for them for ever
+SHUTDOWN_SECONDS = 2  # for open streams when the server stops; otherwise it would wait for them forever
 
 
 class Command(BaseCommand):
     """Set the demo site up and serve it."""
 
-    help = "Migrate, seed users and entities, print how to log in and use the API, serve the site (ASGI)."
+    help = "Migrate, create example users and entities, print how to log in and use the API, and serve the site (ASGI)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *, port: int, workers: int, no_serve: bool, verbosity: int, **options: Any) -> None:
         if not 0 < port < 65536:
-            raise CommandError(f"{port} is no port: give one from 1 to 65535.")
+            raise CommandError(f"{port} is not a port: use a number from 1 to 65535.")
         if workers < 1:
             raise CommandError("--workers must be 1 or more.")
         if workers > 1 and not settings.REDIS_URL:
@@ -62,17 +62,17 @@ class Command(BaseCommand):
         )
 
     def refuse_taken(self, port: int) -> None:
-        """Fail where somebody else serves at `port`, rather than after the introduction to a site that is not ours."""
+        """Fail early if `port` is in use, before printing the introduction."""
         try:
             socket.create_server((HOST, port)).close()
         except OSError as error:
             raise CommandError(
-                f"Nothing can be served at {HOST}:{port} ({error.strerror}). Stop what is there, or take another port: "
+                f"Can't listen on {HOST}:{port} ({error.strerror}). Stop the other server, or use another port: "
                 f"make demo PORT={port % 65535 + 1}"
             ) from error
 
     def introduction(self, address: str) -> str:
-        """Return where the site is, who can log in and what to paste into a terminal."""
+        """Return the introduction: the address, the logins and commands to paste."""
         logins = "\n".join(
             f"    {login.username:<8}{login.password:<14}{'(staff)' if login.is_staff else ''}".rstrip()
             for login in LOGINS
@@ -86,8 +86,8 @@ The demo is at {address}/
 Log in as
 {logins}
 
-Make a token with two scopes, channels / publish and channels / subscribe: avatar menu at the top right,
-Personal Access Tokens, + Create PAT. Then, with the secret that is shown once, listen to a channel{name}:
+Create a token with two scopes, channels / publish and channels / subscribe: avatar menu at the top right,
+Personal Access Tokens, + Create PAT. Then, with the secret that is shown once, subscribe to a channel{name}:
 
     SECRET='<the secret>'
     curl -N -H "Authorization: Bearer $SECRET" {address}/api/channels/{channel_id}/subscribe/
@@ -98,5 +98,5 @@ and publish to it from another terminal:
     curl -X POST -H "Authorization: Bearer $SECRET" -H 'Content-Type: application/json' \\
       -d '{{"payload": {{"temperature": 21.5}}}}' {address}/api/channels/{channel_id}/publish/
 
-The API is described at {address}/api/docs/. Ctrl+C stops the site.
+The API is documented at {address}/api/docs/. Press Ctrl+C to stop the site.
 """
