@@ -14,7 +14,7 @@ from benchmarks.asking import by_wsgi, headers_of
 from benchmarks.candidates import Candidate
 from benchmarks.timing import Effort, measure
 from pat_tokens import authentication, crypto, log_events, lookup, services
-from pat_tokens.contrib.rest_framework import authentication as door
+from pat_tokens.contrib.rest_framework import authentication as integration
 from pat_tokens.models import PersonalAccessToken
 
 WHOLE = "the whole request"
@@ -22,14 +22,14 @@ WHOLE = "the whole request"
 # The name of each step in the table, and its functions: their module and name.
 STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "the header's secret": ((authentication, "read_secret"),),
-    "`Vary`": ((door, "vary"),),
-    "what the view requires": ((door, "find_requirement"), (authentication, "required_scope_from_url")),
+    "`Vary`": ((integration, "vary"),),
+    "what the view requires": ((integration, "find_requirement"), (authentication, "required_scope_from_url")),
     "format and checksum of the secret": ((authentication, "has_secret_format"),),
     "its digest": ((crypto, "digests"),),
     "the SELECT, token, owner and decision": ((lookup, "find_token"),),
     "revoked, expired, owner inactive, refused by the site": ((authentication, "_check_validity"),),
     "last use, and the log": ((services, "is_use_due"), (log_events, "log_use")),
-    "guards of the view, `Cache-Control`": ((door, "guard"),),
+    "guards of the view, `Cache-Control`": ((integration, "guard"),),
 }
 
 

@@ -21,11 +21,11 @@ __all__ = ["browser_type_launch_args", "case"]  # fixtures
 
 pytest_plugins = ["tests.skips", "tests.site.fixtures", "pytester"]
 
-# No test asserts a time, and a busy machine is not a failure.
+# No deadlines, because a busy machine isn't a failure.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 settings.register_profile("ci", parent=settings.get_profile("default"), max_examples=100)
 settings.register_profile("stress", parent=settings.get_profile("default"), max_examples=2000)
-# The same few examples for each of many small changes of the code.
+# The same examples for each mutant.
 settings.register_profile("mutants", parent=settings.get_profile("default"), max_examples=30, derandomize=True)
 settings.load_profile("ci" if strict() else "default")
 
@@ -41,7 +41,7 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         connection = connections[alias]
         name = f"pat_tokens_test_{os.getpid()}_{alias}"
         if connection.vendor == "sqlite":
-            # A file and not memory: live servers and threads then wait for locks as they would in a real site.
+            # A file instead of memory, so that threads wait for locks like on a real site.
             name = str(tmp_path_factory.mktemp(name) / "db.sqlite3")
         connection.settings_dict["TEST"]["NAME"] = name
 

@@ -33,7 +33,7 @@ def last(*results):
     return results[-1]
 
 
-# From what limits a queryset, and the queryset, to what is returned. Two of the three channels are called "a" and "c".
+# Functions from the limiting function and a queryset to a response. Two of the three channels are named "a" and "c".
 KEPT = {
     "itself": lambda limit, rows: limit(rows),
     "slice": lambda limit, rows: limit(rows)[:10],
@@ -95,7 +95,7 @@ def names(rows):
     return [row.name for row in rows]
 
 
-# REST framework: through a serializer, in pages, and by hand.
+# REST framework: with a serializer, with pagination, and by hand.
 
 
 class Serialized(generics.ListAPIView):

@@ -12,7 +12,7 @@ OURS = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 SERVERS = ["wsgi", "asgi"]
 
-# The scopes of a token by what they should be answered; `{0}` is the channel of the URL and `{1}` its neighbour.
+# The scopes of a token by expected response; `{0}` is the channel in the URL and `{1}` another one.
 GET_TABLE = {
     "channels:{0}:read": 200,
     "channels:*:read": 200,
@@ -33,7 +33,7 @@ class Asker:
         if secret is not None:
             headers["authorization"] = f"Bearer {secret}"
         self.client = (AsyncClient if server == "asgi" else Client)(enforce_csrf_checks=True)
-        self.headers = headers  # of each request: an AsyncClient does not send those that it was made with
+        self.headers = headers  # per request, because an AsyncClient doesn't keep its headers
         self.is_async = server == "asgi"
 
     def __call__(self, path, method="GET", data=None, **extra):

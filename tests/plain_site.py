@@ -287,7 +287,7 @@ def login(request):
     return HttpResponse("a form")
 
 
-# Kind of view by route; the second ones are declared in ways that only the middleware knows.
+# Views by route; the second group is declared in ways that only the middleware supports.
 GUARDED = ["function", "async-function", "class", "async-class", "dispatch", "async-dispatch"]
 INSIDE_OUT = ["inside-out", "async-inside-out", "far-inside", "class-inside"]
 DECLARED = ["attribute", *INSIDE_OUT, "foreign", "foreign-class", "foreign-url", "wrapped"]

@@ -69,11 +69,11 @@ match DATABASE["ENGINE"].rpartition(".")[2]:
         DATABASE["TEST"] = {"CHARSET": "utf8mb4"}
         DATABASE["OPTIONS"]["charset"] = "utf8mb4"
 DATABASES = {"default": DATABASE}
-# Our models have no migrations, and tables of such apps are made before all migrations; so must those be that
-# they point to.
+# Our models have no migrations, and such tables are created before all migrations. The same must be true for tables
+# that they refer to.
 MIGRATION_MODULES = dict.fromkeys(("admin", "auth", "authtoken", "contenttypes", "sessions"))
 
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # Django 6.1 wants it said
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # required by Django 6.1
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
         if item.get_closest_marker("django_db") or "db" in fixtures or _is_django_test_case(item):
             item.add_marker("database")
     yield
-    # Last of all, after pytest-django has put tests with transactions behind those without: Playwright leaves an
+    # At the end, after pytest-django has sorted tests by their use of transactions: Playwright leaves an
     # event loop running in this thread, in which synchronous tests of async code fail.
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
@@ -82,7 +82,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("browser"):
         if chromium() is None:
             pytest.skip("no Chromium: install it or name its path in CHROMIUM")
-        # Django refuses the ORM where an event loop runs, and Playwright's runs here from now on.
+        # Django refuses queries in a thread with an event loop, and Playwright's loop runs from now on.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 

@@ -10,7 +10,7 @@ from django.template.base import FilterExpression, Node, Variable
 from django.template.smartif import TokenBase
 from django.templatetags.i18n import BlockTranslateNode
 
-_SETS = ("asvar", "target_var", "variable", "loopvars")  # attributes of nodes that name what they set
+_SETS = ("asvar", "target_var", "variable", "loopvars")  # attributes of nodes with names of variables that they set
 _ALWAYS = {"block", "forloop", "True", "False", "None"}
 
 

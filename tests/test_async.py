@@ -20,9 +20,9 @@ from tests.contrib.ninja import api as ninja_site
 from tests.factories import ChannelFactory
 from tests.plain_client import OURS
 
-# What other threads ask sees only what is committed.
+# Other threads only see committed rows.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.test_async")]
-PATIENCE = 10  # seconds, on the busiest machine
+PATIENCE = 10  # seconds, on a busy machine
 
 READ = Requirement("channels", "read", "pk")
 
@@ -77,8 +77,8 @@ async def by_hand_and_name(secret, pk):
     return 200
 
 
-# By name: how to come in there, and whether the site has the middleware.
-DOORS = {
+# How to send a request, and whether the site has the middleware.
+INTEGRATIONS = {
     "aauthenticate": (by_hand, False),
     "aauthenticate by a name": (by_hand_and_name, False),
     "decorator": (by_url("/async-function/{}/"), True),
@@ -92,9 +92,9 @@ DOORS = {
 }
 
 
-@pytest.fixture(params=DOORS)
-def door(request, settings):
-    visit, middleware = DOORS[request.param]
+@pytest.fixture(params=INTEGRATIONS)
+def integration(request, settings):
+    visit, middleware = INTEGRATIONS[request.param]
     if middleware:
         settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
     return visit
@@ -110,19 +110,19 @@ def good(make_token, channel):
     return make_token(*[f"channels:{channel.pk}:{operation}" for operation in ("read", "list", "subscribe")])
 
 
-def test_queries_run_in_another_thread(door, good, channel, in_loop):
-    assert async_to_sync(door)(good.secret, channel.pk) == 200
+def test_queries_run_in_another_thread(integration, good, channel, in_loop):
+    assert async_to_sync(integration)(good.secret, channel.pk) == 200
     assert in_loop
     assert not any(in_loop)
 
 
-def test_slow_database_does_not_block_event_loop(door, good, channel, monkeypatch):
+def test_slow_database_does_not_block_event_loop(integration, good, channel, monkeypatch):
     asked, went_on, waits = threading.Event(), threading.Event(), []
     find = lookup.find_token
 
     def slow(*args):
         asked.set()
-        waits.append(went_on.wait(PATIENCE))  # for the loop, which has to run for this to end
+        waits.append(went_on.wait(PATIENCE))  # waits for the event loop to run
         return find(*args)
 
     async def go_on():
@@ -131,7 +131,7 @@ def test_slow_database_does_not_block_event_loop(door, good, channel, monkeypatc
         went_on.set()
 
     async def visit():
-        status, _nothing = await asyncio.gather(door(good.secret, channel.pk), go_on())
+        status, _nothing = await asyncio.gather(integration(good.secret, channel.pk), go_on())
         return status
 
     monkeypatch.setattr(lookup, "find_token", slow)

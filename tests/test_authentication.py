@@ -60,7 +60,7 @@ def test_one_query_loads_token_owner_and_decision(make_token, channel, django_as
 
 
 def test_well_formed_secret_without_token_is_unknown(db, django_assert_num_queries):
-    # Nor is it the previous secret of a token.
+    # Also looked up as a previous secret.
     with django_assert_num_queries(2), pytest.raises(UnknownToken):
         authenticate(crypto.make_secret("pat"), ANY_TOKEN)
 
@@ -94,11 +94,11 @@ def test_revoked_token_is_refused_immediately(token):
 
 def test_change_by_other_process_is_effective(make_token, channel, django_capture_on_commit_callbacks):
     token = make_token("channels:*:read")
-    for _ in range(2):  # the second writes no use
+    for _ in range(2):  # the second request doesn't record a use
         with django_capture_on_commit_callbacks(execute=True):
             authenticate(token.secret, READ, {"pk": str(channel.pk)})
     rows = PersonalAccessToken.objects.filter(pk=token.pk)
-    rows.update(revoked_at=timezone.now())  # by no service of this process
+    rows.update(revoked_at=timezone.now())  # not written by a service of this process
     with pytest.raises(RevokedToken):
         authenticate(token.secret, READ, {"pk": str(channel.pk)})
     rows.update(revoked_at=None)
@@ -234,7 +234,7 @@ class TestPeppers:
         with django_capture_on_commit_callbacks(execute=True):
             authenticate(token.secret, ANY_TOKEN)
         settings.SECRET_KEY_FALLBACKS = []
-        assert authenticate(token.secret, ANY_TOKEN) == token  # it was re-digested on use
+        assert authenticate(token.secret, ANY_TOKEN) == token  # its digest was renewed on use
 
     def test_removed_key_verifies_nothing(self, token, settings):
         settings.SECRET_KEY = KEY_ROTATION[0]

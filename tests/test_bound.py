@@ -37,7 +37,7 @@ def nothing_done():
     done.clear()
 
 
-# A requirement that is inherited.
+# Inherited requirements.
 
 
 class Channels(viewsets.ReadOnlyModelViewSet):
@@ -95,7 +95,7 @@ class ProjectDispatched(Dispatched):
     model = Project
 
 
-# A method that is changed.
+# Changed methods.
 
 
 class Override:
@@ -165,7 +165,7 @@ def json_done(request, pk):
     return {"done": request.method}
 
 
-# An object that is found another way, and a list that is asked for by POST.
+# Objects that are found in another way, and lists with POST.
 
 
 class ForgetsTheProject(generics.RetrieveAPIView):

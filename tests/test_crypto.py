@@ -75,8 +75,8 @@ def test_digest_depends_on_secret_and_pepper():
 
 
 def test_digest_is_stable():
-    # HMAC-SHA-256 under a key that is the HMAC-SHA-256 of "pat_tokens.pepper.v1" under the pepper, by OpenSSL:
-    # another answer here, and the tokens of every site are dead.
+    # HMAC-SHA-256 under a key that is the HMAC-SHA-256 of "pat_tokens.pepper.v1" under the pepper, from OpenSSL:
+    # if this value changes, all existing tokens stop working.
     assert crypto.digest("pat_secret", "pepper") == "050dd1b65cfacc271957537161c8bcf839e760cb9f7bfa2c5a6d3bb817ccb2b1"
 
 

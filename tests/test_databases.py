@@ -21,7 +21,7 @@ from tests.factories import ChannelFactory, UserFactory
 from tests.faults.cases import SERVICES, Scene
 from tests.models import Channel
 
-# Not marked `django_db`: the databases of this file are its own, and Django's test case knows those of the settings.
+# Not marked `django_db`, because Django's test case only knows the databases of the settings.
 pytestmark = pytest.mark.urls("tests.test_databases")
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
@@ -190,13 +190,13 @@ def test_commands(owner, capsys, mailoutbox):
 
 
 def test_writes_are_in_one_transaction(subtests, databases):
-    for service in sorted(SERVICES.keys() - {"record use", "redigest"}):  # which write one row, and later
+    for service in sorted(SERVICES.keys() - {"record use", "redigest"}):  # these write one row, after the request
         with subtests.test(service=service):
             scene, statements = Scene(), Statements()
             with connections["primary"].execute_wrapper(statements):
                 SERVICES[service](scene)
             assert [sql for sql in statements.outside if not sql.startswith("SELECT")] == []
-            # Else SQLite would let somebody else write between what is read here and what is written.
+            # Otherwise SQLite would allow another write between the read and the write.
             assert statements.inside[0].startswith("UPDATE")
 
 

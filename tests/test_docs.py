@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pat_tokens"
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*/*.md"), DOCS / "index.md"])
-NOTES = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]  # may name what there was once
+NOTES = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]  # can contain removed names
 
 LINK = re.compile(r"\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
 PICTURE = re.compile(r"^```\{image\} (\S+)()", re.MULTILINE)
@@ -110,7 +110,7 @@ def test_api_routes_are_documented():
         (method.upper(), re.sub(r"<[^>]+>", "{}", str(route.pattern)))
         for route in urls.urlpatterns
         for method in route.callback.actions
-        if method != "head"  # which DRF adds once a view has been called
+        if method != "head"  # added by DRF when a view is called
     }
     assert once(documented) == routed
 

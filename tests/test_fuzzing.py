@@ -124,7 +124,7 @@ def test_any_scopes_are_added_all_or_none(rows, site, token):
     assert answer.status_code in (201, 400), answer.content
     if answer.status_code == 400:
         assert snapshot() == before
-    assert not Scope.objects.exclude(entity_id="*").exists()  # there is no entity that the user may see
+    assert not Scope.objects.exclude(entity_id="*").exists()  # there is no entity that the user can see
     Scope.objects.all().delete()
 
 

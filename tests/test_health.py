@@ -181,9 +181,9 @@ def test_due_and_stuck_reminders_are_counted(token):
 
 def test_inactive_tokens_are_counted(make_token):
     for name, days in (("a", 100), ("b", 95), ("c", 80)):
-        moment = datetime.now(UTC) - timedelta(days=days)
+        when = datetime.now(UTC) - timedelta(days=days)
         PersonalAccessToken.objects.filter(pk=make_token(name=name).pk).update(
-            issued_at=moment - timedelta(days=1), expires_at=moment
+            issued_at=when - timedelta(days=1), expires_at=when
         )
     found = finding("dead_tokens")
     assert found.level == Level.INFO

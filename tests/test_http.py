@@ -19,7 +19,7 @@ from pat_tokens.http import (
 )
 from pat_tokens.scopes import ScopeKey
 
-HEAD = "pat_" + "0aZ9bYcX" * 5 + "7Qa"  # always the same, since it is in the names of tests
+HEAD = "pat_" + "0aZ9bYcX" * 5 + "7Qa"  # constant, because it is part of test ids
 SECRET = HEAD + checksum(HEAD)
 MISTYPED = SECRET[:-1] + ("a" if SECRET[-1] != "a" else "b")
 

@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 READ = {"GET": Requirement("channels", "read", "pk")}
 LIST = {"GET": Requirement("channels", "list")}
-seen = []  # what the middleware was told
+seen = []  # the results of identify()
 
 
 class Early:
@@ -255,7 +255,7 @@ def test_view_without_tokens_identifies_none(make_token, path, django_assert_num
 
 def test_options_requests(make_token, channel, heard, django_assert_num_queries):
     token = make_token(f"channels:{channel.pk}:read")
-    Asker("wsgi", token.secret)(f"/rest/{channel.pk}/")  # which records the use
+    Asker("wsgi", token.secret)(f"/rest/{channel.pk}/")  # records the use
     heard.clear()
     seen.clear()
     with django_assert_num_queries(2):

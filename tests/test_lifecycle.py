@@ -101,7 +101,7 @@ class Lifecycle(RuleBasedStateMachine):
                 assert fits
                 made = {"id": token.pk, "secret": secret}
         if not made:
-            return Model(mock.Mock(), [], self.now, died_at=self.now)  # of no use: none of the rules takes it
+            return Model(mock.Mock(), [], self.now, died_at=self.now)  # unused
         token = PersonalAccessToken.objects.get(pk=made["id"])
         model = Model(token, [made["secret"]], self.now + timedelta(hours=hours))
         model.add(rows)
@@ -234,8 +234,8 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: len(self.models) > 1)
     @rule(days=st.integers(0, 40))
     def prune(self, days: int) -> None:
-        moment = self.now - timedelta(days=days)
-        dead = [m for m in self.models if (m.died_at and m.died_at <= moment) or m.expires_at <= moment]
+        when = self.now - timedelta(days=days)
+        dead = [m for m in self.models if (m.died_at and m.died_at <= when) or m.expires_at <= when]
         assert services.prune_tokens(inactive_for=timedelta(days=days)) == len(dead)
         for model in dead:
             self.models.remove(model)
@@ -277,7 +277,7 @@ def test_lifecycle_matches_model(settings):
             transaction.set_rollback(True)
             self.atomic.__exit__(None, None, None)
 
-    examples = max(25, hypothesis_settings().max_examples // 5)  # a long walk each, so fewer than of other properties
+    examples = max(25, hypothesis_settings().max_examples // 5)  # each example is long, so there are fewer
     run_state_machine_as_test(
         InTransaction, settings=hypothesis_settings(max_examples=examples, stateful_step_count=40)
     )

@@ -78,7 +78,7 @@ class TestResponses:
         ask = Asker("wsgi", some)
         for name in LOST:
             response = ask(f"{path}?made={name}")
-            if response.streaming:  # the list was read before the stream began, so it ends at the first other row
+            if response.streaming:  # the list was read before the stream started, so it ends at the first other row
                 with pytest.raises(InsufficientScope):
                     response.getvalue()
                 continue

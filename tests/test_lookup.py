@@ -151,7 +151,7 @@ def test_sqlite_builds_no_table_for_ids(make_token, required_scope):
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN " + query["sql"].replace("%", "%%"), ())
             steps = {step for _, step, *_ in cursor.fetchall()}
-        assert "SeekGE" in steps  # an index is asked
+        assert "SeekGE" in steps  # uses an index
         assert "OpenEphemeral" not in steps
     else:
         assert query["sql"].count("EXISTS") == (2 if required_scope.filtered else 1)
@@ -199,7 +199,7 @@ def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
         assert not lookup.decide_for_token(token, required_scope)
     finally:
         TENANT.reset(tenant)
-        with connection.cursor() as cursor:  # MariaDB keeps it when the transaction is rolled back
+        with connection.cursor() as cursor:  # MariaDB doesn't roll this back
             cursor.execute(f"DROP {'TEMPORARY ' if connection.vendor == 'mysql' else ''}TABLE other_{table}")
     assert lookup.decide_for_token(token, required_scope)
 

@@ -27,9 +27,9 @@ pytestmark = [
     pytest.mark.urls(__name__),
 ]
 
-REQUESTS = 1700  # of each kind, about 5,000 together
-PATHS = ["/channels/{}/", "/channels/", "/api/channels/{}/"]  # the first one most of the time
-NOISE = 50  # objects of one type: caches of Django and of drivers that fill up slowly
+REQUESTS = 1700  # of each kind, about 5,000 in total
+PATHS = ["/channels/{}/", "/channels/", "/api/channels/{}/"]  # usually only the first
+NOISE = 50  # objects of one type, for caches of Django and drivers that fill up slowly
 
 
 @pytest.fixture(params=["closed after each request", "kept", "from a pool"])

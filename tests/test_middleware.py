@@ -366,7 +366,7 @@ def test_invalid_declaration_refuses(ask, make_token, channel, monkeypatch):
 
 
 def test_drf_and_ninja_views_are_left_alone(ask, make_token, channel):
-    # What a ViewSet requires is known to DRF's door alone.
+    # Only the DRF integration can infer what a ViewSet requires.
     assert ask(make_token("channels:*:read").secret)(f"/rest/{channel.pk}/").status_code == 200
     token = make_token()
     assert ask(token.secret)(f"/rest/{channel.pk}/").json()["code"] == "insufficient_scope"
@@ -390,7 +390,9 @@ def test_responses_to_tokens_are_not_cached(ask, make_token, user, channel, sett
     ours = settings.MIDDLEWARE
     caching = "django.middleware.cache.{}CacheMiddleware"
     settings.MIDDLEWARE = [caching.format("Update"), *ours, caching.format("FetchFrom")]
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "doors"}}
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "middleware"}
+    }
     token = make_token("channels:*:read")
     cache.clear()
     paths = f"/function/{channel.pk}/", f"/attribute/{channel.pk}/", "/rest/"
@@ -400,7 +402,7 @@ def test_responses_to_tokens_are_not_cached(ask, make_token, user, channel, sett
     services.revoke_token(token)
     for path in paths:
         assert ask(token.secret)(path).status_code == 401
-    # What needs no token may be kept.
+    # Responses that need no token can be cached.
     assert ask()("/rest/")["Cache-Control"] == "max-age=600"
 
 
@@ -418,7 +420,7 @@ def test_exception_report_has_no_secret(make_token, channel, monkeypatch, settin
             asker(path)
         frames = raised.tb
         while "django/core/handlers/" not in frames.tb_frame.f_code.co_filename:
-            frames = frames.tb_next  # from the test, which knows the secret, to the site
+            frames = frames.tb_next  # frames between the test, which knows the secret, and the site
         request = RequestFactory().get(path, headers=asker.headers)
         report = ExceptionReporter(request, raised.type, raised.value, frames)
         assert "_find_token" in report.get_traceback_html()
@@ -440,9 +442,9 @@ def test_authentication_makes_one_query(case, make_token, channel, server, djang
 
 
 def test_integrations_import_without_models():
-    doors = "middleware", "decorators", "mixins", "contrib.ninja.authentication"
+    integrations = "middleware", "decorators", "mixins", "contrib.ninja.authentication"
     code = "from django.conf import settings; settings.configure();" + "".join(
-        f"import pat_tokens.{door};" for door in doors
+        f"import pat_tokens.{integration};" for integration in integrations
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

@@ -39,10 +39,10 @@ def test_row_and_queryset_agree_on_status(user, expires_at, revoked_at, status):
 
 def test_row_and_queryset_agree_at_expiration(token):
     tokens, end = PersonalAccessToken.objects, token.expires_at
-    for moment, is_over in ((end - timedelta(microseconds=1), False), (end, True)):
-        assert token.is_expired_at(moment) == is_over
-        assert tokens.expired(moment).exists() == is_over
-        assert tokens.active(moment).exists() != is_over
+    for when, is_over in ((end - timedelta(microseconds=1), False), (end, True)):
+        assert token.is_expired_at(when) == is_over
+        assert tokens.expired(when).exists() == is_over
+        assert tokens.active(when).exists() != is_over
 
 
 def test_unknown_status_is_an_error():

@@ -31,7 +31,7 @@ def test_editorconfig_matches_ruff():
 def test_hooks_use_tools_of_make():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert re.findall(r"- repo: (\S+)", hooks) == ["local"]
-    assert re.findall(r"entry: (.+)", hooks)[0] == "make --silent .venv/.dev"  # a fresh clone has no tools yet
+    assert re.findall(r"entry: (.+)", hooks)[0] == "make --silent .venv/.dev"  # a new clone has no tools yet
     tools = set(re.findall(r"\.venv/bin/([\w-]+)", hooks))
     fetched = {re.split(r"[<>=\[]", one)[0] for one in PROJECT["dependency-groups"]["lint"] if isinstance(one, str)}
     assert {{"lint-imports": "import-linter"}.get(tool, tool) for tool in tools} <= fetched
@@ -51,7 +51,7 @@ def test_all_supported_versions_are_tested():
 
 
 def test_test_ids_are_deterministic():
-    # pytest-xdist collects in each of its workers, and runs nothing where they differ.
+    # pytest-xdist collects in each worker, and fails if the ids differ.
     names = []
     for seed in "12":
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]

@@ -50,7 +50,7 @@ VALUES = {
     "previous_issued_at": "now() - n * interval '1 minute'",
     "rotated_at": "CASE WHEN n % 100 = 2 THEN now() - interval '1 hour' END",
     "issued_at": "now() - n * interval '1 minute'",
-    # Few are dead for long, as in a site that prunes.
+    # Few tokens are inactive for long, as on a site that prunes.
     "expires_at": "CASE WHEN n % 100 = 0 THEN now() - interval '1 second' ELSE now() + interval '30 days' END",
     "revoked_at": "CASE WHEN n % 1000 = 1 THEN now() - interval '40 days' END",
     "last_used_at": "CASE WHEN n % 3 = 0 THEN now() - n * interval '1 second' END",
@@ -110,7 +110,7 @@ def limited(token):
 def watch(token):
     tokens = list(PersonalAccessToken.objects.order_by("pk")[:100])
     required_scope = RequiredScope("channels", "read", "1")
-    # It closes the connection of its thread, and so this transaction.
+    # It closes the connection, and so the test's transaction.
     with mock.patch.object(connections["default"], "close"), mock.patch.object(watcher, "close_old_connections"):
         watcher.find_ended([watcher.Watch(one.pk, (one.digest,), required_scope) for one in tokens])
 

@@ -274,7 +274,7 @@ class TestConfirmation:
             session[reauthentication.STAMP] = stamp
             session.save()
             assert is_question(thief.post(url("token_create"), TYPED))
-        # The very session, which a site has given to another user without a login.
+        # The same session, which the site has given to another user without a login.
         request = RequestFactory().get("/")
         request.session, request.user = person.session, stranger
         assert reauthentication._has_fresh_stamp(request, 600) is False
@@ -598,7 +598,7 @@ class TestAdmin:
 def test_password_is_not_in_reports(client, user, monkeypatch, settings, broken):
     """If an exception is raised while the password is checked."""
     settings.DEBUG = False
-    password = "".join(["my", "own", "password"])  # the report shows lines of code, too
+    password = "".join(["my", "own", "password"])  # the report also shows lines of code
     user.set_password(password)
     user.save()
 

@@ -333,7 +333,7 @@ def test_reminder_row_is_unique(user):
 def test_claimed_reminders_are_not_claimed_again(user, monkeypatch):
     taken, free = make(user, "a", left=timedelta(days=2)), make(user, "b", left=timedelta(days=2))
     Reminder.objects.create(token=taken, issued_at=taken.issued_at, days=3)
-    # As on a database where the other's row is not to be seen yet when this one looks.
+    # Like on a database where the other row isn't visible yet.
     monkeypatch.setattr(TokenQuerySet, "expiring", lambda self, days, now: self.all())
     assert [row.token for row in services.claim_reminders(user, days=(3,), now=timezone.now())] == [free]
     assert Reminder.objects.count() == 2

@@ -106,7 +106,7 @@ def test_limit_is_per_token(lines, make_token):
 def test_limit_is_per_address(lines, rf):
     here, there = (rf.get("/", REMOTE_ADDR=address) for address in ("2001:db8::1", "203.0.113.9"))
     for number in range(log_events.LINES + 1):
-        here.META["REMOTE_ADDR"] = f"2001:db8::{number:x}"  # one client has as many as it likes
+        here.META["REMOTE_ADDR"] = f"2001:db8::{number:x}"  # one client can have any number
         log_events.log_refusal(MalformedToken(), request=here)
     assert len(lines()) == log_events.LINES
     log_events.log_refusal(MalformedToken(), request=there)

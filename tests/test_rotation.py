@@ -63,7 +63,7 @@ def test_both_secrets_work_during_grace_period(reader, use, clock):
     assert new != reader.secret
     assert (token.pk, token.name, token.scope_set.count()) == (reader.pk, reader.name, 1)
     assert token.issued_at == clock.now
-    clock.move(days=2)  # nothing happens before the first use of the new one
+    clock.move(days=2)  # the grace period starts with the first use of the new secret
     assert use(reader.secret)
     assert stored(token).previous_secret.grace_started_at is None
     assert use(new)
@@ -94,7 +94,7 @@ def test_previous_secret_fields(reader, use, clock):
 def test_previous_secret_stops_at_earliest_limit(case, make_token, channel, use, clock, settings):
     settings.PAT_TOKENS_MAX_OVERLAP = "5d"
     ends = {
-        # the duration of the token, the fields of the rotation, whether the new secret is used: when it stops
+        # the duration of the token, the arguments of the rotation, whether the new secret is used: when it stops
         ("30d", "1h", True): timedelta(hours=1),
         ("30d", "1h", False): timedelta(days=5),
         ("30d", "7d", True): timedelta(days=5),
@@ -144,7 +144,7 @@ def test_invalid_grace_periods_are_refused(case, reader, settings):
             before = PersonalAccessToken.objects.values().get()
             with pytest.raises(InvalidInput) as caught:
                 services.rotate_token(reader, grace_period=value, duration="x")
-            assert set(caught.value.errors) == {"grace_period", "duration"}, "all mistakes at once"
+            assert set(caught.value.errors) == {"grace_period", "duration"}, "all errors together"
             assert PersonalAccessToken.objects.values().get() == before
     token, _secret = services.rotate_token(reader, grace_period=timedelta(hours=48))
     assert token.grace_period == "2d"
@@ -174,7 +174,7 @@ def test_third_secret_is_refused(reader, use, clock):
     assert "Finish" in caught.value.message
     assert "cancel" in caught.value.message
     assert use(new)
-    clock.move(hours=1)  # an overlap that has ended is none
+    clock.move(hours=1)  # an overlap that has ended doesn't count
     services.rotate_token(reader)
     assert use(new)
     assert not use(reader.secret)
@@ -194,7 +194,7 @@ def test_cancel_restores_previous_secret(reader, use, clock):
     before = PersonalAccessToken.objects.values(*services._SECRET_FIELDS).get()
     clock.move(days=1)
     _token, new = services.rotate_token(reader, duration="60d")
-    authenticate(new, ANY_TOKEN)  # trying it at `current/` is no use
+    authenticate(new, ANY_TOKEN)  # a request to `current/` doesn't count as a use
     cancelled = services.cancel_rotation(reader)
     assert PersonalAccessToken.objects.values(*services._SECRET_FIELDS).get() == before
     assert cancelled.previous_secret is None

@@ -107,8 +107,8 @@ class TestCreate:
         assert token.expires_at - token.issued_at == timedelta(days=5)
 
     def test_expiration_date_is_used(self, user):
-        moment = timezone.now() + timedelta(days=3)
-        assert services.create_token(user, name="deploy", expires_at=moment)[0].expires_at == moment
+        when = timezone.now() + timedelta(days=3)
+        assert services.create_token(user, name="deploy", expires_at=when)[0].expires_at == when
 
     def test_maximum_duration_is_allowed(self, user, settings):
         settings.PAT_TOKENS_MAX_DURATION = "48h"
@@ -123,8 +123,8 @@ class TestCreate:
                 assert set(errors_of(services.create_token, user, name="deploy", duration=duration)) == {"duration"}
 
     def test_past_expiration_is_refused(self, user):
-        for moment in (timezone.now(), timezone.now() - timedelta(days=1)):
-            assert set(errors_of(services.create_token, user, name="deploy", expires_at=moment)) == {"expires_at"}
+        for when in (timezone.now(), timezone.now() - timedelta(days=1)):
+            assert set(errors_of(services.create_token, user, name="deploy", expires_at=when)) == {"expires_at"}
 
     def test_naive_expiration_is_refused(self, user):
         naive = timezone.now().replace(tzinfo=None) + timedelta(days=1)
@@ -150,8 +150,8 @@ class TestCreate:
         assert set(errors_of(services.create_token, user, name="past", expires_at=yesterday)) == {"expires_at"}
 
     def test_duration_and_expiration_are_exclusive(self, user):
-        moment = timezone.now() + timedelta(days=1)
-        errors = errors_of(services.create_token, user, name="deploy", duration="1d", expires_at=moment)
+        when = timezone.now() + timedelta(days=1)
+        errors = errors_of(services.create_token, user, name="deploy", duration="1d", expires_at=when)
         assert set(errors) == {"duration"}
 
     def test_no_expiration_only_if_allowed(self, user, settings):
@@ -360,7 +360,7 @@ class TestLifecycle:
         assert token.digest == digest
 
     def test_update_changes_name_and_description(self, token, stranger, django_assert_num_queries):
-        services.revoke_token(token)  # behind the back of our instance, which still thinks it is active
+        services.revoke_token(token)  # this instance is outdated, and still active
         rows = PersonalAccessToken.objects.filter(pk=token.pk).values()
         before = rows.get()
         after = services.update_token(token, name=" Other ", description="New")

@@ -2,7 +2,7 @@ import pytest
 
 pytestmark = pytest.mark.repository
 
-# pytest-django and pytest-playwright prepare their services once a process, which the outer run has done.
+# pytest-django and pytest-playwright are set up once per process, by the outer run.
 PLUGINS = ["-p", "tests.skips", "-p", "no:django", "-p", "no:playwright"]
 
 SUITE = """

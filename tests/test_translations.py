@@ -78,7 +78,7 @@ def test_placeholders_are_kept(language):
         wanted = translation_catalogs.fixed_parts(message.plural or message.text)
         for form, text in enumerate(message.translations):
             parts = translation_catalogs.fixed_parts(text)
-            if message.plural and numbers[form] <= 2:  # "one" and "two" can do without the digit
+            if message.plural and numbers[form] <= 2:  # "one" and "two" don't need the digit
                 parts, wanted_here = ([p for p in some if not p.endswith("d")] for some in (parts, wanted))
             else:
                 wanted_here = wanted
@@ -126,7 +126,7 @@ def in_every_language(settings):
     """A site that uses the language of the browser."""
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
     yield
-    translation.deactivate()  # the middleware leaves its language to the thread
+    translation.deactivate()  # the middleware leaves the language active in the thread
 
 
 def pages_of(user, make_token):

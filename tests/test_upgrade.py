@@ -16,11 +16,11 @@ from pat_tokens.models import PersonalAccessToken, Scope
 from tests.factories import ChannelFactory, UserFactory
 
 APP = "pat_tokens"
-FIRST = "0001_create_tokens_and_scopes"  # what was released first
+FIRST = "0001_create_tokens_and_scopes"  # the first release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Made once, when the first release was: what is in the databases of sites, which no release may make worthless.
+# Created with the first release. These values are in databases of sites, and have to stay valid.
 PEPPER = "the pepper of a site that was there from the beginning"
 SECRETS = {
     "pat_5YvH2m9QpXcR7sKdLw3NzTbF8aEjU6gVoI1hGyC4xqW2tg5LZ": (
@@ -88,7 +88,7 @@ def test_old_token_works_after_migrations(channel, at_first):
         "active": "active", "revoked": "revoked", "expired": "expired",
     }  # fmt: skip
     assert Scope.objects.count() == 3
-    # And all that can be done with a token can be done with these.
+    # These tokens support all actions.
     token = PersonalAccessToken.objects.get(name="active")
     assert token.last_used_at is not None
     services.update_token(token, name="other", description="still there")

@@ -45,7 +45,7 @@ def ends(token, act):
         try:
             act()
         finally:
-            connections.close_all()  # those of this thread
+            connections.close_all()  # connections of this thread
 
     async def run():
         async with watcher.watch(token) as ended:

@@ -214,7 +214,7 @@ def test_changed_key_is_refused_before_write(pages, make_token, stranger, name, 
     token = make_token(scope)
     for key in ("b", "new"):
         response = send(server, token, f"/{name}/a/", "PATCH", path=key)
-        if key == "new" and name != "swallows":  # a serializer's own validator may know that the other is taken
+        if key == "new" and name != "swallows":  # the serializer's validator can detect the duplicate first
             assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
         assert response.status_code in (200, 400, 403)
         assert Page.objects.get(path="b").owner == stranger

@@ -11,7 +11,7 @@ import pat_tokens
 
 PACKAGE = Path(pat_tokens.__file__).parent
 LANGUAGES = ("ar", "de", "fr")
-# What has to stay as it is: places for values, `code`, and characters that mean something.
+# Parts that must not be translated: placeholders, `code` and special characters.
 _FIXED = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\}|`[^`]+`|\*|\b(?:https?|JSON|CSRF|OPTIONS)\b")
 _FIELD = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr|msgstr\[\d\]) (".*")')
 

@@ -67,7 +67,7 @@ def screen(open_browser: Callable[..., Page]) -> Page:
 
 def assert_sound(page: Page) -> None:
     """Assert that axe reports nothing, and that the page doesn't scroll horizontally."""
-    page.wait_for_load_state()  # after a click the stylesheet may still be on its way
+    page.wait_for_load_state()  # the stylesheet can still be loading
     found = AXE.run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]

@@ -13,9 +13,9 @@ pytestmark = [
     pytest.mark.urls("tests.test_admin"),
 ]
 
-# What the admin brings itself, not our templates: its select2 has no name, and it skips levels of headings.
+# Problems of the admin's own templates: its select2 has no name, and it skips heading levels.
 DJANGOS = {"exclude": [[".select2"], ["#header"], ["#nav-sidebar"], ["#toolbar"], [".actions"]]}
-# axe copies stylesheets that another one imports into the page, which the policy forbids, unless it need not load them.
+# axe would insert imported stylesheets into the page, which the policy forbids, unless preloading is off.
 DJANGOS_RULES = {"rules": {"heading-order": {"enabled": False}, "region": {"enabled": False}}, "preload": False}
 
 
@@ -31,7 +31,7 @@ def test_staff_create_revoke_and_regenerate_token(open_browser, user, scheme, wi
     type(user).objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
     channel = ChannelFactory(owner=user, name="Pump")
     page = open_browser(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # the admin names no icon
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # the admin has no icon
     page.goto("/admin/pat_tokens/personalaccesstoken/add/")
     assert_ours_is_sound(page)
     page.locator(".select2-selection").click()

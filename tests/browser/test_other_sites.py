@@ -48,7 +48,7 @@ def open_on_site(open_browser: Any, settings: Any, tmp_path: Path) -> Any:
     return make
 
 
-# Where each element is, and what it looks like.
+# The position and style of each element.
 COMPUTED = """() => {
   const names = ["display", "position", "float", "color", "background-color", "border-top", "border-inline-start",
     "border-radius", "box-shadow", "font-size", "font-style", "font-weight", "letter-spacing", "line-height",
@@ -125,7 +125,7 @@ def test_language_and_direction_are_set_on_root(open_on_site, make_token, settin
     expect(page.locator("time[data-pat-time=at]")).not_to_have_text(re.compile("[A-Za-z]"))
 
 
-# Each replaces every select of a page, as such libraries do; `pick` chooses by mouse in what it shows instead.
+# Each replaces every select of a page, like some libraries; `pick` uses the mouse in the replacement.
 WRAPPING = """
 for (const select of document.querySelectorAll("select")) {
   const box = document.createElement("div"), list = document.createElement("div");
@@ -144,9 +144,9 @@ for (const select of document.querySelectorAll("select")) {
 }
 """
 NATIVE = WRAPPING.replace("NOTIFY", 'select.dispatchEvent(new Event("change", { bubbles: true }))')
-SILENT = WRAPPING.replace("NOTIFY", "")  # as jQuery's trigger(), which native listeners do not hear
+SILENT = WRAPPING.replace("NOTIFY", "")  # like jQuery's trigger(), which doesn't call native listeners
 LATE = f'document.addEventListener("DOMContentLoaded", () => {{ {SILENT} }})'
-# Only what is selected stays in the select.
+# The select only contains the selected option.
 EMPTYING = WRAPPING.replace(
     "NOTIFY",
     "select.replaceChildren(new Option(option.text, option.value, true, true)); "
@@ -209,10 +209,10 @@ def test_form_is_submitted_once_and_again_later(screen):
     expect(screen.locator("[data-pat-sent]")).to_have_count(0)
     assert sent == []
 
-    # The answer is held back until the page has looked at its button and has sent the form again.
+    # The response is delayed until the script has recorded the button's state and submitted the form again.
     def hold(route: Any) -> None:
         held.append(route)
-        if len(held) == 2:  # the form, and what the page says after it
+        if len(held) == 2:  # the form, and the request of the script after it
             for one in held:
                 if one.request.method == "POST":
                     one.continue_()

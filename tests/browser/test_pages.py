@@ -101,7 +101,7 @@ def test_add_and_delete_scopes_in_dialogs(screen, user, make_token):
     dialog.get_by_label("Entity Type").select_option("channels")
     entity(dialog).fill("pump")
     expect(dialog.get_by_role("option", name="Pump")).to_be_visible()
-    entity(dialog).press("Escape")  # closes the list alone
+    entity(dialog).press("Escape")  # closes only the list
     expect(dialog.get_by_role("option", name="Pump")).to_be_hidden()
     expect(dialog).to_be_visible()
     entity(dialog).fill("pump")
@@ -146,7 +146,7 @@ def test_revoke_then_regenerate(screen, make_token):
     secret = screen.locator("#token-secret").inner_text()
     assert secret != token.secret
     assert PersonalAccessToken.objects.get().is_active
-    # The page that shows a secret sends no referrer, and still its forms are not refused.
+    # The page with the secret sends no referrer, but its forms aren't refused.
     screen.get_by_role("button", name="Revoke").click()
     dialog.get_by_role("button", name="Revoke").click()
     expect(screen.locator("#token-secret")).to_have_count(0)
@@ -415,7 +415,7 @@ def test_create_without_script(open_browser, user):
     page.locator("[data-pat-row]").nth(1).get_by_label("List").check()
     page.get_by_role("button", name="Create", exact=True).click()
     secret = page.locator("#token-secret").inner_text()
-    # This page sends no referrer; a form on it, as a host's for logging out, must pass the check of the origin still.
+    # This page sends no referrer, but forms on it, such as the site's logout form, must pass the CSRF check.
     page.get_by_text("View", exact=True).first.click()
     page.get_by_role("button", name="Apply").first.click()
     expect(page.get_by_role("heading", name="plain")).to_be_visible()
@@ -457,7 +457,12 @@ def test_pages_are_accessible_in_all_sizes_and_schemes(open_browser, user, make_
     for path in ("/pats/", "/pats/?status=all", "/pats/?q=none", "/pats/create/", f"{own}/", f"/pats/{dead.pk}/"):
         page.goto(path)
         assert_sound(page)
-    for path in ("edit/name/", "revoke/", "regenerate/", "scopes/add/"):  # the other questions are the same page
+    for path in (
+        "edit/name/",
+        "revoke/",
+        "regenerate/",
+        "scopes/add/",
+    ):  # the other confirmations use the same template
         page.goto(f"{own}/{path}")
         assert_sound(page)
     page.goto(f"{own}/")
@@ -592,7 +597,9 @@ def test_other_steps_with_keyboard_only(screen, user, make_token):
     press(dialog.get_by_role("button", name="Delete", exact=True))
     expect(screen.get_by_role("row", name="Pump")).to_have_count(0)
     expect(dialog).to_have_count(0)
-    assert screen.evaluate("document.activeElement.matches('[data-pat-root] *')")  # not lost with its button
+    assert screen.evaluate(
+        "document.activeElement.matches('[data-pat-root] *')"
+    )  # the focus isn't lost with the button
     press(screen.get_by_role("button", name="Delete All"))
     press(dialog.get_by_role("button", name="Delete All"))
     expect(screen.get_by_text("This token can't do anything yet.")).to_be_visible()
@@ -692,7 +699,7 @@ def test_picker_supports_combobox_keys(screen, user):
     picker = entity(row)
     options = row.get_by_role("listbox").get_by_role("option")
     picker.press("ArrowDown")
-    expect(options).to_have_count(21)  # all of them as one, and the first 20
+    expect(options).to_have_count(21)  # "All", and the first 20 entities
     expect(picker).to_have_attribute("aria-expanded", "true")
     expect(row.get_by_role("status")).to_have_text("Number of suggestions: 21")
     assert_sound(screen)  # a list that scrolls

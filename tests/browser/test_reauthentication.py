@@ -29,14 +29,14 @@ def test_form_opens_after_password(open_browser, user, scheme, width, has_script
     field = page.get_by_label("Password")
     expect(page.get_by_text("Enter the password for owner to continue")).to_be_visible()
     expect(field).to_be_focused()
-    if has_script:  # axe needs one
+    if has_script:  # axe needs a script
         assert_sound(page)
     field.fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Incorrect password.")).to_be_visible()
     expect(field).to_be_focused()
     expect(field).to_have_accessible_description("Incorrect password.")
-    if has_script:  # axe needs one
+    if has_script:  # axe needs a script
         assert_sound(page)
     field.fill(PASSWORD)
     page.keyboard.press("Enter")

@@ -110,7 +110,7 @@ def ask_in(window: Page, label: str) -> Any:
     window.get_by_role("button", name=label).first.click()
     question = window.locator("dialog [data-pat-panel], main > .pat-tokens > [data-pat-panel]")
     button = question.get_by_role("button", name=label.split(" scope ", maxsplit=1)[0], exact=True)
-    expect(button).to_be_visible()  # before another window changes what the question is about
+    expect(button).to_be_visible()  # before another window changes the object
     return button
 
 
@@ -214,7 +214,7 @@ def test_double_click_submits_once(screen, token):
     expect(dialog).to_have_count(1)
     screen.route(f"**{own}", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
     dialog.get_by_role("button", name="Regenerate").dblclick(no_wait_after=True)
-    wait_for_one(screen, held)  # on the way to the page that shows the secret
+    wait_for_one(screen, held)  # the redirect to the page with the secret
     screen.keyboard.press("Enter")
     screen.wait_for_timeout(200)
     held[0].continue_()

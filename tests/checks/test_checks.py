@@ -316,7 +316,7 @@ def test_static_files_missing_from_manifest(settings, tmp_path):
     with override_settings(DEBUG=True):
         assert found() == set()
     call_command("collectstatic", interactive=False, verbosity=0)
-    settings.STORAGES = {**WITH_MANIFEST}  # which reads the manifest again
+    settings.STORAGES = {**WITH_MANIFEST}  # a new storage, which reads the manifest again
     assert found() == set()
 
 
@@ -426,7 +426,7 @@ def test_deployment_checks(code, settings):
 @pytest.mark.parametrize("text", ["%(message)s %({Authorization}i)s", "{request.META[HTTP_AUTHORIZATION]}"])
 def test_log_format_with_secrets_is_reported(monkeypatch, text):
     """W043, in LOGGING or in the arguments of gunicorn."""
-    with monkeypatch.context() as patch:  # not as a setting that is overridden: nothing is to be configured
+    with monkeypatch.context() as patch:  # not with override_settings, which would configure logging
         patch.setattr(django_settings, "LOGGING", {"formatters": {"access": {"format": text}}})
         assert "pat_tokens.W043" in found(deploy=True)
     assert "pat_tokens.W043" not in found(deploy=True)

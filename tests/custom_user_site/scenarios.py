@@ -65,7 +65,7 @@ def test_checks_pass():
     call_command("pat_routes")
 
 
-@pytest.mark.django_db(transaction=True)  # a use is written down behind the request
+@pytest.mark.django_db(transaction=True)  # a use is recorded after the request
 def test_pages_work(visitor, ada, folders):
     first, second = folders
     rows = {
@@ -132,7 +132,7 @@ def test_api_works(ada, bob, folders):
     assert [row["title"] for row in robot.get("/api/v2/folders/").json()] == ["first"]
     assert robot.patch(f"/api/v1/folders/{first.pk}/", {"title": "new"}, format="json").json()["title"] == "new"
     assert robot.post("/api/v1/folders/", {"title": "more"}, format="json").status_code == 403
-    # What is declared from outside, for the view and for the URL of one version.
+    # Declarations for the view, and for the URL of one version.
     assert robot.get(f"/api/v1/folders/{first.pk}/papers/").json() == []
     assert robot.post(f"/api/v1/folders/{first.pk}/papers/", {"number": 1}, format="json").status_code == 201
     assert robot.get(f"/api/v1/folders/{second.pk}/papers/").status_code == 403
@@ -189,7 +189,7 @@ class TestOtherSchemes:
         keyword = "Bearer" if "bearer" in order else "Token"
         mine = bearer(secret).get(path)
         if order in ("bearer-ours", "greedy-ours"):
-            # A class that takes every Bearer and comes first: ours is never asked, and nobody gets in.
+            # A class that accepts every Bearer comes first: ours is never called, so tokens are refused.
             assert (mine.status_code, mine.json().get("code")) == (401, None)
         else:
             assert mine.json() == {"email": ada.email, "auth": "PersonalAccessToken"}
@@ -207,7 +207,7 @@ class TestOtherSchemes:
         PersonalAccessToken.objects.filter(revoked_at=None).update(issued_at=past, expires_at=past + timedelta(days=1))
         for bad in (secret, expired, crypto.make_secret("pat"), "pat_", f"pat_{their_key}"):
             client = bearer(bad)
-            if order != "session-theirs-ours":  # where whoever has a session is let in by it, as the check W003 says
+            if order != "session-theirs-ours":  # where the session is used, as check W003 warns
                 client.force_login(ada)
             assert client.get(f"/who/{order}/").status_code == 401, bad
 

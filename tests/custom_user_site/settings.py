@@ -19,7 +19,7 @@ ROOT_URLCONF = f"{HERE}.urls"
 ALLOWED_HOSTS = ["testserver"]
 STATIC_URL = "static/"
 
-# No admin, no messages, no static files, no django-filter.
+# No admin, messages, static files or django-filter.
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -45,7 +45,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {}
 elif DATABASES["default"]["ENGINE"].endswith("mysql"):
     DATABASES["default"]["TEST"]["CHARSET"] = "utf8mb4"
-# Tables of apps without migrations, as this one, are made first, and so must be those that they point to.
+# Tables of apps without migrations are created first, so tables that they refer to must not have migrations either.
 MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes", "sessions", "authtoken"))
 
 REST_FRAMEWORK = {

@@ -95,7 +95,7 @@ class MixedIn(PersonalAccessTokenMixin, WhoAmI):
 
 OURS, THEIRS, BEARER = PersonalAccessTokenAuthentication, TokenAuthentication, BearerTokenAuthentication
 JWTS, GREEDY, SESSION = JWTAuthentication, GreedyJWTAuthentication, SessionAuthentication
-# By name: in which order they are asked.
+# The order of the classes, by name.
 ORDERS = {
     "ours-theirs": [OURS, THEIRS],
     "theirs-ours": [THEIRS, OURS],

@@ -32,7 +32,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
 @pytest.fixture
 def alice(db: None) -> User:
-    return User.objects.get_or_create(username="alice")[0]  # a server may have seeded her
+    return User.objects.get_or_create(username="alice")[0]  # a server can have created her
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import httpx
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60  # before a test gives up on what should happen at once
+PATIENCE_SECONDS = 60  # until a test gives up
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def serve(*arguments: str, **environment: str) -> Iterator[Server]:
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": "", **environment},
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # so that whatever it starts can be ended with it
+        start_new_session=True,  # so that its child processes can be stopped with it
     )
     server = Server(f"http://127.0.0.1:{port}", process)
     try:

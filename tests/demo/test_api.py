@@ -91,7 +91,7 @@ def test_lists_make_constant_queries(
     for dashboard in DashboardFactory.create_batch(5, owner=alice):
         dashboard.shared_with.add(bob)
 
-    with django_assert_num_queries(5):  # session, user, count, dashboards, whom they are shared with
+    with django_assert_num_queries(5):  # session, user, count, dashboards, shares
         as_alice.get("/api/dashboards/")
 
 

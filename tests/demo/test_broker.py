@@ -74,7 +74,7 @@ def test_closed_subscription_receives_nothing(broker: Broker) -> None:
         await subscription.close()
 
         while await in_thread(broker.publish, A, {"payload": 1}):
-            pass  # Redis learns of it a little later
+            pass  # Redis notices it a little later
 
     async_to_sync(scenario)()
 

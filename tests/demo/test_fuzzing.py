@@ -19,14 +19,14 @@ from pat_tokens.entities import registry
 from pat_tokens.services import create_token
 from tests.demo.conftest import log_in
 
-# A name may be taken and an entity not there, which no schema can say. A token is refused before its request is judged.
+# Names can be taken and entities missing, which schemas can't express. Tokens are refused before validation.
 BEYOND_SCHEMAS = [
     checks.positive_data_acceptance,
     checks.negative_data_rejection,
     checks.ignored_auth,
-    checks.status_code_conformance,  # the demo documents what succeeds
+    checks.status_code_conformance,  # the demo documents successful responses
 ]
-APART = "/subscribe/|/schema/|/docs/"  # a stream does not end, and needs ASGI; the others are pages of the site
+APART = "/subscribe/|/schema/|/docs/"  # streams don't end and need ASGI; the others are pages
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 

@@ -35,7 +35,7 @@ def test_log_in_and_out(alice: User, settings: Any) -> None:
 
     assert client.post(LOGIN, {"username": "alice", "password": "alice-demo"}).headers["Location"] == "/"
     assert client.get(LOGIN).headers["Location"] == "/"
-    assert client.get("/accounts/logout/").status_code == 405  # a link cannot log anybody out
+    assert client.get("/accounts/logout/").status_code == 405  # a link can't log users out
     assert client.post("/accounts/logout/").headers["Location"] == LOGIN
     assert client.get("/").status_code == 302
 
@@ -111,7 +111,7 @@ def test_pages_have_strict_csp(alice: User, path: str) -> None:
     User.objects.update(is_staff=True, is_superuser=True)
     for client in (Client(), Client()):
         for _ in range(2):
-            # The token pages add a policy of their own, which allows no frames.
+            # The token pages add their own policy, which forbids framing.
             policies = client.get(path).headers["Content-Security-Policy"].split(", ")
             assert policies[0] == CSP
             assert set(policies[1:]) <= {"frame-ancestors 'none'"}

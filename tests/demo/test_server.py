@@ -90,7 +90,7 @@ def test_open_streams_hold_no_database_connection(server: Server, alice: User, c
         opened += [streams.enter_context(subscribed(client, channel)) for _ in range(5)]
         assert [next(lines) for lines in opened] == [": subscribed"] * 10
 
-        # Whether these streams' tokens are alive takes one for a moment, now and then: so one may be seen.
+        # The watcher uses a connection for each check, so one can be open.
         counts = {database_connections(server) for _ in range(20) if not time.sleep(0.02)}
         assert min(counts) == 0
         assert max(counts) <= 1
@@ -122,7 +122,7 @@ def test_server_stops_with_open_stream(alice: User, channel: Channel) -> None:
 
         server.stop()
 
-        with contextlib.suppress(httpx.TransportError):  # cut off, or ended in good order
+        with contextlib.suppress(httpx.TransportError):  # closed with or without an error
             assert list(lines) == []
 
 
@@ -144,7 +144,7 @@ def test_redis_shares_messages_between_processes(alice: User, channel: Channel) 
 @pytest.mark.redis
 def test_demo_command_starts_several_workers(alice: User, channel: Channel) -> None:
     with serve("--workers", "2", REDIS_URL=settings.REDIS_URL) as server, contextlib.ExitStack() as stack:
-        # Each connection goes to either worker; with so many, some message crosses from one to the other.
+        # Connections are distributed between the workers, so with this many, some messages pass between them.
         clients = [stack.enter_context(browser(alice, server)) for _ in range(6)]
         streams = [stack.enter_context(subscribed(client, channel)) for client in clients[:3]]
         for client in clients:

@@ -19,7 +19,7 @@ from demo_project.devices.models import Channel
 from demo_project.devices.streams import events
 from tests.demo.factories import ChannelFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)  # the view closes its connection, as it should
+pytestmark = pytest.mark.django_db(transaction=True)  # the view closes its connection
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 ACCEPT = {"Accept": "text/event-stream"}
@@ -65,7 +65,7 @@ def test_messages_are_streamed(alice: User, channel: Channel, broker: Broker) ->
         assert response.status_code == 200
         assert response["Content-Type"] == "text/event-stream"
         assert response["Cache-Control"] == "no-store"
-        # Subscribed by now: nothing has been read from the stream yet, and still nothing is missed.
+        # Already subscribed: no message is missed, although nothing has been read from the stream.
         for payload in ("first\nwith a second line", {"second": None}):
             await sync_to_async(broker.publish)(channel.pk, {"payload": payload})
 
@@ -95,7 +95,7 @@ def test_heartbeat_is_sent(alice: User, channel: Channel, broker: Broker, monkey
 
     async def scenario(response: StreamingHttpResponse, chunks: AsyncIterator[bytes]) -> None:
         assert [await anext(chunks) for _ in range(3)][1:] == [b": heartbeat\n\n"] * 2
-        # The read that went on meanwhile has lost nothing.
+        # The pending read hasn't lost a message.
         await sync_to_async(broker.publish)(channel.pk, {"payload": 1})
         while (chunk := await anext(chunks)) == b": heartbeat\n\n":
             pass
@@ -114,7 +114,7 @@ def test_disconnecting_unsubscribes(alice: User, channel: Channel, broker: Broke
         del response
         await asyncio.sleep(0)
         while await sync_to_async(broker.publish)(channel.pk, {"payload": 1}):
-            pass  # the generator within is closed by the event loop, a little later
+            pass  # the event loop closes the inner generator a little later
 
     subscribed(alice, channel, scenario)
 

@@ -79,7 +79,7 @@ async def looks_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr(watcher, "find_ended", counted)
-        # What the first of them found is known to its streams when the second has begun.
+        # The streams know the result of the first check when the second has started.
         await seen.acquire()
         await seen.acquire()
 

@@ -56,7 +56,7 @@ CALLS = [
 
 
 def parametrized(calls: list[Call]) -> pytest.MarkDecorator:
-    # Subscribing closes the database connection, which ends the transaction that a test usually runs in.
+    # Subscribing closes the database connection, which would end the test's transaction.
     apart = pytest.mark.django_db(transaction=True)
     return pytest.mark.parametrize(
         "call", [pytest.param(c, id=str(c), marks=[apart] if c.operation == "subscribe" else []) for c in calls]
@@ -129,7 +129,7 @@ def test_other_scopes_are_not_enough(alice: User, bob: User, call: Call) -> None
         assert response.json()["missing"] == [
             {"entity_type": call.entity_type, "entity_id": entity_id, "operation": call.operation}
         ]
-    entity.refresh_from_db()  # it is still there
+    entity.refresh_from_db()  # still exists
 
 
 @with_object

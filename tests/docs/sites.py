@@ -13,7 +13,7 @@ def environment(directory: Path) -> dict[str, str]:
     """Return the environment of a process that finds `python`, `django-admin` and this package, without settings."""
     tools, library = directory / "tools", directory / "library"
     tools.mkdir(), library.mkdir()
-    # A script and not a link, by which Python would not find its own environment.
+    # A script instead of a symbolic link, with which Python wouldn't find its environment.
     for name, command in {"python": sys.executable, "django-admin": f"{sys.executable} -m django"}.items():
         (tools / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (tools / name).chmod(0o755)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.docs
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md")])
 COMMAND = re.compile(r"(?:python )?manage\.py (pat_\w+)([^`\n]*)")
-SHELL = re.compile(r"[|<>)].*")  # where the command ends and the shell goes on
+SHELL = re.compile(r"[|<>)].*")  # the end of the command
 
 
 def command_lines() -> list[tuple[str, str, str]]:
@@ -33,7 +33,7 @@ def test_documented_command_lines_are_valid(subtests: pytest.Subtests) -> None:
             command = load_command_class("pat_tokens", name)
             words = [word for word in shlex.split(arguments) if word != "..."]
             placeholders = {"ID": "0b8c2f6e-6c1f-4a6e-9f6e-2f1d5f1f7a10"}
-            if words:  # else it is named in a sentence
+            if words:  # otherwise it is mentioned in a sentence
                 command.create_parser("manage.py", name).parse_args([placeholders.get(word, word) for word in words])
 
 

@@ -15,12 +15,12 @@ from tests.docs.sites import environment
 
 pytestmark = pytest.mark.docs
 
-SECONDS = 400  # before it gives up; an idle machine takes ten
+SECONDS = 400  # seconds; an idle machine takes ten
 TUTORIAL = "tutorial/first-token.md"
 README = "../README.md"
 LIBRARY = ROOT / "tests/docs/library"
 
-# Pages whose files go into the site of the tutorial, in this order; plain Django views make a site of their own.
+# Pages whose files are added to the tutorial's site, in this order; plain Django views have their own site.
 PAGES = [
     "how-to/drf.md",
     "how-to/ninja.md",
@@ -31,7 +31,7 @@ PAGES = [
     "how-to/commands.md",
 ]
 PLAIN = "how-to/plain-django.md"
-# Pages whose files need packages or views that these sites don't have. They are read, but not run.
+# Pages whose files need packages or views that these sites don't have. They are parsed, but not run.
 OTHERS = [
     "how-to/audit-packages.md",
     "how-to/error-envelopes.md",
@@ -43,7 +43,7 @@ OTHERS = [
     "how-to/user-in-middleware.md",
 ]
 PEOPLE = "how-to/custom-user-models.md"
-# Headings below which the Python is for files that each site has already, or for a shell; who runs it.
+# Headings whose Python code is for existing files or a shell, and where it is run.
 FRAGMENTS = {
     "how-to/drf.md": {"Settings", "URLs", "Entity types"},  # .ci/sites.py
     "how-to/key-rotation.md": {"SECRET_KEY", "Your own peppers"},  # test_key_rotation.py
@@ -53,7 +53,7 @@ FRAGMENTS = {
     "how-to/reauthentication.md": {"Ask for the password again", "Use your own check"},
     "how-to/restyling.md": {"Your base template"},
 }
-# The page's cache needs Redis, and Django's own tests that it works.
+# The page's cache needs Redis.
 OWN_CACHE = """
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 MIDDLEWARE.insert(0, "pat_tokens.middleware.PersonalAccessTokenMiddleware")

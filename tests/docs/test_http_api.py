@@ -15,7 +15,7 @@ TEXT = (DOCS / "reference/http-api.md").read_text()
 CELLS = re.compile(r"^\| `([A-Z]+) (/api/pats/\S*)` \|(.*)\|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
 SECTIONS = dict(re.findall(r"^##+ (\w+)\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 PREFIX = "PersonalAccessToken"
-# What the page names and says in one place for all, and where the schema repeats it.
+# Responses that the page documents once for all operations.
 LISTS = "(#lists)"
 ANYWHERE = {"401", "403"}
 

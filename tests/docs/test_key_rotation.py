@@ -15,7 +15,7 @@ from tests.factories import TokenFactory
 PAGE = "how-to/key-rotation.md"
 KEY = "the key of the site"
 
-# Digests are rewritten after the request's own transaction.
+# Digests are updated after the request's transaction.
 pytestmark = [pytest.mark.docs, pytest.mark.django_db(transaction=True)]
 
 
@@ -55,7 +55,7 @@ def test_used_secret_works_in_every_step(stages: list[dict[str, Any]]) -> None:
     for before, after in pairwise(stages):
         made_meanwhile = make(before)
         for one in (secret, made_meanwhile):
-            # Old and new processes run side by side, and the token comes to either.
+            # Old and new processes run at the same time, and the token is sent to both.
             assert [works(one, stage) for stage in (before, after, before, after)] == [True] * 4
 
 
@@ -69,8 +69,8 @@ def test_only_unused_secret_stops_with_old_key(stages: list[dict[str, Any]]) -> 
 @pytest.mark.parametrize("stages", ROTATIONS)
 def test_every_step_is_needed_with_old_processes(stages: list[dict[str, Any]]) -> None:
     secret = make(stages[0])
-    assert works(secret, stages[2])  # a process with the new key stores it under that
-    assert not works(secret, stages[0])  # and one that has never heard of it does not know the token any more
+    assert works(secret, stages[2])  # a process with the new key stores the token under it
+    assert not works(secret, stages[0])  # and a process without that key doesn't find the token
 
 
 def test_page_has_these_steps() -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.docs
 
 TEXT = (DOCS / "reference/python-api.md").read_text()
 SECTIONS = dict(re.findall(r"^## (pat_tokens[\w.]*)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
-# The entries of a section: what stands in backticks between the bullet and the colon or the words after it.
+# The entries of a section: the strings in backticks after the bullet.
 ENTRY = re.compile(r"^- ((?:`[^`]+`(?:, )?)+)", re.MULTILINE)
 
 

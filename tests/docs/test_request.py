@@ -36,7 +36,7 @@ def test_responses_follow_documented_order(
             answer = client.get(path, headers={"authorization": f"Bearer {secret}"})
         return answer.status_code, reasons[-1]
 
-    # Each of these would also be refused by every step that follows.
+    # Each of these would also be refused by all later steps.
     revoked = make_token("channels:*:list")
     services.revoke_token(revoked)
     answers = [
@@ -56,7 +56,7 @@ def test_responses_follow_documented_order(
         (403, "scope_not_declared"),
         (403, "insufficient_scope"),
     ]
-    unavailable = (503, "unavailable")  # which no test can bring about in the same way on each database
+    unavailable = (503, "unavailable")  # can't be tested in the same way on each database
     assert [answer for answer in drawn() if answer != unavailable] == [
         (status, "says" if reason == "revoked" else reason) for status, reason in answers
     ]

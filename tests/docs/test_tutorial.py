@@ -11,11 +11,11 @@ from tests.docs.sites import environment
 
 pytestmark = pytest.mark.docs
 
-SECONDS = 400  # before it gives up; an idle machine takes fifteen
+SECONDS = 400  # seconds; an idle machine takes fifteen
 PAGE = "tutorial/first-token.md"
 
-# What differs from what is printed. The package is the one under test, in the environment of this run, so nothing is
-# installed; and port 8000 may be taken.
+# Differences from the page. The package under test is used from the current environment, so nothing is
+# installed; and port 8000 can be in use.
 INSTALLATION = ("python3 -m venv ", ". .venv/bin/activate", "pip install django-pat-tokens")
 SERVER = "python manage.py runserver"
 PORT = "127.0.0.1:8000"

@@ -40,7 +40,7 @@ def dies_after(statement: int, act: Callable[[], Any]) -> bool:
     """Run the service in a process that kills itself after this many statements. Return False if it finished."""
     from django.db import connection
 
-    connection.close()  # a connection is of one process
+    connection.close()  # connections belong to one process
     child = os.fork()
     if child:
         _pid, status = os.waitpid(child, 0)
@@ -61,7 +61,7 @@ def dies_after(statement: int, act: Callable[[], Any]) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
-        connection.ensure_connection()  # which executes something on some databases
+        connection.ensure_connection()  # executes statements on some databases
         with connection.execute_wrapper(count):
             act()
         code = 0

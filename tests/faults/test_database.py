@@ -27,7 +27,7 @@ from tests.skips import not_applicable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DOORS = {  # each with how many statements are about the token
+INTEGRATIONS = {  # with the number of statements about the token
     "DRF": ("/api/channels/{0.pk}/", 1),
     "DRF, by slug": ("/api/by-slug/{0.slug}/", 3),
     "DRF, any token": ("/api/anything/", 1),
@@ -51,7 +51,7 @@ def _doors(settings):
         ]
 
     settings.ROOT_URLCONF = Doors
-    settings.MIDDLEWARE = [MIDDLEWARE_PATH, *settings.MIDDLEWARE]  # plain views need it
+    settings.MIDDLEWARE = [MIDDLEWARE_PATH, *settings.MIDDLEWARE]  # for plain views
 
 
 @pytest.fixture
@@ -96,9 +96,9 @@ def failing_at(number, error):
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-@pytest.mark.parametrize("door", DOORS)
-def test_every_integration_refuses_without_database(door, error, token, channel):
-    address, count = DOORS[door]
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+def test_every_integration_refuses_without_database(integration, error, token, channel):
+    address, count = INTEGRATIONS[integration]
     address = address.format(channel)
     usual = None
     number = 0
@@ -114,10 +114,10 @@ def test_every_integration_refuses_without_database(door, error, token, channel)
         if number <= count:
             assert_unavailable(response)
         elif asked[number - 1].startswith(("BEGIN", "UPDATE")) or " UPDATE" in asked[number - 1]:
-            assert response.status_code == 200  # that its use is not written down fails no request
+            assert response.status_code == 200  # a failure to record the use doesn't fail the request
         else:
             assert response.status_code >= 500
-    assert usual == (403 if "undeclared" in door else 200)
+    assert usual == (403 if "undeclared" in integration else 200)
     assert number > count
 
 
@@ -180,7 +180,7 @@ def test_management_api_is_503_and_atomic(what, error, token):
             break
         assert response.status_code == 503
         assert response.json()["code"] == "temporarily_unavailable"
-        if snapshot() != before:  # it was done, and only the answer could not be made
+        if snapshot() != before:  # the change was made, but the response failed
             assert asked[number - 1].startswith("SELECT")
             break
     assert number > 1
@@ -208,7 +208,7 @@ def test_pages_fail_and_are_atomic(what, token):
             response = client.post(address.format(token.pk), body)
         if len(asked) < number:
             break
-        assert response.status_code in (400, 500)  # 400 where it is the session that cannot be kept
+        assert response.status_code in (400, 500)  # 400 if the session can't be saved
         if snapshot() != before:
             break
     assert number > 1
@@ -230,13 +230,13 @@ def cut_off():
         other.close()
 
 
-@pytest.mark.parametrize("door", ["DRF", "plain", "ninja", "management"])
-def test_lost_connection_is_503_once(door, token, channel):
-    address = DOORS[door][0].format(channel)
+@pytest.mark.parametrize("integration", ["DRF", "plain", "ninja", "management"])
+def test_lost_connection_is_503_once(integration, token, channel):
+    address = INTEGRATIONS[integration][0].format(channel)
     connection.ensure_connection()
     cut_off()
     assert_unavailable(ask(address, token.secret))
-    close_old_connections()  # as a server does between requests
+    close_old_connections()  # like a server between requests
     assert ask(address, token.secret).status_code == 200
 
 
@@ -255,14 +255,14 @@ def test_lost_connection_before_recording_use(token, channel):
     assert ask(f"/api/channels/{channel.pk}/", token.secret).status_code == 200
 
 
-@pytest.mark.parametrize("door", ["DRF", "plain", "ninja", "management"])
-def test_unreachable_server_is_503(door, token, channel, monkeypatch):
+@pytest.mark.parametrize("integration", ["DRF", "plain", "ninja", "management"])
+def test_unreachable_server_is_503(integration, token, channel, monkeypatch):
     connection.close()
     with monkeypatch.context() as patch:
         for name, value in {"NAME": "/nowhere/at/all", "HOST": "127.0.0.1", "PORT": "1"}.items():
             patch.setitem(connection.settings_dict, name, value)
-        assert_unavailable(ask(DOORS[door][0].format(channel), token.secret))
-    assert ask(DOORS[door][0].format(channel), token.secret).status_code == 200
+        assert_unavailable(ask(INTEGRATIONS[integration][0].format(channel), token.secret))
+    assert ask(INTEGRATIONS[integration][0].format(channel), token.secret).status_code == 200
 
 
 def test_missing_primary_with_replica_fails_nothing(token, channel, monkeypatch):
@@ -346,7 +346,7 @@ def test_clock_change_does_not_undo_revocation(token, channel, monkeypatch):
     assert [at(days=0), at(days=40), at(days=-400), at(days=29)] == [200, 401, 200, 200]
     services.revoke_token(token)
     assert [at(days=0), at(days=-400), at(days=40)] == [401, 401, 401]
-    # Made anew by a clock that is wrong, it lives from the moment that was shown, and its uses are written down.
+    # Regenerated with a wrong clock, it is valid from that time, and its uses are recorded.
     monkeypatch.setattr(timezone, "now", lambda: real() - timedelta(days=400))
     token, token.secret = services.regenerate_token(token)
     assert [at(days=-400), at(days=-371), at(days=-369), at(days=0)] == [200, 200, 401, 401]

@@ -29,7 +29,7 @@ def run_cut(service, scene, statement, *, executed):
 
     def cut(execute, sql, *args):
         nonlocal left
-        if sql.startswith("BEGIN"):  # SQLite's, which is between Django and the database
+        if sql.startswith("BEGIN"):  # SQLite's cursor wrapper
             return execute(sql, *args)
         left -= 1
         if left == 0 and not executed:

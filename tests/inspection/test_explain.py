@@ -131,7 +131,7 @@ def test_inactive_token_is_refused(site, make_token, user):
     explanation = explain(token, "GET", f"/channels/{site.channel.pk}/")
     assert (explanation.status, explanation.code) == (401, "invalid_token")
     assert "revoked" in explanation.steps[0].text
-    assert steps(explanation, "scope")[0].ok  # all the rest is told, too
+    assert steps(explanation, "scope")[0].ok  # all other steps are explained too
 
 
 def test_owner_permissions_are_explained(site, make_token, stranger):

@@ -83,7 +83,7 @@ def test_report_matches_enforcement(case, site):
                 assert report.limits
 
 
-# What these do shows when they do it.
+# Their behavior is only known at run time.
 SHOWN_LATE = {"keywords-changed", "object-of-other", "queryset-of-other", "changes-its-model", "either"}
 
 
@@ -203,7 +203,7 @@ class TestCommand:
         }
         assert {route: rows["GET", route]["tokens"] for route in words} == words
         assert rows[None, "functions/plain/"]["tokens"] == "not read"
-        # Said, and not only unsaid: an answer to a token is the same.
+        # Also in the response to a token.
         assert [rows[method, "vendor/<int:pk>/tasks/"]["tokens"] for method in ("DELETE", "PUT")] == [
             "refused",
             "undeclared",
@@ -423,7 +423,7 @@ class TestChecks:
         rows = {(row["method"], row["route"]): row["tokens"] for row in listed()}
         for kind in kinds:
             assert rows["GET", f"{kind}/<int:pk>/"] == "declared", kind
-        # What did not ask for tokens, the middleware keeps them out of.
+        # The middleware refuses tokens on undeclared views.
         assert rows[None, "undeclared/<int:pk>/"] == "refused"
 
     def test_unused_keys_are_reported(self, urls, ids):

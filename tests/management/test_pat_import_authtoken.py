@@ -210,7 +210,7 @@ def test_documented_commands_work(user, settings):
     for name in ("alice", "bob"):
         Token.objects.create(user=UserFactory(username=name))
     for arguments, left in zip(commands, (2, 1, 0), strict=True):
-        # The page is about the tutorial's books; this site has channels.
+        # The guide uses the tutorial's books; this site has channels.
         call_command("pat_import_authtoken", *shlex.split(arguments.replace("books:", "channels:")), stdout=StringIO())
         assert Token.objects.count() == left
     assert {str(key) for key in PersonalAccessToken.objects.get(user__username="alice").scope_set.all()} == {

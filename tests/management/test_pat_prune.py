@@ -25,11 +25,11 @@ def run(*args):
 @pytest.fixture
 def old(make_token):
     """An active token, and tokens that became inactive ten days ago in each way."""
-    moment = timezone.now() - timedelta(days=10)
+    when = timezone.now() - timedelta(days=10)
     for name, fields in {
         "live": {},
-        "expired": {"issued_at": moment - timedelta(days=1), "expires_at": moment},
-        "revoked": {"revoked_at": moment},
+        "expired": {"issued_at": when - timedelta(days=1), "expires_at": when},
+        "revoked": {"revoked_at": when},
     }.items():
         PersonalAccessToken.objects.filter(pk=make_token(name=name).pk).update(**fields)
 
@@ -51,7 +51,7 @@ def test_prints_nothing_by_default(old):
 
 
 def test_batch_option(old):
-    sqlite = connection.vendor == "sqlite"  # which takes its lock by a statement of its own
+    sqlite = connection.vendor == "sqlite"  # which takes its lock with a separate statement
     with CaptureQueriesContext(connection) as queries:
         run("--days=9", "--batch=1")
     deletes = [query["sql"] for query in queries if query["sql"].startswith("DELETE") and "scope" not in query["sql"]]
@@ -72,10 +72,10 @@ def test_database_failure_is_one_line(old, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_runs_delete_each_token_once(make_token):
-    moment = timezone.now() - timedelta(days=10)
+    when = timezone.now() - timedelta(days=10)
     for number in range(30):
         make_token("channels:*:read", name=str(number))
-    PersonalAccessToken.objects.update(issued_at=moment - timedelta(days=1), expires_at=moment)
+    PersonalAccessToken.objects.update(issued_at=when - timedelta(days=1), expires_at=when)
     told = []
 
     def receiver(sender, token, pruned, **kwargs):

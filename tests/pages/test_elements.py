@@ -28,7 +28,7 @@ def test_element_variables_are_documented(subtests):
             read = variables_of(f"pat_tokens/elements/{element}.html")
             named = set(re.findall(r"`(\w+)`", text))
             assert read <= named
-            # Names in backticks that are not variables are values or other elements.
+            # Values and other elements in backticks, which aren't variables.
             values = set(re.findall(r"`([\w-]+)`", " ".join(re.findall(r": ([^;]+)", text)))) | set(documented())
             assert named - read <= values
             assert text.startswith("none") == (not read)

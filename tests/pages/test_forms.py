@@ -106,14 +106,14 @@ def test_duration_is_passed_to_service():
 
 
 def test_date_ends_in_browser_time_zone():
-    moment = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone="Europe/Berlin")["expires_at"]
-    assert moment == datetime(2031, 7, 1, 21, 59, 59, tzinfo=UTC)
+    when = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone="Europe/Berlin")["expires_at"]
+    assert when == datetime(2031, 7, 1, 21, 59, 59, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["", "\0", "../../etc/passwd", "Nowhere/Land", "x" * 5000])
 def test_invalid_time_zone_falls_back_to_site(zone):
-    moment = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone=zone)["expires_at"]
-    assert moment == datetime(2031, 7, 1, 23, 59, 59, tzinfo=timezone.get_current_timezone())
+    when = expiry(duration=OWN_DATE, expires_on="2031-07-01", timezone=zone)["expires_at"]
+    assert when == datetime(2031, 7, 1, 23, 59, 59, tzinfo=timezone.get_current_timezone())
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_cookie_is_secure_over_https(request_with, token):
 
 
 def test_cookie_follows_session_cookie_settings(request_with, token, settings):
-    settings.SESSION_COOKIE_SECURE = True  # behind a proxy that ends TLS and does not say so
+    settings.SESSION_COOKIE_SECURE = True  # behind a proxy that terminates TLS without a header
     request, response = request_with(), HttpResponse()
     one_time_secret.hide(request, response, token, token.secret, path=PATH)
     assert response.cookies[one_time_secret.COOKIE_NAME]["secure"]

@@ -258,7 +258,7 @@ class TestMaliciousLinks:
             page = create(scope=scopes)
         assert len(page.context["formset"].forms) == 50
         assert "Only the first 50 were filled in." in banner(page)
-        assert create(scope=["x"] * 1001).status_code == 400  # Django's own limit
+        assert create(scope=["x"] * 1001).status_code == 400  # Django's limit
 
     def test_junk_is_named_up_to_a_limit(self, create):
         page = create(scope=[f"junk {number} " + "x" * 5000 for number in range(49)])

@@ -103,7 +103,7 @@ def test_other_pages_remove_secret_from_url(person, client, token):
         for name in ("q", "next", "name"):
             assert person.get(path, {name: f"/x?{token.secret}"}).url == path
     client.logout()
-    assert client.get(LIST, {"q": token.secret}).url == LIST  # and not a login page with the URL in ?next=
+    assert client.get(LIST, {"q": token.secret}).url == LIST  # not a login page with the URL in ?next=
 
 
 def test_needs_session_and_post(client, person, token):
@@ -146,7 +146,7 @@ def test_error_report_has_no_secret(person, token, settings, monkeypatch, caplog
     answer = person.post(SEARCH, {"q": token.secret})
     kind, error, frames = answer.exc_info
     while "pat_tokens/pages" not in frames.tb_frame.f_code.co_filename:
-        frames = frames.tb_next  # from the test client, which knows the secret, to our code
+        frames = frames.tb_next  # frames between the test client, which knows the secret, and our code
     report = ExceptionReporter(answer.wsgi_request, kind, error, frames)
     assert "the database has gone" in report.get_traceback_text()
     assert token.secret not in report.get_traceback_html() + report.get_traceback_text() + caplog.text

@@ -345,7 +345,7 @@ def test_list_makes_constant_queries(person, user, count, django_assert_num_quer
         with django_assert_num_queries(4):  # session, user, counts, rows
             person.get("/pats/" + query)
     for query in ("?q=t&in=description", "?q=nonsense&in=id"):
-        with django_assert_num_queries(3):  # no rows, as the counts have said
+        with django_assert_num_queries(3):  # no query for rows, because the counts are zero
             person.get("/pats/" + query)
     with django_assert_num_queries(4):  # session, user, counts, names
         assert person.get("/pats/delete/").status_code == 200
@@ -373,7 +373,7 @@ def test_picker_reads_few_rows(person, user, count, django_assert_num_queries):
     ChannelFactory(owner=user, name="pump")
     table = Channel._meta.db_table
     with connection.cursor() as cursor:
-        while Channel.objects.count() < count:  # doubled, by the database alone
+        while Channel.objects.count() < count:  # doubled with SQL
             cursor.execute(f"INSERT INTO {table} (owner_id, name) SELECT owner_id, name FROM {table}")
     ChannelFactory(owner=user, name="needle")
     for term, found in (("", 20), ("PUM", 20), ("needle", 1), ("nonsense", 0)):
@@ -426,7 +426,7 @@ def test_scopes_are_sorted_by_label(person, make_token, user):
     ]
     assert shown("-entity")[:2] == ["Read Zoo", "Read ant"]
     assert [row.split()[0] for row in shown("-operation")] == ["Read", "Read", "List", "List"]
-    with modify_label("channels", "Signals"):  # now after Pages
+    with modify_label("channels", "Signals"):  # now sorts after Pages
         assert shown("entity_type")[0] == "List All Pages, now and in future"
 
 

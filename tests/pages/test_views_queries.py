@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 NEW_SCOPE = {"scopes-0-entity_type": "devices", "scopes-0-entity_id": "*", "scopes-0-operation": "read"}
 NEW = {"name": "new", "duration": "7d", "description": ""}
-# Session and user are two of each.
+# Two of them are for session and user.
 PAGES = {
     ("get", "token_list"): {},
     ("get", "activity_list"): {},

@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-HEAD_START = 0.002  # seconds until everybody has been woken
-PAUSES = (0, 0, 0, 0.0003, 0.001)  # seconds before and after a statement
+HEAD_START = 0.002  # seconds until all workers are ready
+PAUSES = (0, 0, 0, 0.0003, 0.001)  # maximum delay in seconds before and after a statement
 PROCESSES = 5
 CROWD = 50
 
@@ -36,11 +36,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """The responses to one Ask; `moments` are the times of its statements."""
+    """The responses to one Ask; `times` are the times of its statements."""
 
     statuses: tuple[int, ...]
     body: Any
-    moments: tuple[float, ...]
+    times: tuple[float, ...]
 
     @property
     def status(self) -> int:
@@ -55,17 +55,17 @@ class Arena:
         self.pool = pool
         self.orders: set[str] = set()
         self.rounds = 0
-        self.random = random.Random(1)  # a failure comes again, as far as the machine lets it
+        self.random = random.Random(1)  # makes failures more reproducible
 
     def ask(self, *asks: Ask) -> list[Answer]:
         """Send all requests at the same time, and return the responses in the same order."""
         start = time.monotonic() + HEAD_START
-        with _settings_of(*asks):  # threads of this process share its settings
+        with _settings_of(*asks):  # threads share the settings of the process
             futures = [self.pool.submit(answer_alone, ask, start, self.random.getrandbits(32)) for ask in asks]
             answers = [future.result(timeout=120) for future in futures]
         self.rounds += 1
-        moments = ((moment, name) for name, each in zip("ABCDEFGH", answers, strict=False) for moment in each.moments)
-        self.orders.add("".join(name for _moment, name in sorted(moments)))
+        times = ((when, name) for name, each in zip("ABCDEFGH", answers, strict=False) for when in each.times)
+        self.orders.add("".join(name for _when, name in sorted(times)))
         return answers
 
     def ask_crowd(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -95,7 +95,7 @@ def processes(count: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.races.preloaded"])
     with ProcessPoolExecutor(count, mp_context=context, initializer=set_up, initargs=(name,)) as pool:
-        list(pool.map(time.sleep, [0.05] * count * 4))  # until all have started
+        list(pool.map(time.sleep, [0.05] * count * 4))  # wait until all have started
         yield pool
 
 
@@ -116,7 +116,7 @@ def _settings_of(*asks: Ask) -> AbstractContextManager[None]:
     from django.test import override_settings
 
     overrides = {name: value for ask in asks for name, value in ask.settings.items()}
-    # Putting overrides in place leaves `settings` empty for an instant, which another thread would see.
+    # override_settings briefly leaves `settings` empty, which other threads would see.
     return override_settings(**overrides) if overrides else nullcontext()
 
 
@@ -149,7 +149,7 @@ def answer(ask: Ask, start: float, seed: int) -> Answer:
     connection = connections["default"]
     connection.ensure_connection()
     _opened.add(connection)
-    moments: list[float] = []
+    times: list[float] = []
     rng = random.Random(seed)
 
     def pause() -> None:
@@ -158,7 +158,7 @@ def answer(ask: Ask, start: float, seed: int) -> Answer:
 
     def hold_up(execute: Callable[..., Any], *args: Any) -> Any:
         pause()
-        moments.append(time.monotonic())
+        times.append(time.monotonic())
         try:
             return execute(*args)
         finally:
@@ -167,7 +167,7 @@ def answer(ask: Ask, start: float, seed: int) -> Answer:
     time.sleep(max(0.0, start - time.monotonic()))
     with connection.execute_wrapper(hold_up):
         statuses, body = _serve(ask) if ask.path else _call(ask)
-    return Answer(statuses, body, tuple(moments))
+    return Answer(statuses, body, tuple(times))
 
 
 def answer_all(asks: Sequence[Ask], start: float, seed: int) -> list[Answer]:

@@ -55,7 +55,7 @@ def test_revoke_and_use(arena, site, each_round):
         revoked, used = arena.ask(site.manage("POST", token, "revoke"), site.use(secret, times=3))
         assert revoked.status == 200
         assert set(used.statuses) <= {200, 401}
-        assert list(used.statuses) == sorted(used.statuses)  # once refused, always refused
+        assert list(used.statuses) == sorted(used.statuses)  # refused from then on
         assert site.status(secret) == 401
         assert site.row(token).revoked_at.isoformat() == revoked.body["revoked_at"].replace("Z", "+00:00")
 
@@ -138,7 +138,7 @@ def test_concurrent_add_scopes(arena, site, each_round, settings):
     one, other, third = (f"channels:{channel.pk}:update" for channel in site.channels)
     for number, _ in enumerate(each_round()):
         token, _secret = site.token()
-        # The same one, one that covers the other, and two of which one is too many.
+        # The same scope, one that covers the other, and two that exceed the limit.
         sides = [([one, other], [other, third]), ([one, other], ["channels:*:update"])][number % 2]
         answers = arena.ask(
             *(site.manage("POST", token, "scopes", body={"scopes": [row(scope) for scope in side]}) for side in sides)
@@ -249,7 +249,7 @@ def test_prune_skips_locked_tokens(site):
             connection.close()
 
     with connection.cursor() as cursor:
-        # Who waits for the lock fails, and does not hang.
+        # Waiting for the lock fails instead of hanging.
         cursor.execute(
             "SET lock_timeout = '5s'" if connection.vendor == "postgresql" else "SET innodb_lock_wait_timeout = 5"
         )
@@ -283,7 +283,7 @@ def test_concurrent_delete_all(arena, site, each_round):
 def test_pepper_rotation_under_load(arena, site, each_round, settings):
     """Processes with peppers in the old and in the new order, as during a deployment."""
     orders = [["old", "new"], ["new", "old"]]
-    # One list for all rounds: each setting that the fixture changes lies on top of those before it.
+    # One list for all rounds, because each change by the fixture is stacked on the previous ones.
     settings.PAT_TOKENS_PEPPERS = peppers = []
     for number, _ in enumerate(each_round()):
         peppers[:] = orders[number % 2]
@@ -304,7 +304,7 @@ def test_pepper_rotation_under_load(arena, site, each_round, settings):
         else:
             assert {*used.statuses, *other.statuses} == {200}
             assert site.status(secret) == 200
-        # Used once where the new one comes first, a token needs the old one no longer.
+        # After one use in a process with the new pepper first, the token no longer needs the old pepper.
         assert site.row(token).digest == crypto.digest(secret, "new")
         peppers[:] = ["new"]
         assert site.status(secret) == 200

@@ -46,7 +46,7 @@ class Line:
 
 
 def _leaves(place: tuple[str, int]) -> bool:
-    # A tracer that raises where a block ends keeps its __exit__() from being called, which nothing else can do.
+    # A tracer that raises at the end of a block would prevent its __exit__(), which can't happen otherwise.
     return linecache.getline(*place).strip().startswith(("with ", "async with "))
 
 

@@ -28,7 +28,7 @@ def _in_base64(text: str) -> list[str]:
     found = []
     for before in range(3):
         code = base64.b64encode(bytes(before) + text.encode()).decode().rstrip("=")
-        # The first and the last character may be shared with what stands beside it.
+        # The first and last characters can overlap with adjacent data.
         found.append(code[(0, 2, 3)[before] : -1])
     return found
 

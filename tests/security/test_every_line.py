@@ -85,8 +85,8 @@ class Reports:
 
     def add(self, request: Any, kind: Any, error: Any, traceback: Any) -> None:
         reporter = ExceptionReporter(request, kind, error, traceback)
-        for debug in (True, False) if self.rendered else (True,):  # with DEBUG on, Django hides least
-            django_settings.DEBUG = debug  # without the signal, which has this package read its settings again
+        for debug in (True, False) if self.rendered else (True,):  # Django hides the least with DEBUG
+            django_settings.DEBUG = debug  # without the signal, which would clear the package's cached settings
             data = reporter.get_traceback_data()
             for frame in data["frames"]:
                 frame.update(pre_context=(), context_line="", post_context=())  # the code itself
@@ -122,15 +122,15 @@ def fail_at_each_line():
         shown, lines = [], 0
         while True:
             line = Line(lines, begins)
-            # Every 25th report is also rendered as a page and as a mail, which takes much longer.
+            # Only every 25th report is also rendered as a page and an email, which is slow.
             with Reports(rendered=lines % 25 == 0) as reports, transaction.atomic():
                 try:
                     with tracing(line):
                         response = act()
-                    # An answer of success is the page that shows the secret, in spite of the failure.
+                    # A successful response shows the secret in spite of the failure.
                     if response is not None and response.status_code >= 400:
                         reports.texts["answer"] = response.content.decode()
-                except Raised as error:  # as of a command
+                except Raised as error:  # like the output of a command
                     reports.add(None, type(error), error, error.__traceback__)
                 transaction.set_rollback(True)
             if line.where is None:
@@ -240,7 +240,7 @@ def test_receiving_a_secret(site, settings, fail_at_each_line, route, header, fo
     def arrive(**kwargs):
         arrived.append(True)
 
-    request_started.connect(arrive)  # after this package's own receiver, which hides the header
+    request_started.connect(arrive)  # after the package's receiver, which hides the header
     try:
         assert fail_at_each_line(act, begins=lambda: bool(arrived), expected=[status]) == []
     finally:

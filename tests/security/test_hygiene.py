@@ -27,7 +27,7 @@ from tests.security import secret_locations
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.urls("tests.security.test_hygiene"),
-    # Django 6.1 wants MAILERS, which older ones do not know.
+    # Django 6.1 requires MAILERS, which older versions don't have.
     pytest.mark.filterwarnings("ignore:Django 2028 will not have a default mailer"),
 ]
 
@@ -67,7 +67,7 @@ def by_command(scene: Scene) -> None:
     call_command("pat_create", "owner", name="new", scopes=["channels:*:read"], stdout=out, stderr=out)
 
 
-DOORS: dict[str, Callable[[Scene], Any]] = {
+INTERFACES: dict[str, Callable[[Scene], Any]] = {
     "page create": lambda scene: scene.page("token_create", name="new", **DURATION, **ROWS),
     "page regenerate": lambda scene: scene.page("token_regenerate", scene.token.pk, **DURATION),
     "script create": lambda scene: scene.script("token_create", name="new", **DURATION, **ROWS),
@@ -78,8 +78,8 @@ DOORS: dict[str, Callable[[Scene], Any]] = {
     "admin regenerate": lambda scene: scene.admin("regenerate", scene.token.pk, duration="30d"),
     "command": by_command,
 }
-# Doors that answer with a redirect, so that the secret has to wait somewhere.
-REDIRECTING = [door for door in DOORS if door.startswith(("page", "script", "admin"))]
+# Interfaces that respond with a redirect, so that the secret has to be passed on.
+REDIRECTING = [interface for interface in INTERFACES if interface.startswith(("page", "script", "admin"))]
 
 
 @pytest.fixture
@@ -168,15 +168,15 @@ def later_pages(scene: Scene) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
-@pytest.mark.parametrize("door", DOORS)
-def test_secret_is_only_in_one_response(scene, memory, made, settings, tmp_path, door, debug):
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_secret_is_only_in_one_response(scene, memory, made, settings, tmp_path, interface, debug):
     settings.DEBUG = debug
-    answer = DOORS[door](scene)
+    answer = INTERFACES[interface](scene)
     (secret,) = made
-    if door in REDIRECTING:
+    if interface in REDIRECTING:
         told = f"{answer.content!r} {answer.headers} {answer.cookies}"
         assert secret_locations.found(secret, {"redirect": told, **everywhere(scene, memory, tmp_path)}) == []
-        page = answer.json()["location"] if door.startswith("script") else answer.url
+        page = answer.json()["location"] if interface.startswith("script") else answer.url
         assert secret in scene.client.get(page).content.decode()
     assert authenticate(secret, ANY_TOKEN).user == scene.user
     shown = later_pages(scene)
@@ -184,15 +184,15 @@ def test_secret_is_only_in_one_response(scene, memory, made, settings, tmp_path,
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("door", ["page create", "admin regenerate"])
-def test_secret_is_not_stored_during_redirect(scene, memory, made, settings, tmp_path, door, engine):
+@pytest.mark.parametrize("interface", ["page create", "admin regenerate"])
+def test_secret_is_not_stored_during_redirect(scene, memory, made, settings, tmp_path, interface, engine):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     scene.client.force_login(scene.user)
-    answer = DOORS[door](scene)
+    answer = INTERFACES[interface](scene)
     assert one_time_secret.SESSION_KEY in scene.client.session, "one share is in the session"
     assert answer.cookies[one_time_secret.COOKIE_NAME].value, "the other is with the browser alone"
     assert secret_locations.found(made[0], everywhere(scene, memory, tmp_path)) == []
-    scene.client.get(answer.json()["location"] if door.startswith("script") else answer.url)
+    scene.client.get(answer.json()["location"] if interface.startswith("script") else answer.url)
     assert one_time_secret.SESSION_KEY not in scene.client.session
     assert secret_locations.found(made[0], everywhere(scene, memory, tmp_path)) == []
 
@@ -205,7 +205,7 @@ def fail(*args: Any, **kwargs: Any) -> Any:
     raise Forced("by the test")
 
 
-# Where it goes wrong, by the doors that pass there once the secret is made.
+# The failing function, by the interfaces that call it after the secret was created.
 ALL = ["page create", "api regenerate", "admin create", "command"]
 CREATING = ["page create", "api create"]
 HIDING = ["script regenerate", "admin create"]
@@ -231,25 +231,27 @@ FAILURES: dict[str, tuple[tuple[Any, str], list[str]]] = {
 }
 
 
-# In development the report is the answer and a mail as well, in production a mail alone.
+# With DEBUG the report is the response and an email, otherwise only an email.
 @pytest.mark.parametrize(
-    ("failure", "door", "debug"),
+    ("failure", "interface", "debug"),
     [
-        *[(failure, door, True) for failure, (_where, doors) in FAILURES.items() for door in doors],
+        *[(failure, interface, True) for failure, (_where, interfaces) in FAILURES.items() for interface in interfaces],
         ("hiding", "script regenerate", False),
         ("digesting", "api regenerate", False),
     ],
 )
-def test_exception_reports_have_no_secret(scene, memory, made, settings, tmp_path, monkeypatch, failure, door, debug):
+def test_exception_reports_have_no_secret(
+    scene, memory, made, settings, tmp_path, monkeypatch, failure, interface, debug
+):
     settings.DEBUG = debug
     (target, name), _doors = FAILURES[failure]
     monkeypatch.setattr(*([f"{target}.{name}"] if isinstance(target, str) else [target, name]), fail)
-    if door == "command":
+    if interface == "command":
         with pytest.raises(Forced):
-            DOORS[door](scene)
+            INTERFACES[interface](scene)
         reports = {}
     else:
-        answer = DOORS[door](scene)
+        answer = INTERFACES[interface](scene)
         assert answer.status_code == 500
         reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
         assert ("Forced" in reports["answer"]) == debug
@@ -259,12 +261,14 @@ def test_exception_reports_have_no_secret(scene, memory, made, settings, tmp_pat
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
-@pytest.mark.parametrize("door", ["page create", "admin regenerate"])
+@pytest.mark.parametrize("interface", ["page create", "admin regenerate"])
 @pytest.mark.parametrize("where", ["join", "is_among", "close"])
-def test_report_of_secret_page_has_no_secret(scene, memory, made, settings, tmp_path, monkeypatch, where, door, debug):
+def test_report_of_secret_page_has_no_secret(
+    scene, memory, made, settings, tmp_path, monkeypatch, where, interface, debug
+):
     settings.DEBUG = debug
-    answer = DOORS[door](scene)
-    page = answer.json()["location"] if door.startswith("script") else answer.url
+    answer = INTERFACES[interface](scene)
+    page = answer.json()["location"] if interface.startswith("script") else answer.url
     monkeypatch.setattr(one_time_secret, where, fail)
     answer = scene.client.get(page)
     assert answer.status_code == 500
@@ -272,14 +276,14 @@ def test_report_of_secret_page_has_no_secret(scene, memory, made, settings, tmp_
     assert secret_locations.found(made[0], {**reports, **everywhere(scene, memory, tmp_path)}) == []
 
 
-@pytest.mark.parametrize("door", ["page create", "api create", "command"])
+@pytest.mark.parametrize("interface", ["page create", "api create", "command"])
 def test_failing_receiver_is_logged_without_secret(
-    scene, memory, made, tmp_path, door, django_capture_on_commit_callbacks
+    scene, memory, made, tmp_path, interface, django_capture_on_commit_callbacks
 ):
     signals.token_created.connect(fail)
     try:
         with django_capture_on_commit_callbacks(execute=True):
-            DOORS[door](scene)
+            INTERFACES[interface](scene)
     finally:
         signals.token_created.disconnect(fail)
     assert "Forced" in "".join(memory.lines)
@@ -290,7 +294,7 @@ def test_failing_receiver_is_logged_without_secret(
 @pytest.mark.parametrize("ask", [authenticate, aauthenticate], ids=["sync", "async"])
 def test_report_of_own_password_check_has_no_secret(scene, monkeypatch, where, ask):
     secret = TokenFactory(user=scene.user).secret
-    plain = [str(secret)]  # popped, since the frame of this test is none of ours
+    plain = [str(secret)]  # popped, so that this test's frame doesn't contain it
     monkeypatch.setattr(where, fail)
     try:
         answer = ask(plain.pop(), ANY_TOKEN)
@@ -332,7 +336,7 @@ def test_report_of_request_has_no_imported_key(scene, memory, settings, tmp_path
 
 def test_search_finds_planted_secret(scene, memory, settings, tmp_path, made):
     """A secret that is put into each place is found; otherwise the other tests would prove nothing."""
-    answer = DOORS["page create"](scene)
+    answer = INTERFACES["page create"](scene)
     secret = str(scene.client.get(answer.url).context["revealed"].secret)
     assert made == [secret]
     body = secret[4:-6]

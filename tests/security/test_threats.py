@@ -129,21 +129,21 @@ def test_scope_covers_one_entity_type(user, make_token, channel):
     token = make_token("pages:*:read", f"devices:{device.pk}:read")
     assert ask(token.secret, f"/api/devices/{device.pk}/").status_code == 200
     assert ask(token.secret, f"/api/channels/{channel.pk}/").status_code == 403
-    # The id of one type, written into a row of the other.
+    # The id of one type in a row of the other.
     Scope.objects.create(token=token, entity_type="devices", entity_id=str(channel.pk), operation="read")
     assert ask(token.secret, f"/api/channels/{channel.pk}/").status_code == 403
 
 
 def test_scope_covers_one_entity_and_operation(user, make_token):
     one = ChannelFactory(owner=user)
-    other = ChannelFactory(owner=user, pk=one.pk * 10 + 1)  # its id begins with that of the one
+    other = ChannelFactory(owner=user, pk=one.pk * 10 + 1)  # its id starts with that of the other
     token = make_token(f"channels:{one.pk}:read")
     assert ask(token.secret, f"/api/channels/{one.pk}/").status_code == 200
     assert ask(token.secret, f"/api/channels/{other.pk}/").status_code == 403
     client = APIClient(headers={"authorization": f"Bearer {token.secret}"})
     assert client.delete(f"/api/channels/{one.pk}/").status_code == 403
     assert client.get("/api/channels/").status_code == 403
-    # Spelled otherwise, which a database that is asked without care takes for the same.
+    # Other spellings, which databases can consider equal.
     token = make_token(f"pages:{PageFactory(owner=user, path='a').pk}:read")
     for path in ("A", "á", "a ", "%", "_", "b"):
         with pytest.raises(InsufficientScope):
@@ -165,7 +165,7 @@ def test_digests_are_compared_in_constant_time(token, monkeypatch):
         assert crypto.is_among("a", ["a", "b"])
         patch.setattr(hmac, "compare_digest", lambda _one, _other: False)
         assert not crypto.is_among("a", ["a"])
-    assert asked == [("a", "a"), ("a", "b")]  # the second too, or time would tell which one it was
+    assert asked == [("a", "a"), ("a", "b")]  # also the second, otherwise the time would reveal which one matched
     compared = []
     monkeypatch.setattr(crypto, "is_among", lambda one, others: compared.append(one))
     assert ask(token.secret, "/api/anything/").status_code == 401
@@ -253,7 +253,9 @@ def test_get_requests_never_write(person, scoped):
 
 
 def test_changes_need_csrf_token(user, scoped, settings):
-    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "csrf" not in name]  # the pages see to it themselves
+    settings.MIDDLEWARE = [
+        name for name in settings.MIDDLEWARE if "csrf" not in name
+    ]  # the pages set the header themselves
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(user)
     before = snapshot()

@@ -12,7 +12,7 @@ from tests.site.declarations import declare
 from tests.site.entities import ENTITY_TYPES
 from tests.site.models import ArchivedChannel, Badge, Cover, Memo, Probe, Project, Task, Thermometer
 
-_generations = count(1_000_000)  # so that nothing remembered for one test is taken for that of another
+_generations = count(1_000_000)  # so that caches aren't shared between tests
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class Owned:
         serializer.save(owner=self.request.user)
 
 
-# ViewSets of registered models on plain routes: known without a declaration.
+# ViewSets of registered models on plain routes: inferred.
 
 
 class ProjectViewSet(Owned, viewsets.ModelViewSet):
@@ -252,7 +252,7 @@ class NosyViewSet(ChannelViewSet):
         return Response([{"id": channel.pk} for channel in channels if channel.owner == request.user])
 
 
-# Nested routes: what the parent's keyword is about, nobody can know.
+# Nested routes, whose parent keyword can mean anything.
 
 
 class TaskViewSet(Owned, viewsets.ModelViewSet):
@@ -295,7 +295,7 @@ class VendorTasks(TasksOfProject):
         return Response({"tasks": self.get_queryset().count()})
 
 
-# Generics: no actions, so everything is declared by HTTP method.
+# Generic views: declared by HTTP method.
 
 
 class ChannelList(Owned, generics.ListCreateAPIView):

@@ -4,7 +4,7 @@ import json
 
 from asgiref.testing import ApplicationCommunicator
 
-PATIENCE = 10  # seconds for what happens at once on an idle machine
+PATIENCE = 10  # seconds
 
 
 class WebsocketCommunicator(ApplicationCommunicator):

@@ -12,9 +12,9 @@ from pat_tokens.contrib.channels.middleware import PersonalAccessTokenMiddleware
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 
 SUBSCRIBE = {"GET": Requirement("channels", "subscribe", "pk")}
-connected = []  # consumers that were asked
+connected = []  # consumers that were called
 offered = []  # the subprotocols that a consumer could choose from
-gone = []  # the codes that they were told at the end
+gone = []  # the codes of their websocket.disconnect
 
 
 class Consumer(AsyncJsonWebsocketConsumer):

@@ -21,7 +21,7 @@ from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.plain_client import expire
 from tests.policies import policy_with
 
-# What runs in other threads sees only what is committed.
+# Other threads only see committed rows.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KINDS = ["channels", "sync", "foreign", "nested"]
@@ -332,7 +332,7 @@ def test_authentication_makes_one_query(make_token, channel, monkeypatch):
     for path, answer in [(path_of("channels", channel.pk), True), ("/ws/undeclared/1/", 4403)]:
         with CaptureQueriesContext(connection) as queries:
             assert shake(path, token.secret) == answer
-        # A handshake may open a connection, and on MariaDB Django greets it with a SET of its own.
+        # A handshake can open a connection, for which Django executes a SET on MariaDB.
         assert [query["sql"].split()[0] for query in queries if not query["sql"].startswith("SET ")] == ["SELECT"]
 
 

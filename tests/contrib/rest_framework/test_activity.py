@@ -105,7 +105,7 @@ def test_invalid_filter_values_are_errors(api, token):
         answer = api.get(f"{ACTIVITY}?{query}")
         assert answer.status_code == 400, query
         assert list(answer.json()) == [query.rpartition("&")[2].partition("=")[0]]
-    for cursor in ("x", "cD14", "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cD0tMQ==", "cD3CsQ=="):  # junk and bad positions
+    for cursor in ("x", "cD14", "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cD0tMQ==", "cD3CsQ=="):  # invalid cursors
         assert api.get(ACTIVITY, {"cursor": cursor}).status_code == 404, cursor
 
 

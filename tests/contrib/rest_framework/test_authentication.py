@@ -89,7 +89,7 @@ def test_bad_secret_never_falls_through_to_session(client, stranger, state):
     assert answer["WWW-Authenticate"] == f'Bearer realm="api", error="invalid_token", error_description="{told}"'
 
 
-@pytest.mark.parametrize("name", ["access_token", "token"])  # the first is that of RFC 6750, sections 2.2 and 2.3
+@pytest.mark.parametrize("name", ["access_token", "token"])  # the first is defined in RFC 6750, sections 2.2 and 2.3
 def test_secret_is_only_read_from_header(make_token, name):
     secret = make_token("channels:*:list", "channels:*:create").secret
     client = APIClient()
@@ -114,7 +114,7 @@ def test_one_read_and_one_write_per_minute(make_token, client_with):
     def ask():
         with CaptureQueriesContext(connection) as queries:
             assert client.get("/api/anything/").status_code == 200
-        # The write has its own transaction, and on most databases first locks the row unless somebody else has.
+        # The write has its own transaction, and first locks the row on most databases.
         return [sql[:6] for sql in (query["sql"] for query in queries) if sql[:6] in ("SELECT", "UPDATE")]
 
     assert [sql for index, sql in enumerate(ask()) if index == 0 or sql == "UPDATE"] == ["SELECT", "UPDATE"]

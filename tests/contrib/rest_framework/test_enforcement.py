@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 class Row(NamedTuple):
     method: str
     path: str
-    scope: str  # the one that is enough; formatted with the rows of the site
+    scope: str  # the scope that is enough, formatted with the rows of the site
     status: int = 200
     body: object = None
     headers: dict = {}
@@ -152,14 +152,14 @@ ALLOWED = [
     Row("GET", "/lists/thermometers/", "channels:{thermometer.pk}:list", is_filtered_list=True),
 ]
 
-# Nobody has said what these require, or it cannot be: every token is refused, whatever its scopes.
+# Without a declaration, or with an invalid one: every token is refused, whatever its scopes.
 REFUSED = [
     ("GET", "/undeclared/"),
     ("GET", "/public/"),
     ("GET", "/refused/"),
     ("PUT", "/sealed/{channel.pk}/"),
     ("DELETE", "/sealed/{channel.pk}/"),
-    ("GET", "/"),  # the router's own root
+    ("GET", "/"),  # the router's root view
     ("GET", "/projects/{project.pk}/unknown/"),
     ("GET", "/projects/{project.pk}/undeclared/"),
     ("GET", "/projects/{project.pk}/undeclared/{task.pk}/"),
@@ -208,7 +208,7 @@ REFUSED = [
     ("DELETE", "/optional/{channel.pk}/"),
     ("DELETE", "/positional/{channel.pk}/"),
     ("DELETE", "/wild/5/channels/"),
-    ("GET", "/unversioned/v2/channels/"),  # without versioning, the keyword may be anything
+    ("GET", "/unversioned/v2/channels/"),  # without versioning, the keyword can be any string
     ("GET", "/by-name/one/"),
     ("DELETE", "/by-name/one/"),
     ("GET", "/list-of-one/{channel.pk}/"),
@@ -247,7 +247,7 @@ NO_SUCH_METHOD = [
     ("HEAD", "/functions/{channel.pk}/legacy-by-url/"),
     ("HEAD", "/functions/{channel.pk}/undeclared/"),
     ("PUT", "/functions/{channel.pk}/summary/"),
-    # The class has handlers for these, and http_method_names leaves them out.
+    # The class has handlers for these, but http_method_names excludes them.
     ("PUT", "/narrowed/{channel.pk}/"),
     ("PATCH", "/narrowed/{channel.pk}/"),
     ("DELETE", "/narrowed/{channel.pk}/"),

@@ -10,7 +10,7 @@ offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(
 
 
 @given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=offsets))  # noqa: DTZ001 -- hypothesis adds it
-def test_datetime_keeps_precision(moment):
-    text = StrictDateTimeField().to_representation(moment)
-    assert parse_iso_datetime(text) == parse_iso_datetime(moment.isoformat()) == moment
+def test_datetime_keeps_precision(when):
+    text = StrictDateTimeField().to_representation(when)
+    assert parse_iso_datetime(text) == parse_iso_datetime(when.isoformat()) == when
     assert text.endswith("Z")

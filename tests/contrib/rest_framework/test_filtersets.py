@@ -27,24 +27,24 @@ def names(client):
 
 
 @pytest.fixture
-def set_moments():
+def set_datetimes():
     """Set datetime columns that no interface can set."""
 
-    def set_moments(token, **fields):
+    def set_datetimes(token, **fields):
         PersonalAccessToken.objects.filter(pk=token.pk).update(**fields)
 
-    return set_moments
+    return set_datetimes
 
 
 @pytest.fixture
-def dead(make_token, set_moments):
+def dead(make_token, set_datetimes):
     """An expired, a revoked, an expired and revoked, and an active token."""
     make_token(name="active")
     revoked, expired, both = make_token(name="revoked"), make_token(name="expired"), make_token(name="both")
     for token in (revoked, both):
         services.revoke_token(token)
     for token in (expired, both):
-        set_moments(token, issued_at=NOW - timedelta(days=9), expires_at=NOW - timedelta(days=1))
+        set_datetimes(token, issued_at=NOW - timedelta(days=9), expires_at=NOW - timedelta(days=1))
 
 
 def test_status(case, names, dead):
@@ -109,19 +109,19 @@ def test_expires_before_and_after(names, make_token, settings):
 
 def test_datetime_filter_accepts_zones_and_dates(names, make_token):
     make_token(name="soon", expires_at=NOW + timedelta(days=1))
-    # Three days, since a day begins up to 14 hours earlier where the site is.
-    moment = (NOW + timedelta(days=3)).replace(tzinfo=None)
-    for text in (f"{moment.isoformat()}Z", f"{moment.isoformat()}-11:00", moment.isoformat(), str(moment.date())):
+    # Three days, because a day starts up to 14 hours earlier in the site's time zone.
+    when = (NOW + timedelta(days=3)).replace(tzinfo=None)
+    for text in (f"{when.isoformat()}Z", f"{when.isoformat()}-11:00", when.isoformat(), str(when.date())):
         assert names(expires_before=text) == ["soon"]
         assert names(expires_after=text) == []
 
 
-def test_last_used_before_and_never_used(names, make_token, set_moments):
+def test_last_used_before_and_never_used(names, make_token, set_datetimes):
     make_token(name="never")
-    set_moments(make_token(name="old"), last_used_at=NOW - timedelta(days=9))
-    set_moments(make_token(name="new"), last_used_at=NOW)
-    moment = (NOW - timedelta(days=5)).isoformat()
-    assert names(last_used_before=moment) == ["old"]
+    set_datetimes(make_token(name="old"), last_used_at=NOW - timedelta(days=9))
+    set_datetimes(make_token(name="new"), last_used_at=NOW)
+    when = (NOW - timedelta(days=5)).isoformat()
+    assert names(last_used_before=when) == ["old"]
     assert names(never_used="true") == names(never_used="1") == ["never"]
     assert set(names(never_used="false")) == {"old", "new"}
     assert set(names(never_used="")) == {"old", "new", "never"}
@@ -215,7 +215,7 @@ def sort_key(token, field):
     return value
 
 
-def test_ordering(case, names, make_token, set_moments, settings):
+def test_ordering(case, names, make_token, set_datetimes, settings):
     for field in ["name", "description", "issued_at", "expires_at", "last_used_at"]:
         for minus in ["", "-"]:
             with case(minus, field):
@@ -224,14 +224,14 @@ def test_ordering(case, names, make_token, set_moments, settings):
                     duration = "never" if number == 2 else f"{9 - number}d"
                     token = make_token(name=name, description="zYxWv"[number], duration=duration)
                     issued_at = NOW - timedelta(hours=(number * 7) % 5)
-                    set_moments(
+                    set_datetimes(
                         token,
                         issued_at=issued_at,
                         last_used_at=None if number in (1, 3) else NOW - timedelta(days=number),
                     )
                 tokens = list(PersonalAccessToken.objects.order_by("-issued_at"))
                 expected = sorted(tokens, key=lambda token: sort_key(token, field), reverse=bool(minus))
-                if minus:  # equals stay newest first
+                if minus:  # equal values stay newest first
                     expected.sort(key=lambda token: -tokens.index(token), reverse=True)
                     expected.sort(key=lambda token: sort_key(token, field), reverse=True)
                 assert names(ordering=minus + field) == [token.name for token in expected]
@@ -255,9 +255,9 @@ def test_ordering_by_repeated_field(names, make_token):
     assert names(ordering=",".join(["name", "-name"] * 1500)) == ["a", "b"]
 
 
-def test_equal_values_have_stable_order(client, make_token, set_moments):
+def test_equal_values_have_stable_order(client, make_token, set_datetimes):
     for _ in range(7):
-        set_moments(make_token(), issued_at=NOW, expires_at=NOW + timedelta(days=1))
+        set_datetimes(make_token(), issued_at=NOW, expires_at=NOW + timedelta(days=1))
     for ordering in SORTABLE:
         pages = [client.get(PATS, {"ordering": ordering, "page_size": 2, "page": page}) for page in range(1, 5)]
         ids = [token["id"] for page in pages for token in page.json()["results"]]

@@ -41,7 +41,7 @@ def test_delete_without_get_object_is_refused(site, make_token, client_with):
 
 
 def test_ambiguous_name_is_refused(site, client, reader, stranger):
-    # The entity type knows the owner's channel of this name, the view that of the stranger.
+    # The entity type finds the owner's channel with this name, the view that of the stranger.
     theirs = ChannelFactory(owner=stranger, name=site.channel.name)
     path = f"/slug-of-anybody/{site.channel.name}/"
     assert client.get(path).status_code == 403
@@ -73,7 +73,7 @@ def test_method_override_of_options_is_refused(site, make_token, client_with, pa
 
 def test_view_that_changes_model_is_refused(site, make_token, client_with):
     client = client_with(make_token("channels:*:list"))
-    # Twice, since the first answer might be remembered for the second.
+    # Twice, because the first result could be cached.
     for _time in range(2):
         assert client.get("/changes-its-model/").status_code == 200
         assert client.get("/changes-its-model/?devices").status_code == 403
@@ -170,7 +170,7 @@ class TestLists:
         Channel.objects.bulk_create(Channel(owner=site.owner, name=f"c{n}") for n in range(3000))
         ids = list(Channel.objects.filter(name__startswith="c").values_list("pk", flat=True))
         client = client_with(make_token(*[f"channels:{pk}:list" for pk in ids[:2500]]))
-        client.get("/status/")  # so that the use is written down already
+        client.get("/status/")  # so that the use is already recorded
         with django_assert_num_queries(3):  # token, ids, list
             answer = client.get("/channels/").json()
         assert [row["id"] for row in answer] == ids[:2500]

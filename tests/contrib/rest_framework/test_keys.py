@@ -59,7 +59,7 @@ class TestOutOfRange:
                 path = f"/{prefix}/{number}/"
                 assert ask(make_token(), path).status_code == 403
                 if prefix not in ("thermometers", "probes", "badges", "badges-by-id"):
-                    # There Django itself fails on it in SQLite, whoever asks.
+                    # Django itself fails with SQLite here, with or without a token.
                     assert ask(make_token(f"{kind}:*:read"), path).status_code == 404
 
     def test_url_keyword_of_relation(self, site, ask, make_token, number):
@@ -89,7 +89,7 @@ def test_invalid_keys_are_404(case, site, ask, make_token):
             with case(prefix, text):
                 kind = {"by-slug": "projects", "badges-by-id": "badges"}.get(prefix, prefix)
                 token = make_token(*[f"{kind}:{getattr(site, name).pk}:read" for name in _rows_of(kind)])
-                assert ask(token, f"/{prefix}/{text}/").status_code in (403, 404)  # some are no URL of the site
+                assert ask(token, f"/{prefix}/{text}/").status_code in (403, 404)  # some aren't valid URLs of the site
 
 
 def _rows_of(kind):
@@ -148,7 +148,7 @@ class TestOddCharacters:
                 rows = ask(listed, "/pages/").json()
                 assert (
                     rows == [] or connection.vendor == "mysql"
-                )  # where the two are one key, so that both cannot be there
+                )  # on this database the keys are equal, so only one row can exist
 
 
 class TestUUIDs:

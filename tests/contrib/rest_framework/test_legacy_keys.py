@@ -83,8 +83,8 @@ def ask(header, *others, method="get"):
 
 
 def end(token):
-    moment = timezone.now() - timedelta(seconds=1)
-    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=moment - timedelta(days=1), expires_at=moment)
+    when = timezone.now() - timedelta(seconds=1)
+    PersonalAccessToken.objects.filter(pk=token.pk).update(issued_at=when - timedelta(days=1), expires_at=when)
 
 
 @pytest.mark.parametrize("header", [f"Token {KEY}", f"Bearer {KEY}", f"token  {KEY}", f"BEARER\t{KEY} "])
@@ -113,7 +113,7 @@ def test_use_is_recorded_and_digest_is_renewed(token, settings, django_capture_o
 
 @pytest.mark.parametrize("stop", ["end", "revoke"])
 def test_expired_key_is_not_passed_on(token, user, stop):
-    Token.objects.create(user=user, key=KEY)  # as with --keep
+    Token.objects.create(user=user, key=KEY)  # like with --keep
     if stop == "end":
         end(token)
     else:

@@ -77,11 +77,11 @@ class TestManagement:
                 bodies[key] = schema["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
         token, pages = PREFIX + "{token_id}/", {"page", "page_size"}
         filters = {"status", "name", "search", "entity_type", "operation", "never_used"}
-        moments = {"expires_before", "expires_after", "last_used_before"}
+        times = {"expires_before", "expires_after", "last_used_before"}
         activity = {"cursor", "page_size", "kind", "token", "since", "until"}
         assert queries == {
-            ("GET", PREFIX): {"ordering", *pages, *filters, *moments},
-            ("DELETE", PREFIX): {*filters, *moments},
+            ("GET", PREFIX): {"ordering", *pages, *filters, *times},
+            ("DELETE", PREFIX): {*filters, *times},
             ("GET", PREFIX + "entities/{entity_type}/"): {"search", *pages},
             ("GET", PREFIX + "activity/"): activity,
             ("GET", token + "activity/"): activity,
@@ -303,7 +303,7 @@ def api_schema_for_people(in_process):
 everybody = schemathesis.pytest.from_fixture("api_schema")
 people = schemathesis.pytest.from_fixture("api_schema_for_people").exclude(path_regex="/current/")
 bounded = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-# A name may be taken, a moment past and an entity not there, which no schema can say.
+# Names can be taken, datetimes past and entities missing, which schemas can't express.
 beyond_schemas = [checks.positive_data_acceptance]
 
 

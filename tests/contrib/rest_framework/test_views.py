@@ -135,7 +135,7 @@ class TestCreate:
         assert bearer.get("/api/channels/").status_code == 403
 
     @pytest.mark.parametrize(
-        ("text", "moment"),
+        ("text", "when"),
         [
             ("2999-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
             ("2999-01-01T00:00:00+05:45", "2998-12-31T18:15:00Z"),
@@ -144,10 +144,10 @@ class TestCreate:
             ("2999-01-01", "2999-01-02T04:59:59Z"),
         ],
     )
-    def test_expiration_without_offset_is_local(self, client, settings, text, moment):
+    def test_expiration_without_offset_is_local(self, client, settings, text, when):
         settings.PAT_TOKENS_MAX_DURATION = "1000y"
         settings.TIME_ZONE = "America/New_York"
-        assert client.post(PATS, {"name": "x", "expires_at": text}).json()["expires_at"] == moment
+        assert client.post(PATS, {"name": "x", "expires_at": text}).json()["expires_at"] == when
 
     @pytest.mark.parametrize("empty", ["duration", "expires_at"])
     def test_null_duration_and_expiration_are_ignored(self, client, empty):
@@ -255,9 +255,9 @@ class TestRevokeAndRegenerate:
         assert token.expires_at - token.issued_at == timedelta(days=77)
 
     def test_regenerate_with_expiration_date(self, client, token):
-        moment = datetime.now(UTC) + timedelta(days=3)
-        answer = client.post(url(token, "regenerate"), {"expires_at": moment.isoformat()})
-        assert datetime.fromisoformat(answer.json()["expires_at"]) == moment
+        when = datetime.now(UTC) + timedelta(days=3)
+        answer = client.post(url(token, "regenerate"), {"expires_at": when.isoformat()})
+        assert datetime.fromisoformat(answer.json()["expires_at"]) == when
 
     def test_invalid_regenerate_keeps_old_secret(self, client, token, client_with):
         before = snapshot()
@@ -686,12 +686,12 @@ class TestFormat:
 class TestWithoutTimeZones:
     @override_settings(USE_TZ=False, TIME_ZONE="America/New_York")
     def test_datetimes_are_in_utc(self, client):
-        moment = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
-        answer = client.post(PATS, {"name": "x", "expires_at": moment.isoformat()})
+        when = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+        answer = client.post(PATS, {"name": "x", "expires_at": when.isoformat()})
         assert answer.status_code == 201
-        assert datetime.fromisoformat(answer.json()["expires_at"]) == moment
-        assert client.get(PATS, {"expires_after": (moment - timedelta(hours=1)).isoformat()}).json()["count"] == 1
-        assert client.get(PATS, {"expires_before": (moment - timedelta(hours=1)).isoformat()}).json()["count"] == 0
+        assert datetime.fromisoformat(answer.json()["expires_at"]) == when
+        assert client.get(PATS, {"expires_after": (when - timedelta(hours=1)).isoformat()}).json()["count"] == 1
+        assert client.get(PATS, {"expires_before": (when - timedelta(hours=1)).isoformat()}).json()["count"] == 0
 
 
 def test_concurrently_deleted_row_is_404(client, token, monkeypatch):

@@ -500,7 +500,7 @@ def test_any_query_string_gets_a_response(client, target, query):
 
 
 def test_percent_sign_in_error_message(client, target):
-    # The first REST framework 3.15 took what it says of a wrong choice for a format.
+    # REST framework 3.15.0 used the message about an invalid choice as a format string.
     answer = client.get(f"{PATS}{target.pk}/explain/", {"path": "/", "method": "%E"})
     assert answer.status_code == 400
     assert answer.json() == {"method": ['"%E" is not a valid choice.']}

@@ -80,7 +80,7 @@ def test_channels_asgi_application():
     assert set(asgi.application.application_mapping) == {"http", "websocket"}
 
 
-@pytest.mark.django_db(transaction=True)  # the use of a token is written after the request's own transaction
+@pytest.mark.django_db(transaction=True)  # the use is recorded after the request's transaction
 def test_address_is_read_from_proxy(pat_client, alice, emma):
     client = pat_client(alice, f"books:{emma.pk}:read")
     client.get(f"/api/books/{emma.pk}/", headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.7"})

@@ -47,7 +47,7 @@ def test_actions_need_their_scope(make_token, channel, other, ask):
         ("GET", f"/function/{key}/", f"channels:{key}:read", 200),
         ("DELETE", f"/channels/{key}/", f"channels:{key}:delete", 204),
     ):
-        # Another operation, and the same one for another entity.
+        # Another operation, and the same operation on another entity.
         for refused in ("channels:*:subscribe", scope.replace(f":{key}:", f":{other.pk}:")):
             if refused != scope:
                 response = ask(make_token(refused), path, method)

@@ -15,4 +15,8 @@ MIDDLEWARE = [
     "reversion.middleware.RevisionMiddleware",
 ]
 ROOT_URLCONF = "tests.integrations.audit.urls"
-MIGRATION_MODULES = {**MIGRATION_MODULES, "auditlog": None, "reversion": None}  # theirs need those that are left out
+MIGRATION_MODULES = {
+    **MIGRATION_MODULES,
+    "auditlog": None,
+    "reversion": None,
+}  # these need settings that are missing here

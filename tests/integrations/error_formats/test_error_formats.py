@@ -22,7 +22,7 @@ def as_envelope(exc, context):
     return response
 
 
-PLACES = {  # handler to where it puts an error
+PLACES = {  # handler to the place of its error
     default: lambda data: data,
     standardized: lambda data: data["errors"][0],
     as_text: lambda data: data,

@@ -6,6 +6,6 @@ import dj_database_url
 
 from tests.settings import *  # noqa: F403
 
-# The tests put PgBouncer in between, once the database has been made.
+# The tests start PgBouncer after the database was created.
 DATABASES = {"default": dj_database_url.parse(os.environ["POSTGRES_URL"], conn_max_age=60)}
 DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True

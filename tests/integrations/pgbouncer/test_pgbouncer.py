@@ -53,7 +53,7 @@ def bouncer(django_db_setup):
     folder.chmod(0o755)
     file = folder / "pgbouncer.ini"
     file.write_text(CONFIG.format(**original, password=password, free_port=port, size=SERVER_CONNECTIONS))
-    # It refuses to run as root.
+    # PgBouncer refuses to run as root.
     command = [program, *(["-u", "nobody"] if os.geteuid() == 0 else []), str(file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -14,7 +14,7 @@ from tests.views import ChannelViewSet
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),  # the handler closes its connections
-    pytest.mark.filterwarnings("ignore:The send_default_pii option is deprecated"),  # what most sites still have
+    pytest.mark.filterwarnings("ignore:The send_default_pii option is deprecated"),  # the usual setting
 ]
 
 

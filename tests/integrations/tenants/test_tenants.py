@@ -63,7 +63,7 @@ def test_use_is_recorded_in_tenant(tokens):
 
 
 def test_commands_for_one_and_all_tenants(tokens, capsys, monkeypatch):
-    monkeypatch.setattr(connections, "close_all", lambda: None)  # ends the test's transaction
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # would end the test's transaction
     execute_from_command_line(["manage.py", "tenant_command", "pat_list", "--schema=acme"])
     listed = capsys.readouterr().out
     assert "acme" in listed
