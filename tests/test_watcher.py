@@ -86,7 +86,7 @@ def test_any_token_connection_ignores_scopes(make_token, monkeypatch):
     assert watcher.find_ended([watcher.Watch(token.pk, (token.digest,), None)]) == []
 
 
-def test_a_use_and_a_new_name_end_nothing(opened):
+def test_use_and_rename_do_not_end_connection(opened):
     watch = watcher.Watch(opened.pk, (opened.digest,), opened.decision.required_scope)
     services.update_token(opened, name="other")
     services.record_use(opened)

@@ -40,7 +40,7 @@ def end_all_long_ago():
     PersonalAccessToken.objects.update(issued_at=long_ago, expires_at=long_ago + timedelta(days=1))
 
 
-def test_regenerate_against_regenerate(arena, site, each_round):
+def test_concurrent_regenerate(arena, site, each_round):
     for _ in each_round():
         token, old = site.token()
         one, other = arena.ask(*[site.manage("POST", token, "regenerate", body={"duration": "7d"})] * 2)

@@ -77,7 +77,7 @@ def test_headers_that_a_handler_leaves_out():
         assert name not in complete(Response({"error": "no"}, status=200), found)
 
 
-def test_other_errors_are_left_alone():
+def test_other_errors_are_unchanged():
     response = complete(Response({"detail": "no"}, status=403), PermissionDenied("no"))
     assert response.data == {"detail": "no"}
     assert "WWW-Authenticate" not in complete(Response({"detail": DETAIL}, status=200), TokenAPIException(ERRORS[2]))
