@@ -22,7 +22,7 @@ from pat_tokens.conf import conf
 from pat_tokens.deferred_writes import lock_or_skip, take_write_lock, write_later
 from pat_tokens.http import client_agent
 from pat_tokens.models import MAX_AGENT_LENGTH, MAX_NAME_LENGTH, Activity, Kind, PersonalAccessToken, Via
-from pat_tokens.policy import client_ip
+from pat_tokens.policy import recorded_ip
 from pat_tokens.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Actor:
     def of_request(cls, request: HttpRequest, via: str, *, user: Any = None) -> Actor:
         """Return the actor of `request`: its user, unless another one is given."""
         user = request.user if user is None else user
-        return cls(user, via, client_ip(request), client_agent(request, prefix=conf.prefix))
+        return cls(user, via, recorded_ip(request), client_agent(request, prefix=conf.prefix))
 
 
 SYSTEM = Actor()
@@ -117,7 +117,7 @@ def record_refusal(token: PersonalAccessToken, reason: str, *, request: HttpRequ
         return
     ip = agent = None
     if request is not None:
-        ip, agent = client_ip(request), client_agent(request, prefix=conf.prefix)
+        ip, agent = recorded_ip(request), client_agent(request, prefix=conf.prefix)
     now = timezone.now()
     row = Activity(
         owner_id=token.user_id,

@@ -167,7 +167,13 @@ class TokenChangeForm(ServiceForm):
         widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
 
     def write(self) -> None:
-        self.instance = services.update_token(self.instance, actor=_actor(self.request), **self.cleaned_data)
+        require = partial(sensitive_actions.require, self.request, self.instance.user)
+        try:
+            self.instance = services.update_token(
+                self.instance, actor=_actor(self.request), before_widening=require, **self.cleaned_data
+            )
+        except PermissionDenied as error:
+            raise InvalidInput({"allowed_networks": [str(error)]}) from None
 
 
 class RegenerateForm(forms.Form):

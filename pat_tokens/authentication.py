@@ -26,6 +26,7 @@ from pat_tokens.exceptions import (
     InsufficientScope,
     LegacyKeyExpired,
     MalformedToken,
+    NetworkNotAllowed,
     NoScopeForOptions,
     RefusedToken,
     ReplacedToken,
@@ -46,8 +47,8 @@ from pat_tokens.http import (
     read_legacy_key,
 )
 from pat_tokens.integrations import Route, inspect
-from pat_tokens.networks import network_of
-from pat_tokens.policy import client_ip, get_policy
+from pat_tokens.networks import is_in, network_of
+from pat_tokens.policy import client_ip, get_policy, recorded_ip
 from pat_tokens.rate_limits import RateLimiter
 from pat_tokens.request_state import RequestState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, is_list, required_scope_from_url
@@ -349,7 +350,7 @@ def allow(
             services.record_use(token)
         else:
             agent = client_agent(request, prefix=conf.prefix)
-            services.record_use(token, ip=client_ip(request), agent=agent, request=request)
+            services.record_use(token, ip=recorded_ip(request), agent=agent, request=request)
     log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)
@@ -434,7 +435,7 @@ def _count_failure(request: HttpRequest | None) -> None:
 
 
 def _network(request: HttpRequest | None) -> str | None:
-    return None if request is None else network_of(client_ip(request))
+    return None if request is None else network_of(recorded_ip(request))
 
 
 def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> None:
@@ -448,6 +449,10 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
         raise ReplacedToken
     if token.owner_is_hidden or not owner_is_active(token.user):
         raise InactiveOwner
+    if token.allowed_networks:
+        token.client_ip = None if request is None else client_ip(request)
+        if not is_in(token.client_ip, token.allowed_networks):
+            raise NetworkNotAllowed(token.client_ip)
     policy = get_policy()
     if not policy.can_have_tokens(token.user):
         raise RefusedToken(_NO_TOKENS)

@@ -165,6 +165,11 @@ class Conf:
         return _read("PAT_TOKENS_SITE_URL", "")
 
     @cached_property
+    def trusted_proxies(self) -> Sequence[str]:
+        """The networks of proxies whose `X-Forwarded-For` is believed. Default: none."""
+        return _read("PAT_TOKENS_TRUSTED_PROXIES", ())
+
+    @cached_property
     def policy(self) -> str | type[Any]:
         """The policy class, or its dotted path. Default: `pat_tokens.policy.Policy`."""
         return _read("PAT_TOKENS_POLICY", "pat_tokens.policy.Policy")

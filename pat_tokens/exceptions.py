@@ -178,6 +178,23 @@ class ScopeNotDeclared(NotAllowed):
     default_message = _("Personal access tokens can't be used here: this view doesn't declare a required scope.")
 
 
+class NetworkNotAllowed(NotAllowed):
+    """The token can't be used from the address of this request, whatever its scopes."""
+
+    code = "network_not_allowed"
+    reason = "network_not_allowed"
+    default_message = _("The token is limited to networks, and the address of this request is unknown.")
+
+    def __init__(self, address: str | None = None) -> None:
+        super().__init__(None if address is None else _("The token can't be used from %(address)s."))
+        self.address = address
+
+    @property
+    def message(self) -> str:
+        """The message with the address."""
+        return super().message % {"address": self.address}
+
+
 class KeyNotAllowed(ScopeNotDeclared):
     """A write would change the primary key of an entity, or create one with a key that is in use."""
 
@@ -296,6 +313,7 @@ __all__ = [
     "InvalidToken",
     "MalformedHeader",
     "MalformedToken",
+    "NetworkNotAllowed",
     "NoRotation",
     "NotActive",
     "NotAllowed",

@@ -1,9 +1,10 @@
-"""A string column with exact comparisons on every database."""
+"""Columns of the models: strings with exact comparisons on every database, and networks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -21,3 +22,46 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]  # Django cann
             is_mariadb = getattr(connection, "mysql_is_mariadb", False)
             parameters["collation"] = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
         return parameters
+
+
+class NetworksField(models.CharField):  # type: ignore[type-arg]
+    """A tuple of networks in CIDR notation. The column has them as text, with spaces between them."""
+
+    def from_db_value(self, value: str, expression: Any, connection: BaseDatabaseWrapper) -> tuple[str, ...]:
+        """Return the networks in the column."""
+        return tuple(value.split())
+
+    def to_python(self, value: Any) -> tuple[str, ...]:
+        """Return the networks in a text, such as that of a serialized token."""
+        return tuple(value.split() if isinstance(value, str) else value or ())
+
+    def get_prep_value(self, value: Any) -> str:
+        """Return the text for the column."""
+        return " ".join(self.to_python(value))
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Return the text for serializers."""
+        return self.get_prep_value(self.value_from_object(obj))
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """Return a field with one network per line."""
+        kwargs.pop("widget", None)
+        return NetworksFormField(label=self.verbose_name, required=False, help_text=self.help_text)
+
+
+class NetworksFormField(forms.Field):
+    """Networks, one per line. The services validate them."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"})
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the text for the widget."""
+        return value if isinstance(value, str) else "\n".join(value or ())
+
+    def to_python(self, value: Any) -> list[str]:
+        """Return what stands between spaces, commas and line breaks."""
+        return str(value or "").replace(",", " ").split()
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return whether other networks were entered."""
+        return self.to_python(self.prepare_value(initial)) != self.to_python(data)

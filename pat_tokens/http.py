@@ -27,6 +27,7 @@ from pat_tokens.exceptions import (
     InvalidToken,
     MalformedHeader,
     MalformedToken,
+    NetworkNotAllowed,
     TemporarilyUnavailable,
     TokenError,
     TooManyFailures,
@@ -201,7 +202,7 @@ def error_headers(error: TokenError, *, keyword: str, realm: str) -> dict[str, s
         return {"Retry-After": str(RETRY_AFTER)}
     if isinstance(error, TooManyFailures):
         return {"Retry-After": str(FAILURES_WINDOW)}
-    if isinstance(error, Conflict):
+    if isinstance(error, Conflict | NetworkNotAllowed):  # other credentials would not help
         return {}
     return {"WWW-Authenticate": challenge(error, keyword=keyword, realm=realm)}
 

@@ -13,13 +13,16 @@ from django.utils.formats import date_format
 from django.utils.translation import get_language_bidi, ngettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext as _
 
+from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, split_span
 from pat_tokens.entities import EntityType, Operation, registry
 from pat_tokens.models import Kind, Reason, Via
+from pat_tokens.policy import client_ip, is_overridden
 from pat_tokens.scopes import ALL
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+    from django.http import HttpRequest
     from django.utils.functional import _StrOrPromise
 
     from pat_tokens.models import Activity
@@ -71,6 +74,19 @@ def type_label(entity_type: EntityType) -> str:
 def all_label(entity_type: EntityType) -> str:
     """Return the display text for all entities of this type."""
     return _("All %(type)s, now and in future") % {"type": type_label(entity_type)}
+
+
+def address_text(request: HttpRequest) -> str:
+    """Return the sentence of a form about the address from which it is filled in."""
+    address = client_ip(request)
+    if address is not None:
+        return _("Your address is %(address)s.") % {"address": address}
+    if not is_overridden("get_client_ip") and not conf.trusted_proxies:
+        return _(
+            "Your address is unknown, because this site is behind a proxy that PAT_TOKENS_TRUSTED_PROXIES does not "
+            "name. A token with networks would be refused."
+        )
+    return _("Your address is unknown. A token with networks would be refused from where you are.")
 
 
 class AnyScope(Protocol):

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from pat_tokens.networks import network_of
-from pat_tokens.policy import client_ip
+from pat_tokens.policy import recorded_ip
 from pat_tokens.rate_limits import RateLimiter, RateLimitResult
 
 if TYPE_CHECKING:
@@ -153,4 +153,4 @@ def _origin(request: HttpRequest | None) -> tuple[str | None, str | None]:
     if request is None:
         return None, None
     match = getattr(request, "resolver_match", None)
-    return client_ip(request), None if match is None else f"/{match.route}"
+    return recorded_ip(request), None if match is None else f"/{match.route}"

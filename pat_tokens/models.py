@@ -17,7 +17,7 @@ from pat_tokens.conf import conf
 from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.durations import MAX_LENGTH, parse_duration
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
-from pat_tokens.fields import ExactCharField
+from pat_tokens.fields import ExactCharField, NetworksField
 from pat_tokens.querysets import ActivityQuerySet, ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
 from pat_tokens.scopes import ALL, Decision, ScopeKey
 
@@ -29,6 +29,8 @@ MYPY = False  # True for mypy, which never runs this line; other type checkers h
 
 MAX_NAME_LENGTH = 255  # characters
 MAX_DESCRIPTION_LENGTH = 1000  # characters
+MAX_NETWORKS = 50  # of a token
+MAX_NETWORK_LENGTH = 43  # characters of the longest, with 8 groups of 4 digits and /128
 MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
 
 
@@ -77,6 +79,15 @@ class PersonalAccessToken(models.Model):
     name_key = models.CharField(max_length=64, editable=False)
     description = models.CharField(
         pgettext_lazy("pat_tokens", "description"), max_length=MAX_DESCRIPTION_LENGTH, blank=True, default=""
+    )
+    # Empty: everywhere.
+    allowed_networks = NetworksField(
+        _("allowed networks"),
+        max_length=MAX_NETWORKS * (MAX_NETWORK_LENGTH + 1),
+        blank=True,
+        default=(),
+        db_default="",
+        help_text=_("Addresses or networks, such as 10.0.0.0/8, that the token can be used from. Empty: everywhere."),
     )
     # Unique by a constraint: `unique=True` makes a second index for LIKE on PostgreSQL.
     digest = models.CharField(max_length=DIGEST_LENGTH, editable=False)
@@ -129,6 +140,8 @@ class PersonalAccessToken(models.Model):
     candidate_digests: tuple[str, ...] = ()
     # Whether that secret is the previous one.
     is_previous = False
+    # The client of the current request, where the token allows only some networks.
+    client_ip: str | None = None
     # The site's user manager does not return the owner: a deleted user, say. Then `user` is not loaded.
     owner_is_hidden = False
 

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, registry
-from pat_tokens.networks import parse_address
+from pat_tokens.networks import find_client, parse_address
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -64,6 +64,14 @@ class Policy:
         """Return whether `user` can give a token scopes for `operation` on this entity type."""
         return True
 
+    def requires_networks(self, user: Any, token: PersonalAccessToken | None = None) -> bool:
+        """Return whether a token has to be limited to networks."""
+        return bool(self.get_network_limits(user, token))
+
+    def get_network_limits(self, user: Any, token: PersonalAccessToken | None = None) -> Sequence[str]:
+        """Return the networks that those of a token have to lie in, such as `["10.0.0.0/8"]`; empty for any."""
+        return ()
+
     # Asked about who manages tokens
 
     def can_manage_tokens(self, request: HttpRequest) -> bool:
@@ -91,9 +99,12 @@ class Policy:
     # Asked about requests, emails and links
 
     def get_client_ip(self, request: HttpRequest) -> str | None:
-        """Return the address of the client, or None if it is unknown."""
-        ip: str | None = request.META.get("REMOTE_ADDR")
-        return ip
+        """Return the address of the client, or None if it can't be known for sure.
+
+        Tokens with allowed networks are refused where it is unknown. The default is `REMOTE_ADDR`, or what a proxy in
+        `PAT_TOKENS_TRUSTED_PROXIES` has added to `X-Forwarded-For`.
+        """
+        return find_client(request.META, conf.trusted_proxies)
 
     def get_language(self, user: Any) -> str | None:
         """Return the language of emails to `user`, such as `de`; None is `LANGUAGE_CODE`."""
@@ -121,7 +132,19 @@ class Policy:
 
 def client_ip(request: HttpRequest) -> str | None:
     """Return the client's address in the form that databases and comparisons need, or None if it is unknown."""
-    address = parse_address(get_policy().get_client_ip(request))
+    return _normalized(get_policy().get_client_ip(request))
+
+
+def recorded_ip(request: HttpRequest) -> str | None:
+    """Return the address for logs and limits: the client's, or that of the peer if the client's is unknown.
+
+    Otherwise, a client could leave no trace by adding a header.
+    """
+    return client_ip(request) or _normalized(request.META.get("REMOTE_ADDR"))
+
+
+def _normalized(text: str | None) -> str | None:
+    address = parse_address(text)
     return None if address is None else str(address)
 
 

@@ -37,6 +37,7 @@ from pat_tokens.exceptions import (
     RotationInUse,
 )
 from pat_tokens.models import MAX_AGENT_LENGTH, Kind, PersonalAccessToken, Reminder, Scope
+from pat_tokens.networks import are_within
 from pat_tokens.policy import get_policy
 from pat_tokens.scopes import ScopeKey, absorb
 from pat_tokens.validation import (
@@ -46,6 +47,7 @@ from pat_tokens.validation import (
     TokenFields,
     check_can_have_tokens,
     check_held_scopes,
+    check_networks,
     check_scope_count,
     clean_expiry,
     clean_grace_period,
@@ -150,7 +152,7 @@ def regenerate_token(
         locked = _lock_token(token)
         check_can_have_tokens(locked.user)
         clean = _Input(errors)
-        clean.add("scopes", lambda: check_held_scopes(locked, locked.scope_set.sorted().keys()))
+        clean.require_policy(locked)
         clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
         clean.check()
         _replace_secret(locked, secret, now, clean.values["expires_at"], revoked_at=None, **_NO_OVERLAP)
@@ -184,7 +186,7 @@ def rotate_token(
             raise RotationInProgress
         check_can_have_tokens(locked.user)
         clean = _Input(errors)
-        clean.add("scopes", lambda: check_held_scopes(locked, locked.scope_set.sorted().keys()))
+        clean.require_policy(locked)
         clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
         clean.add("grace_period", lambda: clean_grace_period(grace_period))
         clean.check()
@@ -250,14 +252,19 @@ def update_token(
     grace_period: str | timedelta | None = None,
     errors: Mapping[str, Any] | None = None,
     actor: Actor = SYSTEM,
+    before_widening: Callable[[], None] | None = None,
     **fields: Unpack[TokenFields],
 ) -> PersonalAccessToken:
     """Change the given fields, or the grace period of a rotation, which None leaves as it is.
 
     Raises InvalidInput with all errors at once, and NoRotation for a grace period where no previous secret works.
+    `before_widening` is called if the token could then be used from more addresses than before, and can raise an error,
+    such as ReauthenticationRequired, to prevent that.
     """
     clean = _Input(errors)
     clean.add_fields(fields, TokenFields)
+    if "allowed_networks" in clean.values:
+        clean.require("allowed_networks", lambda: check_networks(token.user, clean.values["allowed_networks"], token))
     if grace_period is not None:
         clean.add("grace_period", lambda: clean_grace_period(grace_period))
     others = _tokens().filter(user=token.user_id).exclude(pk=token.pk)
@@ -277,6 +284,9 @@ def update_token(
         if is_finished:
             del values["grace_period"]
         changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
+        networks = changed.get("allowed_networks", locked.allowed_networks)
+        if before_widening and not are_within(networks, locked.allowed_networks):
+            before_widening()
         if "grace_period" in changed:
             changed["overlap_mailed_at"] = None  # the mail said when the previous secret stops
         if changed:
@@ -342,6 +352,7 @@ def add_scopes(
     check_can_have_tokens(token.user)
     clean = _Input(errors)
     clean.add("scopes", lambda: clean_scopes(token.user, scopes, token))
+    clean.require("allowed_networks", lambda: check_networks(token.user, token.allowed_networks, token))
     clean.check()
     keys = clean.values["scopes"]
     with transaction.atomic(using=_alias()):
@@ -533,6 +544,19 @@ class _Input:
             if field in fields:
                 self.add(field, partial(clean, fields[field]))
 
+    def require(self, field: str, check: Callable[[], None]) -> None:
+        """Keep what `check` raises, unless this field has an error already."""
+        if field not in self.errors:
+            try:
+                check()
+            except InvalidInput as error:
+                self.errors.update(error.errors)
+
+    def require_policy(self, token: PersonalAccessToken) -> None:
+        """Require what the policy of today does of a token that is renewed."""
+        self.require("scopes", lambda: check_held_scopes(token, token.scope_set.sorted().keys()))
+        self.require("allowed_networks", lambda: check_networks(token.user, token.allowed_networks, token))
+
     def check(self, find_conflicts: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Raise InvalidInput if there are errors, together with those that `find_conflicts` looks up."""
         if self.errors:
@@ -548,6 +572,7 @@ def _clean_new(
     duration, expires_at = fields.get("duration"), fields.get("expires_at")
     clean.add("expires_at", lambda: clean_expiry(DurationRules(user), duration, expires_at, now=now), unless="duration")
     clean.add("scopes", lambda: clean_scopes(user, fields.get("scopes", ())))
+    clean.require("allowed_networks", lambda: check_networks(user, clean.values.get("allowed_networks", ())))
     return clean
 
 

@@ -26,7 +26,8 @@ from pat_tokens.durations import (
 )
 from pat_tokens.entities import Operation, registry
 from pat_tokens.exceptions import NON_FIELD, InvalidInput
-from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NETWORK_LENGTH, MAX_NETWORKS
+from pat_tokens.networks import are_within, parse_network
 from pat_tokens.policy import get_policy, grantable_operations
 from pat_tokens.scopes import ALL, ScopeKey
 
@@ -77,11 +78,52 @@ def max_description_length() -> int:
     return min(conf.max_description_length, MAX_DESCRIPTION_LENGTH)
 
 
+def clean_networks(value: object) -> tuple[str, ...]:
+    """Return the networks in CIDR notation, each once."""
+    if not isinstance(value, list | tuple):
+        raise InvalidInput({"allowed_networks": [_("This must be a list of networks.")]})
+    if len(value) > MAX_NETWORKS:
+        message = _("A token can have at most %(limit)d networks.") % {"limit": MAX_NETWORKS}
+        raise InvalidInput({"allowed_networks": [message]})
+    networks, problems = [], []
+    for text in value:
+        try:
+            if not isinstance(text, str):
+                raise ValueError("not a string")
+            networks.append(str(parse_network(text)))
+        except ValueError as error:
+            shown = str(text)[:MAX_NETWORK_LENGTH].encode("utf-8", "backslashreplace").decode()
+            message = _("%(text)s is not an address or a network, such as 203.0.113.7 or 10.0.0.0/8.")
+            if len(error.args) > 1:
+                message = _("%(text)s is not a network. Did you mean %(network)s?")
+            problems.append(message % {"text": shown, "network": error.args[-1]})
+    if problems:
+        raise InvalidInput({"allowed_networks": problems[:MAX_ERRORS]})
+    return tuple(dict.fromkeys(networks))
+
+
+def check_networks(user: Any, networks: Sequence[str], token: PersonalAccessToken | None = None) -> None:
+    """Raise InvalidInput if the policy doesn't allow a token of `user` with these networks."""
+    policy = get_policy()
+    limits = policy.get_network_limits(user, token)
+    listed = ", ".join(limits)
+    if not networks and (limits or policy.requires_networks(user, token)):
+        message = _("Enter the networks that the token can be used from.")
+        if limits:
+            message = _("Enter networks within %(limits)s that the token can be used from.") % {"limits": listed}
+        raise InvalidInput({"allowed_networks": [message]})
+    wrong = [network for network in networks if not are_within([network], limits)]
+    if wrong:
+        message = _("Only networks within %(limits)s are allowed, not %(networks)s.")
+        raise InvalidInput({"allowed_networks": [message % {"limits": listed, "networks": ", ".join(wrong)}]})
+
+
 class TokenFields(TypedDict, total=False):
     """The fields of a token that its owner can set and edit, each with the function that cleans it."""
 
     name: Annotated[str, clean_name]
     description: Annotated[str, clean_description]
+    allowed_networks: Annotated[Sequence[str], clean_networks]
 
 
 class NewTokenFields(TokenFields, total=False):

@@ -19,6 +19,8 @@ from django.db import close_old_connections, connections
 from pat_tokens import log_events
 from pat_tokens.lookup import token_database
 from pat_tokens.models import PersonalAccessToken, Scope, owner_is_active
+from pat_tokens.networks import is_in
+from pat_tokens.policy import get_policy
 from pat_tokens.scopes import RequiredScope, ScopeKey, decide
 from pat_tokens.uncached import uncached
 
@@ -37,6 +39,7 @@ class Watch:
     token_id: UUID
     digests: tuple[str, ...]  # of its secret, under each pepper
     required_scope: RequiredScope | None
+    client_ip: str | None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -89,9 +92,8 @@ async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
     """
     watcher = _watchers.setdefault(asyncio.get_running_loop(), Watcher())
     decision: Decision | None = token.decision
-    one = Watch(
-        token.pk, token.candidate_digests or (token.digest,), None if decision is None else decision.required_scope
-    )
+    digests = token.candidate_digests or (token.digest,)
+    one = Watch(token.pk, digests, None if decision is None else decision.required_scope, token.client_ip)
     watcher.add(one)
     try:
         yield one.ended
@@ -125,6 +127,12 @@ def find_ended(watches: Iterable[Watch]) -> list[Watch]:
     return ended
 
 
+def is_allowed_by_policy(token: PersonalAccessToken) -> bool:
+    """Return whether the site's policy accepts the token outside a request."""
+    policy = get_policy()
+    return policy.can_have_tokens(token.user) and not policy.refuse_token(token, None)
+
+
 def _scopes_of(token_ids: list[UUID], watches: list[Watch], alias: str) -> dict[UUID, list[ScopeKey]]:
     required_scopes = {one.required_scope for one in watches if one.required_scope is not None}
     if not required_scopes:
@@ -145,6 +153,8 @@ def _is_still_allowed(one: Watch, token: PersonalAccessToken | None, scopes: Ite
         token is not None
         and _has_secret(token, one.digests)
         and owner_is_active(token.user)
+        and (not token.allowed_networks or is_in(one.client_ip, token.allowed_networks))
+        and is_allowed_by_policy(token)
         and bool(decide(scopes, one.required_scope))
     )
 

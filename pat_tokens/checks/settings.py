@@ -28,6 +28,7 @@ from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grac
 from pat_tokens.lookup import token_database
 from pat_tokens.mail import MAIL_KINDS
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
+from pat_tokens.networks import parse_network
 from pat_tokens.policy import Policy, is_overridden
 from pat_tokens.setting_values import has_url, is_class, is_integer, is_list_of_strings, matches
 
@@ -275,6 +276,36 @@ def check_policy(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def check_trusted_proxies(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Where requests come from, for tokens with allowed networks."""
+    proxies: Any = conf.trusted_proxies
+    if not is_list_of_strings(proxies, may_be_empty=True) or not all(map(_is_network, proxies)):
+        yield Error(
+            f"PAT_TOKENS_TRUSTED_PROXIES is {proxies!r}, not a list of addresses or networks.",
+            hint="Use a list such as ['127.0.0.1', '10.0.3.0/28'].",
+            id="pat_tokens.E072",
+        )
+        return
+    is_behind_proxy = settings.SECURE_PROXY_SSL_HEADER or settings.USE_X_FORWARDED_HOST
+    if is_behind_proxy and not proxies and not _policy_overrides("get_client_ip"):
+        yield checks.Warning(
+            "SECURE_PROXY_SSL_HEADER or USE_X_FORWARDED_HOST says that this site is behind a proxy, but "
+            "PAT_TOKENS_TRUSTED_PROXIES doesn't name it, so the addresses of clients are unknown, and tokens with "
+            "allowed networks are refused.",
+            hint="Set PAT_TOKENS_TRUSTED_PROXIES to the addresses of the proxy, such as ['127.0.0.1'], or override "
+            "get_client_ip() of the policy.",
+            id="pat_tokens.W070",
+        )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        parse_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check_reauthentication(**kwargs: Any) -> Iterator[CheckMessage]:
     after: Any = conf.reauthenticate_after
     if after is None:
@@ -376,6 +407,7 @@ SETTINGS_CHECKS = (
     check_mail_kinds,
     check_reminders,
     check_policy,
+    check_trusted_proxies,
     check_reauthentication,
     check_template_engine,
     check_base_template,

@@ -66,6 +66,14 @@ def add_token_arguments(parser: ArgumentParser, *, name: str | None = None, scop
         "--name", default=name, required=name is None, help="The name of the token, unique for its user."
     )
     parser.add_argument("--description", default="", help="What the token is for.")
+    parser.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        dest="allowed_networks",
+        metavar="NETWORK",
+        help="A network that the token can be used from, such as 10.0.0.0/8. Can be repeated. Default: everywhere.",
+    )
     add_expiration_arguments(parser)
     parser.add_argument(
         "--scope",

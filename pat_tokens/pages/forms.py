@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
+from pat_tokens.fields import NetworksFormField
 from pat_tokens.labels import duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from pat_tokens.validation import (
@@ -75,8 +76,16 @@ class TokenFieldsForm(ServiceForm):
         widget=forms.Textarea(attrs={"rows": 2, "maxlength": MAX_DESCRIPTION_LENGTH}),
     )
 
-    def __init__(self, *args: Any, only: str | None = None, **kwargs: Any) -> None:
+    allowed_networks = NetworksFormField(
+        label=pgettext_lazy("pat_tokens", "Allowed Networks"),
+        required=False,
+        help_text=gettext_lazy("Addresses or networks, such as 10.0.0.0/8, one per line. Empty: everywhere."),
+    )
+
+    def __init__(self, *args: Any, only: str | None = None, address_text: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        networks = self.fields["allowed_networks"]
+        networks.help_text = f"{networks.help_text} {address_text}".strip()
         self.fields["description"].widget.attrs["maxlength"] = max_description_length()
         if only is not None:
             self.fields = {only: self.fields[only]}
@@ -171,7 +180,11 @@ class TokenForm(TokenFieldsForm, DurationForm):
 class RegenerateForm(DurationForm):
     """A new expiration date for a token; by default, its lifetime stays the same."""
 
-    fields_of_errors: ClassVar[dict[str, str | None]] = {**DurationForm.fields_of_errors, "scopes": None}
+    fields_of_errors: ClassVar[dict[str, str | None]] = {
+        **DurationForm.fields_of_errors,
+        "scopes": None,
+        "allowed_networks": None,
+    }
 
     def __init__(self, *args: Any, token: PersonalAccessToken, **kwargs: Any) -> None:
         super().__init__(*args, rules=DurationRules(token.user, token), **kwargs)

@@ -41,7 +41,9 @@ class ScopesAdd(TokenPage):
         try:
             added = services.add_scopes(self.token, formset.scopes, actor=self.actor)
         except InvalidInput as error:
-            formset.add_service_errors([*error.errors.get(NON_FIELD, ()), *error.errors.get("scopes", ())])
+            formset.add_service_errors(
+                [text for field in (NON_FIELD, "allowed_networks", "scopes") for text in error.errors.get(field, ())]
+            )
             return self._show(formset)
         text = ngettext("%(count)d scope was added.", "%(count)d scopes were added.", len(added))
         effect = _("They take effect immediately. The secret stays the same.")

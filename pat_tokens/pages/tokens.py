@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.models import Count, F, Q
@@ -15,13 +15,13 @@ from django.utils import timezone
 from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import services
+from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import InvalidInput
-from pat_tokens.labels import describe_activity, describe_scopes, duration_label
+from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
+from pat_tokens.labels import address_text, describe_activity, describe_scopes, duration_label
 from pat_tokens.models import Activity
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
@@ -131,7 +131,7 @@ class TokenCreate(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         prefill = self.prefill
-        form = TokenForm(rules=DurationRules(self.user), initial=prefill.initial)
+        form = TokenForm(initial=prefill.initial, **self._form_rules)
         return self._show(form, ScopeFormSet(self.user, initial=prefill.forms))
 
     @cached_property
@@ -143,12 +143,12 @@ class TokenCreate(Page):
     def post(self, request: HttpRequest) -> HttpResponse:
         formset = ScopeFormSet(self.user, request.POST)
         if step := request.POST.get("step"):
-            form = _unvalidated(TokenForm, request.POST, rules=DurationRules(self.user))
+            form = _unvalidated(TokenForm, request.POST, **self._form_rules)
             if step == "preset":
                 preset = registry.get_preset(request.POST.get("preset", ""))
                 return self._show(form, formset.with_more(choose_preset(self.user, preset) if preset else ()))
             return self._show(form, formset.after_step(step))
-        form = TokenForm(request.POST, rules=DurationRules(self.user))
+        form = TokenForm(request.POST, **self._form_rules)
         if form.is_valid() and (question := self.ask_for_password()):
             return question
         try:
@@ -166,6 +166,10 @@ class TokenCreate(Page):
             form.add_service_errors(error.errors)
             return self._show(form, formset)
         return self.reveal(token, secret)
+
+    @property
+    def _form_rules(self) -> dict[str, Any]:
+        return {"rules": DurationRules(self.user), "address_text": address_text(self.request)}
 
     def _show(self, form: TokenForm, formset: ScopeFormSet) -> HttpResponse:
         return self.show(
@@ -233,17 +237,29 @@ class TokenEdit(TokenDetail):
         form = self._form(field, request.POST)
         if form.is_valid():
             try:
-                services.update_token(self.token, actor=self.actor, **form.cleaned_data)
+                self._update(form.cleaned_data)
             except InvalidInput as error:
                 form.add_service_errors(error.errors)
+            except ReauthenticationRequired:
+                if question := self.ask_for_password():
+                    return question
+                self._update(form.cleaned_data)
+                return self._saved()
             else:
-                return self.done(token_url(self.token), pgettext("pat_tokens", "Your change was saved."))
+                return self._saved()
         return self._show(Revealed(), form, field)
+
+    def _update(self, values: dict[str, Any]) -> None:
+        require = partial(sensitive_actions.require, self.request, self.token.user)
+        services.update_token(self.token, actor=self.actor, before_widening=require, **values)
+
+    def _saved(self) -> HttpResponse:
+        return self.done(token_url(self.token), pgettext("pat_tokens", "Your change was saved."))
 
     def _form(self, field: str, *args: Any, **kwargs: Any) -> TokenFieldsForm:
         if field not in EDITABLE_FIELDS:
             raise Http404
-        return TokenFieldsForm(*args, only=field, **kwargs)
+        return TokenFieldsForm(*args, only=field, address_text=address_text(self.request), **kwargs)
 
 
 class TokenRegenerate(TokenPage):

@@ -20,6 +20,7 @@ from pat_tokens.crypto import hint, make_secret
 from pat_tokens.entities import EntityType, Preset, Registry, registry
 from pat_tokens.integrations import integration_checks
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.policy import Policy
 from tests.models import Channel, Device
 
 UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
@@ -33,6 +34,13 @@ STRONG = "kWcX0vRz7Qm2LtB9sYhJ4nGp6DfA1eUo"
 
 class OwnCsrfMiddleware(CsrfViewMiddleware):
     pass
+
+
+class OwnAddressPolicy(Policy):
+    """Knows by itself where clients are."""
+
+    def get_client_ip(self, request):
+        return None
 
 
 def found(*, deploy=False):
@@ -154,6 +162,9 @@ CASES = [
     ("E012", {"PAT_TOKENS_REMINDER_MAIL": 0}),
     ("W004", {"PAT_TOKENS_ALLOW_LEGACY_KEYS": True, "PAT_TOKENS_HEADER": "X-Api-Token"}),
     *(("E071", {"PAT_TOKENS_MANAGEMENT_AUTHENTICATION": value}) for value in (SESSION, ["nowhere.Class"], [found])),
+    *(("E072", {"PAT_TOKENS_TRUSTED_PROXIES": value}) for value in ("127.0.0.1", ["10.0.0.5/8"], ["proxy"], [1])),
+    ("W070", {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}),
+    ("W070", {"USE_X_FORWARDED_HOST": True}),
     ("E071", {"PAT_TOKENS_MANAGEMENT_PERMISSIONS": ["nowhere.Class"]}),
     *(("E070", {"PAT_TOKENS_POLICY": value}) for value in ("nowhere.Policy", object, "pat_tokens.policy.get_policy")),
     ("W007", {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [DRF_CLASS, BASIC]}}),
@@ -190,6 +201,8 @@ def test_valid_setting_passes(subtests):
             "PAT_TOKENS_MANAGEMENT_AUTHENTICATION": [BASIC],
         },
         {"PAT_TOKENS_POLICY": "pat_tokens.policy.Policy"},
+        {"PAT_TOKENS_TRUSTED_PROXIES": ["127.0.0.1", "::1"], "USE_X_FORWARDED_HOST": True},
+        {"PAT_TOKENS_POLICY": "tests.checks.test_checks.OwnAddressPolicy", "USE_X_FORWARDED_HOST": True},
         {"REST_FRAMEWORK": {}},
         {"REST_FRAMEWORK": None},
     ]

@@ -31,6 +31,10 @@ class ExpiryField(InputField):
     """A date, or a date and time."""
 
 
+class NetworksField(InputField):
+    """A list of networks in CIDR notation."""
+
+
 class ScopesField(InputField):
     """A list of objects with the three fields of a scope."""
 

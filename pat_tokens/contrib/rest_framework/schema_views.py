@@ -38,7 +38,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     PersonalAccessTokenWithSecretSerializer,
 )
 from pat_tokens.entities import MAX_ID_LENGTH, registry
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import MAX_NETWORKS, PersonalAccessToken
 
 
 class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
@@ -68,6 +68,20 @@ class ExpiryFieldSchema(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         return {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+
+
+class NetworksFieldSchema(OpenApiSerializerFieldExtension):
+    """A list of strings."""
+
+    target_class = "pat_tokens.contrib.rest_framework.fields.NetworksField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return the list."""
+        return {
+            "type": "array",
+            "maxItems": MAX_NETWORKS,
+            "items": {"type": "string", "description": "An address or a network, such as 10.0.0.0/8."},
+        }
 
 
 class ScopesFieldSchema(OpenApiSerializerFieldExtension):

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from pat_tokens.contrib.rest_framework.fields import (
     ExpiryField,
     NamedChoiceField,
+    NetworksField,
     ScopesField,
     StrictDateTimeField,
     TextField,
@@ -61,6 +62,7 @@ class PersonalAccessTokenSerializer(serializers.ModelSerializer[PersonalAccessTo
     last_used_at = StrictDateTimeField(read_only=True, allow_null=True)
     revoked_at = StrictDateTimeField(read_only=True, allow_null=True)
     previous_secret = PersonalAccessTokenPreviousSecretSerializer(read_only=True, allow_null=True)
+    allowed_networks = serializers.ListField(child=serializers.CharField(), read_only=True)
     scope_count = serializers.SerializerMethodField()
     scopes = PersonalAccessTokenScopeSerializer(source="scope_set", many=True, read_only=True)
 
@@ -209,6 +211,7 @@ class PersonalAccessTokenFieldsSerializer(InputSerializer):
 
     name = TextField(required=False, min_length=1, max_length=MAX_NAME_LENGTH)
     description = TextField(required=False)
+    allowed_networks = NetworksField(required=False)
 
 
 class PersonalAccessTokenCreateSerializer(PersonalAccessTokenFieldsSerializer):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from django.core.exceptions import SuspiciousOperation
@@ -138,10 +139,10 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         """Who changes a token by this request."""
         return Actor.of_request(self.request._request, Via.API, user=self.user)
 
-    def require_reauthentication(self) -> None:
+    def require_reauthentication(self, owner: Any) -> None:
         """Refuse the request if the user has to confirm their identity, with the URL of a page for it."""
         try:
-            sensitive_actions.require(self.request._request, self.user)
+            sensitive_actions.require(self.request._request, owner)
         except ReauthenticationRequired as error:
             path = _reauthentication_page() if error.by_password else error.url
             url = self.request.build_absolute_uri(path) if path else None
@@ -224,7 +225,7 @@ class TokenViewSet(OwnTokensViewSet):
 
     @sensitive_variables()
     def create(self, request: Request) -> Response:
-        self.require_reauthentication()
+        self.require_reauthentication(self.user)
         fields = self.read(PersonalAccessTokenCreateSerializer)
         token, secret = services.create_token(self.user, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
@@ -240,7 +241,10 @@ class TokenViewSet(OwnTokensViewSet):
     def partial_update(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
         fields = self.read(PersonalAccessTokenUpdateSerializer)
-        return Response(_describe(services.update_token(token, actor=self.actor, **fields)))
+        token = services.update_token(
+            token, actor=self.actor, before_widening=partial(self.require_reauthentication, token.user), **fields
+        )
+        return Response(_describe(token))
 
     def destroy(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
@@ -256,7 +260,7 @@ class TokenViewSet(OwnTokensViewSet):
     @sensitive_variables()
     def regenerate(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
-        self.require_reauthentication()
+        self.require_reauthentication(token.user)
         fields = self.read(PersonalAccessTokenRegenerateSerializer)
         token, secret = services.regenerate_token(token, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret})
@@ -264,7 +268,7 @@ class TokenViewSet(OwnTokensViewSet):
     @sensitive_variables()
     def rotate(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
-        self.require_reauthentication()
+        self.require_reauthentication(token.user)
         token, secret = services.rotate_token(token, actor=self.actor, **self.read(PersonalAccessTokenRotateSerializer))
         return Response({**_describe(token), "secret": secret})
 
@@ -295,7 +299,7 @@ class ScopeViewSet(OwnTokensViewSet):
 
     def create(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
-        self.require_reauthentication()
+        self.require_reauthentication(token.user)
         fields = {"scopes": (), **self.read(PersonalAccessTokenScopesAddSerializer)}
         services.add_scopes(token, actor=self.actor, **fields)
         return Response(_describe_scopes(token), status=status.HTTP_201_CREATED)
