@@ -13,6 +13,7 @@ from pat_tokens import links, lookup
 from pat_tokens.authentication import find_entity_id, need_of
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
+from pat_tokens.inspection.declarations import propose
 from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect
 from pat_tokens.models import owner_is_active
 from pat_tokens.policy import get_policy, is_overridden
@@ -116,6 +117,7 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
     requirement = asked.resolution.requirement
     if requirement is None:
         explanation.add("requirement", False, _refused_text(asked.resolution.origin))
+        _explain_declaration(explanation, report, asked)
         explanation.refuse(403, ScopeNotDeclared.code)
         return explanation
     explanation.requirement = str(requirement)
@@ -176,6 +178,18 @@ def _exists(path: str) -> bool:
     except Resolver404:
         return False
     return True
+
+
+def _explain_declaration(explanation: Explanation, report: RouteReport, asked: MethodReport) -> None:
+    operation = propose(report, asked)
+    if operation is None or operation.proposal.requirement is None:
+        return
+    texts = {"view": report.route.view_name, "line": operation.line.rstrip(","), "why": operation.proposal.reason}
+    if operation.proposal.is_certain:
+        text = _("To allow it, declare %(line)s for %(view)s (%(why)s).")
+    else:
+        text = _("If it is right, declare %(line)s for %(view)s. This is a guess: %(why)s.")
+    explanation.add("requirement", None, text % texts)
 
 
 def _refused_text(why: str) -> str:

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
 from pat_tokens.inspection.declarations import propose, write_module
+from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.requirements import EntityLookup, Requirement
 from tests.site.models import Channel, Task
@@ -167,3 +168,24 @@ def test_models_to_register_are_listed(proposals, capsys):
     proposals(path("tasks/", Tasks.as_view()))
     call_command("pat_routes", "--write")
     assert f"pat_entities.py: {Task._meta.label}" in capsys.readouterr().out
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("/channels/1/", 'To allow it, declare "GET": Requirement("channels", "read", "pk") for'),
+        ("/teams/1/channels/1/", 'If it is right, declare "GET": Requirement("channels", "read", "pk") for'),
+        ("/anything/", None),
+    ],
+)
+def test_an_explanation_has_the_line_to_write(proposals, make_token, url, told):
+    proposals(
+        path("channels/<int:pk>/", OneChannel.as_view()),
+        path("teams/<int:team_pk>/channels/<int:pk>/", OneChannel.as_view()),
+        path("anything/", Anything.as_view()),
+    )
+    steps = [step.text for step in explain(make_token("channels:*:read"), "GET", url).steps]
+    assert [step for step in steps if "declare" in step and "Requirement(" in step] == (
+        [] if told is None else [next(step for step in steps if step.startswith(told))]
+    )
