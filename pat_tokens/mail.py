@@ -144,6 +144,3 @@ def _advice(row: Activity) -> str:
             "The request was refused. If it wasn't one of your programs, somebody has the secret: regenerate the token."
         )
     return _("If you did not expect this, revoke the token and ask the administrators of this site.")
-
-
-__all__ = ["MAIL_KINDS"]

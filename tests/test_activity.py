@@ -65,6 +65,11 @@ def act_by_page(client, user, token, stranger):
     yield post("scopes_add", token.pk, **scope), "scopes_added", {"scopes_added": ["channels:*:list"]}
     yield post("scope_delete", token.pk, first.pk), "scopes_deleted", {"scopes_deleted": ["channels:*:read"]}
     yield post("scopes_delete", token.pk), "scopes_deleted", {"scopes_deleted": ["channels:*:list", "pages:*:read"]}
+    yield post("token_rotate", token.pk, duration="24h", grace_period="24h"), "rotated", {}
+    yield post("rotation_cancel", token.pk), "rotation_cancelled", {}
+    yield post("token_rotate", token.pk, duration="24h", grace_period="24h"), "rotated", {}
+    yield post("rotation_grace_period", token.pk, grace_period="1h"), "updated", {"fields": ["grace_period"]}
+    yield post("rotation_finish", token.pk), "rotation_finished", {}
     yield post("token_revoke", token.pk), "revoked", {}
     yield post("token_regenerate", token.pk, duration="24h"), "regenerated", {}
     yield post("token_delete", token.pk), "deleted", {}
@@ -93,6 +98,12 @@ def act_by_api(client, user, token, stranger):
         {"scopes_deleted": ["channels:*:read"]},
     )
     yield api.delete(api_url(token, "scopes"), **extra), "scopes_deleted", deleted
+    yield api.post(api_url(token, "rotate"), **extra), "rotated", {}
+    yield api.post(api_url(token, "rotate", "cancel"), **extra), "rotation_cancelled", {}
+    yield api.post(api_url(token, "rotate"), **extra), "rotated", {}
+    yield api.patch(api_url(token), {"grace_period": "1h"}, **extra), "updated", {"fields": ["grace_period"]}
+    yield api.post(api_url(token, "rotate", "finish"), **extra), "rotation_finished", {}
+    yield api.post(api_url(token, "rotate"), {"grace_period": "0"}, **extra), "rotated", {}
     yield api.post(api_url(token, "revoke"), **extra), "revoked", {}
     yield api.post(api_url(token, "regenerate"), **extra), "regenerated", {}
     yield api.delete(api_url(token), **extra), "deleted", {}
@@ -109,6 +120,10 @@ def act_by_admin(client, user, token, stranger):
     fields = {"user": user.pk, "name": "new", "description": "", "duration": "30d", "scopes": "pages:*:list"}
     yield post("add", **fields), "created", {"scopes_added": ["pages:*:list"]}
     yield post("change", token.pk, name="other", description=""), "updated", {"fields": ["name"]}
+    yield post("rotate", token.pk, duration="30d", grace_period="24h"), "rotated", {}
+    yield post("finish_rotation", token.pk), "rotation_finished", {}
+    yield post("rotate", token.pk, duration="30d", grace_period="24h"), "rotated", {}
+    yield post("cancel_rotation", token.pk), "rotation_cancelled", {}
     yield post("revoke", token.pk), "revoked", {}
     yield post("regenerate", token.pk, duration="30d"), "regenerated", {}
     yield post("changelist", action="revoke_selected", _selected_action=[token.pk]), "revoked", {}
@@ -128,6 +143,10 @@ def act_by_command(client, user, token, stranger):
     yield run("pat_create", "owner", "--name=new", scope), "created", {"scopes_added": ["channels:*:list"]}
     yield run("pat_import_authtoken", "--all", scope), "imported", {"scopes_added": ["channels:*:list"]}
     yield run("pat_remind"), "reminded", {}
+    yield run("pat_rotate", str(token.pk)), "rotated", {}
+    yield run("pat_rotate", str(token.pk), "--cancel"), "rotation_cancelled", {}
+    yield run("pat_rotate", str(token.pk)), "rotated", {}
+    yield run("pat_rotate", str(token.pk), "--finish"), "rotation_finished", {}
     yield run("pat_revoke", str(token.pk)), "revoked", {}
     yield run("pat_prune", "--days=0"), "deleted", {}
 

@@ -45,6 +45,7 @@ OTHERS = [
 PEOPLE = "how-to/custom-user-models.md"
 # Headings whose Python code is for existing files or a shell, and where it is run.
 FRAGMENTS = {
+    "how-to/activity.md": {"Say who made a change"},
     "how-to/drf.md": {"Settings", "URLs", "Entity types"},  # .ci/sites.py
     "how-to/key-rotation.md": {"SECRET_KEY", "Your own peppers"},  # test_key_rotation.py
     "how-to/link-to-the-form.md": {"A new token", "A missing scope"},  # test_link_to_the_form.py
