@@ -3,13 +3,17 @@
 import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings as django_settings
+from django.contrib import admin
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import PasswordChangeView
+from django.db.models import Model
 from django.http import JsonResponse
 from django.urls import path
 from django.views import View
 from ninja import NinjaAPI
+from ninja.security import HttpBearer
 from rest_framework import viewsets
-from rest_framework.authentication import SessionAuthentication
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -35,6 +39,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 READ = {"GET": Requirement("channels", "read", "pk")}
 LIST = {"GET": Requirement("channels", "list")}
 seen = []  # the results of identify()
+witnessed = []  # who the views were called by
 
 
 class Early:
@@ -63,7 +68,14 @@ class Early:
 
 def say(request):
     auth = getattr(request, "auth", None)
+    witnessed.extend([request.user, getattr(request, "_request", request).user])
+    witnessed.extend([auth] if isinstance(auth, Model) else [])
     return {"user": request.user.get_username(), "auth": str(auth) if auth else None}
+
+
+async def asay(request):
+    witnessed.append(await request.auser())
+    return {"user": witnessed[-1].get_username(), "auth": None}
 
 
 class Channels(viewsets.ReadOnlyModelViewSet):
@@ -111,6 +123,21 @@ def ninja_open(request):
     return say(request)
 
 
+class AnyBearer(HttpBearer):
+    def authenticate(self, request, token):
+        return "some bearer"
+
+
+@api.api_operation(["GET", "POST", "OPTIONS"], "/async-open", auth=None)
+async def aninja_open(request):
+    return await asay(request)
+
+
+@api.api_operation(["GET", "POST", "OPTIONS"], "/other-bearer", auth=AnyBearer())
+def ninja_bearer(request):
+    return say(request)
+
+
 class OnlySession(APIView):
     authentication_classes = [SessionAuthentication]
     permission_classes = [AllowAny]
@@ -123,6 +150,23 @@ class OnlySession(APIView):
 
 class NoneAtAll(OnlySession):
     authentication_classes = []
+
+
+class OtherSchemes(OnlySession):
+    authentication_classes = [TokenAuthentication, BasicAuthentication]
+
+
+class OnlySessionViewSet(Channels):
+    """Would be inferred if it named our class."""
+
+    authentication_classes = [SessionAuthentication]
+    permission_classes = [AllowAny]
+
+    def list(self, request):
+        return Response(say(request))
+
+    def create(self, request):
+        return Response(say(request))
 
 
 @api_view(["GET", "POST"])
@@ -141,9 +185,13 @@ class ClassView(View):
 
 class AsyncClassView(View):
     async def get(self, request):
-        return JsonResponse({"user": (await request.auser()).get_username(), "auth": None})
+        return JsonResponse(await asay(request))
 
     post = options = get
+
+
+async def aundeclared(request):
+    return JsonResponse(await asay(request))
 
 
 def undeclared(request):
@@ -160,14 +208,30 @@ urlpatterns = [
     path("ninja/", api.urls),
     path("only-session/", OnlySession.as_view()),
     path("none-at-all/", NoneAtAll.as_view()),
+    path("other-schemes/", OtherSchemes.as_view()),
+    path("viewset/", OnlySessionViewSet.as_view({"get": "list", "post": "create"})),
     path("function/", function),
     path("class/", ClassView.as_view()),
     path("async-class/", AsyncClassView.as_view()),
     path("undeclared/", undeclared),
+    path("async-undeclared/", aundeclared),
+    path("password/", PasswordChangeView.as_view(success_url="/")),
+    path("admin/", admin.site.urls),
     path("login-required/", login_required(undeclared)),
 ]
-OF_OTHERS = ["only-session/", "none-at-all/", "function/", "ninja/open"]
-PLAIN = ["class/", "async-class/", "undeclared/", "login-required/"]
+OF_OTHERS = [
+    "only-session/",
+    "none-at-all/",
+    "other-schemes/",
+    "viewset/",
+    "function/",
+    "ninja/open",
+    "ninja/async-open",
+    "ninja/other-bearer",
+]
+PLAIN = ["class/", "async-class/", "undeclared/", "async-undeclared/", "login-required/", "password/", "admin/"]
+# Views that every request gets to, whoever sends it.
+OPEN = {*OF_OTHERS, "class/", "async-class/", "undeclared/", "async-undeclared/"} - {"other-schemes/"}
 QUERIES = {
     "/rest/{pk}/": 2,
     "/rest/": 3,  # the token, its ids, the list
@@ -272,14 +336,19 @@ def test_options_requests(make_token, channel, heard, django_assert_num_queries)
 def test_view_without_our_class_stays_anonymous(make_token, stranger, server, has_session, path, installed, settings):
     token = make_token(*[f"{kind.name}:*:{one.name}" for kind in registry for one in kind.operations])
     ask = Asker(server, token.secret)
+    ask.client.handler.enforce_csrf_checks = False  # so that POST gets to the views
     if has_session:
         ask.client.force_login(stranger)
+    is_refused = path in PLAIN and OURS in settings.MIDDLEWARE
+    nobody = not has_session or path in ("none-at-all/", "other-schemes/")
     for method in ("GET", "POST", "OPTIONS"):
+        witnessed.clear()
         response = ask(f"/{path}", method)
         assert b"owner" not in response.content.replace(b"the owner of", b""), method
-        if path in PLAIN and OURS in settings.MIDDLEWARE:
-            assert response.status_code == 403
-        elif response.status_code == 200 and method == "GET":
-            nobody = not has_session or path == "none-at-all/"
-            assert response.json() == {"user": "" if nobody else "stranger", "auth": None}
+        assert {user.get_username() for user in witnessed} <= {"" if nobody else "stranger"}, method
+        if is_refused:
+            assert (response.status_code, witnessed) == (403, [])
+        elif path in OPEN and method != "OPTIONS":
+            assert witnessed
+            assert response.json()["user"] == ("" if nobody else "stranger")
     assert set(seen) == {None}
