@@ -16,7 +16,7 @@ from weakref import finalize, ref
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.paginator import Page
-from django.db import connections
+from django.db import connections, router
 from django.db.models import Manager, Model, QuerySet, Value
 from django.db.models.query import MAX_GET_RESULTS, BaseIterable
 from django.db.models.sql import AggregateQuery, DeleteQuery, InsertQuery, Query, UpdateQuery
@@ -50,8 +50,10 @@ class LimitedList:
         self.keys: frozenset[str] | None = None  # the ids; None until a queryset is limited
         self.model: type[Model] | None = None  # the listed model
         self.was_read = False  # rows of the limited queryset were read
-        self.leaked = False  # other rows of the same model were read after that queryset was limited
+        self.leaked = False  # other rows of the same model were read
+        self._read_before: set[Any] = set()  # models whose rows were read before a queryset was limited
         self._watched: dict[int, Any] = {}  # finalizers that stop watching each connection
+        self._watch(router.db_for_read(requirement.get_entity_type().model))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
         return self  # copies of a queryset belong to the same list
@@ -82,6 +84,7 @@ class LimitedList:
             _mark(limited, self)
             self.model = queryset.model
             self.keys = frozenset(keys)
+            self.leaked = self.leaked or any(map(self._is_about, self._read_before))
             self._watch(queryset.db)
         return limited
 
@@ -228,11 +231,15 @@ class LimitedList:
 
     def executes(self, query: Query, queryset: QuerySet[Any] | None) -> None:
         """Record whether `query`, which is being executed, reads rows of the list or other rows of its model."""
-        if not self._is_about(query.model) or not _reads_rows(query):
+        if not _reads_rows(query) or not (self.model is None or self._is_about(query.model)):
             return
         if self._is_limited(query):
             self.was_read = True
-        elif not _reads_one(query) and not getattr(queryset, "_hints", {}).get("instance"):
+        elif _reads_one(query) or getattr(queryset, "_hints", {}).get("instance"):
+            return
+        elif self.model is None:
+            self._read_before.add(query.model)
+        else:
             self.leaked = True
 
 

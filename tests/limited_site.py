@@ -54,8 +54,9 @@ KEPT = {
     "limited or limited": lambda limit, rows: last(one := limit(rows), one.filter(name="a") | one.filter(name="c")),
     "beside a look-up": lambda limit, rows: last(rows.get(name="b"), limit(rows)),
     "beside a count": lambda limit, rows: last(limited := limit(rows), rows.count(), rows.exists(), limited),
-    "after a check of all": lambda limit, rows: last([row.owner for row in rows], limit(rows)),
 }
+# Allowed only if what is returned can be traced to the limited queryset.
+TRACED = {"after a check of all": lambda limit, rows: last([row.owner for row in rows], limit(rows))}
 EMPTY = {
     "none": lambda limit, rows: limit(rows).none(),
     "nothing": lambda limit, rows: limit(rows).filter(name__in=[]),
@@ -71,6 +72,7 @@ LOST = {
     "none limited": lambda limit, rows: last(list(limit(rows.none())), rows),
     "read before": lambda limit, rows: last(read := list(rows), limit(rows), read),
     "read before and counted": lambda limit, rows: last(read := list(rows), limit(rows).count(), read),
+    "read before, limited and read": lambda limit, rows: last(read := list(rows), list(limit(rows)), read),
     "union": lambda limit, rows: limit(rows.order_by()).union(rows.order_by()),
     "union from the other side": lambda limit, rows: rows.order_by().union(limit(rows.order_by())),
     "or": lambda limit, rows: limit(rows) | rows,
@@ -80,7 +82,7 @@ LOST = {
     "both": lambda limit, rows: [*limit(rows), *rows],
     "others again": lambda limit, rows: last(limit(rows).first(), list(rows)),
 }
-MADE = {**KEPT, **EMPTY, **LOST}
+MADE = {**KEPT, **TRACED, **EMPTY, **LOST}
 
 
 def channels():
@@ -175,6 +177,13 @@ class Children(viewsets.ReadOnlyModelViewSet):
         return Response(self.get_serializer(self.filter_queryset(self.get_queryset()), many=True).data)
 
 
+class OuterBefore(Serialized):
+    def list(self, request, *args, **kwargs):
+        found = names(channels())
+        names(self.filter_queryset(channels()))
+        return Response(found)
+
+
 # Django.
 
 
@@ -246,6 +255,31 @@ def outer_afterwards(request):
 
 
 @pat_requirements({"GET": LIST})
+def outer_before(request):
+    found = names(channels())
+    inner(request)
+    return JsonResponse({"results": found})
+
+
+@pat_requirements({"GET": LIST})
+async def aouter_before(request):
+    found = [row.name async for row in channels()]
+    await sync_to_async(inner)(request)
+    return JsonResponse({"results": found})
+
+
+@pat_requirements({"GET": LIST})
+def streams_before(request):
+    def chunks():
+        yield f'{{"results": ["{found[0]}'
+        yield '"]}'
+
+    found = names(channels())
+    inner(request)
+    return StreamingHttpResponse(chunks())
+
+
+@pat_requirements({"GET": LIST})
 def outer_limits(request):
     inner(request)
     return JsonResponse({"results": names(limit_to_token(request, channels()))})
@@ -300,6 +334,20 @@ async def ninja_async(request):
     return await sync_to_async(lambda: names(make(request, lambda rows: limit_to_token(request, rows))))()
 
 
+@api.get("/outer-before", auth=OURS)
+def ninja_outer_before(request):
+    found = names(channels())
+    inner(request)
+    return found
+
+
+@api.get("/aouter-before", auth=ASYNC)
+async def ninja_aouter_before(request):
+    found = [row.name async for row in channels()]
+    await sync_to_async(inner)(request)
+    return found
+
+
 @api.post("/posted", auth=OURS)
 def ninja_posted(request):
     return names(limit_to_token(request, channels()))
@@ -309,6 +357,7 @@ urlpatterns = [
     path("rest/serialized/", Serialized.as_view()),
     path("rest/in-pages/", InPages.as_view()),
     path("rest/by-hand/", ByHand.as_view()),
+    path("rest/outer-before/", OuterBefore.as_view()),
     path("rest/beside/", Beside.as_view()),
     path("rest/widened/", Widened.as_view()),
     path("rest/cursored/", Cursored.as_view()),
@@ -323,6 +372,9 @@ urlpatterns = [
     path("aleaks/", aleaks),
     path("templated/", templated),
     path("outer-afterwards/", outer_afterwards),
+    path("outer-before/", outer_before),
+    path("aouter-before/", aouter_before),
+    path("streams-before/", streams_before),
     path("outer-limits/", outer_limits),
     path("unguarded/", unguarded),
     path("nothing/", nothing),

@@ -17,7 +17,7 @@ from pat_tokens.inspection.routes import Route, inspect
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision, RequiredScope
 from tests.factories import ChannelFactory
-from tests.limited_site import EMPTY, KEPT, LOST
+from tests.limited_site import EMPTY, KEPT, LOST, TRACED
 from tests.models import Channel
 from tests.plain_client import OURS, SERVERS, Asker
 
@@ -85,6 +85,13 @@ class TestResponses:
             assert response.status_code == 403, name
             assert response.json()["missing"] == [ALL], name
 
+    def test_rows_read_before_need_a_trace(self, some, path):
+        can_be_traced = path in ("/rest/serialized/", "/rest/in-pages/", "/ninja/schema")
+        for name in TRACED:
+            response = Asker("wsgi", some)(f"{path}?made={name}")
+            assert response.status_code == (200 if can_be_traced else 403), name
+            assert not can_be_traced or seen(response) == ["a", "c"], name
+
     def test_scope_on_all_needs_no_limit(self, rows, make_token, user, path):
         everything = Asker("wsgi", make_token("channels:*:list").secret)
         for name in ("itself", "limited and dropped", "both"):
@@ -94,7 +101,12 @@ class TestResponses:
 @pytest.mark.parametrize("server", SERVERS)
 def test_nested_views(some, server):
     ask = Asker(server, some)
-    assert ask("/outer-afterwards/").status_code == 403
+    for path in (
+        *("/outer-afterwards/", "/outer-before/", "/aouter-before/", "/streams-before/"),
+        *("/ninja/outer-before", "/ninja/aouter-before", "/rest/outer-before/"),
+    ):
+        response = ask(path)
+        assert (response.status_code, response.json()["missing"]) == (403, [ALL]), path
     assert seen(ask("/outer-limits/")) == ["a", "c"]
 
 
