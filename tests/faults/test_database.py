@@ -191,13 +191,15 @@ PAGES = {
     "revoke": ("/pats/{0}/revoke/", {}),
     "regenerate": ("/pats/{0}/regenerate/", {"duration": "30d"}),
     "delete": ("/pats/{0}/delete/", {}),
-    "delete all": ("/pats/delete/", {}),
+    "delete all": ("/pats/delete/", {"ids": "{0}", "active": "{0}", "number": "1"}),
+    "revoke selected": ("/pats/selected/revoke/", {"ids": "{0}"}),
 }
 
 
 @pytest.mark.parametrize("what", PAGES)
 def test_pages_fail_and_are_atomic(what, token):
-    address, body = PAGES[what]
+    address, fields = PAGES[what]
+    body = {field: value.format(token.pk) for field, value in fields.items()}
     client = Client(raise_request_exception=False)
     client.force_login(token.user)
     before = snapshot()
