@@ -37,12 +37,17 @@ class Confirmation(Page):
     submit_label = pgettext_lazy("pat_tokens", "Delete")
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.ask()
+
+    def ask(self, **fields: Any) -> HttpResponse:
+        """Show the question, which carries these `fields`."""
         return self.show(
             title=self.get_title(),
             consequences=self.get_consequences(),
             submit_label=self.submit_label,
             back_url=self.get_back_url(),
             token=getattr(self, "token", None),
+            **{"ids": "", "active": "", "number": None, "number_error": "", **fields},
         )
 
     def get_title(self) -> str:
@@ -128,11 +133,7 @@ class TokensConfirmation(Confirmation):
         return self.done(self.get_back_url(), self.act(selected, active))
 
     def _ask(self, error: str = "") -> HttpResponse:
-        return self.show(
-            title=self.get_title(),
-            consequences=self.get_consequences(),
-            submit_label=self.submit_label,
-            back_url=self.get_back_url(),
+        return self.ask(
             ids=_join_ids(self.selected),
             active=_join_ids(self.active),
             number=len(self.selected) if self.asks_number and self.active else None,

@@ -50,7 +50,7 @@ def pages_of(token):
         "token_regenerate": f"{own}/regenerate/",
         "token_rotate": f"{own}/rotate/",
         "scopes_add": f"{own}/scopes/add/",
-        "confirm": f"{own}/scopes/{scope.pk}/delete/",
+        "confirm": "/pats/delete/",
         "not_found": f"/pats/{scope.pk}/",
     }
 
