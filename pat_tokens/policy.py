@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Policy:
     """The default rules. Override the methods that your site needs."""
 
-    # Asked at each request
+    # Called at each request
 
     def can_have_tokens(self, user: Any) -> bool:
         """Return whether `user` can have tokens at all.
@@ -40,7 +40,7 @@ class Policy:
         """
         return None
 
-    # Asked when something is created, widened or renewed; `token` is None while it does not exist yet
+    # Called when something is created, widened or renewed; `token` is None while it does not exist yet
 
     def get_max_tokens(self, user: Any) -> int:
         """Return how many tokens `user` can have, including inactive ones."""
@@ -96,7 +96,7 @@ class Policy:
         """
         return conf.reauthenticate_after
 
-    # Asked about requests, emails and links
+    # Requests, emails and links
 
     def get_client_ip(self, request: HttpRequest) -> str | None:
         """Return the address of the client, or None if it can't be known for sure.
