@@ -75,14 +75,14 @@ def test_register_models_registers_several():
     assert hosts.find("somebody").model is Host
     assert registry.for_model(Shift).find("else").model is Shift
     assert seen == [(Host, "somebody"), (Shift, "else")]
-    with pytest.raises(ImproperlyConfigured, match="registered already"):
+    with pytest.raises(ImproperlyConfigured, match="already registered"):
         register_models(Host, get_queryset=get_queryset)
 
 
 def test_duplicate_name_is_an_error():
     own = Registry()
     own.register(make())
-    with pytest.raises(ImproperlyConfigured, match="'things' is registered already"):
+    with pytest.raises(ImproperlyConfigured, match="'things' is already registered"):
         own.register(make())
     own.unregister("things")
     own.register(make())
@@ -154,7 +154,7 @@ def test_invalid_operation_is_an_error():
 
 
 def test_missing_model_is_an_error():
-    with pytest.raises(ImproperlyConfigured, match="which model"):
+    with pytest.raises(ImproperlyConfigured, match="set its model"):
         Registry().register(type("Things", (EntityType,), {"name": "things"}))
 
 
@@ -277,7 +277,7 @@ class TestPresets:
         register_preset(mine)
         assert registry.get_preset("channels-read-only") is mine
         assert [preset.name for preset in registry.presets].count("channels-read-only") == 1
-        with pytest.raises(ImproperlyConfigured, match="registered already"):
+        with pytest.raises(ImproperlyConfigured, match="already registered"):
             register_preset(mine)
         registry.unregister_preset("channels-read-only")
         assert str(registry.get_preset("channels-read-only").label) == "Read only: Channels"

@@ -49,16 +49,16 @@ def test_similar_scopes_are_named(site, make_token):
 def test_reasons_for_refusal(case, site, make_token):
     rows = [
         ("GET", "/no-such/", 404, "not_found", "no URL /no-such/"),
-        ("GET", "/undeclared", 404, "not_found", "with a slash"),
+        ("GET", "/undeclared", 404, "not_found", "trailing slash"),
         ("GET", "http://[", 404, "not_found", "no URL"),
         ("GET", "/undeclared/", 403, "scope_not_declared", "not declared"),
         ("GET", "/refused/", 403, "scope_not_declared", "declared on the view: refused"),
         ("GET", "/broken/1/", 403, "scope_not_declared", "chanels"),
         ("GET", "/pinned-away/", None, None, "authentication_classes"),
         ("GET", "/functions/plain/", None, None, "without a declaration"),
-        ("HEAD", "/functions/ping/", 405, "method_not_allowed", "no method HEAD"),
-        ("HEAD", "/generic/narrowed/1/", 405, "method_not_allowed", "no method HEAD"),
-        ("DELETE", "/status/", 405, "method_not_allowed", "no method DELETE"),
+        ("HEAD", "/functions/ping/", 405, "method_not_allowed", "does not support HEAD"),
+        ("HEAD", "/generic/narrowed/1/", 405, "method_not_allowed", "does not support HEAD"),
+        ("DELETE", "/status/", 405, "method_not_allowed", "does not support DELETE"),
         ("OPTIONS", "/undeclared/", 403, "scope_not_declared", "The view declares no requirements"),
         ("OPTIONS", "/channels/", 403, "insufficient_scope", "allows another method"),
         ("GET", "/generic/tasks/no/such/", 403, "insufficient_scope", "names no entity"),
@@ -137,7 +137,7 @@ def test_inactive_token_is_refused(site, make_token, user):
 def test_owner_permissions_are_explained(site, make_token, stranger):
     theirs = TokenFactory(user=stranger, scopes=[("channels", "*", "read")])
     explanation = explain(theirs, "GET", f"/channels/{site.channel.pk}/")
-    assert any("may find nothing" in step.text for step in steps(explanation, "owner"))
+    assert any("may respond with 404" in step.text for step in steps(explanation, "owner"))
     mine = explain(make_token("channels:*:read"), "GET", f"/channels/{site.channel.pk}/")
     assert [step.ok for step in steps(mine, "owner")] == [True, True]
 
@@ -162,7 +162,7 @@ class TestCommand:
 
     def test_view_that_ignores_tokens(self, site, make_token, capsys):
         call_command("pat_explain", str(make_token().pk), "GET", "/pinned-away/")
-        assert "Not looked at" in capsys.readouterr().out
+        assert "Not read" in capsys.readouterr().out
 
     def test_by_secret(self, site, make_token, capsys, monkeypatch):
         token = make_token("channels:*:read")
@@ -175,7 +175,7 @@ class TestCommand:
     @pytest.mark.parametrize("text", ["", "nonsense\n", "pat_x\n"])
     def test_missing_secret_is_an_error(self, site, text, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.StringIO(text))
-        with pytest.raises(CommandError, match="no secret"):
+        with pytest.raises(CommandError, match="contain a secret"):
             call_command("pat_explain", "-", "GET", "/")
 
     def test_unknown_secret_is_an_error(self, site, make_token, monkeypatch):

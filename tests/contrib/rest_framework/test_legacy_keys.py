@@ -120,7 +120,7 @@ def test_expired_key_is_not_passed_on(token, user, stop):
         services.revoke_token(token)
     answer = ask(f"Token {KEY}", TokenAuthentication)
     assert (answer.status_code, answer.data["code"]) == (401, "invalid_token")
-    assert ("old key is over" if stop == "end" else "was revoked") in str(answer.data["detail"])
+    assert ("old key has expired" if stop == "end" else "was revoked") in str(answer.data["detail"])
     with pytest.raises(LegacyKeyExpired if stop == "end" else RevokedToken):
         authenticate(KEY, LIST)
 
