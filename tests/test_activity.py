@@ -317,7 +317,7 @@ class TestRefused:
         monkeypatch.setattr(rate_limits, "clock", lambda: now[0])
         return now
 
-    def test_a_refused_secret_leaves_one_row(self, client, token, clock, django_assert_num_queries):
+    def test_refused_secret_has_one_row(self, client, token, clock, django_assert_num_queries):
         services.revoke_token(token)
         assert send(client, token) == 401
         ((reason, count, via, ip, agent, actor),) = trail("reason", "count", "via", "ip", "agent", "actor")
@@ -330,7 +330,7 @@ class TestRefused:
         assert send(client, token, REMOTE_ADDR="192.0.2.1", HTTP_USER_AGENT="wget") == 401
         assert trail("count", "ip", "agent") == [(11, "192.0.2.1", "wget")]
 
-    def test_an_hour_after_the_first_there_is_a_new_row(self, client, token, clock):
+    def test_new_row_after_an_hour(self, client, token, clock):
         services.revoke_token(token)
         send(client, token)
         for minutes, counts in ((59, [2]), (61, [2, 1]), (62, [2, 2])):
@@ -389,14 +389,14 @@ class TestRefused:
         assert (row["reason"], row["count"], row["ip"], row["actor"]) == ("revoked", 1, IP, None)
         assert row["last_at"] == row["at"]
 
-    def test_a_failing_write_does_not_change_the_response(self, client, token, monkeypatch):
+    def test_failed_write_does_not_change_response(self, client, token, monkeypatch):
         services.revoke_token(token)
         monkeypatch.setattr(activity, "_write_refusal", fail)
         assert send(client, token) == 401
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.skipif(connection.vendor == "sqlite", reason="not applicable: SQLite has one lock for the file")
-    def test_it_does_not_wait_for_the_row_of_the_token(self, client, token):
+    def test_locked_token_row_is_skipped(self, client, token):
         services.revoke_token(token)
         with ThreadPoolExecutor(1) as pool, transaction.atomic():
             PersonalAccessToken.objects.select_for_update().get(pk=token.pk)

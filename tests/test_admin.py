@@ -428,7 +428,7 @@ def test_activity_needs_the_permission_to_view(staff, boss, user, token):
     assert boss.get(url("activity", uuid.uuid4())).status_code == 404
 
 
-def test_a_user_with_activity_can_be_deleted(boss, token, user):
+def test_user_with_activity_can_be_deleted(boss, token, user):
     services.revoke_token(token)
     assert boss.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Activity.objects.exists()

@@ -141,7 +141,7 @@ def requirements(prefix):
 
 
 @pytest.mark.parametrize("is_dotted", [False, True])
-def test_a_pair_of_views(ask, is_dotted):
+def test_pair_of_views(ask, is_dotted):
     assert ask("/channels/").status_code == ask("/channels/1/").status_code == 403
     pair = (f"{HERE}.Channels", f"{HERE}.OneChannel") if is_dotted else (Channels, OneChannel)
     declare_crud(*pair, "channels")
@@ -163,7 +163,7 @@ def test_a_pair_of_views(ask, is_dotted):
     assert "pat_tokens.W051" not in [message.id for message in check_routes()]
 
 
-def test_what_belongs_to_an_entity(ask):
+def test_nested_views(ask):
     declare_children(Messages, OneMessage, "channels", "channel_pk")
     assert ask("/channels/1/messages/", "POST").status_code == 200
     assert ask("/channels/2/messages/", "POST").status_code == 403
@@ -178,7 +178,7 @@ def test_what_belongs_to_an_entity(ask):
     }
 
 
-def test_a_viewset_is_its_own_pair(ask):
+def test_viewset_is_its_own_pair(ask):
     declare_crud(OwnSet, OwnSet, "channels", entity=EntityLookup(name="pk"), filter_by="channel")
     assert requirements("own/") == {
         "GET own/": "channels:*:list",
@@ -233,7 +233,7 @@ def test_refusals_come_before_all_else(ask, declarations, url):
         (refuse_urls, "/sets/", False),
     ],
 )
-def test_a_refusal_of_nothing_is_an_error(refuse, target, is_found):
+def test_empty_refusal_is_an_error(refuse, target, is_found):
     refuse(target)
     assert ("pat_tokens.E057" in [message.id for message in check_routes()]) is not is_found
 
@@ -255,7 +255,7 @@ def test_lists_limited_from_outside(ask, user, make_token, view):
 
 
 @pytest.mark.parametrize("target", [Messages, f"{HERE}.Missing", Set, f"{HERE}.OwnFilters"])
-def test_limiting_a_list_that_is_not_filtered_is_an_error(target):
+def test_unfiltered_list_cannot_be_limited(target):
     limit_lists(target)
     is_wrong = target not in (Set, f"{HERE}.OwnFilters")
     assert ("pat_tokens.E058" in [message.id for message in check_routes()]) is is_wrong

@@ -126,7 +126,7 @@ def test_refused_networks_are_mailed_once_a_day(token, rf):
     assert Activity.objects.refusals().count() == 4
 
 
-def test_a_replaced_secret_in_use_is_mailed_once(token, rf):
+def test_replaced_secret_in_use_is_mailed_once(token, rf):
     token, _secret = services.rotate_token(token)
     token.issued_at = timezone.now() - timedelta(days=7)
     token.save()
@@ -142,7 +142,7 @@ def test_a_replaced_secret_in_use_is_mailed_once(token, rf):
     assert len(subjects()) == 1
 
 
-def test_nobody_is_mailed_about_other_refusals(token, rf):
+def test_other_refusals_are_not_mailed(token, rf):
     services.revoke_token(token)
     for error in (authentication.RevokedToken(), authentication.ExpiredToken()):
         refuse(token, error, rf)
@@ -158,7 +158,7 @@ def test_owners_who_cannot_be_reached_are_skipped(user, other):
     assert subjects() == []
 
 
-def test_a_mail_that_fails_is_logged_and_nothing_else(user, token, other, rf, monkeypatch, caplog):
+def test_failed_email_is_only_logged(user, token, other, rf, monkeypatch, caplog):
     def fail(*args):
         raise OSError("no route to host")
 

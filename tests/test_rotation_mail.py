@@ -98,7 +98,7 @@ def test_no_mail_once_the_previous_secret_was_stopped(reader, use, clock, act):
     assert sent() == []
 
 
-def test_a_mail_that_fails_is_tried_again(reader, use, clock, monkeypatch):
+def test_failed_email_is_retried(reader, use, clock, monkeypatch):
     _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
     use(new)
     clock.move(hours=3, minutes=30)

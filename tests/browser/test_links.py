@@ -53,7 +53,7 @@ def send(live_server: Any, token: Any) -> Callable[..., tuple[int, dict[str, Any
     return send
 
 
-def test_the_missing_scope_is_added_in_two_clicks(click, send, token, channel):
+def test_missing_scope_is_added_in_two_clicks(click, send, token, channel):
     status, body = send("GET", f"/api/channels/{channel.pk}/")
     assert status == 403
     click.follow(body["fix_url"])
@@ -63,7 +63,7 @@ def test_the_missing_scope_is_added_in_two_clicks(click, send, token, channel):
     assert send("GET", f"/api/channels/{channel.pk}/")[0] == 200
 
 
-def test_a_dangerous_one_in_three(click, send, token, user):
+def test_dangerous_scope_is_added_in_three_clicks(click, send, token, user):
     channel = ChannelFactory(owner=user, name="Pump")
     click.follow(send("DELETE", f"/api/channels/{channel.pk}/")[1]["fix_url"])
     expect(click.page.get_by_text("Delete – Pump")).to_be_visible()
@@ -80,7 +80,7 @@ def test_a_dangerous_one_in_three(click, send, token, user):
     assert send("DELETE", f"/api/channels/{channel.pk}/")[0] == 204
 
 
-def test_the_same_token_again_in_two_clicks(click, make_token, channel):
+def test_token_is_copied_in_two_clicks(click, make_token, channel):
     scopes = {f"channels:{channel.pk}:read", f"channels:{channel.pk}:publish", "devices:*:list"}
     token = make_token(*scopes, name="deploy", description="for CI", duration="7d")
     click.page.goto(f"/pats/{token.pk}/")
@@ -104,7 +104,7 @@ def test_duplicate_from_the_row_menu(screen, make_token):
     assert_sound(screen)
 
 
-def test_a_link_with_everything(screen, user):
+def test_link_with_all_parameters(screen, user):
     channel = ChannelFactory(owner=user, name="Pump")
     query = f"name=Backup&duration=12h&preset=devices-read-only&scope=channels:{channel.pk}:read"
     screen.goto(f"/pats/create/?{query}&scope=channels:{channel.pk}:delete&scope=channels:?:publish&scope=nonsense")
@@ -129,7 +129,7 @@ def test_a_link_with_everything(screen, user):
 
 
 @pytest.mark.parametrize("has_script", [True, False], ids=["with a script", "without"])
-def test_a_preset_is_chosen_on_the_page(open_browser, has_script):
+def test_preset_is_chosen_on_page(open_browser, has_script):
     page = open_browser(java_script_enabled=has_script, viewport={"width": 360, "height": 740})
     page.goto("/pats/create/")
     page.get_by_label("Name").fill("reader")

@@ -16,7 +16,7 @@ def python_blocks() -> list[str]:
     return [block.text for block in read_blocks(PAGE) if block.language == "python"]
 
 
-def test_the_link_fills_in_the_form(client: Any, user: Any) -> None:
+def test_link_fills_in_form(client: Any, user: Any) -> None:
     names: dict[str, Any] = {}
     exec(python_blocks()[0], names)
     client.force_login(user)
@@ -28,7 +28,7 @@ def test_the_link_fills_in_the_form(client: Any, user: Any) -> None:
     assert forms == [("", ["publish"]), ("*", ["list"])]
 
 
-def test_the_refusal_is_printed_with_its_link(live_server: Any, token: Any, channel: Any, capsys: Any) -> None:
+def test_refusal_is_printed_with_link(live_server: Any, token: Any, channel: Any, capsys: Any) -> None:
     names: dict[str, Any] = {}
     exec(python_blocks()[1], names)
     assert names["call"]("GET", f"{live_server.url}/api/channels/{channel.pk}/", token.secret).status_code == 403

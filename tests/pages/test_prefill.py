@@ -88,11 +88,11 @@ class TestCreate:
         assert text.count("Asked for") == 2
         assert not re.search(r'value="delete"[^>]*checked', text)
 
-    def test_the_entity_can_be_left_to_the_person(self, create):
+    def test_entity_can_be_left_to_user(self, create):
         page = create(scope=["channels:?:publish", "channels:?:read", "channels:?:create"])
         assert rows(page) == ["channels::publish", "channels::read", "channels:*:create"]
 
-    def test_the_duration_is_at_most_the_default(self, case, create):
+    def test_duration_is_at_most_default(self, case, create):
         for asked, filled in (
             ("24h", "24h"),
             ("P7D", "7d"),
@@ -122,7 +122,7 @@ class TestCreate:
         assert field(create(name="x", duration="never"), "duration") == "366d"
         assert field(create(name="x", duration="90d"), "duration") == "90d"
 
-    def test_a_preset(self, create, presets, channel):
+    def test_preset_fills_in_scopes(self, create, presets, channel):
         registry.register_preset(
             Preset("publisher", "Publisher", ["channels:?:publish", "devices:*:read", "devices:*:delete"])
         )
@@ -134,7 +134,7 @@ class TestCreate:
 
 
 class TestCopy:
-    def test_the_same_token_again(self, create, person, make_token, channel):
+    def test_copy_fills_in_all_fields(self, create, person, make_token, channel):
         scopes = {f"channels:{channel.pk}:read", "devices:*:list", f"channels:{channel.pk}:publish"}
         source = make_token(*scopes, name="deploy", description="for CI", duration="7d")
         page = create(copy=source.pk)
@@ -147,21 +147,21 @@ class TestCopy:
         assert copy.digest != source.digest
         assert field(create(copy=source.pk), "name") == "deploy 3"
 
-    def test_what_the_link_says_besides_counts(self, create, make_token):
+    def test_other_parameters_override_copy(self, create, make_token):
         page = create(copy=make_token("channels:*:read").pk, name="mine", duration="24h", scope="devices:*:read")
         assert (field(page, "name"), field(page, "duration")) == ("mine", "24h")
         assert rows(page) == ["channels:*:read", "devices:*:read"]
 
-    def test_a_long_life_is_cut_to_the_default(self, create, make_token, settings):
+    def test_long_lifetime_is_cut_to_default(self, create, make_token, settings):
         settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
         assert field(create(copy=make_token(duration="1y").pk), "duration") == "30d"
         assert field(create(copy=make_token(duration="never").pk), "duration") == "30d"
 
-    def test_a_long_name_stays_within_the_limit(self, create, make_token):
+    def test_copied_name_stays_within_limit(self, create, make_token):
         name = field(create(copy=make_token(name="n" * 255).pk), "name")
         assert name == "n" * 253 + " 2"
 
-    def test_nobody_elses(self, case, create, stranger):
+    def test_other_users_token_is_not_copied(self, case, create, stranger):
         theirs = TokenFactory(user=stranger, name="secret plan", scopes=[("channels", "*", "read")])
         for text in (str(theirs.pk), "no-uuid", "", "0" * 36):
             with case(text):
@@ -198,7 +198,7 @@ class TestPresets:
         assert rows(page) == ["devices::read", "channels:*:read", "channels::delete"]
         assert banner(page) == ""
 
-    def test_an_empty_row_gives_way(self, person):
+    def test_empty_row_is_replaced(self, person):
         page = person.post("/pats/create/", {"scopes-0-entity_type": "", "step": "preset", "preset": "manager"})
         assert rows(page) == ["channels:*:read", "channels::delete"]
         for preset in ("", "no-such"):
@@ -220,7 +220,7 @@ class TestPresets:
 
 
 class TestAddScopes:
-    def test_a_missing_scope_is_filled_in_and_added(self, person, token, channel):
+    def test_missing_scope_is_filled_in_and_added(self, person, token, channel):
         url = f"/pats/{token.pk}/scopes/add/?scope=channels:{channel.pk}:publish"
         page = person.get(url)
         assert rows(page) == [f"channels:{channel.pk}:publish"]
@@ -229,7 +229,7 @@ class TestAddScopes:
         assert post_as_is(person, page, url).status_code == 302
         assert str(token.scope_set.get()) == f"channels:{channel.pk}:publish"
 
-    def test_a_dangerous_one_is_not(self, person, token, channel):
+    def test_dangerous_scope_is_not_selected(self, person, token, channel):
         url = f"/pats/{token.pk}/scopes/add/?scope=channels:{channel.pk}:delete"
         page = person.get(url)
         assert rows(page) == [f"channels:{channel.pk}:"]
@@ -241,7 +241,7 @@ class TestAddScopes:
         assert rows(page) == ["::"]
         assert "preset name copy" in banner(page)
 
-    def test_nobody_elses_token(self, person, stranger):
+    def test_other_users_token_is_not_found(self, person, stranger):
         theirs = TokenFactory(user=stranger)
         assert person.get(f"/pats/{theirs.pk}/scopes/add/?scope=channels:*:read").status_code == 404
 
@@ -276,7 +276,7 @@ class TestMaliciousLinks:
             assert "14" not in banner(page)
             assert "&lt;script&gt;" in text
 
-    def test_other_peoples_entities_are_as_those_that_do_not_exist(self, create, stranger):
+    def test_other_users_entities_look_missing(self, create, stranger):
         theirs = ChannelFactory(owner=stranger, name="Secret room")
         for entity_id in (theirs.pk, 987654321, "no-number", "-1", "1e5", "*", "**"):
             page = create(scope=f"channels:{entity_id}:read")
@@ -294,7 +294,7 @@ class TestMaliciousLinks:
                 assert len(field(page, "description") or "") <= 1000
                 assert "\0" not in page.content.decode()
 
-    def test_no_networks_no_dates_and_no_steps(self, create, person):
+    def test_networks_dates_and_steps_are_ignored(self, create, person):
         page = create(
             expires_at="2030-01-01", expires_on="2030-01-01", allowed_networks="0.0.0.0/0", step="add", timezone="x"
         )
@@ -303,14 +303,14 @@ class TestMaliciousLinks:
         assert field(page, "expires_on") is None
         assert len(page.context["formset"].forms) == 1
 
-    def test_the_form_of_a_link_needs_the_csrf_token(self, user, client):
+    def test_form_of_link_needs_csrf_token(self, user, client):
         from django.test import Client
 
         strict = Client(enforce_csrf_checks=True)
         strict.force_login(user)
         assert strict.post("/pats/create/?scope=channels:*:read", {"name": "x", "duration": "7d"}).status_code == 403
 
-    def test_no_frame_no_cache_and_no_login_bypass(self, create, client, token):
+    def test_framing_caching_and_login(self, create, client, token):
         page = create(scope="channels:*:read")
         assert page["X-Frame-Options"] == "DENY"
         assert "frame-ancestors 'none'" in page["Content-Security-Policy"]
@@ -319,12 +319,12 @@ class TestMaliciousLinks:
         for path in ("/pats/create/?scope=channels:*:read", f"/pats/{token.pk}/scopes/add/?scope=channels:*:read"):
             assert client.get(path)["Location"].startswith("/accounts/login/?next=/pats/")
 
-    def test_a_secret_in_a_link_is_dropped(self, person, make_token):
+    def test_secret_in_link_is_removed(self, person, make_token):
         token = make_token()
         answer = person.get(f"/pats/create/?name={token.secret}&scope=channels:*:read")
         assert (answer.status_code, answer["Location"]) == (302, "/pats/create/")
 
-    def test_the_password_comes_first_and_keeps_the_link(self, person, settings):
+    def test_password_prompt_keeps_link(self, person, settings):
         settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 300
         session = person.session
         session["pat_tokens_reauthenticated_at"] = 0
@@ -333,7 +333,7 @@ class TestMaliciousLinks:
         assert "formset" not in (page.context or {})
 
 
-def test_a_source_that_expired_long_ago(create, make_token):
+def test_copy_of_token_that_expired_long_ago(create, make_token):
     source = make_token("channels:*:read", duration="7d")
     past = timezone.now() - timedelta(days=900)
     PersonalAccessToken.objects.filter(pk=source.pk).update(issued_at=past, expires_at=past + timedelta(hours=36))

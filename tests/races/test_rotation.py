@@ -181,7 +181,7 @@ def test_pepper_rotation_during_an_overlap(arena, site, each_round, settings):
         assert row.digest != row.previous_digest
 
 
-def test_first_use_never_waits_for_a_lock_and_is_tried_again(arena, site):
+def test_first_use_skips_locked_row_and_is_retried(arena, site):
     """Another process holds the row; the failing first write is one that finds it locked."""
     token, previous, current = rotated(site)
     locked, used = Event(), Event()

@@ -83,7 +83,7 @@ def test_revoked_token_gets_no_cached_response(client_with, make_token, control)
 
 
 @pytest.mark.parametrize("path", ["/ninja/sync", "/ninja/plain", "/ninja/async", "/tiny/"])
-def test_integrations_keep_responses_private_by_themselves(settings, client_with, make_token, path):
+def test_integrations_set_cache_control(settings, client_with, make_token, path):
     assert OURS not in settings.MIDDLEWARE
     cached = "django.middleware.cache."
     settings.MIDDLEWARE = [f"{cached}UpdateCacheMiddleware", f"{cached}FetchFromCacheMiddleware", *settings.MIDDLEWARE]

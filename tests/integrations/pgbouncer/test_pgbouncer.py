@@ -101,7 +101,7 @@ def ask(token, path=None):
     return response.status_code, content
 
 
-def test_more_clients_than_connections_get_what_is_theirs(tokens, in_threads):
+def test_clients_sharing_connections_get_own_data(tokens, in_threads):
     def run(token):
         others = [other.path for other in tokens if other is not token]
         answers = [(ask(token), ask(token, others[number % len(others)])) for number in range(ROUNDS)]
@@ -114,14 +114,14 @@ def test_more_clients_than_connections_get_what_is_theirs(tokens, in_threads):
     assert not PersonalAccessToken.objects.filter(last_used_at=None).exists()
 
 
-def test_a_revoked_token_is_refused_by_the_next_request(tokens, in_threads):
+def test_revoked_token_is_refused_immediately(tokens, in_threads):
     assert [status for status, _ in in_threads(ask, tokens)] == [200] * CLIENTS
     for token in tokens:
         services.revoke_token(token)
         assert [status for status, _ in in_threads(ask, [token] * CLIENTS)] == [401] * CLIENTS
 
 
-def test_a_long_transaction_of_another_client_changes_nothing(tokens, in_threads):
+def test_long_transaction_of_other_client(tokens, in_threads):
     with transaction.atomic():
         PersonalAccessToken.objects.filter(pk=tokens[0].pk).update(name="not committed")
         assert [status for status, _ in in_threads(ask, tokens[1:])] == [200] * (CLIENTS - 1)

@@ -41,7 +41,7 @@ def tokens(db):
     return made
 
 
-def test_a_token_works_for_its_tenant_alone(tokens):
+def test_token_works_only_for_its_tenant(tokens):
     check_that_tokens_work_for_their_tenant_alone(tokens)
 
 
