@@ -255,7 +255,7 @@ def test_lists_limited_from_outside(ask, user, make_token, view):
 
 
 @pytest.mark.parametrize("target", [Messages, f"{HERE}.Missing", Set, f"{HERE}.OwnFilters"])
-def test_unfiltered_list_cannot_be_limited(target):
+def test_check_reports_unfiltered_lists(target):
     limit_lists(target)
     is_wrong = target not in (Set, f"{HERE}.OwnFilters")
     assert ("pat_tokens.E058" in [message.id for message in check_routes()]) is is_wrong
