@@ -34,6 +34,7 @@ class Status(models.TextChoices):
     REVOKED = "revoked"
 
 
+CLOCK_SKEW = timedelta(hours=1)  # by which the order of the ids of activity can differ from that of its datetimes
 REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
 SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
@@ -237,6 +238,20 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         """The newest first."""
         return self.order_by("-id")
 
+    def since(self, when: datetime) -> Self:
+        """What happened at `when` or later."""
+        first = self._all().filter(at__gte=_shifted(when, -CLOCK_SKEW)).order_by("at").values("pk")[:1]
+        return self.filter(at__gte=when, pk__gte=Subquery(first))
+
+    def until(self, when: datetime) -> Self:
+        """What happened before `when`."""
+        last = self._all().filter(at__lt=_shifted(when, CLOCK_SKEW)).order_by("-at").values("pk")[:1]
+        return self.filter(at__lt=when, pk__lte=Subquery(last))
+
+    def _all(self) -> models.QuerySet[Any]:
+        # Rows are read by id. An id found by the index on `at` tells where to begin and to stop.
+        return self.model._base_manager.using(self.db)
+
     def refusals(self) -> Self:
         """The requests that sent a secret in vain."""
         return self.filter(kind="refused")
@@ -244,3 +259,10 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
     def older_than(self, when: datetime) -> Self:
         """What happened before `when`; refused secrets by their last request."""
         return self.filter(Q(last_at=None) | Q(last_at__lt=when), at__lt=when)
+
+
+def _shifted(when: datetime, span: timedelta) -> datetime:
+    try:
+        return when + span
+    except OverflowError:  # the first or the last day that there is
+        return when

@@ -41,9 +41,9 @@ class ActivityList(Page):
         if token:
             found = found.for_token(token)
         if since:
-            found = found.filter(at__gte=_start_of(since))
+            found = found.since(_start_of(since))
         if until:
-            found = found.filter(at__lt=_start_of(until + timedelta(days=1)))
+            found = found.until(_start_of(until + timedelta(days=1)))
         chosen = [*(("kind", kind) for kind in kinds), ("token", token), ("since", since), ("until", until)]
         chosen = [(name, str(value)) for name, value in chosen if value]
         rows, newer, older = read_page(found, query)

@@ -27,7 +27,7 @@ from django_filters.rest_framework import (
 
 from pat_tokens.durations import parse_iso_datetime
 from pat_tokens.models import Kind
-from pat_tokens.querysets import SORTABLE, Status, TokenQuerySet
+from pat_tokens.querysets import SORTABLE, ActivityQuerySet, Status, TokenQuerySet
 from pat_tokens.validation import MAX_ERRORS
 
 MAX_TERM_LENGTH = 255  # characters; SQLite fails on a very long LIKE
@@ -167,10 +167,14 @@ class ActivityFilterSet(FilterSet):
         choices=Kind.choices, distinct=False, label=_("What happened. Repeat it for several kinds.")
     )
     token = UUIDFilter(field_name="token_id", label=_("The id of a token, which may have been deleted."))
-    since = StrictDateTimeFilter(
-        field_name="at", lookup_expr="gte", label=_("What happened at this datetime or later.")
-    )
-    until = StrictDateTimeFilter(field_name="at", lookup_expr="lt", label=_("What happened before this datetime."))
+    since = StrictDateTimeFilter(method="filter_since", label=_("What happened at this datetime or later."))
+    until = StrictDateTimeFilter(method="filter_until", label=_("What happened before this datetime."))
+
+    def filter_since(self, rows: ActivityQuerySet, name: str, value: datetime) -> ActivityQuerySet:
+        return rows.since(value)
+
+    def filter_until(self, rows: ActivityQuerySet, name: str, value: datetime) -> ActivityQuerySet:
+        return rows.until(value)
 
     def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
         if data is not None:

@@ -100,6 +100,18 @@ def test_filters(api, user, token, make_token):
     assert [(row["kind"], row["token"]["name"]) for row in rows] == [("revoked", "other")]
 
 
+def test_the_first_and_the_last_datetime_can_be_asked_for(api, token):
+    first, last = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
+    for query, count in (
+        ({"since": first}, 1),
+        ({"until": last}, 1),
+        ({"since": last}, 0),
+        ({"until": first}, 0),
+        ({"since": first, "until": last}, 1),
+    ):
+        assert len(ids(api.get(ACTIVITY, query))) == count, query
+
+
 def test_invalid_filter_values_are_errors(api, token):
     for query in ("kind=made", "kind=created&kind=x", "token=1", "since=yesterday", "until=1", "page_size=0"):
         answer = api.get(f"{ACTIVITY}?{query}")
