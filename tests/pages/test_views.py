@@ -342,10 +342,10 @@ def many_tokens(user: Any, count: int) -> list[PersonalAccessToken]:
 def test_list_makes_constant_queries(person, user, count, django_assert_num_queries):
     many_tokens(user, count)
     for query in ("?rows=100&status=all", "?q=t&sort=last_used_at&page=2"):
-        with django_assert_num_queries(4):  # session, user, counts, rows
+        with django_assert_num_queries(5):  # session, user, counts, rows, refused secrets
             person.get("/pats/" + query)
     for query in ("?q=t&in=description", "?q=nonsense&in=id"):
-        with django_assert_num_queries(3):  # no query for rows, because the counts are zero
+        with django_assert_num_queries(4):  # no query for rows, because the counts are zero
             person.get("/pats/" + query)
     with django_assert_num_queries(4):  # session, user, counts, names
         assert person.get("/pats/delete/").status_code == 200
@@ -361,7 +361,7 @@ def test_token_page_makes_constant_queries(person, make_token, user, count, djan
         for pk in Channel.objects.values_list("pk", flat=True)
     )
     for sort in ("entity_type", "-entity", "operation"):
-        with django_assert_num_queries(5):  # session, user, token, scopes, names of channels
+        with django_assert_num_queries(7):  # session, user, token, scopes, names of channels, activity, refused secrets
             person.get(url("token_detail", token), {"rows": 100, "sort": sort})
     for name in ("scopes_delete", "scopes_add", "token_delete", "token_revoke"):
         with django_assert_num_queries(4 if name == "scopes_delete" else 3):
