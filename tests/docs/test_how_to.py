@@ -31,7 +31,8 @@ PAGES = [
     "how-to/commands.md",
 ]
 PLAIN = "how-to/plain-django.md"
-# Pages whose files need packages or views that these sites don't have. They are parsed, but not run.
+# Pages whose files need packages or views that these sites don't have. They are parsed here; test_middleware_pages.py
+# and tests/integrations/ run most of them.
 OTHERS = [
     "how-to/audit-packages.md",
     "how-to/error-envelopes.md",

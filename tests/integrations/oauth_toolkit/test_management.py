@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from django.utils.crypto import get_random_string
+from django.utils.module_loading import import_string
 from oauth2_provider.models import get_access_token_model
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIClient
 
 from pat_tokens.models import PersonalAccessToken, Scope
+from tests.views import ChannelViewSet
 
 BODY = {
     "name": "wide",
@@ -59,3 +62,13 @@ def test_session_can_manage_tokens(user):
 def test_oauth_token_works_on_site_views(oauth_client, channel):
     assert oauth_client("read").get(f"/api/channels/{channel.pk}/").status_code == 200
     assert oauth_client("write").get(f"/api/channels/{channel.pk}/").status_code == 403
+
+
+def test_the_permission_class_of_our_page_accepts_both(oauth_client, client_with, make_token, channel, monkeypatch):
+    classes = [IsAuthenticated, import_string("accounts.permissions.HasScope")]
+    monkeypatch.setattr(ChannelViewSet, "permission_classes", classes)
+    path = f"/api/channels/{channel.pk}/"
+    assert client_with(make_token(f"channels:{channel.pk}:read")).get(path).status_code == 200
+    assert client_with(make_token(f"channels:{channel.pk}:update")).get(path).status_code == 403
+    assert oauth_client("read").get(path).status_code == 200
+    assert oauth_client("write").get(path).status_code == 403
