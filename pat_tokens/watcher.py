@@ -39,7 +39,7 @@ class Watch:
     token_id: UUID
     digests: tuple[str, ...]  # of its secret, under each pepper
     required_scope: RequiredScope | None
-    client_ip: str | None
+    client_ip: str | None = None  # unknown: a token with allowed networks ends
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
