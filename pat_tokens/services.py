@@ -401,7 +401,12 @@ def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH, actor: Ac
     count = 0
     while True:
         with transaction.atomic(using=_alias()):
-            to_delete = list(_lock(_tokens().inactive_since(when), skip_locked=True)[:batch])
+            tokens = _tokens().inactive_since(when)
+            if _activity_locks_owner():
+                owners = set(tokens.order_by().values_list("user_id", flat=True)[:batch])
+                users = get_user_model()._base_manager.using(_alias()).filter(pk__in=owners).order_by("pk")
+                tokens = tokens.filter(user__in=list(_lock(users, skip_locked=True).values_list("pk", flat=True)))
+            to_delete = list(_lock(tokens, skip_locked=True)[:batch])
             _delete_locked(to_delete, actor, pruned=True)
         count += len(to_delete)
         if len(to_delete) < batch:
@@ -677,6 +682,13 @@ def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
     )
 
 
+def _activity_locks_owner() -> bool:
+    # A row of activity refers to the owner. MySQL and MariaDB lock the owner's row for that, which has to come before
+    # the token's, as everywhere.
+    features = connections[_alias()].features
+    return bool(features.has_select_for_update and not features.has_select_for_no_key_update)
+
+
 def _lock_owner(user: AbstractBaseUser) -> None:
     if not _lock_user(user.pk):
         raise InvalidInput({NON_FIELD: [_("The user was deleted in the meantime.")]})
@@ -688,6 +700,8 @@ def _lock_user(user_id: Any) -> bool:
 
 
 def _lock_token(token: PersonalAccessToken) -> PersonalAccessToken:
+    if _activity_locks_owner():
+        _lock_user(token.user_id)
     locked: PersonalAccessToken = _lock(_tokens().filter(pk=token.pk)).get()
     owner: Any = PersonalAccessToken._meta.get_field("user")
     if owner.is_cached(token):
