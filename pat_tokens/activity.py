@@ -42,7 +42,7 @@ _refusals = RateLimiter(1, 60, size=16_384)
 
 @dataclass(frozen=True)
 class Actor:
-    """Who changes a token: the user, or None for the system or a command; through what; and from where."""
+    """Who changes a token (a user, or None for the system or a command), with which interface, and from which address."""
 
     user: Any = None
     via: str = Via.SYSTEM
@@ -67,7 +67,7 @@ def record(
     scopes_added: Iterable[ScopeKey] = (),
     scopes_deleted: Iterable[ScopeKey] = (),
 ) -> None:
-    """Record that `actor` did this to each of `tokens`; call it in the transaction of the change."""
+    """Record that `actor` changed each of `tokens`. Must be called in the transaction of the change."""
     lists = {
         "fields": list(fields),
         "scopes_added": sorted(map(str, scopes_added)),
@@ -101,16 +101,17 @@ def record(
 
 @dataclass(frozen=True)
 class Refusals:
-    """How often a secret of a token was sent in vain for one reason: at least `count` times, and last by `row`."""
+    """How often a secret was refused for one reason: at least `count` times, and last by `row`."""
 
     row: Activity
     count: int
 
 
 def record_refusal(token: PersonalAccessToken, reason: str, *, request: HttpRequest | None = None) -> None:
-    """Count that a secret of `token` was refused: one row per reason and hour, and one write a minute and process.
+    """Record that a secret of `token` was refused: one row per reason and hour, at most one write per minute and
+    process.
 
-    Written after the transaction of `request`, and lost if that fails; so counts are a lower bound.
+    Written after the transaction of `request`, and lost if that fails, so counts are a lower bound.
     """
     taken = _refusals.take((token.pk, reason))
     if not taken.is_allowed:
@@ -136,7 +137,7 @@ def record_refusal(token: PersonalAccessToken, reason: str, *, request: HttpRequ
 
 
 def find_refusals(token: PersonalAccessToken) -> list[Refusals]:
-    """Return how the current secrets of `token` were sent in vain, for each reason; one query."""
+    """Return the refusals of the current secrets of `token`, one per reason. Makes one query."""
     rows = Activity.objects.for_token(token.pk).refusals().filter(last_at__gte=token.issued_at)
     found: dict[str, list[Activity]] = {}
     for row in rows.newest_first()[:MAX_REFUSALS]:
@@ -145,7 +146,7 @@ def find_refusals(token: PersonalAccessToken) -> list[Refusals]:
 
 
 def find_tokens_refused_lately(owner: AbstractBaseUser) -> list[PersonalAccessToken]:
-    """Return the tokens of `owner` whose secrets were sent in vain in the last days; two queries if there are any."""
+    """Return the tokens of `owner` with refused secrets in the last days. Makes up to two queries."""
     since = timezone.now() - LATELY
     rows = Activity.objects.for_owner(owner).refusals().newest_first()[:MAX_REFUSALS]
     last_at: dict[Any, datetime] = {}
@@ -164,7 +165,7 @@ def forget_refusals() -> None:
 
 
 def prune_activity(before: datetime, *, batch: int = PRUNE_BATCH) -> int:
-    """Delete what happened before a datetime, and return how many rows; each batch is one short transaction."""
+    """Delete rows before a datetime, and return their number. Each batch is one short transaction."""
     rows = Activity.objects.using(_alias())
     count = 0
     while ids := list(rows.older_than(before).order_by("at").values_list("pk", flat=True)[:batch]):

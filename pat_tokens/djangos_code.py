@@ -1,4 +1,4 @@
-"""Whether a class runs Django's own code, or code that a site, a backend or another package has put in its place."""
+"""Whether a class runs Django's own code, or code that a site, a backend or another package replaced it with."""
 
 from __future__ import annotations
 

@@ -78,18 +78,18 @@ def _with_fixed_method(cls: Any) -> Any:
 
 
 def add_sunset(request: HttpRequest, response: Any) -> None:
-    """Say in `response` when the secret of `request` stops, if it is a previous one whose end is known."""
+    """Add the `Sunset` header to `response` if the secret of `request` is a previous one with a known end."""
     sunset = state_of(request).sunset
     if sunset is not None and isinstance(response, HttpResponseBase):
         response.headers.setdefault("Sunset", sunset)
 
 
 def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
-    """Make `response` vary on the header and, if the request has it, keep it out of shared caches.
+    """Make `response` vary on the header and, if the request has the header, keep it out of shared caches.
 
-    Otherwise a cache would keep answering a token that was revoked. Without a request, it has the header.
+    Otherwise a cache would keep responding to a revoked token. Without a request, the header is assumed.
     """
-    if isinstance(response, HttpResponseBase):  # a view may have forgotten to return one
+    if isinstance(response, HttpResponseBase):  # the view can return None by mistake
         patch_vary_headers(response, (conf.header,))
         has_header = request is None or conf.header_key in request.META
         if has_header and "no-store" not in response.get("Cache-Control", ""):

@@ -1,4 +1,4 @@
-"""Absolute links to the pages, for responses, mails and commands."""
+"""Absolute links to the pages, for responses, emails and commands."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def page_url(name: str, *args: Any, user: Any, query: str = "", request: HttpRequest | None = None) -> str | None:
-    """Return the absolute URL of the page called `name`, for `user`.
+    """Return the absolute URL of the page `name`, for `user`.
 
-    None if the site hasn't mounted the pages, or if its address is unknown.
+    None if the site hasn't mounted the pages, or if its base URL is unknown.
     """
     path, base = page_path(name, *args, query=query), get_policy().get_site_url(user, request)
     return base.rstrip("/") + path if base and path else None
 
 
 def page_path(name: str, *args: Any, query: str = "") -> str | None:
-    """Return the path of the page called `name`, or None if the site hasn't mounted the pages."""
+    """Return the path of the page `name`, or None if the site hasn't mounted the pages."""
     try:
         path = reverse(f"pat_tokens:{name}", args=args)
     except NoReverseMatch:
@@ -38,10 +38,10 @@ def page_path(name: str, *args: Any, query: str = "") -> str | None:
 def scopes_add_url(
     token: PersonalAccessToken, scopes: Iterable[ScopeKey], *, request: HttpRequest | None = None
 ) -> str | None:
-    """Return the absolute URL of the page where the owner adds `scopes` to `token`, which are filled in there."""
+    """Return the absolute URL of the page where the owner adds `scopes` to `token`, with these filled in."""
     return page_url("scopes_add", token.pk, user=token.user, query=scope_query(scopes), request=request)
 
 
 def scope_query(scopes: Iterable[ScopeKey]) -> str:
-    """Return the query string that fills a form with `scopes`: `scope=channels:42:publish`, once for each."""
+    """Return a query string with `scopes`: `scope=channels:42:publish`, repeated for each."""
     return urlencode([("scope", str(scope)) for scope in scopes], safe=":*")

@@ -96,7 +96,7 @@ def _find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
-    # The form of the SQL follows from which facts about the scope are asked for.
+    # The SQL depends on which facts about the required scope are needed.
     form = (len(digests), previous, required_scope and required_scope.filtered)
     key = (connection.alias, type(connection), type(connection.ops), form, conf.read_from_replicas)
     if key not in _statements:
@@ -207,7 +207,7 @@ def _compile(
 
 
 def _makes_djangos_sql(ops: Any, compiler: Any) -> bool:
-    # Profilers and query caches patch `execute_sql()`, which makes no SQL. A compiler that overrides it is not theirs.
+    # Profilers and query caches patch `execute_sql()`, which doesn't build SQL. Compilers that override it aren't Django's.
     classes, kind = type(compiler).__mro__, type(ops)
     overrides_execution = any("execute_sql" in vars(cls) for cls in classes if not is_in_django(cls))
     are_djangos = is_djangos(kind, like=kind) and is_djangos(classes[0], like=classes[0], besides={"execute_sql"})

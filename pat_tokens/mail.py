@@ -1,6 +1,6 @@
-"""Emails to the owners of tokens: how each is built, and those about what happened to a token.
+"""Emails to the owners of tokens: how they are built, and notices about changes.
 
-`pat_tokens.reminders` sends reminders. The others are sent when a row of activity is recorded, after its commit.
+`pat_tokens.reminders` sends reminders. Notices are sent when a row of activity is recorded, after its commit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SENSITIVE_FIELDS = {"allowed_networks"}
 
 
 def build_mail(name: str, user: AbstractBaseUser, get_context: Callable[[], dict[str, Any]]) -> EmailMultiAlternatives:
-    """Return the email called `name` to `user`, as plain text and HTML; the context is read in the user's language."""
+    """Return the email `name` to `user`, as plain text and HTML, in the user's language."""
     with translation.override(get_policy().get_language(user) or settings.LANGUAGE_CODE):
         context = {
             "user": user,
@@ -55,7 +55,7 @@ def build_mail(name: str, user: AbstractBaseUser, get_context: Callable[[], dict
 
 
 def send_notice(sender: object, activity: Activity, **kwargs: object) -> None:
-    """Tell the owner about `activity` by email, if the site wants that. A receiver of `activity_recorded`.
+    """Email the owner about `activity`, if the site wants that. A receiver of `activity_recorded`.
 
     An email that can't be sent is logged; nothing else fails.
     """
@@ -76,14 +76,14 @@ def send_notice(sender: object, activity: Activity, **kwargs: object) -> None:
 
 
 def connect() -> None:
-    """Send emails from now on."""
+    """Connect the receiver."""
     signals.activity_recorded.connect(send_notice, sender=Activity, dispatch_uid="pat_tokens.mail")
 
 
 def _mail_kind(row: Activity) -> str | None:
     if row.kind == Kind.REFUSED:
         return row.reason
-    # The system is the site's own code, which knows what it does.
+    # Changes by the system are made by the site's own code.
     if row.via == Via.SYSTEM:
         return None
     if row.kind in _SENSITIVE or (row.kind == Kind.UPDATED and not _SENSITIVE_FIELDS.isdisjoint(row.changes["fields"])):

@@ -35,7 +35,7 @@ MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
 
 
 class PreviousSecret(NamedTuple):
-    """The secret that the current one replaced, while both work. `expires_at` is when it stops, as things stand."""
+    """The secret that the current one replaced, while both work. `expires_at` is when it will stop."""
 
     hint: str
     issued_at: datetime
@@ -57,7 +57,7 @@ class PreviousSecret(NamedTuple):
 class PersonalAccessToken(models.Model):
     """A token of a user. Only a digest of its secret is stored."""
 
-    if TYPE_CHECKING and not MYPY:  # what mypy's plugin finds out by itself
+    if TYPE_CHECKING and not MYPY:  # mypy's plugin infers these
         id: models.UUIDField[Any, uuid.UUID]
         name: models.CharField[Any, str]
         user: models.ForeignKey[Any, AbstractBaseUser]
@@ -91,7 +91,7 @@ class PersonalAccessToken(models.Model):
     )
     # Unique by a constraint: `unique=True` makes a second index for LIKE on PostgreSQL.
     digest = models.CharField(max_length=DIGEST_LENGTH, editable=False)
-    # The pepper of the digest; empty where the digest is older than this column.
+    # The pepper of the digest; empty if the digest is older than this column.
     pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", db_default="", editable=False)
     hint = models.CharField(pgettext_lazy("pat_tokens", "hint"), max_length=32, editable=False)  # as `pat_…x7Qa`
     created_at = models.DateTimeField(pgettext_lazy("pat_tokens", "created at"), default=timezone.now, editable=False)
@@ -124,7 +124,7 @@ class PersonalAccessToken(models.Model):
     previous_last_used_at = models.DateTimeField(null=True, editable=False)
     previous_last_used_ip = models.GenericIPAddressField(null=True, editable=False)
     previous_last_used_agent = models.CharField(max_length=MAX_AGENT_LENGTH, default="", db_default="", editable=False)
-    # Set while there is an overlap; it may have ended by time.
+    # Set during an overlap, and after it ended by itself.
     rotated_at = models.DateTimeField(
         pgettext_lazy("pat_tokens", "rotated at"), null=True, editable=False, db_index=True
     )
@@ -134,7 +134,7 @@ class PersonalAccessToken(models.Model):
 
     objects = TokenQuerySet.as_manager()
 
-    # What authentication decided about the current request; None on a token that was loaded otherwise.
+    # The decision about the current request; None on a token that wasn't loaded by authentication.
     decision: Decision | None = None
     # The digests of its secret under each pepper, where the token was found by its secret.
     candidate_digests: tuple[str, ...] = ()
@@ -142,7 +142,7 @@ class PersonalAccessToken(models.Model):
     is_previous = False
     # The client of the current request, where the token allows only some networks.
     client_ip: str | None = None
-    # The site's user manager does not return the owner: a deleted user, say. Then `user` is not loaded.
+    # The site's user manager doesn't return the owner, for example a soft-deleted user. Then `user` isn't loaded.
     owner_is_hidden = False
 
     class Meta:
@@ -204,7 +204,6 @@ class PersonalAccessToken(models.Model):
         return self.get_previous_secret(timezone.now())
 
     def get_previous_secret(self, now: datetime) -> PreviousSecret | None:
-        """Return the previous secret if it works at `now`, or None."""
         ends_at = self.overlap_ends_at
         if ends_at is None or self.previous_issued_at is None or now >= ends_at:
             return None
@@ -221,9 +220,9 @@ class PersonalAccessToken(models.Model):
 
     @property
     def overlap_ends_at(self) -> datetime | None:
-        """When the previous secret stops, as things stand, or stopped; None without an overlap.
+        """When the previous secret stops, or stopped; None without an overlap.
 
-        That is the earliest of the end of the grace period, the expiration of the secret and that of the token, and
+        That is the earliest of the end of the grace period, the expiration of the secret and of the token, and
         `PAT_TOKENS_MAX_OVERLAP` after the rotation.
         """
         if self.rotated_at is None or self.is_revoked:
@@ -240,7 +239,7 @@ class PersonalAccessToken(models.Model):
 
     @property
     def awaits_first_use(self) -> bool:
-        """Whether there is an overlap, and no use of the current secret has been recorded yet."""
+        """Whether there is an overlap, and no use of the current secret was recorded."""
         return self.rotated_at is not None and self.grace_started_at is None
 
 
@@ -342,7 +341,7 @@ class Kind(models.TextChoices):
 
 
 class Via(models.TextChoices):
-    """Through what a token was changed."""
+    """The interface with which a token was changed."""
 
     PAGE = "page", pgettext_lazy("pat_tokens", "Page")
     API = "api", pgettext_lazy("pat_tokens", "API")
@@ -362,13 +361,13 @@ class Reason(models.TextChoices):
 
 
 class Activity(models.Model):
-    """One act: what happened to a token, when, by whom, and through what.
+    """A row of activity: what happened to a token, when, by whom, and with which interface.
 
-    Rows are kept when the token or the actor is deleted, whose names are copied, and deleted with the owner. They never
-    contain a secret or a digest.
+    Rows are kept if the token or the actor is deleted, with copies of their names, and deleted with the owner. They
+    never contain a secret or a digest.
     """
 
-    if TYPE_CHECKING and not MYPY:  # what mypy's plugin finds out by itself
+    if TYPE_CHECKING and not MYPY:  # mypy's plugin infers these
         owner_id: Any
         actor_id: Any
         objects: ClassVar[ActivityQuerySet]

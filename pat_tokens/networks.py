@@ -1,4 +1,4 @@
-"""Addresses of clients, and networks in CIDR notation: pure functions."""
+"""Client addresses, and networks in CIDR notation, as pure functions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _MAPPED_LENGTH = 96  # of ::ffff:0:0/96, the IPv4 addresses within IPv6
 
 
 def parse_address(text: object) -> Address | None:
-    """Return the address that `text` names, or None.
+    """Return the address in `text`, or None if it isn't one.
 
-    Without a zone, which no database can store, and as IPv4 where IPv6 maps one (RFC 4291 section 2.5.5.2).
+    Zones are removed, because databases can't store them, and mapped IPv4 addresses become IPv4 (RFC 4291 section
+    2.5.5.2).
     """
     if not isinstance(text, str):
         return None
@@ -34,7 +35,7 @@ def parse_address(text: object) -> Address | None:
 
 
 def network_of(address: str | None) -> str | None:
-    """Return what one client can be expected to have: an IPv4 address, or the /64 network of an IPv6 address."""
+    """Return the range that one client can control: an IPv4 address, or the /64 network of an IPv6 address."""
     ip = parse_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(ip), 64), strict=False))

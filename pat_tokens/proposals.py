@@ -22,9 +22,10 @@ _PARENT = re.compile(r"(?P<name>\w+?)_(?P<field>pk|id|uuid|slug|\w+)")  # projec
 
 @dataclass(frozen=True)
 class Proposal:
-    """The requirement that a method most likely has; `requirement` is None where the view doesn't say enough.
+    """The requirement that a method most likely has; `requirement` is None if the view doesn't contain enough
+    information.
 
-    A certain one can be used as it is. Others are guesses. `reason` is why, for a comment. `model` is the model that
+    If `certain`, it can be used as it is; otherwise it is a guess. `reason` is for a comment. `model` is the model that
     has to be registered first.
     """
 
@@ -36,9 +37,9 @@ class Proposal:
 
 @dataclass(frozen=True)
 class ViewHints:
-    """What a view says about its entities: the model, and the field and URL keyword that its object is looked up by.
+    """What a view reveals about its entities: the model, and the field and URL keyword of its look-up.
 
-    `operation` is what the name of the handler says, None where it says nothing. `has_rows`: GET returns a list.
+    `operation` is inferred from the name of the handler, or None. `has_rows`: GET returns a list.
     """
 
     model: type[Model] | None = None
@@ -50,7 +51,7 @@ class ViewHints:
 
 
 def guess(hints: ViewHints, method: str, route: Route) -> Proposal:
-    """Return a proposal made of names alone, which is never certain."""
+    """Return a proposal based only on names, which is never certain."""
     model, keyword, action = hints.model, hints.lookup_keyword, None
     if model is None:
         by_url = _read_segments(route.pattern)
@@ -82,7 +83,7 @@ def guess(hints: ViewHints, method: str, route: Route) -> Proposal:
 
 
 def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
-    """Return the model, keyword and action of `api/books/<pk>/publish/`, where a registered entity type is named so."""
+    """Return the model, keyword and action of `api/books/<pk>/publish/`, if an entity type has that name."""
     segments = plain_route(pattern).strip("/").split("/")
     for position in reversed(range(len(segments))):
         entity_type = registry.get(segments[position].replace("_", "-")) or registry.get(segments[position])

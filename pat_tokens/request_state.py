@@ -20,7 +20,7 @@ _ATTRIBUTE = "_pat_tokens"
 
 @dataclass
 class GuardResult:
-    """What the middleware decided: the allowed token, and the response if the view is not called."""
+    """The result of the middleware: the allowed token, and the response if the view isn't called."""
 
     token: PersonalAccessToken | None = None
     response: HttpResponseBase | None = None
@@ -29,7 +29,7 @@ class GuardResult:
 
 @dataclass
 class ViewState:
-    """What one view may do: the list that it may return, and whether it has to load the entity of the URL."""
+    """The list that one view can return, and whether it has to load the entity in the URL."""
 
     limited_list: LimitedList | None = None
     needs_object: bool = False
@@ -39,13 +39,12 @@ class ViewState:
 class RequestState:
     """What is known about the token of one request, so that nothing is looked up or recorded twice.
 
-    `tokens` has the token, or the refusal, for each secret and required scope that was looked up; `looked_up` the token
-    for each requirement whose entity was looked up; `options` whether a token is allowed OPTIONS; and `allowed` the
-    token for each requirement that a plain Django view was allowed, so that nothing is looked up or recorded twice.
-    `malformed_header` is a header that was refused already. `guard_result` is the result of the middleware.
-    `sunset` is the value of the header `Sunset`, where the secret is a previous one whose end is known.
-    `limited_list` is the list that the view may return, and `writes` are the writes that are checked. `views` has the
-    state of each view, where views of a framework call each other with the same request.
+    `tokens` has the token, or the error, for each secret and required scope. `looked_up` has the token for each
+    requirement whose entity was looked up. `options`: whether a token is allowed OPTIONS. `allowed` has the token for
+    each requirement that was allowed to a plain Django view. `malformed_header` is a header that was already refused.
+    `guard_result` is the result of the middleware. `sunset` is the value of the header `Sunset`, if the secret is a
+    previous one with a known end. `limited_list` is the list that the view can return, and `writes` are the checked
+    writes. `views` has the state of each view, because views can call each other with the same request.
     """
 
     tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = field(default_factory=dict)
@@ -61,7 +60,7 @@ class RequestState:
 
 
 def state_of(request: HttpRequest) -> RequestState:
-    """Return the state of `request`, which is created on first use."""
+    """Return the state of `request`, created on first use."""
     state: RequestState | None = getattr(request, _ATTRIBUTE, None)
     if state is None:
         state = RequestState()

@@ -1,8 +1,8 @@
-"""Reads that no query cache answers, and that profilers see nevertheless.
+"""Queries that bypass query caches, but not profilers.
 
-Query caches such as django-cachalot replace `SQLCompiler.execute_sql()`. What they keep in one process doesn't change
-when another process revokes a token, so whatever decides about a token is read past them. Profilers such as django-silk
-replace the same method, so they are handed each of these reads by `set_profiler()`.
+Query caches such as django-cachalot replace `SQLCompiler.execute_sql()`. Their content doesn't change when another
+process revokes a token, so everything that decides about a token bypasses them. Profilers such as django-silk replace
+the same method, so `set_profiler()` passes these queries to them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _profilers: list[Profiler] = []
 
 
 def uncached(queryset: _QuerySetT) -> _QuerySetT:
-    """Return a copy of `queryset` that reads its rows from the database, and so do all that are made of it.
+    """Return a copy of `queryset` that, like all querysets derived from it, reads its rows from the database.
 
-    A database backend whose compiler overrides `execute_sql()` goes on using that.
+    If a database backend overrides `execute_sql()`, its method is used.
     """
     copy = queryset.all()
     query: Any = copy.query
@@ -49,7 +49,7 @@ def execute(cursor: CursorWrapper, sql: str, params: Sequence[Any]) -> None:
 
 
 def set_profiler(profiler: Profiler | None) -> None:
-    """Have `profiler(connection, sql, params, run)` called for each read; it returns what `run()` returns."""
+    """Call `profiler(connection, sql, params, run)` for each query; it returns what `run()` returns."""
     _profilers[:] = [] if profiler is None else [profiler]
 
 
@@ -71,7 +71,7 @@ def _execute_uncached(compiler: Any, *args: Any, **kwargs: Any) -> Any:
     if _profilers:
         try:
             sql, params = compiler.as_sql()
-        except EmptyResultSet:  # Django asks the database nothing
+        except EmptyResultSet:  # no query is made
             return run()
         return _profilers[0](compiler.connection, sql, params, run)
     return run()

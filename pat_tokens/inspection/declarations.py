@@ -1,4 +1,4 @@
-"""A module of declarations for the views that nothing is declared for, to be reviewed line by line."""
+"""Generate a module of declarations for undeclared views, to be reviewed line by line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Operation(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The key of its line in a declaration of the view."""
+        """The key in a declaration."""
         action = self.method.action
         if action is None:
             return self.method.method
@@ -34,13 +34,13 @@ class Operation(NamedTuple):
 
     @property
     def line(self) -> str:
-        """Its line in a declaration."""
+        """The line in a declaration."""
         requirement = self.proposal.requirement
         return f'"{self.key}": {requirement.as_code() if requirement else _UNKNOWN},'
 
 
 def propose(report: RouteReport, method: MethodReport) -> Operation | None:
-    """Return what a method most likely requires; None where that is declared, inferred, or refused."""
+    """Return what a method most likely requires, or None if it is declared, inferred or refused."""
     if method.status != "undeclared" or not (report.reads_tokens and method.reads_tokens):
         return None
     if report.propose is not None:
@@ -49,7 +49,7 @@ def propose(report: RouteReport, method: MethodReport) -> Operation | None:
 
 
 def write_module(reports: Sequence[RouteReport]) -> str:
-    """Return the source of a module that declares what is certain and has the rest as comments."""
+    """Return the source of a module: certain declarations are code, and guesses are comments."""
     found = [one for report in reports for method in report.methods if (one := propose(report, method))]
     by_view: dict[str, list[Operation]] = {}
     for operation in found:

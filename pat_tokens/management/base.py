@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 ACTOR = Actor(via=Via.COMMAND)
-_PREVIOUS_SECRET = ("hint", "expires_at", "last_used_at", "grace_period", "grace_started_at")  # what JSON has of it
-BROKEN_PIPE = 141  # the exit code of a program that SIGPIPE ends
+_PREVIOUS_SECRET = ("hint", "expires_at", "last_used_at", "grace_period", "grace_started_at")  # the attributes in JSON
+BROKEN_PIPE = 141  # the exit status of a program killed by SIGPIPE
 
 
 class TokenCommand(BaseCommand):
@@ -55,13 +55,12 @@ class TokenCommand(BaseCommand):
 
 
 def add_expiration_arguments(parser: ArgumentParser) -> None:
-    """Add the options for the expiration date."""
     parser.add_argument("--duration", help="When the token expires: after 24h, 30d, 2w, 1y or an ISO 8601 duration.")
     parser.add_argument("--expires-at", help="When the token expires: 2030-12-31 or 2030-12-31T18:00+01:00.")
 
 
 def add_token_arguments(parser: ArgumentParser, *, name: str | None = None, scopes_required: bool = False) -> None:
-    """Add the options for the fields of a new token, which `token_fields` reads; `name` is the default name."""
+    """Add the options for the fields of a new token; `name` is the default name."""
     parser.add_argument(
         "--name", default=name, required=name is None, help="The name of the token, unique for its user."
     )
@@ -87,7 +86,7 @@ def add_token_arguments(parser: ArgumentParser, *, name: str | None = None, scop
 
 
 def token_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a new token, as `create_token` takes them."""
+    """Return the fields of a new token for `create_token`."""
     fields = {field: options[field] for field in NewTokenFields.__optional_keys__}
     return {**fields, "scopes": [parse_scope(text) for text in options["scopes"]]}
 
@@ -142,7 +141,7 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
 
 @contextmanager
 def refusals_as_command_errors(*, hint: str = "") -> Iterator[None]:
-    """Raise what a service refuses as a CommandError; `hint` says what to do about a rotation in progress."""
+    """Convert errors of services to CommandErrors; `hint` is appended for a rotation in progress."""
     try:
         yield
     except InvalidInput as error:
@@ -157,7 +156,7 @@ def refusals_as_command_errors(*, hint: str = "") -> Iterator[None]:
 def print_new_secret(
     command: BaseCommand, verb: str, token: PersonalAccessToken, secret: str, *, in_json: bool
 ) -> None:
-    """Print `secret` to standard output, alone or in JSON, and everything else to standard error."""
+    """Print `secret` to standard output, alone or as JSON, and everything else to standard error."""
     command.stdout.write(as_json({**as_dict(token), "secret": secret}) if in_json else secret)
     owner, expiry = printable(token.user.get_username()), format_datetime(token.expires_at, none="never")
     command.stderr.write(f"{verb} token {printable(token.name)} ({token.pk}) of {owner}, expires: {expiry}.")

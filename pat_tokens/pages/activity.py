@@ -26,7 +26,7 @@ MAX_ID = 2**63 - 1
 
 
 class ActivityList(Page):
-    """What happened to a person's tokens, deleted ones included. Invalid parameters count as not given."""
+    """The activity of a user's tokens, including deleted ones. Invalid parameters are ignored."""
 
     template_name = "pat_tokens/activity_list.html"
 
@@ -70,7 +70,7 @@ class ActivityList(Page):
 
 
 def read_page(found: ActivityQuerySet, query: QueryDict) -> tuple[list[Activity], Any, Any]:
-    """Return the page of `found` that `query` asks for, and the parameters of the newer and the older page, if any."""
+    """Return the page of `found` that `query` selects, and the parameters of the newer and older pages, if any."""
     # By id, so that the last page is as fast as the first.
     after, before = (_read_id(query.get(name, "")) for name in ("after", "before"))
     if after is not None:

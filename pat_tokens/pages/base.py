@@ -89,7 +89,6 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def actor(self) -> Actor:
-        """Who changes a token by this request."""
         return Actor.of_request(self.request, Via.PAGE)
 
     @property

@@ -104,19 +104,19 @@ class TokenDelete(TokenConfirmation):
 
 
 class TokensConfirmation(Confirmation):
-    """A question about several tokens, whose ids it carries: nothing is done to any other token.
+    """A confirmation about several tokens. It contains their ids, and no other token is changed.
 
-    It carries the ids of those that are active, too. One that becomes active later is left as it is.
+    It also contains the ids of active tokens. A token that becomes active later isn't changed.
     """
 
     asks_number = False
 
     def get_selected(self) -> TokenQuerySet:
-        """Return the tokens that the question is about."""
+        """Return the tokens that the confirmation is about."""
         raise NotImplementedError
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
-        """Do it, and return what to say about it."""
+        """Perform the action, and return a notice."""
         raise NotImplementedError
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -142,22 +142,21 @@ class TokensConfirmation(Confirmation):
 
     @cached_property
     def active(self) -> list[PersonalAccessToken]:
-        """Those that work."""
         return [token for token in self.selected if token.is_active]
 
     def drop_query(self) -> HttpResponse:
-        """Go back to the list: without its parameters, the question would be about other tokens."""
+        """Redirect to the list, because the parameters select the tokens."""
         return HttpResponseRedirect(reverse("pat_tokens:token_list"))
 
     def get_back_url(self) -> str:
         return list_url(**{name: self.request.GET[name] for name in LIST_QUERY if self.request.GET.get(name)})
 
     def get_nothing(self) -> str:
-        """Return what to say if there is no token to ask about."""
+        """Return the message if there are no tokens."""
         return _("Select at least one token first.")
 
     def get_stopping(self) -> str:
-        """Name the tokens that stop working."""
+        """Return a sentence with the names of the tokens that stop working."""
         names = [pgettext("pat_tokens", "“%(name)s”") % {"name": token.name} for token in self.active[:MAX_NAMED]]
         quoted = ", ".join(names)
         if len(self.active) > len(names):
@@ -184,11 +183,10 @@ class TokensDelete(TokensConfirmation):
     asks_number = True
 
     def get_selected(self) -> TokenQuerySet:
-        """Return those that the parameters of the list select."""
+        """Return the tokens that the parameters of the list select."""
         return TokenFilter(self.request.GET).apply(self.tokens)
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
-        """Delete them, and name those that were left."""
         count = services.delete_tokens(self.user, selected, expected_active=active, actor=self.actor)
         text = ngettext("%(count)d token was deleted.", "%(count)d tokens were deleted.", count)
         notice = text % {"count": count} if count else _("No tokens were deleted.")
@@ -214,7 +212,6 @@ class TokensDelete(TokensConfirmation):
         return [self.get_stopping(), _("The tokens and their scopes are deleted permanently.")]
 
     def get_nothing(self) -> str:
-        """Return what to say if the list is empty."""
         return _("There are no tokens to delete.")
 
 
@@ -225,11 +222,9 @@ class SelectedDelete(TokensDelete):
     asks_number = False
 
     def get_selected(self) -> TokenQuerySet:
-        """Return the selected tokens."""
         return self.find_selected()
 
     def get_nothing(self) -> str:
-        """Return the message if nothing is selected."""
         return _("Select at least one token first.")
 
 
@@ -239,11 +234,9 @@ class SelectedRevoke(TokensConfirmation):
     submit_label = pgettext_lazy("pat_tokens", "Revoke")
 
     def get_selected(self) -> TokenQuerySet:
-        """Return the selected tokens that are active."""
         return self.find_selected().active()
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
-        """Revoke them."""
         count = services.revoke_tokens(self.user, selected, actor=self.actor)
         text = ngettext("%(count)d token was revoked.", "%(count)d tokens were revoked.", count)
         return text % {"count": count} if count else _("No tokens were revoked.")
@@ -257,7 +250,6 @@ class SelectedRevoke(TokensConfirmation):
         return [self.get_stopping(), kept]
 
     def get_nothing(self) -> str:
-        """Return the message if no selected token is active."""
         return _("Select at least one active token first.")
 
 

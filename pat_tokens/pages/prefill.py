@@ -1,7 +1,7 @@
-"""Forms that a link fills in: what a link can ask for, and what is left to the user.
+"""Forms that a link fills in: what a link can set, and what is left to the user.
 
-A link can come from anybody. So it never ticks a dangerous operation, lengthens a token's life or submits a form, and
-the page says what it asked for.
+Anyone can send a link. So it never selects a dangerous operation, extends a token's lifetime or submits a form, and the
+page says what it asked for.
 """
 
 from __future__ import annotations

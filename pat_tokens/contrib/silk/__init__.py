@@ -1,1 +1,1 @@
-"""django-silk lists the SELECT of the token among the queries of a request."""
+"""Support for django-silk: it records the SELECT of the token like other queries."""

@@ -1,6 +1,6 @@
-"""Hands what is read past the compiler to django-silk, if the site has it.
+"""Pass queries that bypass the compiler to django-silk, if the site uses it.
 
-Silk replaces `SQLCompiler.execute_sql()`, and so do query caches. Only silk is called here, so no cache can answer.
+Silk replaces `SQLCompiler.execute_sql()`, and so do query caches. Only silk is called here, so no cache is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Query:
 
 
 class _Compiler:
-    """What silk uses of a compiler."""
+    """The attributes of a compiler that silk uses."""
 
     query = _Query
 
