@@ -42,7 +42,7 @@ _refusals = RateLimiter(1, 60, size=16_384)
 
 @dataclass(frozen=True)
 class Actor:
-    """Who changes a token (a user, or None for the system or a command), with which interface, and from which address."""
+    """Who changes a token (a user, or None for the system or a command), by which interface, and from where."""
 
     user: Any = None
     via: str = Via.SYSTEM
@@ -108,10 +108,9 @@ class Refusals:
 
 
 def record_refusal(token: PersonalAccessToken, reason: str, *, request: HttpRequest | None = None) -> None:
-    """Record that a secret of `token` was refused: one row per reason and hour, at most one write per minute and
-    process.
+    """Record that a secret of `token` was refused: one row per reason and hour, one write per minute.
 
-    Written after the transaction of `request`, and lost if that fails, so counts are a lower bound.
+    Written in each process after the transaction of `request`, and lost if that fails, so counts are a lower bound.
     """
     taken = _refusals.take((token.pk, reason))
     if not taken.is_allowed:

@@ -207,7 +207,7 @@ def _compile(
 
 
 def _makes_djangos_sql(ops: Any, compiler: Any) -> bool:
-    # Profilers and query caches patch `execute_sql()`, which doesn't build SQL. Compilers that override it aren't Django's.
+    # Profilers and query caches patch `execute_sql()`, not SQL generation. Other overrides aren't theirs.
     classes, kind = type(compiler).__mro__, type(ops)
     overrides_execution = any("execute_sql" in vars(cls) for cls in classes if not is_in_django(cls))
     are_djangos = is_djangos(kind, like=kind) and is_djangos(classes[0], like=classes[0], besides={"execute_sql"})

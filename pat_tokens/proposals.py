@@ -22,8 +22,7 @@ _PARENT = re.compile(r"(?P<name>\w+?)_(?P<field>pk|id|uuid|slug|\w+)")  # projec
 
 @dataclass(frozen=True)
 class Proposal:
-    """The requirement that a method most likely has; `requirement` is None if the view doesn't contain enough
-    information.
+    """The requirement that a method most likely has; `requirement` is None if the view doesn't say enough.
 
     If `certain`, it can be used as it is; otherwise it is a guess. `reason` is for a comment. `model` is the model that
     has to be registered first.
