@@ -84,7 +84,6 @@ class ServiceForm(_FormBase):
             self.add_error(None, _("The token was deleted in the meantime."))
 
     def write(self) -> None:
-        """Call the service."""
         raise NotImplementedError
 
     def texts(self, field: str, problems: Any) -> list[str]:

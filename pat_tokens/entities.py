@@ -130,7 +130,6 @@ class EntityType:
 
     @property
     def presets(self) -> list[Preset]:
-        """The presets that have a scope on this entity type."""
         return [preset for preset in registry.presets if any(scope.entity_type == self.name for scope in preset.scopes)]
 
     @functools.cached_property
@@ -143,7 +142,6 @@ class EntityType:
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """The names of the primary key in queries."""
         field = self.model._meta.pk
         return "pk", field.name, field.attname
 

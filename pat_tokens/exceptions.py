@@ -191,7 +191,6 @@ class NetworkNotAllowed(NotAllowed):
 
     @property
     def message(self) -> str:
-        """The message with the address."""
         return super().message % {"address": self.address}
 
 

@@ -28,7 +28,6 @@ class NetworksField(models.CharField):  # type: ignore[type-arg]
     """A tuple of networks in CIDR notation. The column has them as text, with spaces between them."""
 
     def from_db_value(self, value: str, expression: Any, connection: BaseDatabaseWrapper) -> tuple[str, ...]:
-        """Return the networks in the column."""
         return tuple(value.split())
 
     def to_python(self, value: Any) -> tuple[str, ...]:

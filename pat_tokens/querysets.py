@@ -68,7 +68,6 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(self._expired(now), revoked_at=None)
 
     def revoked(self) -> Self:
-        """The tokens that were revoked."""
         return self.filter(revoked_at__isnull=False)
 
     def with_status(self, status: str) -> Self:
@@ -82,7 +81,6 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(Q(name__icontains=term) | Q(description__icontains=term))
 
     def never_used(self) -> Self:
-        """The tokens that were never used."""
         return self.filter(last_used_at=None)
 
     def sorted_by(self, *orderings: str) -> Self:
@@ -207,11 +205,9 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
         return self.order_by("entity_type", "entity_id", "operation", "pk")
 
     def keys(self) -> list[ScopeKey]:
-        """The scopes as ScopeKeys."""
         return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]
 
     def with_key(self, key: ScopeKey) -> Self:
-        """The scopes that are equal to `key`."""
         return self.filter(**key._asdict())
 
 
@@ -227,7 +223,7 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
     """Reusable, chainable filters for activity."""
 
     def for_owner(self, owner: AbstractBaseUser) -> Self:
-        """The activity of the tokens of `owner`, deleted ones included."""
+        """The activity of the tokens of `owner`, including deleted tokens."""
         return self.filter(owner=owner)
 
     def for_token(self, token_id: UUID) -> Self:
@@ -235,7 +231,6 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         return self.filter(token_id=token_id)
 
     def newest_first(self) -> Self:
-        """The newest first."""
         return self.order_by("-id")
 
     def since(self, when: datetime) -> Self:

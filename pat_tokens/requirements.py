@@ -69,7 +69,6 @@ class Requirement:
         return entity_type
 
     def as_code(self) -> str:
-        """Return the Python code of this requirement."""
         words = [f'"{self.entity_type}"', f'"{self.operation}"']
         if isinstance(self.entity, str):
             words.append(f'"{self.entity}"')

@@ -25,7 +25,6 @@ class Operation(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The key in a declaration."""
         action = self.method.action
         if action is None:
             return self.method.method
@@ -34,7 +33,6 @@ class Operation(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The line in a declaration."""
         requirement = self.proposal.requirement
         return f'"{self.key}": {requirement.as_code() if requirement else _UNKNOWN},'
 

@@ -112,7 +112,6 @@ class TokensConfirmation(Confirmation):
     asks_number = False
 
     def get_selected(self) -> TokenQuerySet:
-        """Return the tokens that the confirmation is about."""
         raise NotImplementedError
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
@@ -172,7 +171,6 @@ class TokensConfirmation(Confirmation):
         return text % {"count": len(self.active), "names": quoted}
 
     def find_selected(self) -> TokenQuerySet:
-        """Return the tokens that were selected in the list."""
         return self.tokens.filter(pk__in=_read_ids(",".join(self.request.GET.getlist("id"))))
 
 

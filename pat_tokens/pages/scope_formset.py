@@ -64,7 +64,6 @@ class ScopeForm(ServiceForm):
 
     @property
     def number(self) -> str:
-        """The number of this form in the names of its fields."""
         return str(self.prefix).rpartition("-")[2]
 
     @cached_property
@@ -97,7 +96,6 @@ class ScopeForm(ServiceForm):
 
     @property
     def type_label(self) -> str:
-        """The label of the chosen type."""
         return type_label(self.type) if self.type else ""
 
     @property
@@ -225,7 +223,6 @@ class ScopeFormSet(_FormSetBase):
 
     @cached_property
     def type_choices(self) -> list[tuple[str, str]]:
-        """The choices of an entity type."""
         return [("", _("Select an entity type")), *((known.name, type_label(known)) for known in self.types)]
 
     @property

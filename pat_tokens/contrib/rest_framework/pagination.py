@@ -103,7 +103,6 @@ class ActivityPagination(CursorPagination):
         return cursor
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        """Return the two parameters for the OpenAPI schema."""
         parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
         for parameter in parameters:
             parameter["allowEmptyValue"] = True

@@ -47,7 +47,6 @@ class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
     target_class = "pat_tokens.contrib.rest_framework.fields.NamedChoiceField"
 
     def get_name(self) -> str:
-        """Return the name of the component."""
         return str(self.target.component)
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
