@@ -148,6 +148,7 @@ REST_FRAMEWORK = {
 
 # The token pages extend the site's own base template.
 PAT_TOKENS_BASE_TEMPLATE = "base.html"
+PAT_TOKENS_POLICY = "demo_project.policy.DemoPolicy"
 
 # The demo has views without a declaration on purpose, to show that they refuse tokens.
 SILENCED_SYSTEM_CHECKS = ["pat_tokens.W050"]

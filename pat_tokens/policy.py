@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.exceptions import DisallowedHost
 from django.utils.module_loading import import_string
 
@@ -15,6 +15,7 @@ from pat_tokens.entities import EntityType, Operation, registry
 from pat_tokens.networks import find_client, parse_address
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
     from pat_tokens.models import PersonalAccessToken
@@ -88,6 +89,15 @@ class Policy:
         takes_users_of_middleware = authentication is None or hasattr(authentication, "enforce_csrf")
         return not takes_users_of_middleware or has_own_session(request)
 
+    def get_managed_users(self, user: Any) -> QuerySet[Any]:
+        """Return the other users whose tokens `user` manages, such as service accounts.
+
+        Those tokens are then listed, created, edited and deleted by pages and API with `?owner=<username>`. A token of
+        an account with more rights, a superuser's where `user` is none or a staff member's where `user` is none, can't
+        be created, renewed or widened. The queryset must be one that can be filtered.
+        """
+        return get_user_model()._base_manager.none()
+
     def get_reauthentication(self, request: HttpRequest) -> float | str | None:
         """Return how the user of `request` has to confirm their identity before a sensitive action.
 
@@ -149,8 +159,9 @@ def _normalized(text: str | None) -> str | None:
 
 
 def can_see_tokens(user: Any) -> bool:
-    """Return whether `user` has any tokens to look after."""
-    return get_policy().can_have_tokens(user)
+    """Return whether `user` has any tokens to look after, their own or those of managed users."""
+    policy = get_policy()
+    return policy.can_have_tokens(user) or policy.get_managed_users(user).exists()
 
 
 def has_own_session(request: HttpRequest) -> bool:

@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
 from pat_tokens import reauthentication
+from pat_tokens.managed_users import is_managed_by
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -38,7 +39,8 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
     """Return why `actor` can't act for `owner`, as a string for users, or None."""
     if actor.pk == owner.pk:
         return None
-    if not actor.has_perm(PERMISSION):
+    is_managed = is_managed_by(owner, actor)
+    if not is_managed and not actor.has_perm(PERMISSION):
         return _("You need the permission “Can create and renew tokens for other users” to do this.")
     if getattr(actor, "is_superuser", False):
         return None
@@ -46,6 +48,8 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
         return _("%(owner)s is a superuser, and you are not.") % {"owner": owner}
     if getattr(owner, "is_staff", False) and not getattr(actor, "is_staff", False):
         return _("%(owner)s is a staff member, and you are not.") % {"owner": owner}
+    if is_managed:  # naming these users in the policy is the site's consent
+        return None
     lacking = sorted(_get_permissions(owner) - _get_permissions(actor))
     if lacking:
         return _("%(owner)s has a permission that you do not have: %(permission)s.") % {

@@ -357,6 +357,28 @@ def find_no_longer_grantable(token: PersonalAccessToken, keys: Iterable[ScopeKey
     return wrong
 
 
+def find_policy_problems(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> list[str]:
+    """Return why the policy of today would not allow `token` with the scopes `keys`, as sentences."""
+    user = token.user
+    problems = []
+    if not get_policy().can_have_tokens(user):
+        problems.append(_("The owner can't have tokens on this site."))
+    rules = DurationRules(user, token)
+    if token.expires_at is None:
+        if not rules.allows_never:
+            problems.append(_("It does not expire."))
+    elif token.expires_at - token.issued_at > rules.longest:
+        problems.append(_("Its lifetime is over the maximum of %(max)s.") % {"max": rules.maximum})
+    if wrong := find_no_longer_grantable(token, keys):
+        listed = ", ".join(map(str, wrong[:MAX_ERRORS]))
+        problems.append(_("Scopes that can no longer be granted: %(scopes)s.") % {"scopes": listed})
+    try:
+        check_networks(user, token.allowed_networks, token)
+    except InvalidInput as error:
+        problems += error.errors["allowed_networks"]
+    return problems
+
+
 def check_scope_count(count: int) -> None:
     """Raise InvalidInput if a token would have more scopes than the site allows."""
     limit = conf.max_scopes_per_token

@@ -7,6 +7,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 
 from demo_project.devices.models import Channel, Client, Dashboard, DashboardShare, Group
+from demo_project.policy import BUILD_BOT
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,17 @@ def seed() -> list[str]:
         if owner.username in new:
             dashboard = Dashboard.objects.get(owner=get_user(owner.username), name=name)
             DashboardShare.objects.create(dashboard=dashboard, user=get_user(other.username))
+    make_bot()
     return new
+
+
+def make_bot() -> None:
+    """Make the service account, which cannot log in; other users look after its tokens."""
+    bot, is_new = get_user_model().objects.get_or_create(username=BUILD_BOT)
+    if is_new:
+        bot.set_unusable_password()
+        bot.save(update_fields=["password"])
+        Channel.objects.create(owner=bot, name="Builds")
 
 
 def make_user(login: Login) -> bool:

@@ -91,6 +91,26 @@ def token_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, "scopes": [parse_scope(text) for text in options["scopes"]]}
 
 
+def add_confirmation_argument(parser: ArgumentParser) -> None:
+    """Add the option of a command that asks before it changes many tokens."""
+    parser.add_argument(
+        "--no-input", "--noinput", action="store_false", dest="interactive", help="Do not ask for confirmation."
+    )
+
+
+def confirm(command: BaseCommand, question: str, options: Mapping[str, Any]) -> None:
+    """Say what will happen, and ask for a yes unless the command runs without input."""
+    command.stderr.write(question)
+    if not options["interactive"]:
+        return
+    try:
+        answer = input("Type yes to continue: ")
+    except EOFError:
+        answer = ""
+    if answer != "yes":
+        raise CommandError("Nothing was changed. Use --no-input in scripts.")
+
+
 def as_json(value: object) -> str:
     return json.dumps(value, cls=DjangoJSONEncoder)
 

@@ -35,7 +35,7 @@ class ActivityList(Page):
         kinds = [kind for kind in query.getlist("kind") if kind in Kind.values]
         token = _read_uuid(query.get("token", ""))
         since, until = (_read_date(query.get(name, "")) for name in ("since", "until"))
-        found = Activity.objects.for_owner(self.user)
+        found = Activity.objects.for_owner(self.owner)
         if kinds:
             found = found.filter(kind__in=kinds)
         if token:
@@ -45,6 +45,7 @@ class ActivityList(Page):
         if until:
             found = found.until(_start_of(until + timedelta(days=1)))
         chosen = [*(("kind", kind) for kind in kinds), ("token", token), ("since", since), ("until", until)]
+        chosen += [("owner", request.GET.get("owner"))]
         chosen = [(name, str(value)) for name, value in chosen if value]
         rows, newer, older = read_page(found, query)
         return self.show(

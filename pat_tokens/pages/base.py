@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 from django.contrib.auth.middleware import get_user
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -23,12 +24,14 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
+from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.pages.secret_search import query_holds_secret
 from pat_tokens.policy import can_see_tokens
+from pat_tokens.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
 
 if TYPE_CHECKING:
@@ -64,8 +67,11 @@ class Page(LoginRequiredMixin, View):
         if request.user.is_authenticated and not can_see_tokens(request.user):
             raise PermissionDenied
         try:
-            if self.is_sensitive and request.user.is_authenticated and (response := self.ask_on_opening()):
-                return response
+            if self.is_sensitive and request.user.is_authenticated:
+                if obstacle := find_obstacle(request.user, self.owner):
+                    raise PermissionDenied(obstacle)
+                if response := self.ask_on_opening():
+                    return response
             return super().dispatch(request, *args, **kwargs)
         except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
             return self.not_found()
@@ -87,14 +93,22 @@ class Page(LoginRequiredMixin, View):
     def user(self) -> AbstractBaseUser:
         return cast("AbstractBaseUser", self.request.user)
 
+    @cached_property
+    def owner(self) -> Any:
+        """Whose tokens the page is about: the user's own, or those of a managed user whom `?owner=` names."""
+        try:
+            return find_owner(self.user, self.request.GET.get("owner"))
+        except ObjectDoesNotExist:
+            raise Http404 from None
+
     @property
     def actor(self) -> Actor:
         return Actor.of_request(self.request, Via.PAGE)
 
     @property
     def tokens(self) -> TokenQuerySet:
-        """The user's tokens; every look-up starts here."""
-        return PersonalAccessToken.objects.for_user(self.user)
+        """The tokens of the owner, where every look-up of more than one token begins."""
+        return PersonalAccessToken.objects.for_user(self.owner)
 
     def find_same_name(self, form: ServiceForm | None) -> PersonalAccessToken | None:
         """Return the token that already has the name in `form`, which can be the one that was just created."""
@@ -106,10 +120,16 @@ class Page(LoginRequiredMixin, View):
         return render(self.request, self.template_name, context | self._shared())
 
     def _shared(self) -> dict[str, Any]:
+        try:
+            managed_owner = self.owner if self.owner != self.user else None
+        except Http404:  # what the page is about is missing
+            managed_owner = None
         return {
             "base_template": conf.base_template,
             "notices": notices.take(self.request),
             "request_path": self.request.get_full_path(),
+            "managed_owner": managed_owner,
+            "owner_query": urlencode({"owner": managed_owner.get_username()}) if managed_owner else "",
         }
 
     def done(self, url: str, notice: str = "") -> HttpResponse:
@@ -169,12 +189,17 @@ class TokenPage(Page):
 
     @cached_property
     def token(self) -> PersonalAccessToken:
-        """The token in the URL, if it belongs to the user."""
-        return get_object_or_404(self.tokens, pk=self.kwargs["pk"])
+        """The token in the URL, if the user manages it."""
+        return get_object_or_404(find_managed_tokens(self.user).select_related("user"), pk=self.kwargs["pk"])
+
+    @property
+    def owner(self) -> Any:
+        """The owner of the token."""
+        return self.token.user
 
     def not_found(self) -> HttpResponse:
         """Respond alike, whether the token was deleted, belongs to somebody else or never existed."""
-        token = self.tokens.filter(pk=self.kwargs["pk"]).first()
+        token = find_managed_tokens(self.user).filter(pk=self.kwargs["pk"]).first()
         return self.show_missing(None) if token is None else self.part_not_found(token)
 
     def part_not_found(self, token: PersonalAccessToken) -> HttpResponse:

@@ -185,7 +185,7 @@ class TokensDelete(TokensConfirmation):
         return TokenFilter(self.request.GET).apply(self.tokens)
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
-        count = services.delete_tokens(self.user, selected, expected_active=active, actor=self.actor)
+        count = services.delete_tokens(self.owner, selected, expected_active=active, actor=self.actor)
         text = ngettext("%(count)d token was deleted.", "%(count)d tokens were deleted.", count)
         notice = text % {"count": count} if count else _("No tokens were deleted.")
         left = selected.order_by(Lower("name")).values_list("name", flat=True)
@@ -235,7 +235,7 @@ class SelectedRevoke(TokensConfirmation):
         return self.find_selected().active()
 
     def act(self, selected: TokenQuerySet, active: Collection[uuid.UUID]) -> str:
-        count = services.revoke_tokens(self.user, selected, actor=self.actor)
+        count = services.revoke_tokens(self.owner, selected, actor=self.actor)
         text = ngettext("%(count)d token was revoked.", "%(count)d tokens were revoked.", count)
         return text % {"count": count} if count else _("No tokens were revoked.")
 
@@ -256,7 +256,7 @@ class ScopeDelete(TokenConfirmation):
     def scope(self) -> ScopeLabel:
         """The label of the scope in the URL."""
         scope = get_object_or_404(self.token.scope_set, pk=self.kwargs["scope_pk"])
-        return describe_scopes(self.user, [scope])[0]
+        return describe_scopes(self.owner, [scope])[0]
 
     def post(self, request: HttpRequest, pk: uuid.UUID, scope_pk: uuid.UUID) -> HttpResponse:
         scope = get_object_or_404(self.token.scope_set.select_related("token"), pk=scope_pk)

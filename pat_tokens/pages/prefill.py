@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_SCOPES = 50  # that one link can ask for
 MAX_NAMED = 20  # parts of a link that the page names
 MAX_PART_LENGTH = 80  # characters of each of them
+OWNER = "owner"  # says whose token it is, and fills nothing in
 PARAMETERS = ("name", "description", "duration", "preset", "scope", "copy")
 
 
@@ -125,7 +126,7 @@ class Prefill:
         self._left_out: list[str] = []
         self.is_cut = False  # more scopes than one link can ask for
         known = PARAMETERS if self.is_new else ("scope",)
-        self._left_out += [name for name in query if name not in known]
+        self._left_out += [name for name in query if name not in (*known, OWNER)]
         wanted = list(islice(self._read_scopes(), MAX_SCOPES + 1))
         self.is_cut = len(wanted) > MAX_SCOPES
         if self.is_new and self.is_filled:
@@ -136,7 +137,7 @@ class Prefill:
     @property
     def is_filled(self) -> bool:
         """Whether the link has any parameter."""
-        return bool(self.query)
+        return bool(self.query.keys() - {OWNER})
 
     @property
     def forms(self) -> Sequence[dict[str, Any]]:

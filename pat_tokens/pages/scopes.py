@@ -27,10 +27,10 @@ class ScopesAdd(TokenPage):
     template_name = "pat_tokens/scopes_add.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        return self._show(ScopeFormSet(self.user, token=self.token, initial=self.prefill.forms))
+        return self._show(ScopeFormSet(self.owner, token=self.token, initial=self.prefill.forms))
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        formset = ScopeFormSet(self.user, request.POST, token=self.token)
+        formset = ScopeFormSet(self.owner, request.POST, token=self.token)
         if step := request.POST.get("step"):
             return self._show(formset.after_step(step))
         if not formset.scopes:
@@ -55,7 +55,7 @@ class ScopesAdd(TokenPage):
     @cached_property
     def prefill(self) -> Prefill:
         """What the link asks for."""
-        return Prefill(self.user, self.request.GET, self.tokens, self.token)
+        return Prefill(self.owner, self.request.GET, self.tokens, self.token)
 
     def _show(self, formset: ScopeFormSet) -> HttpResponse:
         return self.show(token=self.token, formset=formset, prefill=self.prefill)
@@ -66,8 +66,8 @@ class EntityList(Page):
 
     def get(self, request: HttpRequest, entity_type: str) -> HttpResponse:
         known = registry.get(entity_type)
-        if known is None or not grantable_operations(self.user, known):
+        if known is None or not grantable_operations(self.owner, known):
             raise Http404
-        pairs, has_more = suggest(known, self.user, request.GET.get("q", ""))
+        pairs, has_more = suggest(known, self.owner, request.GET.get("q", ""))
         results = [{"id": entity_id, "label": label} for entity_id, label in pairs]
         return JsonResponse({"results": results, "has_more": has_more})

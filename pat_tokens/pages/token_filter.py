@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pat_tokens.querysets import TokenQuerySet
 
-LIST_QUERY = ("q", "in", "status")
+LIST_QUERY = ("q", "in", "status", "owner")
 ALL = "all"  # as a status
 SEARCH_FIELDS = {
     "name": pgettext_lazy("pat_tokens", "Name"),

@@ -22,6 +22,7 @@ from pat_tokens.crypto import SecretText
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import address_text, describe_activity, describe_scopes, duration_label
+from pat_tokens.managed_users import find_managed_names
 from pat_tokens.models import Activity
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
@@ -81,10 +82,12 @@ class TokenList(Page):
             clear_url=table.url(**{"q": "", "in": ""}),
             status=found.status,
             tabs=_tabs(table, counts, found.status),
-            selection=found.query,
+            selection={**found.query, "owner": self.request.GET.get("owner", "")},
+            own_name=self.user.get_username(),
             total=counts["total"],
             all=counts["all"],
-            refused=find_tokens_refused_lately(self.user),
+            owners=find_managed_names(self.user),
+            refused=find_tokens_refused_lately(self.owner),
         )
 
     def drop_query(self) -> HttpResponse:
@@ -132,21 +135,21 @@ class TokenCreate(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         prefill = self.prefill
         form = TokenForm(initial=prefill.initial, **self._form_rules)
-        return self._show(form, ScopeFormSet(self.user, initial=prefill.forms))
+        return self._show(form, ScopeFormSet(self.owner, initial=prefill.forms))
 
     @cached_property
     def prefill(self) -> Prefill:
         """What the link asks for."""
-        return Prefill(self.user, self.request.GET, self.tokens)
+        return Prefill(self.owner, self.request.GET, self.tokens)
 
     @sensitive_variables("secret")
     def post(self, request: HttpRequest) -> HttpResponse:
-        formset = ScopeFormSet(self.user, request.POST)
+        formset = ScopeFormSet(self.owner, request.POST)
         if step := request.POST.get("step"):
             form = _unvalidated(TokenForm, request.POST, **self._form_rules)
             if step == "preset":
                 preset = registry.get_preset(request.POST.get("preset", ""))
-                return self._show(form, formset.with_more(choose_preset(self.user, preset) if preset else ()))
+                return self._show(form, formset.with_more(choose_preset(self.owner, preset) if preset else ()))
             return self._show(form, formset.after_step(step))
         form = TokenForm(request.POST, **self._form_rules)
         if form.is_valid() and (question := self.ask_for_password()):
@@ -154,7 +157,7 @@ class TokenCreate(Page):
         try:
             # The service adds its own errors to those of the form, so that all are shown together.
             token, secret = services.create_token(
-                self.user,
+                self.owner,
                 scopes=formset.scopes,
                 errors=form.service_errors,
                 actor=self.actor,
@@ -169,7 +172,7 @@ class TokenCreate(Page):
 
     @property
     def _form_rules(self) -> dict[str, Any]:
-        return {"rules": DurationRules(self.user), "address_text": address_text(self.request)}
+        return {"rules": DurationRules(self.owner), "address_text": address_text(self.request)}
 
     def _show(self, form: TokenForm, formset: ScopeFormSet) -> HttpResponse:
         return self.show(
@@ -177,7 +180,7 @@ class TokenCreate(Page):
             formset=formset,
             same_name=self.find_same_name(form),
             prefill=self.prefill,
-            presets=find_presets(self.user),
+            presets=find_presets(self.owner),
         )
 
 
@@ -212,7 +215,7 @@ class TokenDetail(TokenPage):
             same_name=self.find_same_name(form),
             token_path=token_url(self.token),
             activity=describe_activity(
-                Activity.objects.for_token(self.token.pk).for_owner(self.user).newest_first()[:SHOWN_ACTIVITY]
+                Activity.objects.for_token(self.token.pk).for_owner(self.owner).newest_first()[:SHOWN_ACTIVITY]
             ),
             activity_url=f"{reverse('pat_tokens:activity_list')}?token={self.token.pk}",
             refusals=find_refusals(self.token),
@@ -220,7 +223,7 @@ class TokenDetail(TokenPage):
 
     def _fill(self, table: Table) -> None:
         # Sorted by labels, which only the site's own code knows.
-        words = describe_scopes(self.user, self.token.scope_set.all())
+        words = describe_scopes(self.owner, self.token.scope_set.all())
         words.sort(key=lambda word: (word.entity_type.casefold(), word.entity.casefold(), word.operation.casefold()))
         words.sort(key=lambda word: str(getattr(word, table.sort)).casefold(), reverse=table.is_descending)
         table.fill(words, len(words))

@@ -8,6 +8,7 @@ from typing import Any
 from django.forms.utils import flatatt
 from django.template import Context, Library
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
@@ -112,6 +113,13 @@ def script_texts() -> dict[str, str]:
         **{name: str(text) for name, text in _SCRIPT_TEXTS.items()},
         "now": str(_NOW),
     }
+
+
+@register.simple_tag(takes_context=True)
+def owner_url(context: Context, name: str) -> str:
+    """Return the URL of a page about the tokens of the same owner."""
+    url = reverse(f"pat_tokens:{name}")
+    return f"{url}?{context['owner_query']}" if context.get("owner_query") else url
 
 
 @register.simple_tag(takes_context=True, name="can_see_tokens")

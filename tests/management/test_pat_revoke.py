@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
@@ -6,7 +7,9 @@ from django.core.management import CommandError, call_command, execute_from_comm
 
 from pat_tokens.authentication import authenticate
 from pat_tokens.exceptions import RevokedToken
+from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
+from tests.factories import TokenFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -56,3 +59,41 @@ def test_exit_status_is_1(capsys):
     with pytest.raises(SystemExit) as caught:
         execute_from_command_line(["manage.py", "pat_revoke", "7"])
     assert caught.value.code == 1
+
+
+class TestManyTokens:
+    @pytest.fixture
+    def tokens(self, user, stranger):
+        """Two tokens of the owner, the first of them older, and one of somebody else."""
+        found = [TokenFactory(user=user), TokenFactory(user=user), TokenFactory(user=stranger)]
+        older = datetime(2020, 1, 1, 12, tzinfo=UTC)
+        PersonalAccessToken.objects.filter(pk=found[0].pk).update(issued_at=older)
+        return found
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"user": "owner"}, [0, 1]),
+            ({"issued_before": "2020-01-02"}, [0]),
+            ({"issued_before": "2020-01-01T13:00+02:00"}, []),
+            ({"user": "stranger", "issued_before": "2020-01-02"}, []),
+            ({"all": True}, [0, 1, 2]),
+        ],
+    )
+    def test_selected_tokens_are_counted_and_then_revoked(self, tokens, monkeypatch, options, expected):
+        errors = StringIO()
+        monkeypatch.setattr("builtins.input", lambda prompt: "no")
+        with pytest.raises(CommandError, match="Nothing was changed"):
+            call_command("pat_revoke", **options, stderr=errors)
+        assert f"This revokes {len(expected)} active tokens." in errors.getvalue()
+        assert PersonalAccessToken.objects.active().count() == 3
+        call_command("pat_revoke", **options, interactive=False, stdout=StringIO(), stderr=StringIO())
+        revoked = set(PersonalAccessToken.objects.revoked())
+        assert revoked == {tokens[position] for position in expected}
+
+    @pytest.mark.parametrize("arguments", [[], ["ID", "--all"], ["--issued-before", "soon"], ["--user", "nobody"]])
+    def test_unclear_selection_revokes_nothing(self, tokens, arguments):
+        arguments = [str(tokens[0].pk) if argument == "ID" else argument for argument in arguments]
+        with pytest.raises(CommandError):
+            call_command("pat_revoke", *arguments, "--no-input", stderr=StringIO())
+        assert PersonalAccessToken.objects.active().count() == 3

@@ -195,6 +195,9 @@ _SCOPE_ID = OpenApiParameter("scope_id", OpenApiTypes.UUID, OpenApiParameter.PAT
 _ENTITY_TYPE = OpenApiParameter(
     "entity_type", OpenApiTypes.STR, OpenApiParameter.PATH, description=_("The name of an entity type.")
 )
+_OWNER = OpenApiParameter(
+    "owner", OpenApiTypes.STR, description=_("The username of an account whose tokens the user manages. Default: mine.")
+)
 _SEARCH = OpenApiParameter(
     "search",
     {"type": "string", "maxLength": MAX_TERM_LENGTH},
@@ -218,6 +221,8 @@ def _document(
         possible |= {400, 413, 415}
     if any(getattr(parameter, "location", "") == OpenApiParameter.PATH for parameter in parameters):
         possible.add(404)
+    if _OWNER in parameters:
+        possible |= {400, 404}
     return extend_schema(
         operation_id=f"personal_access_tokens_{operation_id}",
         summary=summary,
@@ -263,20 +268,25 @@ class TokenViews(OpenApiViewExtension):
         return _describe(
             self.target,
             list=_document(
-                "list", pgettext_lazy("pat_tokens", "List my tokens"), (200, token(many=True)), errors=(400, 404)
+                "list",
+                pgettext_lazy("pat_tokens", "List my tokens"),
+                (200, token(many=True)),
+                errors=(400, 404),
+                parameters=[_OWNER],
             ),
             create=_document(
                 "create",
                 _("Create a token; only this response contains its secret"),
                 (201, with_secret),
                 request=PersonalAccessTokenCreateSerializer,
+                parameters=[_OWNER],
             ),
             destroy_all=_document(
                 "delete_all",
                 _("Delete all my tokens, or those that match the filters"),
                 (200, DeletedSerializer),
                 errors=(400,),
-                parameters=[OpenApiParameter("ordering", exclude=True)],
+                parameters=[_OWNER, OpenApiParameter("ordering", exclude=True)],
                 filters=True,
             ),
             retrieve=_document(
@@ -385,6 +395,7 @@ class ActivityViews(OpenApiViewExtension):
                 _("List what happened to my tokens, newest first"),
                 (200, ActivitySerializer(many=True)),
                 errors=(400, 404),
+                parameters=[_OWNER],
                 filters=True,
             ),
             list_for_token=_document(
@@ -408,6 +419,7 @@ class EntityTypeViews(OpenApiViewExtension):
                 "entity_types_list",
                 _("List the entity types and their operations"),
                 (200, EntityTypeSerializer(many=True)),
+                parameters=[_OWNER],
             ),
         )
 
@@ -423,7 +435,7 @@ class EntityViews(OpenApiViewExtension):
                 _("List the entities of a type that I can choose for a scope"),
                 (200, EntitySerializer(many=True)),
                 errors=(400,),
-                parameters=[_ENTITY_TYPE, _SEARCH],
+                parameters=[_ENTITY_TYPE, _OWNER, _SEARCH],
             ),
         )
 

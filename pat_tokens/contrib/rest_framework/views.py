@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import ObjectDoesNotExist, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.db.models import Prefetch, prefetch_related_objects
 from django.http import QueryDict
@@ -76,6 +76,7 @@ from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
 from pat_tokens.log_events import log_outage
+from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
@@ -84,6 +85,7 @@ from pat_tokens.requirements import ANY_TOKEN
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
+OWNER = "owner"  # the parameter that names the user whose tokens a request is about
 MAX_SCOPES_IN_LIST = 20  # of each token
 
 
@@ -138,6 +140,17 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
     def actor(self) -> Actor:
         """Who changes a token by this request."""
         return Actor.of_request(self.request._request, Via.API, user=self.user)
+
+    @cached_property
+    def owner(self) -> AbstractBaseUser:
+        """The user that `?owner=` names, if the user of the request manages their tokens; else the latter."""
+        names = self.request.query_params.getlist(OWNER)
+        if len(names) > 1 or "" in names:
+            raise exceptions.ValidationError({OWNER: [_("Give one username.")]})
+        try:
+            return cast("AbstractBaseUser", find_owner(self.user, names[0] if names else None))
+        except ObjectDoesNotExist:
+            raise exceptions.NotFound from None
 
     def require_reauthentication(self, owner: Any) -> None:
         """Refuse the request if the user has to confirm their identity, with the URL of a page for it."""
@@ -200,13 +213,13 @@ class PersonViewSet(ManagementViewSet):
 
 
 class OwnTokensViewSet(PersonViewSet):
-    """The base class of views that only find the user's own tokens."""
+    """The base class of views that find the tokens of the user, and of those whose tokens they manage."""
 
     def get_queryset(self) -> TokenQuerySet:
-        return PersonalAccessToken.objects.for_user(self.user).select_related("user")
+        return PersonalAccessToken.objects.for_user(self.owner).select_related("user")
 
     def get_token(self) -> PersonalAccessToken:
-        return self.get_queryset().get(pk=_to_uuid(self.kwargs["token_id"]))
+        return find_managed_tokens(self.user).select_related("user").get(pk=_to_uuid(self.kwargs["token_id"]))
 
 
 class TokenViewSet(OwnTokensViewSet):
@@ -225,15 +238,15 @@ class TokenViewSet(OwnTokensViewSet):
 
     @sensitive_variables()
     def create(self, request: Request) -> Response:
-        self.require_reauthentication(self.user)
+        self.require_reauthentication(self.owner)
         fields = self.read(PersonalAccessTokenCreateSerializer)
-        token, secret = services.create_token(self.user, actor=self.actor, **fields)
+        token, secret = services.create_token(self.owner, actor=self.actor, **fields)
         return Response({**_describe(token), "secret": secret}, status=status.HTTP_201_CREATED)
 
     def destroy_all(self, request: Request) -> Response:
-        selection = TokenSelectionFilterSet(request.query_params, self.get_queryset())
+        selection = TokenSelectionFilterSet(_without_owner(request.query_params), self.get_queryset())
         self.reject(selection.errors)
-        return Response({"deleted": services.delete_tokens(self.user, selection.qs, actor=self.actor)})
+        return Response({"deleted": services.delete_tokens(self.owner, selection.qs, actor=self.actor)})
 
     def retrieve(self, request: Request, token_id: str) -> Response:
         return Response(_describe(self.get_token()))
@@ -310,7 +323,7 @@ class ScopeViewSet(OwnTokensViewSet):
         return Response({"deleted": services.delete_scopes(token, actor=self.actor)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
-        scopes = Scope.objects.select_related("token").filter(token__in=self.get_queryset(), token=_to_uuid(token_id))
+        scopes = Scope.objects.select_related("token").filter(token=self.get_token())
         scope = scopes.get(pk=_to_uuid(scope_id))
         self.reject()
         services.delete_scope(scope, actor=self.actor)
@@ -326,10 +339,11 @@ class ActivityViewSet(OwnTokensViewSet):
     filterset_class = ActivityFilterSet
 
     def list(self, request: Request) -> Response:
-        return self._list(Activity.objects.for_owner(self.user))
+        return self._list(Activity.objects.for_owner(self.owner))
 
     def list_for_token(self, request: Request, token_id: str) -> Response:
-        return self._list(Activity.objects.for_token(self.get_token().pk).for_owner(self.user))
+        token = self.get_token()
+        return self._list(Activity.objects.for_token(token.pk).for_owner(token.user))
 
     def _list(self, rows: ActivityQuerySet) -> Response:
         page = self.paginate_queryset(self.filter_queryset(rows))
@@ -343,8 +357,8 @@ class EntityTypeViewSet(PersonViewSet):
     pagination_class = None
 
     def list(self, request: Request) -> Response:
-        types = grantable_types(self.user)
-        return Response(EntityTypeSerializer(types, many=True, context={"user": self.user}).data)
+        types = grantable_types(self.owner)
+        return Response(EntityTypeSerializer(types, many=True, context={"user": self.owner}).data)
 
 
 class EntityViewSet(PersonViewSet):
@@ -355,9 +369,9 @@ class EntityViewSet(PersonViewSet):
 
     def list(self, request: Request, entity_type: str) -> Response:
         found = registry.get(entity_type)
-        if found is None or not grantable_operations(self.user, found):
+        if found is None or not grantable_operations(self.owner, found):
             raise exceptions.NotFound
-        page = self.paginate_queryset(found.find(self.user, _read_search(request)))
+        page = self.paginate_queryset(found.find(self.owner, _read_search(request)))
         rows = EntitySerializer(page, many=True, context={"entity_type": found}).data
         return self.get_paginated_response(rows)
 
@@ -384,6 +398,12 @@ class CurrentTokenViewSet(ManagementViewSet):
         actor = Actor.of_request(request._request, Via.TOKEN, user=self.user)
         services.revoke_token(self.token, actor=actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _without_owner(query: QueryDict) -> QueryDict:
+    rest = query.copy()
+    rest.pop(OWNER, None)
+    return rest
 
 
 def _import_all(classes: Sequence[str | type[Any]]) -> list[Any]:

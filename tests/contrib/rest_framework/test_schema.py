@@ -80,16 +80,18 @@ class TestManagement:
         times = {"expires_before", "expires_after", "last_used_before"}
         activity = {"cursor", "page_size", "kind", "token", "since", "until"}
         assert queries == {
-            ("GET", PREFIX): {"ordering", *pages, *filters, *times},
-            ("DELETE", PREFIX): {*filters, *times},
-            ("GET", PREFIX + "entities/{entity_type}/"): {"search", *pages},
-            ("GET", PREFIX + "activity/"): activity,
+            ("GET", PREFIX): {"owner", "ordering", *pages, *filters, *times},
+            ("POST", PREFIX): {"owner"},
+            ("DELETE", PREFIX): {"owner", *filters, *times},
+            ("GET", PREFIX + "entities/"): {"owner"},
+            ("GET", PREFIX + "entities/{entity_type}/"): {"owner", "search", *pages},
+            ("GET", PREFIX + "activity/"): {"owner", *activity},
             ("GET", token + "activity/"): activity,
             ("GET", token + "explain/"): {"method", "path"},
         }
         assert {key: set(fields) for key, fields in bodies.items()} == {
-            ("POST", PREFIX): {"name", "description", "duration", "expires_at", "scopes"},
-            ("PATCH", token): {"name", "description"},
+            ("POST", PREFIX): {"name", "description", "allowed_networks", "duration", "expires_at", "scopes"},
+            ("PATCH", token): {"name", "description", "allowed_networks"},
             ("POST", token + "regenerate/"): {"duration", "expires_at"},
             ("POST", token + "scopes/"): {"scopes"},
         }
