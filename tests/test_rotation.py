@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import QuerySet
+from django.utils.http import http_date
 
 from pat_tokens import crypto, deferred_writes, lookup, services, signals
 from pat_tokens.authentication import authenticate, authenticate_options
@@ -494,3 +495,28 @@ def test_rotation_locks_row(reader, django_assert_num_queries):
         with django_assert_num_queries(4) as queries:  # savepoint, SELECT, UPDATE, savepoint
             services.rotate_token(reader)
         assert "FOR " in queries[1]["sql"]
+
+
+# The header Sunset outside DRF
+
+
+@pytest.mark.parametrize("urls", ["tests.plain_site", "tests.contrib.ninja.api"])
+def test_other_integrations_say_when_the_secret_stops(client, reader, channel, use, clock, settings, urls):
+    settings.ROOT_URLCONF = urls
+    if urls == "tests.plain_site":
+        settings.MIDDLEWARE = ["pat_tokens.middleware.PersonalAccessTokenMiddleware", *settings.MIDDLEWARE]
+    path = {"tests.plain_site": "/function/", "tests.contrib.ninja.api": "/sync/"}[urls]
+    _token, new = services.rotate_token(reader, grace_period="1h")
+
+    def get(secret, pk=channel.pk):
+        end = "/" if urls == "tests.plain_site" else ""
+        return client.get(f"{path}{pk}{end}", headers={"authorization": f"Bearer {secret}"})
+
+    assert get(reader.secret).status_code == 200
+    assert "Sunset" not in get(reader.secret)
+    use(new)
+    end = http_date((clock.now + timedelta(hours=1)).timestamp())
+    for pk, status in ((channel.pk, 200), (0, 403)):
+        response = get(reader.secret, pk)
+        assert (response.status_code, response.get("Sunset")) == (status, end)
+    assert "Sunset" not in get(new)
