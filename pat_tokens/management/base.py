@@ -93,9 +93,7 @@ def token_fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def add_confirmation_argument(parser: ArgumentParser) -> None:
     """Add the option of a command that asks before it changes many tokens."""
-    parser.add_argument(
-        "--no-input", "--noinput", action="store_false", dest="interactive", help="Do not ask for confirmation."
-    )
+    parser.add_argument("--no-input", action="store_false", dest="interactive", help="Do not ask for confirmation.")
 
 
 def confirm(command: BaseCommand, question: str, options: Mapping[str, Any]) -> None:
