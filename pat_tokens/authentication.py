@@ -1,7 +1,6 @@
 """Authenticate a request: return the token that belongs to a secret, or raise TokenError.
 
-Every integration calls this module. Some sites import integrations before models are loaded, because DRF imports the
-classes named in its settings. Functions that need models therefore import them when they are called.
+Every integration calls this module.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.urls import Resolver404, get_resolver
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from pat_tokens import crypto, links, log_events, signals
+from pat_tokens import activity, crypto, links, log_events, lookup, services, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -47,6 +45,7 @@ from pat_tokens.http import (
     read_legacy_key,
 )
 from pat_tokens.integrations import Route, inspect
+from pat_tokens.models import PersonalAccessToken, owner_is_active
 from pat_tokens.networks import is_in, network_of
 from pat_tokens.policy import client_ip, get_policy, recorded_ip
 from pat_tokens.rate_limits import RateLimiter
@@ -57,8 +56,6 @@ from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-    from pat_tokens.models import PersonalAccessToken
 
 _NO_TOKENS = _("The owner of the token can't have tokens on this site.")
 # Reasons that activity has rows of, and what they are called there.
@@ -234,8 +231,6 @@ def authenticate_for_scope(
     Raises InvalidToken, TemporarilyUnavailable, and ThirdPartyToken if `third_party` is true and no token has this
     secret. Within one request, each secret and scope is looked up only once.
     """
-    from pat_tokens import services
-
     known = _state(request).tokens
     key = secret, required_scope
     token = known.get(key)
@@ -245,8 +240,8 @@ def authenticate_for_scope(
         try:
             if not third_party:
                 _check_failures(request)
-            token, newest_digest = _find_token(secret, required_scope)
-            _check_validity(token, request)
+            token, newest_digest = find_by_secret(secret, required_scope)
+            check_usable(token, request)
             if token.is_previous:
                 _state(request).sunset = _sunset(token)
             stored = (
@@ -337,8 +332,6 @@ def allow(
 
     `names_entity`: the URL names an entity. If a scope on `*` is missing nevertheless, the entity wasn't found.
     """
-    from pat_tokens import services
-
     if not token.decision:
         missing = () if token.decision is None else token.decision.missing
         is_fixable = not (names_entity and any(scope.entity_id == ALL for scope in missing))
@@ -359,8 +352,6 @@ def allow(
 
 def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpRequest | None = None) -> None:
     """Raise InsufficientScope unless the allowed operation of `token` also covers this entity."""
-    from pat_tokens import lookup
-
     if token.decision is None or token.decision.required_scope is None:
         return
     with _database_answers(request, token):
@@ -390,8 +381,6 @@ def refuse(
     log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
     if token is not None and error.reason in _RECORDED:
-        from pat_tokens import activity
-
         activity.record_refusal(token, _RECORDED[error.reason], request=request)
     return error
 
@@ -409,10 +398,11 @@ def _unavailable(error: Exception, request: HttpRequest | None, token: PersonalA
     return refuse(TemporarilyUnavailable(), token=token, request=request)
 
 
-def _find_token(secret: str, required_scope: RequiredScope | None) -> tuple[PersonalAccessToken, str]:
-    """Return the token, whatever its status, and its digest under the newest pepper."""
-    from pat_tokens import lookup
+def find_by_secret(secret: str, required_scope: RequiredScope | None = None) -> tuple[PersonalAccessToken, str]:
+    """Return the token, whatever its status, and its digest under the newest pepper.
 
+    Raises MalformedToken or UnknownToken.
+    """
     if not has_secret_format(secret):
         raise MalformedToken
     digests = crypto.digests(secret, conf.peppers)
@@ -438,12 +428,11 @@ def _network(request: HttpRequest | None) -> str | None:
     return None if request is None else network_of(recorded_ip(request))
 
 
-def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> None:
-    from pat_tokens.models import owner_is_active
-
-    if token.revoked_at is not None:
+def check_usable(token: PersonalAccessToken, request: HttpRequest | None = None) -> None:
+    """Raise InvalidToken if `token` can't be used now."""
+    if token.is_revoked:
         raise RevokedToken
-    if token.is_expired_at(timezone.now()):
+    if token.is_expired:
         raise LegacyKeyExpired if token.is_legacy else ExpiredToken
     if token.is_previous and token.previous_secret is None:
         raise ReplacedToken
@@ -463,8 +452,6 @@ def _check_validity(token: PersonalAccessToken, request: HttpRequest | None) -> 
 def _find_by_lookup(
     secret: str, requirement: Requirement, kwargs: Mapping[str, Any], third_party: bool, request: HttpRequest | None
 ) -> PersonalAccessToken:
-    from pat_tokens import lookup
-
     required_scope = RequiredScope(requirement.entity_type, requirement.operation)
     token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
     if token.decision:

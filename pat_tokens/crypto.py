@@ -35,8 +35,17 @@ _PEPPER_CONTEXT = b"pat_tokens.pepper.v1"
 _PEPPER_ID_CONTEXT = b"pat_tokens.pepper_id.v1"
 
 
-class SecretText(str):
-    """A string with a hidden repr, because error reports show the repr of every local variable.
+class HiddenRepr:
+    """Hides the repr, because error reports show the repr of every local variable."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+class SecretText(HiddenRepr, str):
+    """A string with a hidden repr.
 
     No function of this package binds a plain secret, or a part of one, to a name: parts of a secret are wrapped in the
     same expression.
@@ -44,19 +53,14 @@ class SecretText(str):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return "<secret>"
 
-
-class SecretBytes(bytes):
+class SecretBytes(HiddenRepr, bytes):
     """Bytes with a hidden repr, also once they are decoded."""
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
     def decode(self, *args: Any, **kwargs: Any) -> SecretText:
         """Return the same as a string."""

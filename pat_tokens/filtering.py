@@ -25,6 +25,7 @@ from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.utils.functional import Promise
 
 from pat_tokens.exceptions import InsufficientScope
+from pat_tokens.lookup import find_entity_ids
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
@@ -67,8 +68,6 @@ class LimitedList:
         if not _can_be_limited(queryset, self.requirement, path):
             raise self.refusal()
         entity_type = self.requirement.get_entity_type()
-        from pat_tokens.lookup import find_entity_ids  # noqa: PLC0415 -- needs the models, which DRF's settings precede
-
         ids = find_entity_ids(self.token, entity_type.name, self.requirement.operation)
         # `scopes.decide` ignores ids that aren't canonical, so they are ignored here too.
         keys = [key for key in ids if entity_type.to_id(key) == key and entity_type.is_storable(key)]

@@ -34,6 +34,16 @@ class Status(models.TextChoices):
     REVOKED = "revoked"
 
 
+def has_status(status: Status, now: datetime | None = None) -> Q:
+    """Return the condition for a token to have `status`, as `PersonalAccessToken.status` has it for a row."""
+    is_expired = Q(expires_at__isnull=False, expires_at__lte=now or timezone.now())
+    return {
+        Status.ACTIVE: Q(revoked_at=None) & ~is_expired,
+        Status.EXPIRED: Q(revoked_at=None) & is_expired,
+        Status.REVOKED: Q(revoked_at__isnull=False),
+    }[status]
+
+
 CLOCK_SKEW = timedelta(hours=1)  # by which the order of the ids of activity can differ from that of its datetimes
 REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
@@ -61,20 +71,18 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
     def active(self, now: datetime | None = None) -> Self:
         """The tokens that are neither revoked nor expired."""
-        return self.filter(revoked_at=None).exclude(self._expired(now))
+        return self.filter(has_status(Status.ACTIVE, now))
 
     def expired(self, now: datetime | None = None) -> Self:
         """The tokens that have expired, without the revoked ones."""
-        return self.filter(self._expired(now), revoked_at=None)
+        return self.filter(has_status(Status.EXPIRED, now))
 
     def revoked(self) -> Self:
-        return self.filter(revoked_at__isnull=False)
+        return self.filter(has_status(Status.REVOKED))
 
     def with_status(self, status: str) -> Self:
         """The tokens with this status. Raises ValueError for an unknown one."""
-        return {Status.ACTIVE: self.active, Status.EXPIRED: self.expired, Status.REVOKED: self.revoked}[
-            Status(status)
-        ]()
+        return self.filter(has_status(Status(status)))
 
     def search(self, term: str) -> Self:
         """The tokens with `term` in their name or description."""
@@ -174,10 +182,6 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
             # Two EXISTS instead of an IN, for which SQLite would build a table and other databases would plan twice.
             return Exists(scopes.filter(entity_id=ALL)) | Exists(scopes.filter(entity_id=entity_id))
         return Exists(scopes.filter(entity_id__in=(ALL, entity_id)))
-
-    @staticmethod
-    def _expired(now: datetime | None) -> Q:
-        return Q(expires_at__isnull=False, expires_at__lte=now or timezone.now())
 
 
 def _ordering(name: str) -> OrderBy:

@@ -17,7 +17,7 @@ from django.utils.crypto import get_random_string
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.conf import conf
-from pat_tokens.crypto import SecretBytes, SecretText, digests, is_among, join, split
+from pat_tokens.crypto import HiddenRepr, SecretBytes, SecretText, digests, is_among, join, split
 
 if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
@@ -32,7 +32,7 @@ PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")  # some browsers and prox
 MAX_WAITING = 5  # pads that a session keeps for pages that were never opened
 
 
-class Secret:
+class Secret(HiddenRepr):
     """A secret on its way to one page.
 
     Templates get a placeholder, because Django calls callables in templates, and `close()` replaces it with the secret
@@ -48,9 +48,6 @@ class Secret:
 
     def __str__(self) -> str:
         return self._text
-
-    def __repr__(self) -> str:
-        return "<Secret>"
 
     def fill_in(self, response: HttpResponse) -> None:
         """Replace the placeholder in the rendered response."""

@@ -47,7 +47,7 @@ def is_complete(text: str) -> bool:
 def find_token(text: str, tokens: TokenQuerySet) -> PersonalAccessToken | None:
     """Return the one of `tokens` whose secret is in `text`, however it was copied."""
     secrets = _secrets_in(text)
-    return tokens.with_digest(digests(secrets[0], conf.peppers)).first() if secrets else None
+    return tokens.with_any_digest(digests(secrets[0], conf.peppers)).first() if secrets else None
 
 
 @sensitive_variables()

@@ -6,8 +6,7 @@ import uuid
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db.models import Count, F, Q
-from django.db.models.functions import Lower
+from django.db.models import Count, Q
 from django.forms import model_to_dict
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
@@ -33,7 +32,7 @@ from pat_tokens.pages.scope_formset import ScopeFormSet
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
-from pat_tokens.querysets import Status
+from pat_tokens.querysets import Status, has_status
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
 if TYPE_CHECKING:
@@ -73,7 +72,8 @@ class TokenList(Page):
         table = Table(request, "tokens", TOKEN_COLUMNS, sort="-issued_at", size=10, keep=LIST_QUERY)
         found = TokenFilter(request.GET)
         counts = self._count(found.matches)
-        table.fill(found.apply(self.tokens).order_by(*_token_order(table)), counts[found.status])
+        ordering = f"-{table.sort}" if table.is_descending else table.sort
+        table.fill(found.apply(self.tokens).sorted_by(ordering), counts[found.status])
         return self.show(
             table=table,
             term=found.term,
@@ -105,14 +105,10 @@ class TokenList(Page):
 
     def _count(self, matches: Q) -> dict[str, int]:
         now = timezone.now()
-        expired = Q(expires_at__isnull=False, expires_at__lte=now)
-        return self.tokens.aggregate(
-            total=Count("pk"),
-            all=Count("pk", filter=matches),
-            revoked=Count("pk", filter=matches & Q(revoked_at__isnull=False)),
-            expired=Count("pk", filter=matches & expired & Q(revoked_at=None)),
-            active=Count("pk", filter=matches & Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))),
-        )
+        by_status: dict[str, Any] = {
+            status.value: Count("pk", filter=matches & has_status(status, now)) for status in Status
+        }
+        return self.tokens.aggregate(total=Count("pk"), all=Count("pk", filter=matches), **by_status)
 
 
 class TokenSearch(Page):
@@ -298,18 +294,6 @@ def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
     if is_complete(text):
         return list_url(), pgettext("pat_tokens", "None of your tokens has this secret.")
     return list_url(), pgettext("pat_tokens", "This is not a complete secret. Copy all of it and search again.")
-
-
-def _token_order(table: Table) -> list[Any]:
-    expression: Any = F(table.sort)
-    if table.sort in ("name", "description"):
-        expression = Lower(table.sort)
-    # Tokens that were never used sort first, and tokens that never expire sort last.
-    first = {"last_used_at": True, "expires_at": False}.get(table.sort)
-    nulls: dict[str, Any] = {}
-    if first is not None:
-        nulls = {"nulls_first": True} if first != table.is_descending else {"nulls_last": True}
-    return [expression.desc(**nulls) if table.is_descending else expression.asc(**nulls), "pk"]
 
 
 def _tabs(table: Table, counts: dict[str, int], chosen: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
+from pat_tokens.crypto import HiddenRepr
 from pat_tokens.labels import UNITS, exact_text, refusals_text, span_text
 from pat_tokens.models import Activity
 from pat_tokens.pages.secret_search import secret_pattern
@@ -53,14 +54,11 @@ _NOW = 10  # seconds
 _ATTRIBUTES = ("data_", "aria_")
 
 
-class Content(SafeString):
+class Content(HiddenRepr, SafeString):
     """What an element is rendered around, or its attributes; the repr is hidden, because it can contain a secret.
 
     At the level DEBUG, `django.template` logs the repr of the whole context for each variable that is missing.
     """
-
-    def __repr__(self) -> str:
-        return "<Content>"
 
 
 @register.simple_block_tag(takes_context=True)

@@ -141,7 +141,7 @@ def test_error_report_has_no_secret(person, token, settings, monkeypatch, caplog
     def fail(*args):
         raise RuntimeError("the database has gone")
 
-    monkeypatch.setattr(TokenQuerySet, "with_digest", fail)
+    monkeypatch.setattr(TokenQuerySet, "with_any_digest", fail)
     person.raise_request_exception = False
     answer = person.post(SEARCH, {"q": token.secret})
     kind, error, frames = answer.exc_info

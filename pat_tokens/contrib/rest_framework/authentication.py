@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from pat_tokens import authentication
 from pat_tokens.conf import conf
+from pat_tokens.contrib.rest_framework.deferred_imports import authentication
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete_errors
 from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.guards import add_sunset, guard, guard_options, hide_forms, vary

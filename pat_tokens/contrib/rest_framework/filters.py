@@ -10,12 +10,11 @@ from django.db.models import QuerySet
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-from pat_tokens.authentication import refuse
+from pat_tokens.contrib.rest_framework.deferred_imports import authentication, filtering
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import has_limited_list
 from pat_tokens.exceptions import InsufficientScope
-from pat_tokens.filtering import needs_all
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement, is_list
 from pat_tokens.scopes import Decision
@@ -36,11 +35,12 @@ class ScopeFilterBackend(BaseFilterBackend):
             return queryset
         state = state_of(request._request).views.get(view)
         if state is None or (rows := state.limited_list) is None:
-            raise TokenAPIException(refuse(needs_all(decision), token=token, request=request._request))
+            error = filtering.needs_all(decision)
+            raise TokenAPIException(authentication.refuse(error, token=token, request=request._request))
         try:
             return rows.limit(queryset)
-        except InsufficientScope as error:
-            raise TokenAPIException(refuse(error, token=token, request=request._request)) from error
+        except InsufficientScope as refused:
+            raise TokenAPIException(authentication.refuse(refused, token=token, request=request._request)) from refused
 
 
 class ScopeFilterMixin:

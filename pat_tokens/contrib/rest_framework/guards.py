@@ -14,16 +14,14 @@ from asgiref.sync import sync_to_async
 from django.db.models import Model
 from rest_framework.request import Request
 
-from pat_tokens import authentication
 from pat_tokens.conf import conf
+from pat_tokens.contrib.rest_framework.deferred_imports import authentication, filtering, guards
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.declarations import has_limited_list
 from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
-from pat_tokens.filtering import LimitedList, is_made_of
-from pat_tokens.guards import set_cache_headers
 from pat_tokens.request_state import ViewState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
 from pat_tokens.scopes import ALL
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
     from rest_framework.views import APIView
 
+    from pat_tokens.filtering import LimitedList
     from pat_tokens.models import PersonalAccessToken
 
 _DESCRIPTION = ("name", "description", "renders", "parses")  # attributes of a view that an OPTIONS response contains
@@ -70,7 +69,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
             _guard_errors(view, request)
         _guard_entity(view, request, token, resolution, state)
         if token.decision is not None and token.decision.limited:
-            state.limited_list = LimitedList(token, requirement)
+            state.limited_list = filtering.LimitedList(token, requirement)
             _guard_list(view, request, state.limited_list)
     # A partial instead of a closure: closures create extra objects for the garbage collector on every request.
     view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
@@ -263,12 +262,12 @@ def _finalize_response(
             refused = authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
             response = view.handle_exception(TokenAPIException(refused))
     response = finalize(request, response, *args, **kwargs)
-    set_cache_headers(request._request, response)
+    guards.set_cache_headers(request._request, response)
     return response
 
 
 def _is_made_of(rows: LimitedList, response: Any) -> bool:
-    return is_made_of(rows, response, getattr(response, "data", None), find=_serialized)
+    return filtering.is_made_of(rows, response, getattr(response, "data", None), find=_serialized)
 
 
 def _serialized(value: Any) -> Any:

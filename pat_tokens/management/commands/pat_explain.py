@@ -9,9 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError, no_translations
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import crypto
-from pat_tokens.authentication import has_secret_format
-from pat_tokens.conf import conf
+from pat_tokens.authentication import find_by_secret
+from pat_tokens.exceptions import MalformedToken, UnknownToken
 from pat_tokens.inspection.explain import METHODS, Explanation, explain
 from pat_tokens.management.base import TokenCommand, find_token, printable
 from pat_tokens.models import PersonalAccessToken
@@ -56,10 +55,10 @@ class Command(TokenCommand):
 @sensitive_variables()
 def _read_token() -> PersonalAccessToken:
     secret = sys.stdin.readline(_MAX_LINE).strip()
-    if not has_secret_format(secret):
-        raise CommandError("Standard input doesn't contain a secret of this site.")
-    digests = crypto.digests(secret, conf.peppers)
-    token = PersonalAccessToken.objects.select_related("user").with_digest(digests).first()
-    if token is None:
-        raise CommandError("No token has this secret.")
+    try:
+        token, _digest = find_by_secret(secret)
+    except MalformedToken:
+        raise CommandError("Standard input doesn't contain a secret of this site.") from None
+    except UnknownToken:
+        raise CommandError("No token has this secret.") from None
     return token
