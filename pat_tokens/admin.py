@@ -182,6 +182,13 @@ class RegenerateForm(forms.Form):
         super().__init__(*args, **kwargs)
         duration: Any = self.fields["duration"]
         duration.offer(DurationRules(token.user, token))
+        # Without a duration, the service keeps the token's own lifetime.
+        duration.choices = [("", _("As long as before")), *duration.choices]
+        duration.initial = ""
+        duration.required = False
+
+    def clean_duration(self) -> str | None:
+        return self.cleaned_data["duration"] or None
 
 
 class RotateForm(RegenerateForm):

@@ -223,6 +223,18 @@ def test_revoke_asks_for_confirmation(boss, token):
     assert token.is_revoked
 
 
+def test_regenerate_keeps_the_lifetime_by_default(boss, make_token):
+    for action in ("regenerate", "rotate"):
+        token = make_token(user=UserFactory(), duration="90d")
+        url = reverse(f"admin:pat_tokens_personalaccesstoken_{action}", args=[token.pk])
+        page = boss.get(url)
+        assert page.context["form"]["duration"].value() == ""
+        assert boss.post(url, {"duration": ""}).status_code == 302
+        before, token = token, PersonalAccessToken.objects.get(pk=token.pk)
+        assert token.digest != before.digest
+        assert (token.expires_at - token.issued_at).days == 90
+
+
 def test_regenerate_shows_secret_once(boss, make_token):
     token = services.revoke_token(make_token("pages:*:read", name="deploy"))
     page = url("regenerate", token.pk)
