@@ -122,6 +122,7 @@ def test_modules_are_in_architecture():
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"contrib", "migrations"}
     integrations = {f"contrib/{path.parent.name}" for path in PACKAGE.glob("contrib/*/__init__.py")}
+    integrations |= {f"contrib/{path.stem}" for path in PACKAGE.glob("contrib/*.py")} - {"contrib/__init__"}
     assert once(named) == modules | packages | integrations
 
 

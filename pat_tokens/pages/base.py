@@ -24,6 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
+from pat_tokens.exceptions import Conflict
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
@@ -75,6 +76,12 @@ class Page(LoginRequiredMixin, View):
             return super().dispatch(request, *args, **kwargs)
         except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
             return self.not_found()
+        except Conflict as error:
+            return self.refused(error)
+
+    def refused(self, error: Conflict) -> HttpResponseBase:
+        """Respond where the token is not in the state that the page is for."""
+        raise error
 
     def drop_query(self) -> HttpResponse:
         """Redirect away from a URL that contains a secret."""

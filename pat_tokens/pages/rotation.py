@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
@@ -26,12 +26,9 @@ if TYPE_CHECKING:
 class RotationPage(TokenPage):
     """A page that only works in one state of the token; in any other, the token's page says why."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Go back to the token where its state has changed."""
-        try:
-            return super().dispatch(request, *args, **kwargs)
-        except Conflict as error:
-            return self.done(token_url(self.token), error.message)
+    def refused(self, error: Conflict) -> HttpResponseBase:
+        """Go back to the token, with the reason."""
+        return self.done(token_url(self.token), error.message)
 
     @property
     def previous_secret(self) -> PreviousSecret:

@@ -71,7 +71,7 @@ def test_json_output(make_token):
     assert {scope["entity_type"] for scope in answer["scopes"]} == {"channels", "pages"}
     assert set(answer) == {
         *("id", "user", "name", "description", "status", "hint", "is_legacy", "scopes"),
-        *("created_at", "issued_at", "expires_at", "last_used_at", "revoked_at"),
+        *("created_at", "issued_at", "expires_at", "last_used_at", "revoked_at", "allowed_networks", "previous_secret"),
     }
 
 
