@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from pat_tokens import urls
+from pat_tokens import services, urls
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.factories import ChannelFactory
 
@@ -36,6 +36,14 @@ PAGES = {
     ("post", "token_revoke"): {},
     ("get", "token_regenerate"): {},
     ("post", "token_regenerate"): {"duration": "7d"},
+    ("get", "token_rotate"): {},
+    ("post", "token_rotate"): {"grace_period": "1h", "duration": "7d"},
+    ("get", "rotation_grace_period"): {},
+    ("post", "rotation_grace_period"): {"grace_period": "2d"},
+    ("get", "rotation_finish"): {},
+    ("post", "rotation_finish"): {},
+    ("get", "rotation_cancel"): {},
+    ("post", "rotation_cancel"): {},
     ("get", "token_delete"): {},
     ("post", "token_delete"): {},
     ("get", "scopes_add"): {},
@@ -74,6 +82,8 @@ def test_pages_make_constant_queries(client, user, make_token, method, name):
             Scope(token=tokens[0], entity_type="channels", entity_id=str(one.pk), operation="read") for one in channels
         )
         path = reverse(f"pat_tokens:{name}", kwargs=keywords(name, tokens[0]))
+        if name.startswith("rotation_"):
+            services.rotate_token(tokens[0])
         fields = PAGES[method, name]
         if name in OF_SEVERAL:
             ids = [str(token.pk) for token in tokens]

@@ -19,4 +19,4 @@ else:
     filtering = SimpleLazyObject(partial(import_module, "pat_tokens.filtering"))
     guards = SimpleLazyObject(partial(import_module, "pat_tokens.guards"))
 
-__all__ = ["authentication", "filtering", "guards"]
+__all__: list[str] = ["authentication", "filtering", "guards"]  # for type checkers: the module is not public

@@ -1,9 +1,11 @@
 """Imported keys of DRF's authtoken in every integration, together with authtoken itself."""
 
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.handlers.asgi import ASGIRequest
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.test import RequestFactory
@@ -214,7 +216,8 @@ class TestOtherIntegrations:
         def admit(key, consumer):
             headers = [(b"authorization", f"Token {key}".encode())]
             scope = {"type": "websocket", "path": "/", "query_string": b"", "headers": headers}
-            return ConsumerGuard(consumer).authenticate(scope)
+            request = ASGIRequest({**scope, "type": "http", "method": "GET"}, BytesIO())
+            return ConsumerGuard(consumer).authenticate(scope, request)
 
         assert admit(KEY, Consumer) == token
         assert admit(OTHER, object) is None

@@ -63,7 +63,7 @@ class TestManagement:
             if method != "head"
         }
         assert set(operations(generate(management_urls))) == served
-        assert len(served) == 19
+        assert len(served) == 22
 
     def test_describes_request_bodies(self):
         schema = generate(management_urls)
@@ -91,8 +91,9 @@ class TestManagement:
         }
         assert {key: set(fields) for key, fields in bodies.items()} == {
             ("POST", PREFIX): {"name", "description", "allowed_networks", "duration", "expires_at", "scopes"},
-            ("PATCH", token): {"name", "description", "allowed_networks"},
+            ("PATCH", token): {"name", "description", "allowed_networks", "grace_period"},
             ("POST", token + "regenerate/"): {"duration", "expires_at"},
+            ("POST", token + "rotate/"): {"duration", "expires_at", "grace_period"},
             ("POST", token + "scopes/"): {"scopes"},
         }
         for key in (("POST", PREFIX), ("POST", token + "scopes/")):
@@ -138,7 +139,8 @@ class TestManagement:
         with_secret = {name for name, component in components.items() if "secret" in component.get("properties", {})}
         assert with_secret == {"PersonalAccessTokenWithSecret"}
         found = {key for key, operation in operations(schema).items() if "WithSecret" in str(operation)}
-        assert found == {("POST", PREFIX), ("POST", PREFIX + "{token_id}/regenerate/")}
+        renewing = {("POST", f"{PREFIX}{{token_id}}/{name}/") for name in ("regenerate", "rotate")}
+        assert found == {("POST", PREFIX), *renewing}
 
 
 class ScopedChannels(views.ChannelViewSet):
