@@ -120,10 +120,10 @@ def test_slow_database_does_not_block_event_loop(integration, good, channel, mon
     asked, went_on, waits = threading.Event(), threading.Event(), []
     find = lookup.find_token
 
-    def slow(*args):
+    def slow(*args, **kwargs):
         asked.set()
         waits.append(went_on.wait(PATIENCE))  # waits for the event loop to run
-        return find(*args)
+        return find(*args, **kwargs)
 
     async def go_on():
         while not asked.is_set():  # noqa: ASYNC110 -- set in another thread

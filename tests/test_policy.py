@@ -171,11 +171,12 @@ def test_pages_offer_only_what_is_allowed(limited, member):
     durations = [value for value, _label in page.context["form"].fields["duration"].widget.choices]
     assert durations == ["24h", "7d", "30d", "date"]
     assert page.context["form"].fields["duration"].initial == "7d"
-    assert [known.name for known in page.context["rows"].types] == ["channels"]
-    assert [[choice.value for choice in known["choices"]] for known in page.context["types"]] == [["read", "list"]]
+    assert [known.name for known in page.context["formset"].types] == ["channels"]
+    (form,) = page.context["formset"].type_forms
+    assert [operation.name for operation, _is_chosen in form.operation_choices] == ["read", "list"]
     token = TokenFactory(user=member)
     page = client.get(reverse("pat_tokens:scopes_add", args=[token.pk]))
-    assert [known.name for known in page.context["rows"].types] == ["channels"]
+    assert [known.name for known in page.context["formset"].types] == ["channels"]
     assert client.get("/pats/entities/pages/").status_code == 404
     assert client.get("/pats/entities/channels/").status_code == 200
 
@@ -199,7 +200,7 @@ def test_admin_offers_what_owner_is_allowed(limited, member, boss):
     assert "pages" not in form.fields["scopes"].help_text
     token = TokenFactory(user=member)
     form = boss.get(reverse("admin:pat_tokens_personalaccesstoken_regenerate", args=[token.pk])).context["form"]
-    assert [value for value, _label in form.fields["duration"].choices] == ["24h", "7d", "30d"]
+    assert [value for value, _label in form.fields["duration"].choices] == ["", "24h", "7d", "30d"]
 
 
 def test_forbidden_scopes_block_regenerate(case, settings, member, boss):

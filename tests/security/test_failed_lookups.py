@@ -30,7 +30,7 @@ def test_address_is_refused_without_query(ask, make_token, settings, clock, djan
     settings.PAT_TOKENS_MAX_FAILED_LOOKUPS = 3
     token = make_token("channels:*:list")
     for _ in range(3):
-        with django_assert_num_queries(1):
+        with django_assert_num_queries(2):
             assert ask(make_secret("pat")).status_code == 401
     with django_assert_num_queries(0):
         answer = ask(make_secret("pat"))

@@ -37,12 +37,14 @@ def test_scopes_are_enforced(make_token, client_with, user, channel):
 
 
 def test_missing_scope_is_named(make_token, client_with, channel):
-    answer = client_with(make_token()).post(f"/api/channels/{channel.pk}/publish/")
+    token = make_token()
+    answer = client_with(token).post(f"/api/channels/{channel.pk}/publish/")
     missing = {"entity_type": "channels", "entity_id": str(channel.pk), "operation": "publish"}
     assert answer.json() == {
         "detail": f"The token lacks the scope channels:{channel.pk}:publish.",
         "code": "insufficient_scope",
         "missing": [missing],
+        "fix_url": f"http://testserver/pats/{token.pk}/scopes/add/?scope=channels:{channel.pk}:publish",
     }
     assert f'scope="channels:{channel.pk}:publish"' in answer["WWW-Authenticate"]
 

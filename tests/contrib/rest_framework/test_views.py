@@ -22,6 +22,7 @@ FIELDS = [
     "owner",
     "name",
     "description",
+    "allowed_networks",
     "status",
     "hint",
     "created_at",
@@ -314,7 +315,7 @@ class TestDelete:
         ("query", "fields"),
         [
             *[(f"{name}={name}", {name}) for name in ("colour", "Status", "ordering", "page", "page_size", "", "id")],
-            *[(f"{name}=1&status=revoked", {name}) for name in ("ordering", "page", "page_size", "owner")],
+            *[(f"{name}=1&status=revoked", {name}) for name in ("ordering", "page", "page_size")],
             *[("status=", {"status"}), ("status", {"status"}), ("name=%20%09", {"name"}), ("search=+", {"search"})],
             *[
                 ("never_used=", {"never_used"}),

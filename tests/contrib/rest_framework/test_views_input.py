@@ -248,8 +248,8 @@ def test_unknown_and_read_only_fields_are_errors(case, client, paths):
         with case(wrong):
             before = snapshot()
             known = [
-                "name, description, duration, expires_at, scopes",
-                "name, description, grace_period",
+                "name, description, allowed_networks, duration, expires_at, scopes",
+                "name, description, allowed_networks, grace_period",
                 "duration, expires_at",
                 "scopes",
             ]
