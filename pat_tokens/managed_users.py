@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import Q
 
+from pat_tokens.entities import is_storable_text
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.policy import get_policy
 from pat_tokens.querysets import TokenQuerySet
@@ -20,6 +21,8 @@ def find_owner(user: Any, username: str | None) -> Any:
     """
     if username is None or username == user.get_username():
         return user
+    if not is_storable_text(username):
+        raise ObjectDoesNotExist
     managed = get_policy().get_managed_users(user)
     try:
         return managed.get(**{get_user_model().USERNAME_FIELD: username})
