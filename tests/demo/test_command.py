@@ -124,8 +124,8 @@ def test_port_is_read_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "0"], "0 is no port"),
-        (["--port", "70000"], "70000 is no port"),
+        (["--port", "0"], "0 is not a port"),
+        (["--port", "70000"], "70000 is not a port"),
         (["--port", "http"], "invalid int"),
         (["--workers", "0"], "1 or more"),
         (["--workers", "2"], "REDIS_URL"),
