@@ -39,11 +39,16 @@ def test_responses_follow_documented_order(
     # Each of these would also be refused by all later steps.
     revoked = make_token("channels:*:list")
     services.revoke_token(revoked)
+    elsewhere = make_token("channels:*:list", allowed_networks=["192.0.2.0/24"])
+    for token in (revoked, elsewhere):  # which is recorded once a minute
+        client.get(path, headers={"authorization": f"Bearer {token.secret}"})
+    reasons.clear()
     answers = [
         ask(f'"{revoked.secret}"', undeclared, 0),
         ask("pat_short", undeclared, 0),
         ask(make_secret("pat"), undeclared, 2),  # it could be a previous secret
         ask(revoked.secret, undeclared, 1),
+        ask(elsewhere.secret, undeclared, 1),
         ask(make_token("channels:*:list").secret, undeclared, 1),
         ask(make_token("channels:*:list").secret, path, 1),
     ]
@@ -53,6 +58,7 @@ def test_responses_follow_documented_order(
         (401, "malformed"),
         (401, "unknown"),
         (401, "revoked"),
+        (403, "network_not_allowed"),
         (403, "scope_not_declared"),
         (403, "insufficient_scope"),
     ]

@@ -12,7 +12,7 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.policy import get_policy
 
 
-def test_system_checks_pass():
+def test_system_checks_pass(db):
     call_command("check", fail_level="WARNING")
 
 

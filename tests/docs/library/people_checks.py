@@ -19,7 +19,7 @@ def emma(ada):
     return Book.objects.create(owner=ada, title="Emma")
 
 
-def test_system_checks_pass():
+def test_system_checks_pass(db):
     call_command("check", fail_level="WARNING")
 
 

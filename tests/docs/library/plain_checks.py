@@ -5,7 +5,7 @@ from django.apps import apps
 from django.core.management import call_command
 
 
-def test_system_checks_pass():
+def test_system_checks_pass(db):
     assert not apps.is_installed("rest_framework")
     call_command("check", fail_level="WARNING")
 
