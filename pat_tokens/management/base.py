@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,9 @@ class TokenCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Exit like other programs if the reader of a pipe, such as `head`, has closed it."""
         try:
-            output = super().execute(*args, **options)
+            # Scripts read the output, and the console backend prints mails.
+            with redirect_stdout(sys.stderr):
+                output = super().execute(*args, **options)
             self.stdout.flush()
         except BrokenPipeError:
             # Python flushes again at exit, and would print the error.

@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import datetime, timedelta
 from io import StringIO
 
@@ -137,3 +138,14 @@ def test_printed_datetime_is_in_site_time_zone(settings, user):
     _out, err = create("owner", "--name=x", "--duration=24h")
     expiry = datetime.fromisoformat(PersonalAccessToken.objects.get().expires_at.isoformat())
     assert (expiry + timedelta(hours=9)).strftime("%Y-%m-%d %H:%M") in err
+
+
+@pytest.mark.django_db(transaction=True)  # mails are sent after the commit
+def test_mails_are_not_in_the_output(user, settings, capsys):
+    user.email = "owner@example.com"
+    user.save()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    call_command("pat_create", user.get_username(), "--name=mailed", "--scope=channels:*:read")
+    printed = capsys.readouterr()
+    assert re.fullmatch(r"pat_\w+\n", printed.out)
+    assert "owner@example.com" in printed.err
