@@ -230,5 +230,6 @@ def test_default_policy_costs_no_query(user, token, settings):
     client = session_client(user)
     with CaptureQueriesContext(connection) as queries:
         client.get(api_url(token))
-    users = [query["sql"] for query in queries if 'FROM "auth_user"' in query["sql"]]
+    table = connection.ops.quote_name("auth_user")
+    users = [query["sql"] for query in queries if f"FROM {table}" in query["sql"]]
     assert len(users) == 1  # the session's
