@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -85,6 +88,11 @@ def _is_within(network: Network, limits: tuple[Network, ...]) -> bool:
     # Adjacent networks together can hold one that none of them holds.
     merged: Iterable[Any] = ipaddress.collapse_addresses(same)
     return any(network.subnet_of(limit) for limit in merged)
+
+
+def address_headers(request: HttpRequest) -> dict[str, Any]:
+    """Return what says where a request comes from, without its other headers, which can hold a secret."""
+    return {name: request.META[name] for name in ("REMOTE_ADDR", *FORWARDED) if name in request.META}
 
 
 def find_client(meta: Mapping[str, Any], proxies: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, registry
-from pat_tokens.networks import find_client, parse_address
+from pat_tokens.networks import address_headers, find_client, parse_address
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -114,7 +114,7 @@ class Policy:
         Tokens with allowed networks are refused where it is unknown. The default is `REMOTE_ADDR`, or what a proxy in
         `PAT_TOKENS_TRUSTED_PROXIES` has added to `X-Forwarded-For`.
         """
-        return find_client(request.META, conf.trusted_proxies)
+        return find_client(address_headers(request), conf.trusted_proxies)
 
     def get_language(self, user: Any) -> str | None:
         """Return the language of emails to `user`, such as `de`; None is `LANGUAGE_CODE`."""
