@@ -31,6 +31,7 @@ APART = {
 MARKERS = {
     **APART,
     "postgres": "needs PostgreSQL as the database of the run, else it is not applicable",
+    "sql": "depends on the SQL of a database: statements, locks, plans, errors, migrations",
     "mysql": "needs MariaDB or MySQL as the database of the run, else it is not applicable",
     "django_version(specifiers)": "is for these versions of Django, and not applicable to others",
     "redis": "needs a Redis that answers at REDIS_URL",

@@ -21,7 +21,7 @@ from tests.contrib.rest_framework.management import PATS, row, session_client
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import TokenFactory, UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 AGENT = "curl/8.5"
 IP = "203.0.113.7"

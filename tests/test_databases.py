@@ -22,7 +22,7 @@ from tests.faults.cases import SERVICES, Scene
 from tests.models import Channel
 
 # Not marked `django_db`, because Django's test case only knows the databases of the settings.
-pytestmark = pytest.mark.urls("tests.test_databases")
+pytestmark = [pytest.mark.sql, pytest.mark.urls("tests.test_databases")]
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pat_tokens import crypto, deferred_writes, services
 from pat_tokens.models import PersonalAccessToken
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.sql, pytest.mark.django_db(transaction=True)]
 
 OLD, NEW = "o" * 40 + "lder pepper", "n" * 40 + "ewer pepper"
 

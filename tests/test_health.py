@@ -10,7 +10,7 @@ from pat_tokens.health import Level, check_health
 from pat_tokens.models import PersonalAccessToken, Reminder, Scope
 from tests.factories import UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 ALL = ["settings", "peppers", "tables", "look_up", "clock", "legacy_keys", "digests", "reminders", "dead_tokens"]
 KEY = "0123456789abcdef0123456789abcdef01234567"

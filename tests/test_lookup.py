@@ -21,7 +21,7 @@ from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
 from pat_tokens.uncached import set_profiler, uncached
 from tests.factories import TokenFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 TYPES = st.sampled_from(["channels", "pages", "Pages", "pages "])
 TWISTED = [

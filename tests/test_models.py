@@ -9,7 +9,7 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.scopes import RequiredScope, decide, decide_from_facts
 from tests.factories import TokenFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 NOW = timezone.now()
 PAST, FUTURE = NOW - timedelta(hours=1), NOW + timedelta(hours=1)

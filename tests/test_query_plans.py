@@ -20,7 +20,7 @@ from pat_tokens.scopes import ALL, Decision, RequiredScope
 from tests.factories import TokenFactory
 from tests.models import Channel
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+pytestmark = [pytest.mark.sql, pytest.mark.django_db, pytest.mark.postgres]
 
 USERS, TOKENS, SCOPES = 400, 20_000, 3
 FILL = f"""

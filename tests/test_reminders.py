@@ -18,7 +18,7 @@ from tests.policies import policy_with
 from tests.test_translations import english_in
 from tests.translation_catalogs import LANGUAGES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 
 @pytest.fixture

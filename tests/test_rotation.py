@@ -30,7 +30,7 @@ from tests.clock import clock
 
 __all__ = ["clock"]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 READ = Requirement("channels", "read", "pk")
 OLD, NEW = "o" * 40 + "lder pepper", "n" * 40 + "ewer pepper"
 OTHER_SECRET = crypto.make_secret("pat")

@@ -12,7 +12,7 @@ from pat_tokens.exceptions import InvalidInput
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.factories import ChannelFactory, DeviceFactory, TokenFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 
 def keys(token):

@@ -18,7 +18,7 @@ from tests.factories import ChannelFactory, UserFactory
 APP = "pat_tokens"
 FIRST = "0001_create_tokens_and_scopes"  # the first release
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.sql, pytest.mark.django_db(transaction=True)]
 
 # Created with the first release. These values are in databases of sites, and have to stay valid.
 PEPPER = "the pepper of a site that was there from the beginning"

@@ -22,7 +22,12 @@ from tests.models import Channel, Page
 from tests.plain_client import OURS, SERVERS, Asker
 from tests.site.models import Thermometer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("entity_types")]
+pytestmark = [
+    pytest.mark.sql,
+    pytest.mark.django_db,
+    pytest.mark.urls(__name__),
+    pytest.mark.usefixtures("entity_types"),
+]
 
 UPDATE = {"PATCH": Requirement("pages", "update", "pk"), "POST": Requirement("pages", "create")}
 User = get_user_model()

@@ -3,6 +3,7 @@ import re
 from datetime import datetime, timedelta
 from io import StringIO
 
+import django
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -144,7 +145,11 @@ def test_printed_datetime_is_in_site_time_zone(settings, user):
 def test_mails_are_not_in_the_output(user, settings, capsys):
     user.email = "owner@example.com"
     user.save()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    backend = "django.core.mail.backends.console.EmailBackend"
+    if django.VERSION >= (6, 1):
+        settings.MAILERS = {"default": {"BACKEND": backend}}
+    else:
+        settings.EMAIL_BACKEND = backend
     call_command("pat_create", user.get_username(), "--name=mailed", "--scope=channels:*:read")
     printed = capsys.readouterr()
     assert re.fullmatch(r"pat_\w+\n", printed.out)
