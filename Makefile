@@ -40,6 +40,10 @@ test-docs: $(VENV)/.dev ## compare the documentation with the code, and follow i
 test-processes: $(VENV)/.dev ## run tests that start processes: sites with other settings, processes that are killed
 	$(PYTEST) -n auto -m processes $(ARGS)
 
+.PHONY: test-thorough
+test-thorough: $(VENV)/.dev ## send generated input, raise at each line of the paths of a secret, count objects in memory
+	$(PYTEST) -n auto -m thorough $(ARGS)
+
 .PHONY: test-integrations
 test-integrations: $(VENV)/.ci ## test sites with third-party packages, such as django-oauth-toolkit
 	$(BIN)/nox --session integrations

@@ -64,7 +64,7 @@ def tests(session: nox.Session, database: str, django: str) -> None:
     elif database == "sqlite":
         pytest(session, "-m", "package", database=database)
     else:
-        pytest(session, "-m", "(package and database) or races", database=database)
+        pytest(session, "-m", "(package and database) or races or thorough", database=database)
 
 
 @nox.session
@@ -73,6 +73,13 @@ def processes(session: nox.Session, django: str) -> None:
     """Run the tests that start other processes: sites with other settings, processes that are killed."""
     install(session, "browser", django=django)
     pytest(session, "-m", "processes")
+
+
+@nox.session(python=OLDEST)
+def thorough(session: nox.Session) -> None:
+    """Send generated input and take long ways through the code, on SQLite; `tests` does on other databases."""
+    install(session, "browser")
+    pytest(session, "-m", "thorough")
 
 
 @nox.session

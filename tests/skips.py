@@ -26,6 +26,7 @@ APART = {
     "docs": "compares the documentation with the code, or does what a page says",
     "processes": "starts other processes: a site with other settings, a process that is killed",
     "races": "sends requests at the same time",
+    "thorough": "sends generated input, raises at each line of a path, or counts objects over thousands of requests",
     "repository": "is about translations, packaging or the tests themselves",
 }
 MARKERS = {

@@ -14,7 +14,7 @@ from pat_tokens import crypto
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.contrib.rest_framework.management import snapshot
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.thorough, pytest.mark.django_db]
 in_a_test = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 nasty = st.sampled_from(

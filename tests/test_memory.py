@@ -23,6 +23,7 @@ from tests.skips import not_applicable
 from tests.views import ChannelViewSet
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.django_db(transaction=True),  # the handler closes its connections
     pytest.mark.urls(__name__),
 ]

@@ -28,7 +28,7 @@ from tests.security import secret_locations
 from tests.security.every_line import FOLDER, Line, Raised, tracing
 from tests.security.test_other_forms import OURS
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.security.test_every_line")]
+pytestmark = [pytest.mark.thorough, pytest.mark.django_db, pytest.mark.urls("tests.security.test_every_line")]
 
 urlpatterns = [
     path("admin/", admin.site.urls),

@@ -313,6 +313,7 @@ beyond_schemas = [checks.positive_data_acceptance]
 
 @people.parametrize()
 @bounded
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_session_responses_match_schema(case, client, channel, scoped):
     csrf = "a" * 32
@@ -331,6 +332,7 @@ def is_trimmed(body):
 
 @everybody.parametrize()
 @bounded
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_token_responses_match_schema(case, scoped):
     ignored = [*beyond_schemas, checks.ignored_auth, checks.negative_data_rejection]
@@ -339,6 +341,7 @@ def test_token_responses_match_schema(case, scoped):
 
 @everybody.parametrize()
 @bounded
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_anonymous_responses_match_schema(case):
     assert case.call_and_validate().status_code in (401, 403, 404, 405)

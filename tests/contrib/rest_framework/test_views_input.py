@@ -468,7 +468,8 @@ bodies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.thorough
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=bodies | json_values)
 def test_any_json_is_accepted_or_refused_completely(client, paths, body):
     for method, path in paths:
@@ -480,7 +481,8 @@ def test_any_json_is_accepted_or_refused_completely(client, paths, body):
             assert snapshot() == before
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.thorough
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     query=st.dictionaries(
         st.sampled_from(
