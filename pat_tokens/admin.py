@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import display_for_value, quote, unquote
+from django.contrib.admin.utils import display_for_value, flatten_fieldsets, quote, unquote
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -17,13 +17,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
+from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import describe_activity, describe_scopes, duration_label, type_label
@@ -39,9 +42,11 @@ from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_pe
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
     _AdminBase = admin.ModelAdmin[PersonalAccessToken]
+    _UserAdminBase = admin.ModelAdmin[Any]
 else:
     _FormBase = forms.ModelForm
     _AdminBase = admin.ModelAdmin
+    _UserAdminBase = object
 
 _NEVER_ASKED = {"digest", "previous_digest", "name_key"}  # columns that query strings can't filter by
 
@@ -386,6 +391,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         view = self.admin_site.admin_view
         return [
             path("activity/", view(self.owner_activity_view), name=f"{name}_owner_activity"),
+            path("departures/<path:user_id>/", view(self.departure_view), name=f"{name}_departure"),
             path("<path:object_id>/activity/", view(self.activity_view), name=f"{name}_activity"),
             path("<path:object_id>/revoke/", view(self.revoke_view), name=f"{name}_revoke"),
             path("<path:object_id>/regenerate/", view(self.regenerate_view), name=f"{name}_regenerate"),
@@ -406,16 +412,54 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
     def owner_activity_view(self, request: HttpRequest) -> HttpResponse:
         """Show what happened to the tokens of the user in `owner`, deleted ones included."""
+        return self._show_activity(request, self._find_user(request, request.GET.get("owner")))
+
+    def departure_view(self, request: HttpRequest, user_id: str) -> HttpResponse:
+        """Show what a user leaves behind: tokens that end with the account, and secrets of others that they know."""
+        user = self._find_user(request, unquote(user_id))
+        departure = find_departure(user)
+        obstacles: dict[Any, str | None] = {}
+
+        def describe(token: PersonalAccessToken, **more: Any) -> dict[str, Any]:
+            if token.user_id not in obstacles:
+                obstacles[token.user_id] = sensitive_actions.find_obstacle(request.user, token.user)
+            return {
+                "token": token,
+                "can_change": self.has_change_permission(request, token),
+                "obstacle": obstacles[token.user_id],
+                **more,
+            }
+
+        now = timezone.now()
+        known = [
+            describe(secret.token, act=describe_activity([secret.row])[0], is_previous=secret.is_previous)
+            for secret in departure.known
+        ]
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("What %(user)s leaves behind") % {"user": user.get_username()},
+            "departing": user,
+            "own": [{"token": token, "is_used": was_used_lately(token, now)} for token in departure.own],
+            "used_lately": len(departure.used_lately),
+            "can_change": self.has_change_permission(request),
+            "known": known,
+            "unknown": [describe(token) for token in departure.unknown],
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/departure.html", context)
+
+    def _find_user(self, request: HttpRequest, key: str | None) -> Any:
         if not self.has_view_permission(request):
             raise PermissionDenied
         users: Any = get_user_model()._base_manager
         try:
-            owner = users.filter(pk=request.GET.get("owner")).first()
+            user = users.filter(pk=key).first()
         except (ValidationError, ValueError, TypeError, OverflowError):
-            owner = None
-        if owner is None:
+            user = None
+        if user is None:
             raise Http404
-        return self._show_activity(request, owner)
+        return user
 
     def _show_activity(
         self, request: HttpRequest, owner: Any, token: PersonalAccessToken | None = None
@@ -595,4 +639,40 @@ class PersonalAccessTokenAdmin(_AdminBase):
         return reverse(name, args=[quote(token.pk)], current_app=self.admin_site.name)
 
 
-__all__ = ["EntityTypeFilter", "PersonalAccessTokenAdmin", "StatusFilter"]
+class DepartureMixin(_UserAdminBase):
+    """For the site's own admin of users: says which tokens end with an account, with a link to the details.
+
+    Shown to those who can view tokens, where this admin site has tokens too.
+    """
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Add a fieldset to the form of an existing user."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not self._shows_departure(request) or "pat_tokens_departure" in flatten_fieldsets(fieldsets):
+            return fieldsets
+        more = {"fields": ("pat_tokens_departure",)}
+        return [*fieldsets, (pgettext("pat_tokens", "Personal access tokens"), more)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Add the field of that fieldset."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if obj is None or not self._shows_departure(request) else [*fields, "pat_tokens_departure"]
+
+    @admin.display(description=pgettext_lazy("pat_tokens", "If this account ends"))
+    def pat_tokens_departure(self, user: Any) -> str:
+        """Return how many tokens end with the account, and a link to the details."""
+        active = PersonalAccessToken.objects.active().for_user(user).count()
+        text = ngettext(
+            "%(count)d active token ends with this account.", "%(count)d active tokens end with this account.", active
+        )
+        name = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_departure"
+        url = reverse(name, args=[quote(user.pk)], current_app=self.admin_site.name)
+        link = _("See them, and secrets of other accounts that the user knows")
+        return format_html('{} <a href="{}">{}</a>', text % {"count": active}, url, link)
+
+    def _shows_departure(self, request: HttpRequest) -> bool:
+        tokens = self.admin_site._registry.get(PersonalAccessToken)
+        return isinstance(tokens, PersonalAccessTokenAdmin) and tokens.has_view_permission(request)
+
+
+__all__ = ["DepartureMixin", "EntityTypeFilter", "PersonalAccessTokenAdmin", "StatusFilter"]
