@@ -11,7 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.urls import Resolver404, get_resolver
 from django.utils.translation import gettext_lazy as _
@@ -50,8 +50,17 @@ from pat_tokens.networks import is_in, network_of
 from pat_tokens.policy import client_ip, get_policy, recorded_ip
 from pat_tokens.rate_limits import RateLimiter
 from pat_tokens.request_state import RequestState, state_of
-from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, is_list, required_scope_from_url
-from pat_tokens.scopes import ALL, RequiredScope, decide
+from pat_tokens.requirements import (
+    ANY_TOKEN,
+    EntityLookup,
+    Requirement,
+    find_problem,
+    is_list,
+    names_unknown_entity,
+    needs_query,
+    required_scope_from_url,
+)
+from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey, decide
 from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
@@ -124,7 +133,7 @@ def authenticate(
     token = _find(secret, requirement, kwargs or {}, filtered=filtered, third_party=third_party, request=request)
     if requirement is None:
         raise refuse(ScopeNotDeclared(), token=token, request=request)
-    return allow(token, request=request, names_entity=requirement.entity is not None)
+    return allow(token, request=request, requirement=requirement)
 
 
 def _find(
@@ -136,12 +145,13 @@ def _find(
     third_party: bool,
     request: HttpRequest | None,
 ) -> PersonalAccessToken:
-    required_scope = None
-    if requirement is not None and requirement is not ANY_TOKEN:
-        required_scope = required_scope_from_url(requirement, kwargs, filtered=filtered)
-        if required_scope is None:
-            return _find_by_lookup(secret, requirement, kwargs, third_party, request)
-    return authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
+    if requirement is None or requirement is ANY_TOKEN:
+        return authenticate_for_scope(secret, None, third_party=third_party, request=request)
+    required_scope = required_scope_from_url(requirement, kwargs, filtered=filtered)
+    token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
+    if token.decision or not needs_query(requirement):
+        return token
+    return _decide_by_lookup(token, secret, requirement, kwargs, request)
 
 
 def identify(request: HttpRequest) -> PersonalAccessToken | None:
@@ -318,23 +328,24 @@ def _find_for_options(
 
 def need_of(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> RequiredScope:
     """Return the scope that a request with these URL keywords requires, with a query if the URL has no key."""
-    required_scope = required_scope_from_url(requirement, kwargs, filtered=is_list(requirement))
-    if required_scope is None:
-        entity_id = find_entity_id(requirement, kwargs, user)
-        required_scope = RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
-    return required_scope
+    return required_scope_from_url(
+        requirement,
+        kwargs,
+        filtered=is_list(requirement),
+        find_id=lambda part: find_entity_id(part, kwargs, user),
+    )
 
 
 def allow(
-    token: PersonalAccessToken, *, request: HttpRequest | None = None, names_entity: bool = False
+    token: PersonalAccessToken, *, request: HttpRequest | None = None, requirement: Requirement | None = None
 ) -> PersonalAccessToken:
-    """Return `token` and record its use if its decision allows the request. Raises InsufficientScope otherwise.
+    """Return `token` and record its use if its decision about `requirement` allows the request.
 
-    `names_entity`: the URL names an entity. If a scope on `*` is missing nevertheless, the entity wasn't found.
+    Raises InsufficientScope otherwise.
     """
     if not token.decision:
         missing = () if token.decision is None else token.decision.missing
-        is_fixable = not (names_entity and any(scope.entity_id == ALL for scope in missing))
+        is_fixable = requirement is None or not names_unknown_entity(requirement, missing)
         raise refuse(InsufficientScope(missing, is_fixable=is_fixable), token=token, request=request)
     if token.awaits_first_use and not token.is_previous and token.decision.required_scope is not None:
         services.record_first_use(token, request=request)
@@ -350,16 +361,46 @@ def allow(
     return token
 
 
-def require_entity(token: PersonalAccessToken, entity_id: str, *, request: HttpRequest | None = None) -> None:
-    """Raise InsufficientScope unless the allowed operation of `token` also covers this entity."""
+def require_entity(
+    token: PersonalAccessToken, entity_id: str, *, position: int = 0, request: HttpRequest | None = None
+) -> None:
+    """Raise InsufficientScope unless an allowed operation of `token` also covers this entity.
+
+    `position` is that of the operation in the required scopes.
+    """
     if token.decision is None or token.decision.required_scope is None:
         return
+    allowed = token.decision.required_scope.scopes[position]
     with _database_answers(request, token):
-        decision = lookup.decide_for_token(
-            token, token.decision.required_scope._replace(entity_id=entity_id, filtered=False)
-        )
+        decision = lookup.decide_for_token(token, RequiredScope(allowed.entity_type, allowed.operation, entity_id))
     if not decision:
         raise refuse(InsufficientScope(decision.missing), token=token, request=request)
+
+
+def require_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:
+    """Raise InsufficientScope unless the token of `request` also has this scope; without a token, do nothing.
+
+    For views that find a further entity in the body of the request: the requirement of a view only covers entities in
+    its URL. `entity_id` is the entity's primary key. Call it before anything is written. Makes one query. Raises
+    ImproperlyConfigured if there is no such entity type or operation.
+    """
+    token = getattr(request, "auth", None)
+    if not isinstance(token, PersonalAccessToken):
+        return
+    requirement = Requirement(entity_type, operation)
+    problem = find_problem(requirement)
+    if problem:
+        raise ImproperlyConfigured(f"require_scope(): {problem}.")
+    key = None if entity_id == ALL else requirement.get_entity_type().to_id(entity_id)
+    decision = lookup.decide_for_token(token, RequiredScope(entity_type, operation, key or ALL))
+    if not decision:
+        # The integration logs it and creates the response.
+        raise InsufficientScope(decision.missing, is_fixable=key is not None or entity_id == ALL)
+
+
+async def arequire_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:
+    """Like `require_scope`, without blocking the event loop."""
+    await sync_to_async(require_scope)(request, entity_type, operation, entity_id)
 
 
 def refuse(
@@ -449,24 +490,33 @@ def check_usable(token: PersonalAccessToken, request: HttpRequest | None = None)
         raise RefusedToken(answer if isinstance(answer, str) else None)
 
 
-def _find_by_lookup(
-    secret: str, requirement: Requirement, kwargs: Mapping[str, Any], third_party: bool, request: HttpRequest | None
+def _decide_by_lookup(
+    token: PersonalAccessToken,
+    secret: str,
+    requirement: Requirement,
+    kwargs: Mapping[str, Any],
+    request: HttpRequest | None,
 ) -> PersonalAccessToken:
-    required_scope = RequiredScope(requirement.entity_type, requirement.operation)
-    token = authenticate_for_scope(secret, required_scope, third_party=third_party, request=request)
-    if token.decision:
-        return token
+    decision: Decision = token.decision  # type: ignore[assignment]  # the caller has it
+    on_all: RequiredScope = decision.required_scope  # type: ignore[assignment]
     known = _state(request).looked_up
-    key = secret, requirement, tuple(str(kwargs.get(keyword)) for keyword in requirement.keywords)
+    key = secret, requirement, on_all.filtered, tuple(str(kwargs.get(keyword)) for keyword in requirement.keywords)
     if key not in known:
+
+        def find_id(part: Requirement) -> str | None:
+            is_missing = ScopeKey(part.entity_type, ALL, part.operation) in decision.missing
+            return find_entity_id(part, kwargs, token.user) if is_missing else None
+
         with _database_answers(request, token):
-            entity_id = find_entity_id(requirement, kwargs, token.user)
+            required_scope = required_scope_from_url(requirement, kwargs, filtered=on_all.filtered, find_id=find_id)
             # The id of an entity that the owner can't see isn't revealed.
-            if entity_id is not None:
+            if required_scope != on_all:
                 # A copy, because the request caches the token with its decision about the scope on all entities.
-                token = copy(token)
-                token.decision = lookup.decide_for_token(token, required_scope._replace(entity_id=entity_id))
-        known[key] = token
+                decided = copy(token)
+                decided.decision = lookup.decide_for_token(token, required_scope)
+                known[key] = decided
+            else:
+                known[key] = token
     return known[key]
 
 
@@ -485,4 +535,12 @@ def find_entity_id(requirement: Requirement, kwargs: Mapping[str, Any], user: An
     return keys.pop() if len(keys) == 1 else None
 
 
-__all__ = ["aauthenticate", "aidentify", "authenticate", "identify", "read_secret"]
+__all__ = [
+    "aauthenticate",
+    "aidentify",
+    "arequire_scope",
+    "authenticate",
+    "identify",
+    "read_secret",
+    "require_scope",
+]

@@ -411,14 +411,16 @@ def find_declared(
                 is_own = requirements is of_view.requirements
                 found = find_problem(requirement) or (of_view.problem if is_own else None)
                 if found is None:
-                    binds = is_own and of_view.model is not None and _is_of(requirement, of_view.model)
-                    return Resolution(requirement, origin, binds_model=binds)
+                    bound = of_view.model if is_own and _is_about(requirement, of_view.model) else None
+                    return Resolution(requirement, origin, bound_model=bound)
                 return Resolution(None, f"{origin}: {found}", problem=found)
     return None
 
 
-def _is_of(requirement: Requirement, model: type[Model]) -> bool:
-    return requirement is not ANY_TOKEN and requirement.get_entity_type().model._meta.concrete_model is model
+def _is_about(requirement: Requirement, model: type[Model] | None) -> bool:
+    return requirement is not ANY_TOKEN and any(
+        part.get_entity_type().model._meta.concrete_model is model for part in requirement.parts
+    )
 
 
 __all__ = [

@@ -35,7 +35,8 @@ def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: 
         return
     if token.decision is not None and token.decision.limited:
         enter_list(request, LimitedList(token, requirement))
-    watch_writes(request, str(request.method), requirement.get_entity_type())
+    for part in requirement.parts:
+        watch_writes(request, str(request.method), part.get_entity_type())
 
 
 def release_request(request: HttpRequest) -> None:

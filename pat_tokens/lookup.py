@@ -8,6 +8,7 @@ names or compiles queries in its own way could do so differently for each reques
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,7 +79,6 @@ class _Statement(NamedTuple):
 
 
 _statements: dict[tuple[Any, ...], _Statement | None] = {}
-_SCOPE_SLOTS = ScopeKey(_Slot("entity type"), _Slot("entity id"), _Slot("operation"))
 
 
 def find_token(
@@ -97,14 +97,14 @@ def _find_token(
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
     # The SQL depends on which facts about the required scope are needed.
-    form = (len(digests), previous, required_scope and required_scope.filtered)
+    form = (len(digests), previous, required_scope and (required_scope.filtered, len(required_scope.also)))
     key = (connection.alias, type(connection), type(connection.ops), form, conf.read_from_replicas)
     if key not in _statements:
         _statements[key] = _compile(connection, len(digests), required_scope, previous=previous)
     statement = _statements[key]
     if statement is None:
         return find_token_by_orm(digests, required_scope, previous=previous)
-    values = [*digests, *(required_scope.scope if required_scope else ())]
+    values = [*digests, *(chain.from_iterable(required_scope.scopes) if required_scope else ())]
     return _complete(statement.fetch(connection, values), digests, required_scope, previous=previous)
 
 
@@ -155,8 +155,11 @@ def _complete(
     if token is None:
         return None
     facts = vars(token)
-    covered, some = facts.pop("scope_covered", False), facts.pop("scope_some", False)
-    token.decision = decide_from_facts(required_scope, covered=covered, some=some) if required_scope else Decision()
+    if required_scope is None:
+        token.decision = Decision()
+    else:
+        covered = [facts.pop(f"scope_covered_{number}") for number in range(len(required_scope.scopes))]
+        token.decision = decide_from_facts(required_scope, covered=covered, some=facts.pop("scope_some", False))
     token.candidate_digests = tuple(digests)
     token.is_previous = previous and not is_among(token.digest, digests)
     if not PersonalAccessToken.user.is_cached(token):
@@ -180,8 +183,13 @@ def _compile(
 ) -> _Statement | None:
     """Return the statement of such a query, or None if it can't be reused."""
     digest_slots = [_Slot(f"digest {number}") for number in range(count)]
-    slots = [*digest_slots, *(_SCOPE_SLOTS if required_scope else ())]
-    example = required_scope and required_scope._replace(**_SCOPE_SLOTS._asdict())
+    scope_slots = [
+        [_Slot(f"{name} {number}") for name in ScopeKey._fields]
+        for number in range(len(required_scope.scopes) if required_scope else 0)
+    ]
+    slots = [*digest_slots, *chain.from_iterable(scope_slots)]
+    scopes = [ScopeKey(*texts) for texts in scope_slots]
+    example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
     tokens = _queryset(connection.alias, digest_slots, example, previous=previous)
     compiler: Any = tokens.query.get_compiler(using=connection.alias)
     if not _makes_djangos_sql(connection.ops, compiler):

@@ -168,14 +168,17 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return PepperCounts(**known, unknown=sum(counts.values()))
 
     def with_facts(self, required_scope: RequiredScope | None) -> Self:
-        """Annotate what `scopes.decide_from_facts` needs: `scope_covered`, and `scope_some` if it is filtered."""
+        """Annotate what `scopes.decide_from_facts` needs: `scope_covered_0`, …, and `scope_some` if it is filtered."""
         if required_scope is None:
             return self
-        scopes = self.model._meta.get_field("scope").related_model._base_manager.filter(
-            token=OuterRef("pk"), entity_type=required_scope.entity_type, operation=required_scope.operation
-        )
-        tokens = self.annotate(scope_covered=self._any_covers(scopes, required_scope.entity_id))
-        return tokens.annotate(scope_some=Exists(scopes)) if required_scope.filtered else tokens
+        held = self.model._meta.get_field("scope").related_model._base_manager.filter(token=OuterRef("pk"))
+        facts: dict[str, Any] = {}
+        for number, needed in enumerate(required_scope.scopes):
+            scopes = held.filter(entity_type=needed.entity_type, operation=needed.operation)
+            facts[f"scope_covered_{number}"] = self._any_covers(scopes, needed.entity_id)
+            if required_scope.filtered and number == 0:
+                facts["scope_some"] = Exists(scopes)
+        return self.annotate(**facts)
 
     def _any_covers(self, scopes: models.QuerySet[Any], entity_id: str) -> Exists | Q:
         if connections[self.db].vendor == "sqlite":

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from pat_tokens.entities import LIST, EntityType, registry
-from pat_tokens.scopes import ALL, RequiredScope
+from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 
 class EntityLookup:
@@ -46,16 +49,34 @@ class Requirement:
     `entity` is the URL keyword that holds the primary key, or an EntityLookup. Without it, the request isn't about a
     single entity and needs a scope on `*`, unless it is a list that limits itself to the token's ids. `filter_by`: for
     such a list, the field path from the listed model to the entity's key.
+
+    `Requirement(...) & Requirement(...)` requires both, for views that touch two entities. Only a list that comes first
+    can be limited to the token's ids.
     """
 
     entity_type: str
     operation: str
     entity: str | EntityLookup | None = None
     filter_by: str = "pk"
+    also: tuple[Requirement, ...] = ()  # what `&` added
+
+    def __and__(self, other: Requirement) -> Requirement:
+        if not isinstance(other, Requirement):
+            return NotImplemented
+        if ANY_TOKEN in (self, other):
+            raise ImproperlyConfigured("ANY_TOKEN can't be combined with another requirement.")
+        return replace(self, also=(*self.also, *other.parts))
+
+    @property
+    def parts(self) -> tuple[Requirement, ...]:
+        """The requirements that `&` combined, or only this one."""
+        return (replace(self, also=()), *self.also) if self.also else (self,)
 
     @property
     def keywords(self) -> tuple[str, ...]:
         """The URL keywords that are needed."""
+        if self.also:
+            return tuple(dict.fromkeys(keyword for part in self.parts for keyword in part.keywords))
         if self.entity is None:
             return ()
         return (self.entity,) if isinstance(self.entity, str) else self.entity.keywords
@@ -69,6 +90,8 @@ class Requirement:
         return entity_type
 
     def as_code(self) -> str:
+        if self.also:
+            return " & ".join(part.as_code() for part in self.parts)
         words = [f'"{self.entity_type}"', f'"{self.operation}"']
         if isinstance(self.entity, str):
             words.append(f'"{self.entity}"')
@@ -80,6 +103,8 @@ class Requirement:
     def __str__(self) -> str:
         if self is ANY_TOKEN:
             return "any valid token"
+        if self.also:
+            return " and ".join(map(str, self.parts))
         entity = f"{{{','.join(self.keywords)}}}" if self.entity else ALL
         return f"{self.entity_type}:{entity}:{self.operation}"
 
@@ -95,18 +120,50 @@ def is_list(requirement: Requirement) -> bool:
 
 
 def required_scope_from_url(
-    requirement: Requirement, kwargs: Mapping[str, Any], *, filtered: bool = False
-) -> RequiredScope | None:
-    """Return what a request with these URL keywords requires, or None if that takes a query (for an EntityLookup)."""
-    if requirement.entity is None:
-        return RequiredScope(requirement.entity_type, requirement.operation, ALL, filtered)
-    entity_type = requirement.get_entity_type()
-    keyword = _key_keyword(requirement.entity, entity_type)
-    if keyword is None:
-        return None
-    entity_id = entity_type.to_id(kwargs.get(keyword))
-    # If the keyword isn't a valid id, no entity exists. A scope on all entities then gets the view's own 404.
-    return RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
+    requirement: Requirement,
+    kwargs: Mapping[str, Any],
+    *,
+    filtered: bool = False,
+    find_id: Callable[[Requirement], str | None] | None = None,
+) -> RequiredScope:
+    """Return what a request with these URL keywords requires.
+
+    `find_id` is called for each part of `requirement` whose id takes a query (see `needs_query`), and returns the id or
+    None. Without an id, a scope on all entities is required.
+    """
+
+    def scope_of(part: Requirement) -> ScopeKey:
+        entity_id = None
+        if part.entity is not None:
+            entity_type = part.get_entity_type()
+            keyword = _key_keyword(part.entity, entity_type)
+            if keyword is not None:
+                entity_id = entity_type.to_id(kwargs.get(keyword))
+            elif find_id is not None:
+                entity_id = find_id(part)
+        # If the keyword isn't a valid id, no entity exists. A scope on all entities then gets the view's own 404.
+        return ScopeKey(part.entity_type, entity_id or ALL, part.operation)
+
+    first = scope_of(requirement)
+    also = tuple(scope_of(part) for part in requirement.also)
+    filtered = filtered and requirement.entity is None
+    return RequiredScope(first.entity_type, first.operation, first.entity_id, filtered, also)
+
+
+def needs_query(requirement: Requirement) -> bool:
+    """Return whether an entity of `requirement` is identified by other fields than the primary key."""
+    return any(
+        part.entity is not None and _key_keyword(part.entity, part.get_entity_type()) is None
+        for part in requirement.parts
+    )
+
+
+def names_unknown_entity(requirement: Requirement, missing: Collection[ScopeKey]) -> bool:
+    """Return whether the URL names an entity that wasn't found, so that only a scope on all entities is `missing`."""
+    return any(
+        part.entity is not None and ScopeKey(part.entity_type, ALL, part.operation) in missing
+        for part in requirement.parts
+    )
 
 
 def _key_keyword(entity: str | EntityLookup, entity_type: EntityType) -> str | None:
@@ -121,8 +178,8 @@ class Resolution:
     """What a route requires, and where that was declared; without a requirement, why tokens are refused.
 
     `known`: inferred from the view. `refused`: declared to refuse tokens. `problem`: the declaration can't work.
-    `is_override`: inferred from a handler that overrides the framework's. `binds_model`: only valid for the entity
-    type's own model.
+    `is_override`: inferred from a handler that overrides the framework's. `bound_model`: only valid for objects of this
+    model, which one of the entity types has.
     """
 
     requirement: Requirement | None
@@ -131,7 +188,7 @@ class Resolution:
     refused: bool = False
     problem: str | None = None
     is_override: bool = False
-    binds_model: bool = False
+    bound_model: type[Model] | None = None
 
 
 def find_problem(requirement: object) -> str | None:
@@ -140,6 +197,10 @@ def find_problem(requirement: object) -> str | None:
         return f"{requirement!r} is not a Requirement"
     if requirement is ANY_TOKEN:
         return None
+    return next(filter(None, map(_find_problem, requirement.parts)), None)
+
+
+def _find_problem(requirement: Requirement) -> str | None:
     entity_type = registry.get(requirement.entity_type)
     if entity_type is None:
         known = ", ".join(entity_type.name for entity_type in registry) or "none"

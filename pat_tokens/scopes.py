@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 ALL = "*"  # as an entity id: all entities of the type, current and future
@@ -37,21 +37,28 @@ class ScopeKey(NamedTuple):
 
 
 class RequiredScope(NamedTuple):
-    """What one request requires: a requirement with its entity id.
+    """What one request requires: a requirement with its entity ids.
 
     `entity_id` is `*` where the request is about no single entity. `filtered`: the view limits its result to the
-    ids that the token has, so any scope of this type and operation will do.
+    ids that the token has, so any scope of this type and operation will do. `also` are further scopes that the same
+    request requires.
     """
 
     entity_type: str
     operation: str
     entity_id: str = ALL
     filtered: bool = False
+    also: tuple[ScopeKey, ...] = ()
 
     @property
     def scope(self) -> ScopeKey:
-        """The scope that would meet this need."""
+        """The first scope that is needed."""
         return ScopeKey(self.entity_type, self.entity_id, self.operation)
+
+    @property
+    def scopes(self) -> tuple[ScopeKey, ...]:
+        """All scopes that are needed."""
+        return (self.scope, *self.also)
 
 
 class Decision(NamedTuple):
@@ -72,24 +79,32 @@ def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> 
     """Return whether `scopes` cover `required_scope`; None requires no scope. Never raises."""
     if required_scope is None:
         return Decision()
-    of_type = [scope for scope in scopes if scope.entity_type == required_scope.entity_type]
+    held = tuple(scopes)
     return decide_from_facts(
         required_scope,
-        covered=any(scope.covers(required_scope.scope) for scope in of_type),
-        some=any(scope.operation == required_scope.operation for scope in of_type),
+        covered=[any(scope.covers(needed) for scope in held) for needed in required_scope.scopes],
+        some=any(scope[::2] == (required_scope.entity_type, required_scope.operation) for scope in held),
     )
 
 
-def decide_from_facts(required_scope: RequiredScope, *, covered: bool = False, some: bool = False) -> Decision:
-    """Return the decision about `required_scope` from two facts that a database query can find.
+def decide_from_facts(
+    required_scope: RequiredScope, *, covered: Sequence[bool] | None = None, some: bool = False
+) -> Decision:
+    """Return the decision about `required_scope` from facts that a database query can find.
 
-    `covered`: a scope covers it. `some`: there is a scope of its type and operation, whatever its id.
+    `covered`: for each of `required_scope.scopes`, whether a scope covers it; None if no scope does. `some`: there is a
+    scope of the first type and operation, whatever its id.
     """
-    if covered:
-        return Decision(required_scope=required_scope)
-    if required_scope.filtered and some:
-        return Decision(limited=True, required_scope=required_scope)
-    return Decision(missing=(required_scope.scope,), required_scope=required_scope)
+    needed = required_scope.scopes
+    missing = (
+        needed
+        if covered is None
+        else tuple(one for one, is_covered in zip(needed, covered, strict=True) if not is_covered)
+    )
+    limited = required_scope.filtered and some and missing[:1] == needed[:1]
+    if limited:
+        missing = missing[1:]
+    return Decision(tuple(dict.fromkeys(missing)), limited and not missing, required_scope)
 
 
 def absorb(held: Iterable[ScopeKey], added: Iterable[ScopeKey]) -> tuple[set[ScopeKey], list[ScopeKey]]:

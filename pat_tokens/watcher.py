@@ -134,14 +134,14 @@ def is_allowed_by_policy(token: PersonalAccessToken) -> bool:
 
 
 def _scopes_of(token_ids: list[UUID], watches: list[Watch], alias: str) -> dict[UUID, list[ScopeKey]]:
-    required_scopes = {one.required_scope for one in watches if one.required_scope is not None}
-    if not required_scopes:
+    needed = {scope for one in watches if one.required_scope is not None for scope in one.required_scope.scopes}
+    if not needed:
         return {}
     rows = Scope.objects.using(alias).filter(
-        token__in=token_ids, entity_type__in={required_scope.entity_type for required_scope in required_scopes}
+        token__in=token_ids,
+        entity_type__in={scope.entity_type for scope in needed},
+        operation__in={scope.operation for scope in needed},
     )
-    if all(required_scope.operation for required_scope in required_scopes):
-        rows = rows.filter(operation__in={required_scope.operation for required_scope in required_scopes})
     held: dict[UUID, list[ScopeKey]] = {}
     for token_id, *key in uncached(rows).values_list("token", "entity_type", "entity_id", "operation"):
         held.setdefault(token_id, []).append(ScopeKey(*key))

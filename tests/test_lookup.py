@@ -49,7 +49,9 @@ TWISTED = [
 IDS = st.sampled_from(TWISTED) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
 OPERATIONS = st.sampled_from(["read", "list", "List", "list ", ALL])
 KEYS = st.builds(ScopeKey, TYPES, IDS | st.just(ALL), OPERATIONS)
-NEEDS = st.none() | st.builds(RequiredScope, TYPES, OPERATIONS | st.none(), IDS | st.just(ALL), st.booleans())
+NEEDS = st.none() | st.builds(
+    RequiredScope, TYPES, OPERATIONS, IDS | st.just(ALL), st.booleans(), st.lists(KEYS, max_size=2).map(tuple)
+)
 
 
 def digests_of(token):
@@ -117,6 +119,7 @@ def test_one_select_loads_everything(case, make_token, found_by_sql):
             None,
             RequiredScope("channels", "read"),
             RequiredScope("channels", "list", ALL, True),
+            RequiredScope("channels", "list", ALL, True, (ScopeKey("devices", "1", "read"),)),
         ]:
             with case(required_scope, count):
                 token = make_token("channels:*:read")

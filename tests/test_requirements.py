@@ -13,7 +13,7 @@ from pat_tokens.declarations import (
 )
 from pat_tokens.entities import Registry
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, find_problem, required_scope_from_url
-from pat_tokens.scopes import RequiredScope
+from pat_tokens.scopes import RequiredScope, ScopeKey
 
 
 class Plain(View):
@@ -33,7 +33,12 @@ class Described(APIView):
         (Requirement("channels", "read", "pk"), {"other": "7"}, RequiredScope("channels", "read", "*")),
         (Requirement("channels", "read", EntityLookup(pk="key")), {"key": 7}, RequiredScope("channels", "read", "7")),
         (Requirement("channels", "read", EntityLookup(id="key")), {"key": 7}, RequiredScope("channels", "read", "7")),
-        (Requirement("channels", "read", EntityLookup(slug="slug")), {"slug": "x"}, None),
+        (Requirement("channels", "read", EntityLookup(slug="slug")), {"slug": "x"}, RequiredScope("channels", "read")),
+        (
+            Requirement("channels", "update", "pk") & Requirement("devices", "list"),
+            {"pk": 7},
+            RequiredScope("channels", "update", "7", also=(ScopeKey("devices", "*", "list"),)),
+        ),
     ],
 )
 def test_required_scope_uses_keywords(requirement, kwargs, required_scope):

@@ -8,7 +8,9 @@ TYPES = st.sampled_from(["channels", "clients"])
 IDS = st.sampled_from(["1", "2", "3"])
 OPERATIONS = st.sampled_from(["read", "list", "delete"])
 KEYS = st.builds(ScopeKey, TYPES, IDS | st.just(ALL), OPERATIONS)
-NEEDS = st.builds(RequiredScope, TYPES, OPERATIONS, IDS | st.just(ALL), st.booleans())
+NEEDS = st.builds(
+    RequiredScope, TYPES, OPERATIONS, IDS | st.just(ALL), st.booleans(), st.lists(KEYS, max_size=2).map(tuple)
+)
 WORLD = [
     ScopeKey(entity_type, entity_id, operation)
     for entity_type in ("channels", "clients")
@@ -28,22 +30,24 @@ def may(scopes, what):
 @given(st.sets(KEYS), NEEDS)
 def test_decide_matches_brute_force(scopes, required_scope):
     decision = decide(scopes, required_scope)
-    things = [
-        t for t in WORLD if t.entity_type == required_scope.entity_type and t.operation == required_scope.operation
-    ]
-    if required_scope.entity_id == ALL:
-        everything, something = all(may(scopes, t) for t in things), any(may(scopes, t) for t in things)
-        expected, limited = (
-            everything or (required_scope.filtered and something),
-            required_scope.filtered and something and not everything,
-        )
-    else:
-        one = may(scopes, ScopeKey(required_scope.entity_type, required_scope.entity_id, required_scope.operation))
-        some = any(may(scopes, t) for t in things)
-        expected, limited = one or (required_scope.filtered and some), required_scope.filtered and some and not one
-    assert bool(decision) == expected
-    assert decision.limited == limited
-    assert decision.missing == (() if expected else (required_scope.scope,))
+
+    def things(needed):
+        return [t for t in WORLD if t.entity_type == needed.entity_type and t.operation == needed.operation]
+
+    def has(needed):
+        if needed.entity_id == ALL:
+            return all(may(scopes, t) for t in things(needed))
+        return may(scopes, needed)
+
+    needed, *others = required_scope.scopes
+    some = required_scope.filtered and any(may(scopes, t) for t in things(needed))
+    missing = {one for one in others if not has(one)}
+    if not has(needed) and (not some or needed in missing):
+        missing.add(needed)
+    assert bool(decision) == (not missing)
+    assert decision.limited == (not missing and not has(needed))
+    assert set(decision.missing) == missing
+    assert len(decision.missing) == len(missing)
 
 
 @given(st.sets(KEYS), KEYS, NEEDS)

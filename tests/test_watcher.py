@@ -86,6 +86,17 @@ def test_any_token_connection_ignores_scopes(make_token, monkeypatch):
     assert watcher.find_ended([watcher.Watch(token.pk, (token.digest,), None)]) == []
 
 
+def test_connection_ends_without_either_scope(make_token, channel):
+    both = Requirement("channels", "subscribe", "pk") & Requirement("channels", "read", "other")
+    for operation in ("subscribe", "read"):
+        token = make_token(f"channels:{channel.pk}:subscribe", "channels:*:read")
+        opened = authenticate(token.secret, both, {"pk": channel.pk, "other": 2})
+        watch = watcher.Watch(opened.pk, (opened.digest,), opened.decision.required_scope)
+        assert watcher.find_ended([watch]) == []
+        services.delete_scope(token.scope_set.get(operation=operation))
+        assert watcher.find_ended([watch]) == [watch]
+
+
 def test_use_and_rename_do_not_end_connection(opened):
     watch = watcher.Watch(opened.pk, (opened.digest,), opened.decision.required_scope)
     services.update_token(opened, name="other")

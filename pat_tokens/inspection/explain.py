@@ -18,7 +18,13 @@ from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect
 from pat_tokens.models import owner_is_active
 from pat_tokens.policy import get_policy, is_overridden
 from pat_tokens.querysets import Status
-from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list, required_scope_from_url
+from pat_tokens.requirements import (
+    ANY_TOKEN,
+    Requirement,
+    is_list,
+    names_unknown_entity,
+    required_scope_from_url,
+)
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
 
 if TYPE_CHECKING:
@@ -225,46 +231,56 @@ def _explain_scope(
         return None
     # Whether a plain view limits its list depends on the request.
     may_limit = not asked.limits and not has_all_methods and asked.method == "GET" and is_list(requirement)
-    required_scope = required_scope_from_url(requirement, kwargs, filtered=asked.limits or may_limit)
-    if required_scope is None:
-        entity_id = find_entity_id(requirement, kwargs, token.user)
-        required_scope = RequiredScope(requirement.entity_type, requirement.operation, entity_id or ALL)
-        if entity_id is None:
-            explanation.add("scope", None, _("The URL names no entity that the token's owner can see."))
+    required_scope = required_scope_from_url(
+        requirement,
+        kwargs,
+        filtered=asked.limits or may_limit,
+        find_id=lambda part: find_entity_id(part, kwargs, token.user),
+    )
+    if any(
+        part.entity is not None and scope.entity_id == ALL
+        for part, scope in zip(requirement.parts, required_scope.scopes, strict=True)
+    ):
+        explanation.add("scope", None, _("The URL names no entity that the token's owner can see."))
     decision = lookup.decide_for_token(token, required_scope)
     keys = token.scope_set.keys()
-    if decision:
-        matched = next((key for key in keys if key.covers(required_scope.scope)), None)
-        if matched is None and may_limit:
+    for scope in required_scope.scopes:
+        if scope in decision.missing:
+            explanation.add("scope", False, _missing_text(scope, keys))
+            continue
+        matched = next((key for key in keys if key.covers(scope)), None)
+        if matched is not None:
+            explanation.add("scope", True, _("The scope %(scope)s allows it.") % {"scope": matched})
+        elif may_limit:
             text = _("The token has the operation for single entities, which is enough if the view limits its list.")
             explanation.add("scope", None, text)
-            return required_scope
-        if matched is None:
-            text = _("The token has the operation for single entities, and the list is limited to them.")
         else:
-            text = _("The scope %(scope)s allows it.") % {"scope": matched}
-        explanation.add("scope", True, text)
-        return required_scope
-    explanation.missing = decision.missing
-    explanation.is_fixable = requirement.entity is None or required_scope.entity_id != ALL
-    text = _("The scope %(scope)s is missing.") % {"scope": required_scope.scope}
-    nearest = _nearest(keys, required_scope)
-    if nearest:
-        text += " " + _("The nearest that the token has: %(nearest)s.") % {"nearest": ", ".join(map(str, nearest))}
-    elif keys:
-        text += " " + _("The token has no scope on %(type)s.") % {"type": required_scope.entity_type}
-    else:
-        text += " " + _("The token has no scopes.")
-    explanation.add("scope", False, text)
-    explanation.refuse(403, InsufficientScope.code)
+            text = _("The token has the operation for single entities, and the list is limited to them.")
+            explanation.add("scope", True, text)
+    if not decision:
+        explanation.missing = decision.missing
+        explanation.is_fixable = not names_unknown_entity(requirement, decision.missing)
+        explanation.refuse(403, InsufficientScope.code)
     return required_scope
 
 
-def _nearest(keys: list[ScopeKey], required_scope: RequiredScope) -> list[ScopeKey]:
-    def distance(key: ScopeKey) -> tuple[bool, bool, ScopeKey]:
-        return key.entity_id not in (ALL, required_scope.entity_id), key.operation != required_scope.operation, key
+def _missing_text(missing: ScopeKey, keys: list[ScopeKey]) -> str:
+    text = _("The scope %(scope)s is missing.") % {"scope": missing}
+    nearest = _nearest(keys, missing)
+    if nearest:
+        return f"{text} " + _("The nearest that the token has: %(nearest)s.") % {
+            "nearest": ", ".join(map(str, nearest))
+        }
+    if keys:
+        return f"{text} " + _("The token has no scope on %(type)s.") % {"type": missing.entity_type}
+    return f"{text} " + _("The token has no scopes.")
 
-    return sorted((key for key in keys if key.entity_type == required_scope.entity_type), key=distance)[:MAX_NEAREST]
+
+def _nearest(keys: list[ScopeKey], missing: ScopeKey) -> list[ScopeKey]:
+    def distance(key: ScopeKey) -> tuple[bool, bool, ScopeKey]:
+        return key.entity_id not in (ALL, missing.entity_id), key.operation != missing.operation, key
+
+    return sorted((key for key in keys if key.entity_type == missing.entity_type), key=distance)[:MAX_NEAREST]
 
 
 def _explain_owner(
@@ -275,14 +291,17 @@ def _explain_owner(
     required_scope: RequiredScope | None,
     report: RouteReport,
 ) -> None:
-    if required_scope is not None and required_scope.entity_id != ALL:
-        texts = {"type": required_scope.entity_type, "id": required_scope.entity_id}
-        if requirement.get_entity_type().get_visible(token.user, [required_scope.entity_id]):
+    scopes = () if required_scope is None else required_scope.scopes
+    for part, scope in zip(requirement.parts, scopes, strict=False):
+        if scope.entity_id == ALL:
+            continue
+        texts = {"type": scope.entity_type, "id": scope.entity_id}
+        if part.get_entity_type().get_visible(token.user, [scope.entity_id]):
             explanation.add("owner", True, _("The owner can see %(type)s %(id)s.") % texts)
         else:
             text = _("The owner can't see %(type)s %(id)s, so the view may respond with 404.") % texts
             explanation.add("owner", None, text)
-    elif required_scope is not None and required_scope.operation == LIST.name:
+    if required_scope is not None and required_scope.scope[1:] == (ALL, LIST.name):
         explanation.add("owner", None, _("The list contains what the owner can see."))
     for name, allows in report.permissions:
         ok = allows(token.user, method, requirement)

@@ -63,11 +63,12 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     requirement = resolution.requirement
     # Of each view: a view can call another one with the same request.
     state = state_of(request._request).views[view] = ViewState()
+    _guard_errors(view, request)
     if requirement is not None and requirement is not ANY_TOKEN:
-        if method not in SAFE_METHODS:
-            watch_writes(request._request, method, requirement.get_entity_type())
-            _guard_errors(view, request)
-        _guard_entity(view, request, token, resolution, state)
+        for position, part in enumerate(requirement.parts):
+            if method not in SAFE_METHODS:
+                watch_writes(request._request, method, part.get_entity_type())
+            _guard_entity(view, request, token, resolution, state, part, position)
         if token.decision is not None and token.decision.limited:
             state.limited_list = filtering.LimitedList(token, requirement)
             _guard_list(view, request, state.limited_list)
@@ -140,7 +141,6 @@ def _guard_errors(view: APIView, request: Request) -> None:
 
 
 def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
-    _guard_errors(view, request)
     own: Any = view
 
     def get_object(*args: Any, **kwargs: Any) -> Any:
@@ -173,20 +173,25 @@ def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
 
 
 def _guard_entity(
-    view: APIView, request: Request, token: PersonalAccessToken, resolution: Resolution, state: ViewState
+    view: APIView,
+    request: Request,
+    token: PersonalAccessToken,
+    resolution: Resolution,
+    state: ViewState,
+    requirement: Requirement,
+    position: int,
 ) -> None:
     # The decision is about the key in the URL, but a view can find its object in another way: by a slug that two
     # tenants use, by the query string, or by keywords that it has changed. So the object is checked again.
     get_object, get_queryset = getattr(view, "get_object", None), getattr(view, "get_queryset", None)
     aget_object = getattr(view, "aget_object", None)
-    requirement: Any = resolution.requirement
     model: Any = requirement.get_entity_type().model._meta.concrete_model
-    is_strict = resolution.known or resolution.binds_model
+    is_strict = resolution.known or resolution.bound_model is model
 
     def check(found: Any) -> Any:
         state.needs_object = False
         if isinstance(found, model):
-            _check_entity(found, model, request, token)
+            _check_entity(found, model, request, token, position)
         elif is_strict and isinstance(found, Model):
             raise _undeclared(request, token)
         return found
@@ -224,15 +229,17 @@ def _is_its_object(view: APIView, requirement: Requirement) -> bool:
     return requirement.keywords == (facts.lookup_keyword,)
 
 
-def _check_entity(found: Model, model: type[Model], request: Request, token: PersonalAccessToken) -> None:
+def _check_entity(
+    found: Model, model: type[Model], request: Request, token: PersonalAccessToken, position: int
+) -> None:
     decision = token.decision
-    entity_id = str(getattr(found, model._meta.pk.attname))
-    if decision is None or decision.required_scope is None or entity_id == decision.required_scope.entity_id:
+    if decision is None or decision.required_scope is None:
         return
-    if decision.required_scope.entity_id == ALL and not decision.limited:
+    entity_id, allowed = str(getattr(found, model._meta.pk.attname)), decision.required_scope.scopes[position].entity_id
+    if entity_id == allowed or (allowed == ALL and not (decision.limited and position == 0)):
         return
     try:
-        authentication.require_entity(token, entity_id, request=request._request)
+        authentication.require_entity(token, entity_id, position=position, request=request._request)
     except TokenError as error:
         raise TokenAPIException(error) from error
 

@@ -51,14 +51,14 @@ class PersonalAccessTokenScheme(OpenApiAuthenticationExtension):
             return None
         # OpenAPI 3.0 requires an empty list for all schemes except OAuth.
         named = not spectacular_settings.OAS_VERSION.startswith("3.0") and requirement is not ANY_TOKEN
-        return {SCHEME: [_name_scope(requirement, auto_schema)] if named else []}
+        return {SCHEME: _name_scopes(requirement, auto_schema) if named else []}
 
 
 class ScopeSchemaMixin:
     """For schema classes of drf-spectacular: adds each operation's scope to its description and as `x-pat-scope`.
 
-    `x-pat-scope` is a string such as `channels:{id}:publish`, or `any` if any token is accepted. If every token is
-    refused, `x-pat-refused` is true.
+    `x-pat-scope` is a string such as `channels:{id}:publish`, several of them with spaces in between if all are needed,
+    or `any` if any token is accepted. If every token is refused, `x-pat-refused` is true.
     """
 
     def get_description(self) -> str:
@@ -99,15 +99,19 @@ def _takes_tokens(auto_schema: AutoSchema) -> bool:
     return any(isinstance(one, PersonalAccessTokenAuthentication) for one in authenticators)
 
 
-def _name_scope(requirement: Requirement, auto_schema: AutoSchema) -> str:
+def _name_scopes(requirement: Requirement, auto_schema: AutoSchema) -> list[str]:
     if requirement is ANY_TOKEN:
-        return "any"
+        return ["any"]
     # The schema can rename keywords: `{id}` for `pk`.
     called = dict(
         zip(_KEYWORD.findall(auto_schema.path_regex), re.findall(r"{([^{}]+)}", auto_schema.path), strict=False)
     )
-    entity = ",".join(f"{{{called.get(keyword, keyword)}}}" for keyword in requirement.keywords) or "*"
-    return f"{requirement.entity_type}:{entity}:{requirement.operation}"
+
+    def name(part: Requirement) -> str:
+        entity = ",".join(f"{{{called.get(keyword, keyword)}}}" for keyword in part.keywords) or "*"
+        return f"{part.entity_type}:{entity}:{part.operation}"
+
+    return list(map(name, requirement.parts))
 
 
 def _explain(requirement: Requirement | None, auto_schema: AutoSchema) -> str:
@@ -115,17 +119,19 @@ def _explain(requirement: Requirement | None, auto_schema: AutoSchema) -> str:
         return _("Personal access tokens are refused.")
     if requirement is ANY_TOKEN:
         return _("Any personal access token is accepted.")
+    first, *others = _name_scopes(requirement, auto_schema)
     if is_filtered(ViewInfo.of(auto_schema.view), requirement):
         text = _("A personal access token needs the scope `%(scope)s`, or scopes for single ids, which limit the list.")
     else:
         text = _("A personal access token needs the scope `%(scope)s`.")
-    return text % {"scope": _name_scope(requirement, auto_schema)}
+    texts = [text % {"scope": first}, *(_("It also needs the scope `%(scope)s`.") % {"scope": one} for one in others)]
+    return " ".join(texts)
 
 
 def _extend(requirement: Requirement | None, auto_schema: AutoSchema) -> dict[str, Any]:
     if requirement is None:
         return {"x-pat-refused": True}
-    return {"x-pat-scope": _name_scope(requirement, auto_schema)}
+    return {"x-pat-scope": " ".join(_name_scopes(requirement, auto_schema))}
 
 
 __all__ = ["ScopeAutoSchema", "ScopeSchemaMixin"]

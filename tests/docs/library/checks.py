@@ -37,6 +37,14 @@ def test_token_reads_entity_of_scope(pat_client, alice, emma, other, method, pat
     assert without(path.format(emma.pk)).status_code == 403
 
 
+@pytest.mark.parametrize(("view", "operation"), [("swap/{}/{}/", "update"), ("merge/{}/", "delete")])
+def test_both_entities_need_a_scope(pat_client, alice, emma, other, view, operation):
+    path, scope = f"/api/{view.format(emma.pk, other.pk)}", f"books:{emma.pk}:update"
+    assert pat_client(alice, scope, f"books:{other.pk}:{operation}").post(path, {"other": other.pk}).status_code == 200
+    refused = pat_client(alice, scope).post(path, {"other": other.pk})
+    assert refused.json()["missing"] == [{"entity_type": "books", "entity_id": str(other.pk), "operation": operation}]
+
+
 @pytest.mark.parametrize("path", ["/api/books/", "/ninja/books"])
 def test_list_is_limited_to_scopes(pat_client, alice, emma, other, path):
     limited = pat_client(alice, f"books:{emma.pk}:list").get(path).content.decode()

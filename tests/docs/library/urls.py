@@ -6,6 +6,7 @@ from library.lending import lend
 from library.locking import LockableBookViewSet
 from library.reports import Report
 from library.routing import websocket_urlpatterns
+from library.shelving import Merge, Swap
 from library.streams import stream
 from library.views import BookViewSet
 from mysite.health import health
@@ -24,6 +25,8 @@ urlpatterns = [
     path("api/", include(router.urls)),
     path("api/reports/<int:book_pk>/", Report.as_view()),
     path("api/lend/<int:pk>/", lend),
+    path("api/swap/<int:pk>/<int:other>/", Swap.as_view()),
+    path("api/merge/<int:pk>/", Merge.as_view()),
     path("ninja/", api.urls),
     path("streams/<int:pk>/", stream),
     path("health/", health),
