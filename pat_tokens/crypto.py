@@ -14,7 +14,7 @@ import secrets
 import string
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -89,6 +89,19 @@ def is_well_formed(secret: str, prefix: str) -> bool:
     if not (secret.isascii() and secret[start:].isalnum()):
         return False
     return checksum(SecretText(secret[:-CHECKSUM_LENGTH])) == secret[-CHECKSUM_LENGTH:]
+
+
+def holds_secret(text: str, prefix: str) -> bool:
+    """Return whether there is a well-formed secret anywhere in `text`."""
+    # map() instead of a loop: no local variable of any frame is ever bound to a plain secret.
+    candidates = map(SecretText, _candidates(prefix).findall(text))
+    return any(map(partial(is_well_formed, prefix=prefix), candidates))
+
+
+@lru_cache(maxsize=8)
+def _candidates(prefix: str) -> re.Pattern[str]:
+    # In a lookahead, so that candidates can overlap.
+    return re.compile(rf"(?=({prefix}_[A-Za-z0-9]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}))")
 
 
 def hint(secret: str, prefix: str) -> str:

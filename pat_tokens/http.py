@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from pat_tokens.crypto import (
     CHECKSUM_LENGTH,
     SecretBytes,
     SecretText,
+    holds_secret,
     is_legacy_key,
-    is_well_formed,
     part_pattern,
 )
 from pat_tokens.exceptions import (
@@ -109,26 +109,14 @@ def _is_readable(text: str) -> bool:
 def _is_one_secret(text: str, prefix: str) -> bool:
     if not text.startswith(prefix + "_"):
         return False
-    return text[len(prefix) + 1 :].isalnum() or not (_SEPARATORS.search(text) or _holds_well_formed(text, prefix))
+    return text[len(prefix) + 1 :].isalnum() or not (_SEPARATORS.search(text) or holds_secret(text, prefix))
 
 
 def _holds_secret(text: str, keywords: tuple[str, ...], prefix: str) -> bool:
     if prefix + "_" not in text:
         return False
     start = SecretText(text[:MAX_HEADER_LENGTH])
-    return _misplaced(keywords, prefix).search(start) is not None or _holds_well_formed(text, prefix)
-
-
-def _holds_well_formed(text: str, prefix: str) -> bool:
-    # map() instead of a loop: no local variable of any frame is ever bound to a plain secret.
-    candidates = map(SecretText, _candidates(prefix).findall(text))
-    return any(map(partial(is_well_formed, prefix=prefix), candidates))
-
-
-@lru_cache(maxsize=8)
-def _candidates(prefix: str) -> re.Pattern[str]:
-    # In a lookahead, so that candidates can overlap.
-    return re.compile(rf"(?=({prefix}_[A-Za-z0-9]{{{BODY_LENGTH + CHECKSUM_LENGTH}}}))")
+    return _misplaced(keywords, prefix).search(start) is not None or holds_secret(text, prefix)
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from pat_tokens.conf import conf
-from pat_tokens.crypto import LEGACY_KEY_LENGTH, fold, is_legacy_key
+from pat_tokens.crypto import LEGACY_KEY_LENGTH, fold, holds_secret, is_legacy_key
 from pat_tokens.durations import (
     MAX_LENGTH,
     NEVER,
@@ -470,6 +470,8 @@ def _clean_text(field: str, value: object) -> str:
         raise InvalidInput({field: [_("Surrogate characters are not allowed.")]}) from None
     if "\0" in value:
         raise InvalidInput({field: [_("Null characters are not allowed.")]})
+    if holds_secret(value, conf.prefix):
+        raise InvalidInput({field: [_("This contains the secret of a token. Secrets are never stored: remove it.")]})
     return value
 
 

@@ -6,17 +6,18 @@ from io import StringIO
 from uuid import UUID
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
-from pat_tokens import activity, authentication, rate_limits, services, signals
+from pat_tokens import activity, rate_limits, services, signals
 from pat_tokens.activity import Actor
-from pat_tokens.exceptions import NotAllowed
-from pat_tokens.models import Activity, Kind, PersonalAccessToken
+from pat_tokens.models import Activity, Kind, PersonalAccessToken, Reason, Reminder, Scope
 from tests.contrib.rest_framework.management import PATS, row, session_client
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import TokenFactory, UserFactory
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.sql, pytest.mark.django_db]
 
 AGENT = "curl/8.5"
 IP = "203.0.113.7"
+EVERY_REASON = (Reason.EXPIRED, Reason.REVOKED, Reason.REPLACED, Reason.NETWORK_NOT_ALLOWED)
 
 
 @pytest.fixture
@@ -62,6 +64,8 @@ def act_by_page(client, user, token, stranger):
     first, *_rest = token.scope_set.filter(entity_type="channels")
     yield post("token_create", name="new", duration="24h", **scope), "created", {"scopes_added": ["channels:*:list"]}
     yield post("token_edit", token.pk, "name", name="other"), "updated", {"fields": ["name"]}
+    networks = {"allowed_networks": "203.0.113.0/24"}
+    yield post("token_edit", token.pk, "allowed_networks", **networks), "updated", {"fields": ["allowed_networks"]}
     yield post("scopes_add", token.pk, **scope), "scopes_added", {"scopes_added": ["channels:*:list"]}
     yield post("scope_delete", token.pk, first.pk), "scopes_deleted", {"scopes_deleted": ["channels:*:read"]}
     yield post("scopes_delete", token.pk), "scopes_deleted", {"scopes_deleted": ["channels:*:list", "pages:*:read"]}
@@ -91,6 +95,8 @@ def act_by_api(client, user, token, stranger):
         "updated",
         {"fields": ["name", "description"]},
     )
+    networks = {"allowed_networks": ["203.0.113.0/24"]}
+    yield api.patch(api_url(token), networks, **extra), "updated", {"fields": ["allowed_networks"]}
     yield api.post(api_url(token, "scopes"), rows, **extra), "scopes_added", {"scopes_added": ["channels:*:list"]}
     yield (
         api.delete(api_url(token, "scopes", first.pk), **extra),
@@ -147,6 +153,9 @@ def act_by_command(client, user, token, stranger):
     yield run("pat_rotate", str(token.pk), "--cancel"), "rotation_cancelled", {}
     yield run("pat_rotate", str(token.pk)), "rotated", {}
     yield run("pat_rotate", str(token.pk), "--finish"), "rotation_finished", {}
+    yield run("pat_rotate", str(token.pk), "--grace-period=0"), "rotated", {}
+    yield run("pat_revoke", str(token.pk)), "revoked", {}
+    yield run("pat_regenerate", str(token.pk)), "regenerated", {}
     yield run("pat_revoke", str(token.pk)), "revoked", {}
     yield run("pat_prune", "--days=0"), "deleted", {}
 
@@ -189,6 +198,52 @@ def test_each_change_has_one_row_with_actor(via, client, user, full, settings, f
     assert acts
 
 
+@pytest.mark.urls("tests.test_admin")
+def test_bulk_act_has_one_row_for_each_token(client, user, make_token, case, forget):
+    user.email = "owner@example.com"
+    user.save()
+    api, admin, boss = session_client(user), Client(), UserFactory(username="boss", is_staff=True, is_superuser=True)
+    client.force_login(user)
+    admin.force_login(boss)
+
+    def choose(tokens):
+        ids = ",".join(str(token.pk) for token in tokens)
+        return {"ids": ids, "active": ids, "number": len(tokens), "_selected_action": ids.split(",")}
+
+    def run(*args):
+        call_command(*args, stdout=StringIO(), stderr=StringIO())
+
+    def prune(two):
+        PersonalAccessToken.objects.update(revoked_at=timezone.now())
+        run("pat_prune", "--days=0")
+
+    def remind(two):
+        now = timezone.now()
+        PersonalAccessToken.objects.update(issued_at=now - timedelta(days=40), expires_at=now + timedelta(hours=1))
+        run("pat_remind")
+
+    def act_in_admin(two, **action):
+        admin.post(reverse("admin:pat_tokens_personalaccesstoken_changelist"), {**action, **choose(two)})
+
+    acts = {
+        ("revoked", "page", user): lambda two: client.post(page("selected_revoke"), choose(two)),
+        ("deleted", "page", user): lambda two: client.post(page("tokens_delete"), choose(two)),
+        ("deleted", "api", user): lambda two: api.delete(PATS + "?name=of+two"),
+        ("revoked", "admin", boss): lambda two: act_in_admin(two, action="revoke_selected"),
+        ("deleted", "admin", boss): lambda two: act_in_admin(two, action="delete_selected", post="yes"),
+        ("revoked", "command", None): lambda two: run("pat_revoke", "--user=owner", "--no-input"),
+        ("deleted", "command", None): prune,
+        ("reminded", "command", None): remind,
+    }
+    for (kind, via, actor), act in acts.items():
+        with case(kind, via):
+            two = [make_token("channels:*:read", "pages:*:read", name=f"{number} of two") for number in range(2)]
+            forget()
+            act(two)
+            rows = Activity.objects.values_list("kind", "via", "actor", "token_id")
+            assert sorted(rows) == sorted((kind, via, actor and actor.pk, token.pk) for token in two)
+
+
 def test_no_op_is_not_recorded(user, full, forget):
     services.revoke_token(full)
     forget()
@@ -209,21 +264,32 @@ def test_absorbed_scopes_are_recorded(make_token, channel, forget):
     assert [row.changes for row in Activity.objects.all()] == [changes]
 
 
-def test_rolled_back_change_has_no_row(user, full, forget):
+def test_rolled_back_change_has_no_row(user, full, forget, settings):
+    settings.PAT_TOKENS_ALLOW_LEGACY_KEYS = True
+    rotated = TokenFactory(user=user, name="rotated")
+    services.rotate_token(rotated)
+    mine = PersonalAccessToken.objects.for_user(user)
+    due = Reminder(token=full, issued_at=full.issued_at, days=3)
     forget()
-    changes = [
-        lambda: services.create_token(user, name="new"),
-        lambda: services.update_token(full, name="other"),
-        lambda: services.regenerate_token(full),
-        lambda: services.revoke_token(full),
-        lambda: services.add_scopes(full, [("channels", "*", "list")]),
-        lambda: services.delete_scopes(full),
-        lambda: services.delete_token(full),
-    ]
-    for change in changes:
+    changes = {
+        "created": lambda: services.create_token(user, name="new"),
+        "imported": lambda: services.import_token(user, "a1" * 20, name="old"),
+        "updated": lambda: services.update_token(full, name="other"),
+        "scopes_added": lambda: services.add_scopes(full, [("channels", "*", "list")]),
+        "scopes_deleted": lambda: services.delete_scopes(full),
+        "revoked": lambda: services.revoke_tokens(user, mine.filter(pk=full.pk)),
+        "regenerated": lambda: services.regenerate_token(full),
+        "rotated": lambda: services.rotate_token(full),
+        "rotation_finished": lambda: services.finish_rotation(rotated),
+        "rotation_cancelled": lambda: services.cancel_rotation(rotated),
+        "deleted": lambda: services.delete_tokens(user, mine.filter(pk=full.pk)),
+        "reminded": lambda: services.finish_reminders([due], mailed=True),
+    }
+    assert [*changes, "leaked", "refused"] == Kind.values
+    for kind, change in changes.items():
         with transaction.atomic():
             change()
-            assert Activity.objects.count() == 1
+            assert [row.kind for row in Activity.objects.all()] == [kind]
             transaction.set_rollback(True)
         assert story() == []
 
@@ -248,24 +314,53 @@ def test_rows_outlive_token_and_actor(user, stranger, full):
     ]
 
 
-def test_rows_are_deleted_with_owner(user, full, stranger):
+def test_nothing_remains_of_deleted_owner(client, user, full, stranger):
+    TokenFactory(user=user, name="deleted before").delete()
+    services.rotate_token(full)
     services.revoke_token(full)
-    TokenFactory(user=stranger)
+    assert send(client, full) == 401
+    Reminder.objects.create(token=full, issued_at=full.issued_at, days=3)
+    TokenFactory(user=stranger, name="another user's")
     user.delete()
-    assert [row.owner_id for row in Activity.objects.all()] == [stranger.pk]
+    for model in apps.get_app_config("pat_tokens").get_models():
+        texts = [str(values) for values in model.objects.values()]
+        assert len(texts) == (model in (Activity, PersonalAccessToken)), model
+        assert all("another user's" in text for text in texts)
 
 
-def test_rows_have_no_secret_or_digest(client, user, forget):
+def test_rows_have_no_secret_or_digest(client, user, channel, settings):
+    settings.PAT_TOKENS_TRUSTED_PROXIES = ["127.0.0.0/8"]
     client.force_login(user)
     client.post(page("token_create"), {"name": "new", "duration": "24h"}, HTTP_USER_AGENT="x" * 500)
     token = PersonalAccessToken.objects.get()
     new, secret = services.regenerate_token(token)
-    client.post(page("token_search"), {"q": secret}, HTTP_USER_AGENT=secret)
+    rotated, newest = services.rotate_token(new)
+    scope = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": newest, "scopes-0-operations": ["list"]}
+    for pasted in (secret, newest):
+        typed = {"name": pasted, "description": f"The secret is {pasted}."}
+        for headers in (
+            {"HTTP_USER_AGENT": pasted},
+            {"HTTP_USER_AGENT": f"curl {pasted}", "HTTP_X_FORWARDED_FOR": pasted, "HTTP_REFERER": pasted},
+        ):
+            client.post(page("token_search"), {"q": pasted}, **headers)
+            client.get(page("token_list"), {"search": pasted}, **headers)
+            client.get(page("activity_list"), {"token": pasted, "kind": pasted, "since": pasted}, **headers)
+            client.post(page("token_create"), {**typed, "duration": "24h"}, **headers)
+            client.post(page("scopes_add", token.pk), scope, **headers)
+            for field, value in typed.items():
+                client.post(page("token_edit", token.pk, field), {field: value}, **headers)
+                assert session_client(user).patch(api_url(token), {field: value}, **headers).status_code == 400
+            client.get(f"/api/channels/{channel.pk}/", HTTP_AUTHORIZATION=f"Bearer {secret}", **headers)
     client.post(page("token_revoke", token.pk), HTTP_USER_AGENT=f"curl {secret}")
-    text = str(list(Activity.objects.values()))
-    for private in (secret, secret[4:20], token.digest, new.digest):
+    token.secret = newest
+    assert send(client, token, HTTP_USER_AGENT=newest) == 401
+    kinds = ["created", "regenerated", "rotated", "revoked", "refused"]
+    rows = Activity.objects.order_by("pk")
+    assert [(row.kind, row.agent) for row in rows] == list(zip(kinds, ["x" * 200, *[""] * 4], strict=True))
+    text = str([list(model.objects.values()) for model in (Activity, Reminder, Scope)])
+    for private in (secret, secret[4:20], newest, newest[4:20], token.digest, new.digest, rotated.digest):
         assert private not in text
-    assert [row.agent for row in Activity.objects.order_by("pk")] == ["x" * 200, "", ""]
+    assert not any(part in str(list(PersonalAccessToken.objects.values())) for part in (secret[4:20], newest[4:20]))
 
 
 def test_several_rows_cost_one_query(user, make_token, django_assert_num_queries):
@@ -340,26 +435,19 @@ class TestRefused:
             send(client, token)
             assert [count for (count,) in trail("count")] == counts
 
-    def test_each_reason_has_rows(self, client, make_token, rf):
-        expired, revoked = make_token(name="expired"), make_token(name="revoked")
+    def test_each_reason_has_rows(self, client, make_token):
+        expired, revoked, replaced, elsewhere = [make_token(name=reason.value) for reason in EVERY_REASON]
         services.revoke_token(revoked)
+        services.regenerate_token(replaced)
+        services.update_token(elsewhere, allowed_networks=["192.0.2.0/24"])
         long_ago = timezone.now() - timedelta(days=2)
         PersonalAccessToken.objects.filter(pk=expired.pk).update(
             issued_at=long_ago, expires_at=long_ago + timedelta(days=1)
         )
-        for one in (expired, revoked):
-            assert send(client, one) == 401
-        for reason in ("network_not_allowed", "replaced"):
-            error = type("Error", (NotAllowed,), {"reason": reason})
-            request = rf.get("/")
-            authentication.refuse(error(), token=expired, request=request)
-            request.close()
-        assert trail("reason", "token_name") == [
-            ("expired", "expired"),
-            ("revoked", "revoked"),
-            ("network_not_allowed", "expired"),
-            ("replaced", "expired"),
-        ]
+        statuses = [send(client, one) for one in (expired, revoked, replaced, elsewhere)]
+        assert statuses == [401, 401, 401, 403]
+        expected = [(reason.value, reason.value, 1, IP) for reason in EVERY_REASON]
+        assert trail("reason", "token_name", "count", "ip") == expected
 
     def test_other_refusals_have_none(self, client, make_token, user):
         token = make_token("pages:*:read")

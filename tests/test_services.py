@@ -81,7 +81,18 @@ class TestCreate:
         assert services.create_token(user, name="deploy")[1].startswith("dop_")
 
     def test_invalid_name_is_refused(self, case, user):
-        for name in ["", "   ", "\t\n", "\u200b", "x" * 256, "a\0b", "\ud800", None, 5]:
+        for name in [
+            "",
+            "   ",
+            "\t\n",
+            "\u200b",
+            "x" * 256,
+            "a\0b",
+            "\ud800",
+            None,
+            5,
+            f"is {crypto.make_secret('pat')}!",
+        ]:
             with case(name):
                 assert set(errors_of(services.create_token, user, name=name)) == {"name"}
 
