@@ -25,6 +25,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive()
         self.subprotocol = answer.get("subprotocol")
+        self.answer_headers = dict(answer.get("headers", ()))
         return True if answer["type"] == "websocket.accept" else answer["code"]
 
     async def receive(self):

@@ -9,12 +9,14 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.http import http_date
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from pat_tokens import crypto, services, signals, watcher
 from pat_tokens.contrib.channels.middleware import ConsumerGuard, PersonalAccessTokenMiddleware
 from pat_tokens.declarations import declare_view
+from pat_tokens.models import PersonalAccessToken
 from tests.contrib.channels import consumers
 from tests.contrib.channels.communicator import PATIENCE, WebsocketCommunicator
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
@@ -238,6 +240,31 @@ class TestDenial:
             assert body["fix_url"] == f"{expected}://example.org{path}"
         assert "fix_url" not in self.ask(path_of("channels", channel.pk), token.secret, host=b"evil.example")[2]
 
+    def test_sunset(self, make_token, channel):
+        token, end = rotate_and_use(make_token("channels:*:subscribe"), channel)
+        assert self.ask("/ws/undeclared/1/", token.secret)[1][b"sunset"] == end
+
+
+def rotate_and_use(token, channel):
+    """Rotate `token` and use its new secret; return it and the header that its previous secret gets from now on."""
+    _token, new = services.rotate_token(token, grace_period="1h")
+    for secret in (token.secret, new):
+        assert sunset_of(channel, secret) is None
+    end = PersonalAccessToken.objects.get(pk=token.pk).previous_secret.expires_at
+    return token, http_date(end.timestamp()).encode()
+
+
+@async_to_sync
+async def sunset_of(channel, secret):
+    async with socket(path_of("channels", channel.pk), secret) as (communicator, result):
+        assert result is True
+        return communicator.answer_headers.get(b"sunset")
+
+
+def test_accepted_handshake_says_when_previous_secret_stops(make_token, channel):
+    token, end = rotate_and_use(make_token("channels:*:subscribe"), channel)
+    assert sunset_of(channel, token.secret) == end
+
 
 ENDS = {
     "revoked": services.revoke_token,
@@ -408,6 +435,12 @@ class TestServer:
             raise AssertionError
         assert denied.value.response.status_code == 401
         assert json.loads(denied.value.response.body)["detail"].startswith("The token was revoked.")
+
+    def test_client_reads_sunset(self, address, make_token, channel):
+        token, end = rotate_and_use(make_token("channels:*:subscribe"), channel)
+        headers = {"Authorization": f"Bearer {token.secret}"}
+        with connect(address + path_of("channels", channel.pk), additional_headers=headers) as client:
+            assert client.response.headers["Sunset"] == end.decode()
 
     def test_missing_scope(self, address, token, channel):
         url = address + path_of("channels", channel.pk)
