@@ -118,7 +118,10 @@ bench-load: $(VENV)/.bench ## measure servers under load on PostgreSQL, and a th
 .PHONY: stress
 stress: $(VENV)/.dev ## test with thousands of examples and of races (also at POSTGRES_URL, MYSQL_URL)
 	$(PYTEST) -m "package or races" --hypothesis-profile=stress --rounds 1000 $(ARGS)
-	@for url in $(POSTGRES_URL) $(MYSQL_URL); do DATABASE_URL=$$url $(PYTEST) -v -m races --rounds 1000 || exit; done
+	@for url in $(POSTGRES_URL) $(MYSQL_URL); do \
+		DATABASE_URL=$$url $(PYTEST) -v -m races --rounds 1000 || exit; \
+		DATABASE_URL=$$url $(PYTEST) tests/test_refused_in_processes.py --rounds 1000 || exit; \
+	done
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## measure which lines and branches the tests reach, and fail below 97 %
