@@ -127,7 +127,7 @@ function onPopstate() {
   attempt(() => refresh(location.href), () => location.reload());
 }
 
-// Reloads the regions of the page; a secret that is being shown stays while the token is active.
+// Reloads the regions of the page; a secret that is being shown stays while it works.
 async function refresh(url, notice = "") {
   const answer = await ask(url);
   if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) {
@@ -135,7 +135,8 @@ async function refresh(url, notice = "") {
     return location.assign(url);
   }
   const outer = [...root.querySelectorAll("[data-pat-region]")].filter((e) => !e.parentElement.closest("[data-pat-region]"));
-  const isAlive = answer.page.querySelector('[data-pat-region="token"]')?.dataset.patStatus === "active";
+  const hints = answer.page.querySelector('[data-pat-region="token"]')?.dataset.patHints ?? "";
+  const isAlive = hints.split(" ").includes(root.querySelector("[data-pat-secret]")?.dataset.patSecret);
   swap(outer.map((region) => region.dataset.patRegion).filter((name) => name !== "secret" || !isAlive), answer.page);
   if (notice) toast(notice);
 }
