@@ -214,9 +214,6 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
     def keys(self) -> list[ScopeKey]:
         return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]
 
-    def with_key(self, key: ScopeKey) -> Self:
-        return self.filter(**key._asdict())
-
 
 class ReminderQuerySet(models.QuerySet["Reminder"]):
     """Reusable, chainable filters for reminders."""

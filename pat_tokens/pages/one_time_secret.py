@@ -101,11 +101,6 @@ def take(request: HttpRequest, token: PersonalAccessToken) -> Revealed:
     return Revealed(Secret(secret))
 
 
-def is_waiting(session: SessionBase, token_pk: str) -> bool:
-    """Return whether `session` has its share of a secret that hasn't been shown yet."""
-    return token_pk in session.get(SESSION_KEY, {})
-
-
 def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
     """Insert the secret, delete the cookie, and keep the page out of caches and Referer headers."""
     if revealed.secret or revealed.is_lost:
