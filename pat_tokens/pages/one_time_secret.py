@@ -20,7 +20,6 @@ from pat_tokens.conf import conf
 from pat_tokens.crypto import HiddenRepr, SecretBytes, SecretText, digests, is_among, join, split
 
 if TYPE_CHECKING:
-    from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponseBase
 
     from pat_tokens.models import PersonalAccessToken
