@@ -334,6 +334,25 @@ def test_hidden_user_cannot_use_token(make_token, with_manager, kind, client_wit
     assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
 
 
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)  # options are for new connections
+def test_look_up_can_be_prepared(make_token, channel, client_with, monkeypatch):
+    options = connection.settings_dict["OPTIONS"]
+    tokens = [make_token(scope) for scope in ("channels:*:read", f"channels:{channel.pk}:read") for _ in range(3)]
+    prepared = {**options, "server_side_binding": True, "prepare_threshold": 5}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", prepared)
+    connection.close()
+    try:
+        for token in tokens:
+            assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 200
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement FROM pg_prepared_statements")
+            look_ups = [text for (text,) in cursor if "pat_tokens_scope" in text and "digest" in text]
+        assert len(look_ups) == 1
+    finally:
+        connection.close()
+
+
 def test_plain_manager_costs_no_query(make_token, with_manager):
     with_manager(HarmlessManager())
     token = make_token("channels:*:list")

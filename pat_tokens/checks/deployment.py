@@ -9,10 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
+from django.db import connections
 from django.views.debug import get_default_exception_reporter_filter
 
 from pat_tokens.checks.settings import HEADER_NAME
 from pat_tokens.conf import are_peppers, conf
+from pat_tokens.lookup import token_database
 from pat_tokens.setting_values import matches
 
 INSECURE_PEPPER = "django-insecure-"  # the start of the SECRET_KEY that `startproject` generates
@@ -72,4 +74,24 @@ def check_logging(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-DEPLOYMENT_CHECKS = (check_peppers_for_deployment, check_tls, check_reports, check_logging)
+def check_prepared_statements(**kwargs: Any) -> Iterator[CheckMessage]:
+    """PostgreSQL takes several times longer to plan the look-up than to execute it."""
+    connection = connections[token_database()]
+    if connection.vendor != "postgresql":
+        return
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3  # noqa: PLC0415 -- requires a driver
+
+    options = connection.settings_dict["OPTIONS"]
+    is_decided = "prepare_threshold" in options and (
+        options["prepare_threshold"] is None or options.get("server_side_binding")
+    )
+    if is_psycopg3 and not is_decided:
+        yield checks.Info(
+            f"The database {connection.alias!r} plans the query that authenticates a token on each request.",
+            hint="Set 'server_side_binding': True and 'prepare_threshold': 5 in the OPTIONS of the database. Behind "
+            "PgBouncer in transaction mode, set 'prepare_threshold': None instead.",
+            id="pat_tokens.I044",
+        )
+
+
+DEPLOYMENT_CHECKS = (check_peppers_for_deployment, check_tls, check_reports, check_logging, check_prepared_statements)

@@ -44,8 +44,11 @@ class OwnAddressPolicy(Policy):
 
 
 def found(*, deploy=False):
-    """Return the ids of the messages of our checks."""
-    return {message.id for check in (deployment.DEPLOYMENT_CHECKS if deploy else CHECKS) for message in check()}
+    """Return the ids of the messages of our checks, without the one about the options of PostgreSQL."""
+    of_deployment = [
+        check for check in deployment.DEPLOYMENT_CHECKS if check is not deployment.check_prepared_statements
+    ]
+    return {message.id for check in (of_deployment if deploy else CHECKS) for message in check()}
 
 
 @pytest.fixture
@@ -83,7 +86,7 @@ def test_ids_are_unique_and_tested():
     ids += [f"pat_tokens.{code}" for code in ("E007", "E008", "E010", "E011")]
     assert len(set(ids)) == len(ids)
     with open(__file__) as file:
-        tested = set(re.findall(r"\b[EW]\d{3}\b", file.read().partition("CASES")[2]))
+        tested = set(re.findall(r"\b[EIW]\d{3}\b", file.read().partition("CASES")[2]))
     assert {i.removeprefix("pat_tokens.") for i in ids} <= tested
 
 
@@ -445,6 +448,26 @@ def test_log_format_with_secrets_is_reported(monkeypatch, text):
     assert "pat_tokens.W043" not in found(deploy=True)
     monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--access-logformat '{text}'")
     assert "pat_tokens.W043" in found(deploy=True)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db
+def test_prepared_statements_are_suggested(monkeypatch):
+    for options, is_reported in [
+        ({}, True),
+        ({"server_side_binding": True}, True),
+        ({"prepare_threshold": 5}, True),
+        ({"server_side_binding": True, "prepare_threshold": 5}, False),
+        ({"prepare_threshold": None}, False),  # PgBouncer in transaction mode
+    ]:
+        monkeypatch.setitem(connections["default"].settings_dict, "OPTIONS", options)
+        messages = list(deployment.check_prepared_statements())
+        assert [message.id for message in messages] == ["pat_tokens.I044"] * is_reported
+
+
+def test_prepared_statements_are_only_for_postgresql(monkeypatch):
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+    assert list(deployment.check_prepared_statements()) == []
 
 
 def test_tls_by_proxy_passes(settings):
