@@ -160,7 +160,7 @@ def _describe(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
         problem = _("No effect: this site no longer has this operation.")
         return ScopeLabel(scope, label, entity or scope.entity_id, scope.operation, problem=problem)
     if entity is None:
-        problem = _("No effect: the entity was deleted, or you can no longer see it.")
+        problem = _("No effect: the entity was deleted, or the owner can no longer see it.")
         return ScopeLabel(scope, label, scope.entity_id, str(operation.label), operation.dangerous, problem)
     return ScopeLabel(scope, label, entity, str(operation.label), operation.dangerous)
 

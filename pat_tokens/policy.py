@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
-from pat_tokens.entities import EntityType, Operation, registry
+from pat_tokens.entities import EntityType, Operation, Preset, registry
 from pat_tokens.networks import address_headers, find_client, parse_address
 
 if TYPE_CHECKING:
@@ -199,6 +199,20 @@ def grantable_operations(
 def grantable_types(user: Any, token: PersonalAccessToken | None = None) -> list[EntityType]:
     """Return the entity types of which `user` can grant any operation."""
     return [entity_type for entity_type in registry if grantable_operations(user, entity_type, token)]
+
+
+def grantable_presets(user: Any) -> list[Preset]:
+    """Return the presets of which `user` can grant every scope."""
+    grantable = {
+        (entity_type.name, operation.name)
+        for entity_type in registry
+        for operation in grantable_operations(user, entity_type)
+    }
+    return [
+        preset
+        for preset in registry.presets
+        if all((scope.entity_type, scope.operation) in grantable for scope in preset.scopes)
+    ]
 
 
 __all__ = ["Policy", "get_policy", "has_own_session"]

@@ -651,7 +651,7 @@ def _find_conflicts(user: AbstractBaseUser, values: Mapping[str, Any]) -> dict[s
     total = mine.count()
     limit = get_policy().get_max_tokens(user)
     if total >= limit:
-        message = _("You have reached the maximum number of tokens (%(limit)d).") % {"limit": limit}
+        message = _("This user has reached the maximum number of tokens (%(limit)d).") % {"limit": limit}
         if inactive := total - mine.active().count():
             hint = ngettext(
                 "%(count)d of them is inactive and can be deleted.",
@@ -666,7 +666,7 @@ def _find_conflicts(user: AbstractBaseUser, values: Mapping[str, Any]) -> dict[s
 
 def _find_duplicate(tokens: TokenQuerySet, values: Mapping[str, Any]) -> dict[str, list[str]]:
     if "name" in values and tokens.filter(name_key=name_key(values["name"])).exists():
-        return {"name": [_("You already have a token with this name. Choose another one.")]}
+        return {"name": [_("There is already a token with this name. Choose another one.")]}
     return {}
 
 

@@ -456,7 +456,7 @@ def _check_visible(
 
 def no_such_entity() -> str:
     """Return the message for ids that don't exist and for ids that the user can't see; it is the same for both."""
-    return _("No such entity. Use the id of an entity that you can see, or * for all.")
+    return _("No such entity. Use the id of an entity that the owner can see, or * for all.")
 
 
 def _clean_text(field: str, value: object) -> str:

@@ -108,7 +108,7 @@ def test_digests_cannot_be_probed(boss, token):
     ("fields", "field", "message"),
     [
         ({"name": ""}, "name", "required"),
-        ({"name": "TAKEN"}, "name", "already have a token"),
+        ({"name": "TAKEN"}, "name", "already a token"),
         ({"duration": "2y"}, "duration", "not one of the available choices"),
         ({"description": "x" * 1001}, "description", "at most 1000"),
         ({"scopes": "channels"}, "scopes", "channels: write type:id:operation"),
@@ -153,7 +153,7 @@ def test_only_name_and_description_can_be_edited(boss, token, user, stranger):
 def test_duplicate_name_is_an_error(boss, token, make_token):
     make_token(name="taken")
     answer = boss.post(url("change", token.pk), {"name": "Taken", "description": ""})
-    assert "already have a token" in str(answer.context["adminform"].form.errors["name"])
+    assert "already a token" in str(answer.context["adminform"].form.errors["name"])
     token.refresh_from_db()
     assert token.name == "deploy"
 

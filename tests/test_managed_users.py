@@ -1,5 +1,7 @@
 """Service accounts: tokens that several people look after, with the limits for accounts with more rights."""
 
+import re
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -125,6 +127,23 @@ class TestPages:
         assert "/pats/create/?owner=build-bot" in page
         assert "/pats/activity/?owner=build-bot" in page
         assert '<input type="hidden" name="owner" value="build-bot">' in page
+
+    def test_pages_of_the_bot_do_not_speak_of_the_viewer(self, case, person, bot, bot_token):
+        for url in ("/pats/?owner=build-bot", "/pats/activity/?owner=build-bot&kind=leaked", f"/pats/{bot_token.pk}/"):
+            with case(url):
+                page = person.get(url).content.decode().replace("(you)", "").partition("data-pat-root")[2]
+                texts = re.findall(r"[^.>]*\byour?\b[^.<]*", page)
+                assert [text for text in texts if "address" not in text] == []
+
+    def test_nothing_is_offered_that_the_limits_refuse(self, case, person, bot, bot_token):
+        steps = ("create/?owner", "create/?copy", "scopes/add/", "/rotate/", "/regenerate/")
+        paths = ("/pats/?owner=build-bot", f"/pats/{bot_token.pk}/")
+        pages = "".join(person.get(path).content.decode() for path in paths)
+        assert [step for step in steps if step not in pages] == []
+        get_user_model().objects.filter(pk=bot.pk).update(is_superuser=True)
+        pages = "".join(person.get(path).content.decode() for path in paths)
+        assert [step for step in steps if step in pages] == []
+        assert "/revoke/" in pages
 
     def test_token_is_created_for_the_bot(self, person, bot, user):
         channel, mine = ChannelFactory(owner=bot), ChannelFactory(owner=user)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from pat_tokens import services
 from pat_tokens.authentication import authenticate
-from pat_tokens.entities import registry
+from pat_tokens.entities import Preset, registry
 from pat_tokens.exceptions import InvalidInput, RefusedToken
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.policy import Policy, get_policy
@@ -186,6 +186,15 @@ def test_api_offers_only_what_is_allowed(limited, member, user):
     (channels,) = client.get("/api/pats/entities/").json()
     assert channels["name"] == "channels"
     assert [operation["name"] for operation in channels["operations"]] == ["read", "list"]
+    assert [preset["name"] for preset in channels["presets"]] == ["channels-read-only"]
+    registry.register_preset(Preset("manager", "Manager", ["channels:*:read", "channels:*:delete"]))
+    try:
+        (channels,) = client.get("/api/pats/entities/").json()
+        assert [preset["name"] for preset in channels["presets"]] == ["channels-read-only"]
+        (everything, *_more) = session_client(user).get("/api/pats/entities/").json()
+        assert "manager" in [preset["name"] for preset in everything["presets"]]
+    finally:
+        registry.unregister_preset("manager")
     assert client.get("/api/pats/entities/pages/").status_code == 404
     assert client.get("/api/pats/entities/channels/").status_code == 200
     assert len(session_client(user).get("/api/pats/entities/").json()) == len(registry)

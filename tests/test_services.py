@@ -196,7 +196,7 @@ class TestCreate:
         def message():
             return errors_of(services.create_token, user, name="fourth")["non_field_errors"]
 
-        start = "You have reached the maximum number of tokens (3). "
+        start = "This user has reached the maximum number of tokens (3). "
         assert message() == [start + "All of them are active. Delete one that is no longer needed."]
         services.revoke_token(tokens[0])
         assert message() == [start + "1 of them is inactive and can be deleted."]

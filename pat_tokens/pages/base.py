@@ -31,7 +31,7 @@ from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.pages.secret_search import query_holds_secret
-from pat_tokens.policy import can_see_tokens
+from pat_tokens.policy import can_see_tokens, get_policy
 from pat_tokens.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
 
@@ -137,7 +137,12 @@ class Page(LoginRequiredMixin, View):
             "request_path": self.request.get_full_path(),
             "managed_owner": managed_owner,
             "owner_query": urlencode({"owner": managed_owner.get_username()}) if managed_owner else "",
+            "can_issue": self.can_issue(managed_owner or self.user),
         }
+
+    def can_issue(self, owner: Any) -> bool:
+        """Return whether the user can create, renew and widen tokens of `owner`, so that pages can offer it."""
+        return get_policy().can_have_tokens(owner) and find_obstacle(self.user, owner) is None
 
     def done(self, url: str, notice: str = "") -> HttpResponse:
         """Redirect to `url` and show `notice` there."""

@@ -198,11 +198,17 @@ class TokensDelete(TokensConfirmation):
     def get_title(self) -> str:
         count, total = len(self.selected), self.tokens.count()
         if count == total:
-            return ngettext("Delete your only token?", "Delete all %(count)d tokens?", count) % {"count": count}
+            return ngettext("Delete the only token?", "Delete all %(count)d tokens?", count) % {"count": count}
         text = ngettext(
             "Delete %(count)d of your %(total)d tokens?", "Delete %(count)d of your %(total)d tokens?", count
         )
-        return text % {"count": count, "total": total}
+        if self.owner != self.user:
+            text = ngettext(
+                "Delete %(count)d of %(total)d tokens of %(owner)s?",
+                "Delete %(count)d of %(total)d tokens of %(owner)s?",
+                count,
+            )
+        return text % {"count": count, "total": total, "owner": self.owner.get_username()}
 
     def get_consequences(self) -> Sequence[str]:
         if not self.active:

@@ -20,7 +20,6 @@ from pat_tokens.durations import NEVER, format_duration, parse_duration
 from pat_tokens.entities import ASK, Preset, registry
 from pat_tokens.labels import ScopeLabel, all_label, describe_scopes
 from pat_tokens.models import MAX_NAME_LENGTH, PersonalAccessToken
-from pat_tokens.policy import grantable_operations
 from pat_tokens.scopes import ALL, ScopeKey
 from pat_tokens.validation import DurationRules, max_description_length, name_key, sort_scopes
 
@@ -88,20 +87,6 @@ def choose_scopes(
 def choose_preset(user: AbstractBaseUser, preset: Preset) -> list[dict[str, Any]]:
     """Return the forms for a preset that the user has chosen on the page itself."""
     return choose_scopes(user, preset.scopes, ticks_dangerous=True).forms
-
-
-def find_presets(user: AbstractBaseUser) -> list[Preset]:
-    """Return the presets of which `user` can grant any scope."""
-    grantable = {
-        (entity_type.name, operation.name)
-        for entity_type in registry
-        for operation in grantable_operations(user, entity_type)
-    }
-    return [
-        preset
-        for preset in registry.presets
-        if any((scope.entity_type, scope.operation) in grantable for scope in preset.scopes)
-    ]
 
 
 class Prefill:

@@ -18,7 +18,6 @@ from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
-from pat_tokens.entities import registry
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import address_text, describe_activity, describe_scopes, duration_label
 from pat_tokens.managed_users import find_managed_names
@@ -27,11 +26,12 @@ from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
-from pat_tokens.pages.prefill import Prefill, choose_preset, find_presets
+from pat_tokens.pages.prefill import Prefill, choose_preset
 from pat_tokens.pages.scope_formset import ScopeFormSet
 from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
+from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
@@ -144,7 +144,8 @@ class TokenCreate(Page):
         if step := request.POST.get("step"):
             form = _unvalidated(TokenForm, request.POST, **self._form_rules)
             if step == "preset":
-                preset = registry.get_preset(request.POST.get("preset", ""))
+                name = request.POST.get("preset", "")
+                preset = next((preset for preset in grantable_presets(self.owner) if preset.name == name), None)
                 return self._show(form, formset.with_more(choose_preset(self.owner, preset) if preset else ()))
             return self._show(form, formset.after_step(step))
         form = TokenForm(request.POST, **self._form_rules)
@@ -176,7 +177,7 @@ class TokenCreate(Page):
             formset=formset,
             same_name=self.find_same_name(form),
             prefill=self.prefill,
-            presets=find_presets(self.owner),
+            presets=grantable_presets(self.owner),
         )
 
 

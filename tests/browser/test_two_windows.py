@@ -190,7 +190,7 @@ def test_form_submitted_twice_links_to_token(open_browser, monkeypatch):
     page.mouse.click(box["x"] + 9, box["y"] + 9)
     wait_for_one(page, requests)
     page.mouse.click(box["x"] + 9, box["y"] + 9)
-    expect(page.get_by_text("You already have a token with this name.")).to_be_visible()
+    expect(page.get_by_text("There is already a token with this name.")).to_be_visible()
     page.get_by_role("link", name="Go to “twice”").click()
     expect(page.get_by_role("heading", name="twice")).to_be_visible()
     assert len(requests) == 2

@@ -84,7 +84,7 @@ def test_invalid_input_is_reported(case, token):
     rows = [
         (["nobody", "--name=x"], "no user with the username 'nobody'"),
         (["owner", "--name= "], "--name: Enter a name"),
-        (["owner", "--name=deploy"], "--name: You already have a token with this name"),
+        (["owner", "--name=deploy"], "--name: There is already a token with this name"),
         (["owner", "--name=x", "--description=" + "x" * 1001], "--description: Use at most 1000"),
         (["owner", "--name=x", "--duration=0d"], "--duration: Enter a duration"),
         (["owner", "--name=x", "--duration=2y"], "--duration: Too long"),

@@ -138,7 +138,7 @@ def test_limit_refuses_with_error(user, key, settings):
 @pytest.mark.parametrize(
     ("args", "scope", "message"),
     [
-        (["--all", "--name=taken"], "channels:*:list", "--name: You already have a token with this name"),
+        (["--all", "--name=taken"], "channels:*:list", "--name: There is already a token with this name"),
         (["--all", "--duration=2y"], "channels:*:list", "--duration: Too long"),
         (["--all"], "channels:999:read", "--scope channels:999:read: No such entity"),
         (["--all"], "boats:*:read", "Unknown entity type"),

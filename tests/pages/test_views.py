@@ -186,7 +186,7 @@ def test_duplicate_name_links_to_token(person, make_token, stranger):
     made = person.post("/pats/create/", typed).url
     make_token(user=stranger, name="other")
     page = person.post("/pats/create/", {**typed, "name": "publisher"}).content.decode()
-    assert "You already have a token with this name." in page
+    assert "There is already a token with this name." in page
     assert f'<a href="{made}">Go to “Publisher”</a>' in page
     renamed = person.post(url("token_edit", make_token(name="second"), "name"), {"name": "publisher"}).content.decode()
     assert f'<a href="{made}">Go to “Publisher”</a>' in renamed
@@ -404,7 +404,7 @@ def test_scope_of_lost_entity_has_no_effect(person, make_token, channel, strange
     token = make_token(f"channels:{channel.pk}:publish", "channels:*:list")
     Channel.objects.filter(pk=channel.pk).update(owner=stranger)
     page = person.get(url("token_detail", token)).content.decode()
-    assert page.count("No effect: the entity was deleted, or you can no longer see it.") == 1
+    assert page.count("No effect: the entity was deleted, or the owner can no longer see it.") == 1
     assert channel.name not in page
     question = person.get(url("scope_delete", token, token.scope_set.get(operation="publish").pk)).content.decode()
     assert "nothing stops working" in question

@@ -293,10 +293,15 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
     presets = PresetSerializer(many=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Return the type with those of its operations that the user can grant."""
+        """Return the type with those of its operations and presets that the user can grant."""
         known = {operation.name for operation in grantable_operations(self.context["user"], instance)}
         fields = super().to_representation(instance)
-        return {**fields, "operations": [row for row in fields["operations"] if row["name"] in known]}
+        offered = self.context["presets"]
+        return {
+            **fields,
+            "operations": [row for row in fields["operations"] if row["name"] in known],
+            "presets": [row for row in fields["presets"] if row["name"] in offered],
+        }
 
     def get_label(self, entity_type: Any) -> str:
         return str(entity_type.label or entity_type.name)

@@ -78,7 +78,7 @@ from pat_tokens.inspection.explain import explain
 from pat_tokens.log_events import log_outage
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
-from pat_tokens.policy import grantable_operations, grantable_types
+from pat_tokens.policy import grantable_operations, grantable_presets, grantable_types
 from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
 
@@ -358,7 +358,8 @@ class EntityTypeViewSet(PersonViewSet):
 
     def list(self, request: Request) -> Response:
         types = grantable_types(self.owner)
-        return Response(EntityTypeSerializer(types, many=True, context={"user": self.owner}).data)
+        context = {"user": self.owner, "presets": {preset.name for preset in grantable_presets(self.owner)}}
+        return Response(EntityTypeSerializer(types, many=True, context=context).data)
 
 
 class EntityViewSet(PersonViewSet):
