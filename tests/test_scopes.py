@@ -39,7 +39,7 @@ def test_decide_matches_brute_force(scopes, required_scope):
             return all(may(scopes, t) for t in things(needed))
         return may(scopes, needed)
 
-    needed, *others = required_scope.scopes
+    needed, others = required_scope.scope, required_scope.also
     some = required_scope.filtered and any(may(scopes, t) for t in things(needed))
     missing = {one for one in others if not has(one)}
     if not has(needed) and (not some or needed in missing):
@@ -103,6 +103,15 @@ def test_parse_reverses_str(key, entity_id):
 def test_incomplete_scope_is_value_error(text):
     with pytest.raises(ValueError, match="entity type:entity id:operation"):
         ScopeKey.parse(text)
+
+
+def test_limited_list_still_needs_other_scopes():
+    required_scope = RequiredScope("channels", "list", filtered=True, also=(ScopeKey("clients", "1", "read"),))
+    held = [ScopeKey("channels", "1", "list")]
+    assert decide(held, required_scope) == Decision(required_scope.also, required_scope=required_scope)
+    assert decide([*held, *required_scope.also], required_scope) == Decision(
+        limited=True, required_scope=required_scope
+    )
 
 
 def test_filtered_list_is_limited_to_ids():
