@@ -31,7 +31,9 @@ class SelectAlone(BaseAuthentication):
     def find(self, digest, entity_id):
         """Return user and token, or None where there is no row."""
         required_scope = RequiredScope("channels", "read", entity_id)
-        statement = lookup._compile(connection, 1, required_scope) if self.statement is None else self.statement
+        statement = (
+            lookup._compile(connection, 1, required_scope, previous=False) if self.statement is None else self.statement
+        )
         type(self).statement = statement
         by_slot = dict(zip(statement.slots, (digest, "channels", "read", entity_id), strict=True))
         with connection.cursor() as cursor:
