@@ -27,7 +27,7 @@ STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
     "format and checksum of the secret": ((authentication, "has_secret_format"),),
     "its digest": ((crypto, "digests"),),
     "the SELECT, token, owner and decision": ((lookup, "find_token"),),
-    "revoked, expired, owner inactive, refused by the site": ((authentication, "_check_validity"),),
+    "revoked, expired, owner inactive, refused by the site": ((authentication, "check_usable"),),
     "last use, and the log": ((services, "is_use_due"), (log_events, "log_use")),
     "guards of the view, `Cache-Control`": ((integration, "guard"),),
 }

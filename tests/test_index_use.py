@@ -15,7 +15,8 @@ from pat_tokens.scopes import RequiredScope
 from tests.contrib.rest_framework.management import PATS, session_client
 from tests.factories import TokenFactory, UserFactory
 
-pytestmark = [pytest.mark.sql, pytest.mark.django_db]
+# ANALYZE TABLE commits on MariaDB, so the rows have to be deleted afterwards.
+pytestmark = [pytest.mark.sql, pytest.mark.django_db(transaction=True)]
 
 TOKENS, ROWS = 3000, 10_000
 TABLES = {model._meta.db_table for model in (PersonalAccessToken, Activity)}
