@@ -61,7 +61,7 @@ def test_documented_settings_exist():
 
 def test_checks_are_documented():
     sources = [path.read_text() for path in PACKAGE.rglob("*.py")]
-    ids = {number for source in sources for number in re.findall(r"\"(?:pat_tokens\.)?([EW]\d{3})\"", source)}
+    ids = {number for source in sources for number in re.findall(r"\"(?:pat_tokens\.)?([EIW]\d{3})\"", source)}
     assert {name.removeprefix("pat_tokens.") for name in once(first_cells("reference/checks.md"))} == ids
 
 
