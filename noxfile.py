@@ -64,7 +64,7 @@ def tests(session: nox.Session, database: str, django: str) -> None:
     elif database == "sqlite":
         pytest(session, "-m", "package", database=database)
     else:
-        pytest(session, "-m", "(package and database) or races or thorough", database=database)
+        pytest(session, "-m", "(package and database) or races or (thorough and not processes)", database=database)
 
 
 @nox.session
@@ -79,7 +79,7 @@ def processes(session: nox.Session, django: str) -> None:
 def thorough(session: nox.Session) -> None:
     """Send generated input and take long ways through the code, on SQLite; `tests` does on other databases."""
     install(session, "browser")
-    pytest(session, "-m", "thorough")
+    pytest(session, "-m", "thorough and not processes")
 
 
 @nox.session
