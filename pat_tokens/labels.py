@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, split_span
-from pat_tokens.entities import EntityType, Operation, registry
+from pat_tokens.entities import EntityType, registry
 from pat_tokens.models import Kind, Reason, Via
 from pat_tokens.policy import client_ip, is_overridden
 from pat_tokens.scopes import ALL
@@ -35,6 +35,7 @@ UNITS = {
     "s": pgettext_lazy("pat_tokens", "%(number)s s"),
 }
 MAX_SCOPES = 20  # shown of a row of activity
+MAX_ENTITIES = 10  # shown at once of those with the same operations
 _FIELDS = {
     "name": pgettext_lazy("pat_tokens", "Name"),
     "description": pgettext_lazy("pat_tokens", "Description"),
@@ -118,19 +119,62 @@ class ScopeLabel:
 
 @dataclass
 class Capability:
-    """What a token can do with one entity, or with all entities of a type."""
+    """Operations that a token can perform on the same entities, or on all of a type."""
 
     entity_type: str
-    entity: str
     is_for_all: bool
-    operations: list[Operation] = field(default_factory=list)
+    operations: list[ScopeLabel]  # one for each, the dangerous ones first
+    entities: list[str] = field(default_factory=list)
+
+    @property
+    def is_dangerous(self) -> bool:
+        return any(operation.is_dangerous for operation in self.operations)
+
+    @property
+    def shown(self) -> list[str]:
+        """The entities that are listed at once."""
+        return self.entities[:MAX_ENTITIES]
+
+    @property
+    def more(self) -> list[str]:
+        """The others."""
+        return self.entities[MAX_ENTITIES:]
+
+
+def summarize(labels: Iterable[ScopeLabel]) -> list[Capability]:
+    """Return what scopes with these `labels` allow together, the dangerous operations first.
+
+    Entities with the same operations are in one entry. Scopes without effect are left out, and so are those that a
+    scope for all of the type includes.
+    """
+    labels = [label for label in labels if not label.problem]
+    wide = {(label.scope.entity_type, label.scope.operation) for label in labels if label.is_for_all}
+    by_entity: dict[tuple[str, str], dict[str, ScopeLabel]] = {}
+    for label in labels:
+        if label.is_for_all or (label.scope.entity_type, label.scope.operation) not in wide:
+            found = by_entity.setdefault((label.scope.entity_type, label.scope.entity_id), {})
+            found[label.scope.operation] = label
+    merged: dict[tuple[str, bool, frozenset[str]], Capability] = {}
+    for (type_name, entity_id), operations in by_entity.items():
+        first, *_others = operations.values()
+        key = (type_name, entity_id == ALL, frozenset(operations))
+        if key not in merged:
+            merged[key] = Capability(first.entity_type, first.is_for_all, sorted(operations.values(), key=_rank))
+        merged[key].entities.append(first.entity)
+    return sorted(merged.values(), key=lambda one: (not one.is_dangerous, not one.is_for_all))
+
+
+def _rank(label: ScopeLabel) -> tuple[bool, int]:
+    entity_type = registry.get(label.scope.entity_type)
+    names = [operation.name for operation in entity_type.operations] if entity_type else []
+    return not label.is_dangerous, names.index(label.scope.operation)
 
 
 def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[ScopeLabel]:
     """Return labels for `scopes`, limited to what `user` can see, with one query per entity type that has ids."""
     scopes = list(scopes)
     names = entity_names(user, scopes)
-    return [_describe(scope, names) for scope in scopes]
+    return [describe_scope(scope, names) for scope in scopes]
 
 
 def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
@@ -147,7 +191,8 @@ def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tup
     }
 
 
-def _describe(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
+def describe_scope(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
+    """Return the label of `scope`; `names` are those of the entities that the user can see."""
     entity_type = registry.get(scope.entity_type)
     if entity_type is None:
         problem = _("No effect: this site no longer has this entity type.")

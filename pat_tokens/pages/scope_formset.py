@@ -14,7 +14,7 @@ from django.utils.translation import pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, registry
-from pat_tokens.labels import Capability, all_label, entity_names, type_label
+from pat_tokens.labels import Capability, all_label, describe_scope, entity_names, summarize, type_label
 from pat_tokens.pages.forms import NON_FIELD, ServiceForm
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.scopes import ALL, ScopeKey
@@ -116,16 +116,6 @@ class ScopeForm(ServiceForm):
             return []
         operations = grantable_operations(self.formset.user, self.type, self.formset.token)
         return [(operation, operation.name in self.values["operations"]) for operation in operations]
-
-    @property
-    def capability(self) -> Capability | None:
-        """What this form allows, or None if it is incomplete."""
-        if self.type is None:
-            return None
-        is_all = self.canonical_id == ALL
-        entity = self.all_label if is_all else self.formset.names.get((self.type.name, self.canonical_id or ""))
-        operations = [operation for operation, is_chosen in self.operation_choices if is_chosen]
-        return Capability(self.type_label, entity, is_all, operations) if entity and operations else None
 
     def _entity_choices(self) -> list[tuple[str, str]]:
         if self.type is None:
@@ -247,13 +237,15 @@ class ScopeFormSet(_FormSetBase):
 
     @property
     def capabilities(self) -> list[Capability]:
-        """What the complete forms allow, one entry for each entity."""
-        merged: dict[tuple[str, str | None], Capability] = {}
-        for form in self.forms:
-            if (found := form.capability) is not None:
-                known = merged.setdefault((form.values["entity_type"], form.canonical_id), found)
-                known.operations += [operation for operation in found.operations if operation not in known.operations]
-        return list(merged.values())
+        """What the complete forms allow."""
+        names = self.names
+        return summarize(
+            describe_scope(key._replace(entity_id=form.canonical_id), names)
+            for form in self.forms
+            if form.canonical_id and form.type is not None
+            for key in form.keys
+            if any(key.operation == operation.name for operation, _is_chosen in form.operation_choices)
+        )
 
     def suggestions_for(self, form: ScopeForm) -> list[tuple[str, str]]:
         """Return the entities that `form` offers: those that were searched for, or the first ones of its type."""

@@ -77,12 +77,9 @@ def test_summary_uses_entity_names(user, channel):
             "1-operations": ["list"],
         },
     )
-    told = [
-        (capability.entity, [str(operation.label) for operation in capability.operations])
-        for capability in found.capabilities
-    ]
-    assert told == [(channel.name, ["Delete"]), ("All Devices, now and in future", ["List"])]
-    assert found.capabilities[0].operations[0].dangerous
+    told = [(one.entities, [label.operation for label in one.operations]) for one in found.capabilities]
+    assert told == [([channel.name], ["Delete"]), (["All Devices, now and in future"], ["List"])]
+    assert found.capabilities[0].is_dangerous
 
 
 def test_suggestions_are_limited(user, stranger):

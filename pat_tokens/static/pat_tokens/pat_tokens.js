@@ -67,9 +67,12 @@ async function ask(url, { keeps = false, ...options } = {}) {
   return { ok: response.ok, isGone: response.status === 404, url: response.url, json: isJson ? body : null, page: isJson ? null : body };
 }
 
+function urlOf(form) {
+  return form.getAttribute("action") || form.closest("[data-pat-url]")?.dataset.patUrl || location.href;
+}
+
 function send(form, submitter) {
-  const url = form.getAttribute("action") || form.closest("[data-pat-url]")?.dataset.patUrl || location.href;
-  return ask(url, { method: "POST", keeps: true, body: new URLSearchParams(new FormData(form, submitter)) });
+  return ask(urlOf(form), { method: "POST", keeps: true, body: new URLSearchParams(new FormData(form, submitter)) });
 }
 
 // Runs a function that makes requests. If that fails, falls back to the browser's behavior without a script.
@@ -610,8 +613,10 @@ function showExpiration(fields) {
 
 function startScopes(form) {
   form.querySelectorAll("[data-pat-row]").forEach((row) => startRow(form, row));
-  form.addEventListener("change", () => updateRows(form));
-  updateRows(form);
+  form.addEventListener("change", (event) => event.target.closest("[data-pat-row]") && updateRows(form));
+  form.querySelectorAll("[data-pat-row]").forEach(limitOperations);
+  // Browsers restore what was entered before a reload.
+  if ([...form.elements].some((field) => field.checked !== field.defaultChecked)) preview(form);
 }
 
 function startRow(form, row) {
@@ -621,7 +626,7 @@ function startRow(form, row) {
 
 function updateRows(form) {
   form.querySelectorAll("[data-pat-row]").forEach(limitOperations);
-  showSummary(form);
+  preview(form);
 }
 
 // The entity type of a row; its strings come from a <template>, which scripts of the site don't change.
@@ -679,38 +684,30 @@ function limitOperations(row) {
   });
 }
 
-function showSummary(form) {
-  const summary = form.querySelector("[data-pat-summary]");
-  const grouped = new Map();
-  form.querySelectorAll("[data-pat-row]").forEach((row) => {
-    const type = typeOf(form, row);
-    const entity = row.querySelector("[data-pat-entity]");
-    const chosen = [...row.querySelectorAll("[data-pat-operations] input:checked")];
-    if (!type?.name || !entity.value || !chosen.length) return;
-    const key = type.name + " " + entity.value;
-    if (!grouped.has(key)) grouped.set(key, { type, entity, operations: new Map() });
-    chosen.forEach((box) => grouped.get(key).operations.set(box.value, box));
-  });
-  const lines = [...grouped.values()].map(({ type, entity, operations }) => {
-    const line = copyOf("summary-line", summary);
-    line.querySelector("[data-pat-summary-entity]").textContent = entity.dataset.patLabel;
-    line.querySelector("[data-pat-summary-type]").textContent = entity.value === "*" ? "" : `(${type.patLabel})`;
-    line.querySelector("[data-pat-summary-operations]").append(
-      ...[...operations.values()].flatMap((box, position) => {
-        const word = document.createElement("span");
-        word.textContent = box.dataset.patLabel;
-        const words = position ? [", ", word] : [word];
-        if (!box.hasAttribute("data-pat-dangerous")) return words;
-        word.className = "pat-danger";
-        return [...words, " ", copyOf("summary-danger", summary)];
-      }),
-    );
-    return line;
-  });
-  const list = summary.querySelector("[data-pat-summary-list]");
-  const fresh = lines.length ? lines : [copyOf("summary-empty", summary)];
-  const text = (element) => element.textContent.replace(/\s+/g, " ").trim();
-  if ([...list.children].map(text).join() !== fresh.map(text).join()) list.replaceChildren(...fresh);
+// The summary comes from the server, as it does without a script.
+let previewTimer = 0;
+let previewing = new AbortController();
+
+function preview(form) {
+  clearTimeout(previewTimer);
+  previewTimer = setTimeout(async () => {
+    previewing.abort();
+    previewing = new AbortController();
+    const body = new URLSearchParams(new FormData(form));
+    body.append("step", "preview");
+    try {
+      const { page } = await ask(urlOf(form), { method: "POST", keeps: true, body, signal: previewing.signal });
+      const summary = form.querySelector("[data-pat-summary]");
+      const fresh = page?.querySelector("[data-pat-summary]");
+      if (summary && fresh && textOf(summary) !== textOf(fresh)) summary.replaceChildren(...fresh.childNodes);
+    } catch (error) {
+      if (error.name !== "AbortError") toast(problem(error));
+    }
+  }, 120);
+}
+
+function textOf(element) {
+  return element.textContent.replace(/\s+/g, " ").trim();
 }
 
 // --- The entity picker: an ARIA combobox and a hidden input with the choice ----
