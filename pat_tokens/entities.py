@@ -272,6 +272,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._types: dict[str, EntityType] = {}
+        self._by_model: dict[type[Model], list[EntityType]] = {}
         self._presets: dict[str, Preset] = {}
         self.generation = 0  # counts changes
 
@@ -298,11 +299,13 @@ class Registry:
                 "Rename one of them."
             )
         self._types[name] = entity_type()
+        self._by_model.setdefault(entity_type.model, []).append(self._types[name])
         self.generation += 1
 
     def unregister(self, name: str) -> None:
         """Remove an entity type, for example to replace one of a third-party app."""
-        del self._types[name]
+        removed = self._types.pop(name)
+        self._by_model[removed.model].remove(removed)
         self.generation += 1
 
     def register_preset(self, preset: Preset) -> None:
@@ -333,8 +336,12 @@ class Registry:
 
     def for_model(self, model: type[Model] | None) -> EntityType | None:
         """Return the entity type with exactly this model, or None if there is none or more than one."""
-        found = [entity_type for entity_type in self._types.values() if entity_type.model is model]
+        found = self.all_for_model(model)
         return found[0] if len(found) == 1 else None
+
+    def all_for_model(self, model: type[Model] | None) -> Sequence[EntityType]:
+        """Return the entity types with exactly this model."""
+        return () if model is None else self._by_model.get(model, ())
 
     def __iter__(self) -> Iterator[EntityType]:
         return iter(self._types.values())

@@ -7,7 +7,7 @@ An integration is a package with a module `pat_integration`, which calls `regist
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -20,13 +20,19 @@ from pat_tokens.requirements import Requirement, Resolution
 
 @dataclass(frozen=True)
 class Route:
-    """One URL pattern, as in `ResolverMatch`, and its view."""
+    """One URL pattern, as in `ResolverMatch`, and its view.
+
+    `parts` are Django's objects that the pattern is made of, if it was found in a URLconf. `memo` is for what an
+    integration finds out about a view; all routes of one inspection share it.
+    """
 
     pattern: str
     view: Any
     url_name: str | None = None
     keywords: frozenset[str] = frozenset()
     positional: bool = False
+    parts: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, match: ResolverMatch) -> Route:

@@ -59,7 +59,7 @@ def guess(hints: ViewHints, method: str, route: Route) -> Proposal:
         model, keyword, action = by_url
     entity_type = registry.for_model(model)
     if entity_type is None:
-        registered = [one.name for one in registry if one.model is model]
+        registered = [one.name for one in registry.all_for_model(model)]
         if registered:
             return Proposal(None, f"{model.__name__} has several entity types: {', '.join(registered)}")
         return Proposal(None, f"{model.__name__} has no entity type", model=model)

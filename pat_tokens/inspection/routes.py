@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from pat_tokens.declarations import class_of, plain_route
 from pat_tokens.integrations import Route, RouteReport, inspect
@@ -45,44 +45,28 @@ def _words(report: RouteReport) -> list[tuple[str, str]]:
     return [(method.method, str(method.resolution.requirement)) for method in report.methods]
 
 
-def find_shadow(route: Route, urlconf: Any = None) -> str | None:
-    """Return the pattern of the route that answers in the place of `route`, which has no keywords, or None."""
-    path = plain_route(route.pattern)
-    if route.keywords or route.positional or "(" in path or "[" in path:
-        return None  # which paths match is not known
-    try:
-        match = get_resolver(urlconf).resolve(f"/{path}")
-    except Resolver404:
-        return None
-    return None if match.route == route.pattern else match.route
-
-
 def walk(urlconf: Any = None) -> Iterator[Route]:
     """Return every route of the site, in the order in which URLs are resolved."""
-    resolver = get_resolver(urlconf)
-    yield from _walk(resolver.url_patterns, "", (), frozenset(), positional=False)
+    yield from _walk(get_resolver(urlconf).url_patterns, Route("", None), ())
 
 
-def _walk(
-    patterns: Sequence[URLPattern | URLResolver],
-    prefix: str,
-    namespaces: tuple[str, ...],
-    keywords: frozenset[str],
-    *,
-    positional: bool,
-) -> Iterator[Route]:
+def _walk(patterns: Sequence[URLPattern | URLResolver], outer: Route, namespaces: tuple[str, ...]) -> Iterator[Route]:
     for pattern in patterns:
-        route = _join(prefix, str(pattern.pattern))
-        inner, has_groups = _keywords_of(pattern.pattern)
-        inner |= keywords
+        keywords, has_groups = _keywords_of(pattern.pattern)
+        given = pattern.default_kwargs if isinstance(pattern, URLResolver) else pattern.default_args
+        route = replace(
+            outer,
+            pattern=_join(outer.pattern, str(pattern.pattern)),
+            keywords=outer.keywords | keywords | frozenset(given),
+            positional=outer.positional or has_groups,
+            parts=(*outer.parts, pattern.pattern),
+        )
         if isinstance(pattern, URLResolver):
-            inner |= frozenset(pattern.default_kwargs)
             names = (*namespaces, pattern.namespace) if pattern.namespace else namespaces
-            yield from _walk(pattern.url_patterns, route, names, inner, positional=positional or has_groups)
+            yield from _walk(pattern.url_patterns, route, names)
         else:
-            inner |= frozenset(pattern.default_args)
             name = ":".join((*namespaces, pattern.name)) if pattern.name else None
-            yield Route(route, pattern.callback, name, inner, positional or has_groups)
+            yield replace(route, view=pattern.callback, url_name=name)
 
 
 def _join(prefix: str, route: str) -> str:

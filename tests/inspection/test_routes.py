@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,7 @@ from rest_framework.viewsets import ViewSet
 
 from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.rest_framework.decorators import pat_requirements
+from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import declare_route, declare_url, declare_view
 from pat_tokens.inspection.routes import inspect, inspect_all, walk
 from pat_tokens.integrations import Route
@@ -459,3 +461,21 @@ class TestChecks:
     def test_pass_without_urlconf(self, settings, ids):
         del settings.ROOT_URLCONF
         assert ids() == []
+
+
+def test_views_are_inspected_once(urls, monkeypatch):
+    """Also if a view has several routes, with format suffixes; but again for the next inspection."""
+    made = Counter()
+    init = ViewInfo.__init__
+
+    def count(info, cls, *args, **kwargs):
+        made[cls] += 1
+        init(info, cls, *args, **kwargs)
+
+    monkeypatch.setattr(ViewInfo, "__init__", count)
+    many = Several.as_view()
+    urls(*format_suffix_patterns([path("a/", View.as_view()), path("b/", many), path("c/<int:pk>/", many)]))
+    list(check_routes())
+    assert made == {View: 1, Several: 1}
+    inspect_all()
+    assert made == {View: 2, Several: 2}

@@ -36,10 +36,10 @@ def inspect(route: Route) -> RouteReport | None:
     """Return what a DRF view requires, by method, or None for other views."""
     if not _is_drf(route.view):
         return None
-    facts = ViewInfo.of_callback(route.view)
+    facts = ViewInfo.of_callback(route.view, route.memo)
     reads = _reads_tokens(facts)
     where = RouteInfo(route.pattern, route.url_name, route.keywords, route.positional)
-    methods = tuple(_report(facts, method, where, reads=reads) for method in facts.methods())
+    methods = tuple(_report(facts, method, where, reads=reads) for method in facts.methods)
     return RouteReport(
         route,
         _kind(facts),
@@ -154,7 +154,7 @@ def _permissions(facts: ViewInfo) -> list[type]:
 
 def _keys(facts: ViewInfo) -> frozenset[str]:
     keys: set[str] = set()
-    for method in (*facts.methods(), "HEAD"):
+    for method in (*facts.methods, "HEAD"):
         action = facts.action_of(method.lower())
         keys.update((method,) if action is None else (f"{method} {action}", action))
     return frozenset(keys)

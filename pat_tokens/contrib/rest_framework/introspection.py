@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.settings import api_settings
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 _OURS = ("rest_framework.views", "django.views.generic.base")  # modules whose methods aren't overrides
+_MISSING = object()
 
 
 @dataclass(frozen=True)
 class ViewInfo:
     """A view class with the arguments of `as_view()`; for ViewSets, `actions` maps lower-case methods to actions.
 
-    Only plain attributes are read. A property could read `request.user`, which isn't known yet.
+    Only plain attributes are read. A property could read `request.user`, which isn't known yet. `found` are attributes
+    of the class that were read before; all routes of an inspection share them.
     """
 
     cls: type[Any]
     attributes: Mapping[str, Any]
     actions: Mapping[str, str] | None
+    found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, view: APIView) -> ViewInfo:
@@ -36,28 +40,33 @@ class ViewInfo:
         return cls(type(view), vars(view), getattr(view, "action_map", None))
 
     @classmethod
-    def of_callback(cls, callback: Any) -> ViewInfo:
-        """Return the ViewInfo of what `as_view()` returned."""
-        return cls(callback.cls, getattr(callback, "initkwargs", {}), getattr(callback, "actions", None))
+    def of_callback(cls, callback: Any, memo: dict[Any, Any] | None = None) -> ViewInfo:
+        """Return the ViewInfo of what `as_view()` returned; with the memo of an inspection, the same one each time."""
+        memo = {} if memo is None else memo
+        key = (cls, id(callback))
+        if key not in memo:
+            found = memo.setdefault((cls, callback.cls), {})
+            attributes, actions = getattr(callback, "initkwargs", {}), getattr(callback, "actions", None)
+            memo[key] = cls(callback.cls, attributes, actions, found)
+        info: ViewInfo = memo[key]
+        return info
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a plain attribute, or `default` if it doesn't exist or is computed."""
         if name in self.attributes:
             return self.attributes[name]
-        for base in self.cls.__mro__:
-            if name in vars(base):
-                value = vars(base)[name]
-                return default if hasattr(type(value), "__get__") else value
-        return default
+        value = self._find(name)
+        return default if value is _MISSING or hasattr(type(value), "__get__") else value
 
     def is_computed(self, name: str) -> bool:
         """Return whether an attribute is a property or another descriptor, whose value depends on the request."""
-        if name in self.attributes:
-            return False
-        for base in self.cls.__mro__:
-            if name in vars(base):
-                return hasattr(type(vars(base)[name]), "__get__")
-        return False
+        return name not in self.attributes and hasattr(type(self._find(name)), "__get__")
+
+    def _find(self, name: str) -> Any:
+        if name not in self.found:
+            holder = next((base for base in self.cls.__mro__ if name in vars(base)), None)
+            self.found[name] = _MISSING if holder is None else vars(holder)[name]
+        return self.found[name]
 
     def find_handler(self, name: str) -> Any:
         """Return the function that handles an HTTP method (in lower case), or None."""
@@ -78,12 +87,11 @@ class ViewInfo:
             return False
         return self.find_handler(name) is not None
 
-    def methods(self) -> Iterator[str]:
-        """Return the HTTP methods that the view handles, in upper case; HEAD and OPTIONS only if it overrides them."""
-        for name in _METHODS:
-            standard = (name == "head" and not self.has_own_head) or (name == "options" and not self.has_own_options)
-            if self.serves(name) and not standard:
-                yield name.upper()
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The HTTP methods that the view handles, in upper case; HEAD and OPTIONS only if it overrides them."""
+        standard = (None if self.has_own_head else "head", None if self.has_own_options else "options")
+        return tuple(name.upper() for name in _METHODS if name not in standard and self.serves(name))
 
     def action_of(self, name: str) -> str | None:
         """Return the action that an HTTP method (in lower case) is mapped to, or None."""
@@ -100,7 +108,7 @@ class ViewInfo:
         """Whether the view was created by `@api_view`."""
         return "api_view.<locals>" in self.cls.__qualname__ or self.cls.__qualname__ == "WrappedAPIView"
 
-    @property
+    @cached_property
     def own(self) -> Own:
         """What the view itself declares, of any type."""
         if self.is_computed("pat_requirements"):
@@ -140,7 +148,7 @@ class ViewInfo:
             return None
         return self.get("lookup_url_kwarg") or self.lookup_field
 
-    @property
+    @cached_property
     def harmless_keywords(self) -> frozenset[str]:
         """The URL keywords that choose a format or a version, not an entity."""
         keywords = {str(api_settings.FORMAT_SUFFIX_KWARG)}

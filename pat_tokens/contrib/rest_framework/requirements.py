@@ -93,7 +93,7 @@ def find_requirements(view: APIView, request: Request) -> Iterator[Requirement]:
     match = _match_of(view, request)
     route = _route_of(view, match, match.route if match is not None and _is_routed(view, match) else None)
     facts = ViewInfo.of(view)
-    for method in facts.methods():
+    for method in facts.methods:
         requirement = resolve(facts, method, route).requirement
         if requirement is not None:
             yield requirement
@@ -225,7 +225,7 @@ def _why_no_type(facts: ViewInfo, model: Any) -> str:
         return "the view computes its queryset"
     if model is None:
         return f"the view has no queryset attribute; write {_queryset_line(facts)} in its class"
-    if any(entity_type.model is model for entity_type in registry):
+    if registry.all_for_model(model):
         return f"{model.__name__} is the model of several entity types"
     return f"no entity type is registered for {model.__name__}"
 

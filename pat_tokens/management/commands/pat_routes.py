@@ -10,7 +10,8 @@ from django.core.management.base import CommandError, no_translations
 
 from pat_tokens.declarations import plain_route
 from pat_tokens.inspection.declarations import propose, write_module
-from pat_tokens.inspection.routes import find_shadow, inspect_all, without_format_suffixes
+from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
+from pat_tokens.inspection.shadows import find_shadows
 from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.management.base import TokenCommand
 
@@ -50,12 +51,13 @@ class Command(TokenCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         prefix = options["under"].lstrip("/")
         try:
-            reports = without_format_suffixes(inspect_all(options["urlconf"]))
+            everything = inspect_all(options["urlconf"])
         except ImportError as error:
             raise CommandError(f"The URLconf cannot be read: {error}") from error
-        reports = [report for report in reports if _path(report).startswith(prefix)]
+        shadows = dict(zip(map(id, everything), find_shadows(one.route for one in everything), strict=True))
+        reports = [one for one in without_format_suffixes(everything) if _path(one).startswith(prefix)]
         only = {word.replace("-", " ") for word in options["only"] or WORDS}
-        rows = [row for report in reports for row in _rows(report, options["urlconf"]) if row["tokens"] in only]
+        rows = [row for report in reports for row in _rows(report, shadows[id(report)]) if row["tokens"] in only]
         if options["write"]:
             self.stdout.write(write_module(reports))
         elif options["json"]:
@@ -75,7 +77,7 @@ class Command(TokenCommand):
             self.stdout.write(f"/{plain_route(route)}" + (f"  [{name}]" if name else ""))
             self.stdout.write(f"    {view} ({kind})")
             if shadow is not None:
-                self.stdout.write(f"    never reached: /{plain_route(shadow)} comes first and matches the same path")
+                self.stdout.write(f"    never reached: /{plain_route(shadow)} comes first and matches the same paths")
             by_text: dict[tuple[str, str], list[dict[str, Any]]] = {}
             for row in of_route:
                 by_text.setdefault((row["tokens"], _said(row)), []).append(row)
@@ -97,8 +99,7 @@ def _said(row: dict[str, Any]) -> str:
     return f"{said} (or ids, which limit the list)" if row["requirement"] and row["limits"] else said
 
 
-def _rows(report: RouteReport, urlconf: Any) -> Iterator[dict[str, Any]]:
-    shadow = find_shadow(report.route, urlconf)
+def _rows(report: RouteReport, shadow: str | None) -> Iterator[dict[str, Any]]:
     for method in report.methods or (None,):
         yield {**_row(report, method), "shadowed_by": shadow}
 
