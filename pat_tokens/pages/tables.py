@@ -121,6 +121,11 @@ class Table:
         return {key: value for key, value in self._query.items() if key not in ("rows", "page")}
 
     @property
+    def column_choices(self) -> list[tuple[Column, bool]]:
+        """The columns that can be hidden, each with whether it is visible."""
+        return [(column, column.name not in self.hidden) for column in self.all_columns if column.can_hide]
+
+    @property
     def shows(self) -> dict[str, bool]:
         """Whether each column is visible, by name."""
         return {column.name: column.name not in self.hidden for column in self.all_columns}

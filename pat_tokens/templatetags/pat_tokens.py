@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.forms import BoundField
 from django.forms.utils import flatatt
 from django.template import Context, Library
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
@@ -51,7 +53,21 @@ _SCRIPT_TEXTS = {
 }
 _ENDS = {"expires": ("until", "expired"), "stops": ("stops", "stopped")}  # before and after the time
 _NOW = 10  # seconds
-_ATTRIBUTES = ("data_", "aria_")
+_PREFIXES = ("data_", "aria_")
+_ATTRIBUTES = frozenset(
+    [
+        "autocapitalize",
+        "autocomplete",
+        "checked",
+        "form",
+        "inputmode",
+        "maxlength",
+        "placeholder",
+        "required",
+        "role",
+        "spellcheck",
+    ]
+)
 
 
 class Content(HiddenRepr, SafeString):
@@ -65,13 +81,14 @@ class Content(HiddenRepr, SafeString):
 def element(context: Context, content: SafeString, element_name: str, **variables: Any) -> SafeString:
     """Render `pat_tokens/elements/<element_name>.html` with the HTML between the tags as `content`.
 
-    Arguments that start with `data_` or `aria_` are HTML attributes; the element gets them as `attrs`.
+    Arguments that start with `data_` or `aria_`, and a few others such as `placeholder`, are HTML attributes, which the
+    element gets as `attrs`. Those that are empty or False are left out.
     """
     template = context.template.engine.get_template(f"pat_tokens/elements/{element_name}.html")  # type: ignore[union-attr]
-    names = [name for name in variables if name.startswith(_ATTRIBUTES)]
+    names = [name for name in variables if name.startswith(_PREFIXES) or name in _ATTRIBUTES]
     attributes = {name.replace("_", "-"): variables.pop(name) for name in names}
     variables |= {
-        "attrs": Content(flatatt(attributes)),
+        "attrs": Content(flatatt({name: value for name, value in attributes.items() if value not in ("", None)})),
         "content": Content(content.strip()),
         "csrf_token": context.get("csrf_token"),
     }
@@ -114,10 +131,16 @@ def script_texts() -> dict[str, str]:
 
 
 @register.simple_tag(takes_context=True)
-def owner_url(context: Context, name: str) -> str:
-    """Return the URL of a page about the tokens of the same owner."""
-    url = reverse(f"pat_tokens:{name}")
-    return f"{url}?{context['owner_query']}" if context.get("owner_query") else url
+def owner_url(context: Context, name: str, **query: Any) -> str:
+    """Return the URL of a page about the tokens of the same owner, with these parameters."""
+    parts = filter(None, [urlencode(query), context.get("owner_query")])
+    return "?".join(filter(None, [reverse(f"pat_tokens:{name}"), "&".join(parts)]))
+
+
+@register.filter
+def with_class(field: BoundField, name: str) -> SafeString:
+    """Render the control of a form field with this class."""
+    return field.as_widget(attrs={"class": name})
 
 
 @register.simple_tag(takes_context=True, name="can_see_tokens")
