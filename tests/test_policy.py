@@ -1,14 +1,10 @@
 """Pages, API, admin and commands don't offer or accept what a policy forbids, even for superusers."""
 
-import json
-from collections.abc import Callable
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.core.management import CommandError, call_command
 from django.db import connection
 from django.template import Context, Template
 from django.test import Client, RequestFactory
@@ -24,16 +20,15 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.policy import Policy, get_policy
 from pat_tokens.reminders import send_reminders
 from pat_tokens.requirements import ANY_TOKEN
-from tests.contrib.rest_framework.management import row, session_client
+from tests.contrib.rest_framework.management import session_client
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import TokenFactory, UserFactory
+from tests.interfaces import CREATE
 from tests.policies import policy_with
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_policy")]
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
-
-Create = Callable[..., str]
 
 
 class LimitedPolicy(Policy):
@@ -79,70 +74,26 @@ def boss(db: None) -> Client:
     return client
 
 
-def by_page(user: Any, **fields: Any) -> str:
-    client = Client()
-    client.force_login(user)
-    scope = fields.pop("scope", "")
-    if scope:
-        entity_type, entity_id, operation = scope.split(":")
-        fields |= {
-            "scopes-0-entity_type": entity_type,
-            "scopes-0-entity_id": entity_id,
-            "scopes-0-operations": operation,
-        }
-    response = client.post("/pats/create/", {"name": "new", **fields})
-    return "" if response.status_code == 302 else response.content.decode()
-
-
-def by_api(user: Any, **fields: Any) -> str:
-    scopes = [row(fields.pop("scope"))] if "scope" in fields else []
-    response = session_client(user).post("/api/pats/", {"name": "new", "scopes": scopes, **fields})
-    return "" if response.status_code == 201 else json.dumps(response.json(), ensure_ascii=False)
-
-
-def by_command(user: Any, **fields: Any) -> str:
-    try:
-        call_command("pat_create", user.username, name="new", **_scopes(fields), stdout=StringIO(), stderr=StringIO())
-    except CommandError as error:
-        return str(error)
-    return ""
-
-
-def _scopes(fields: dict[str, Any]) -> dict[str, Any]:
-    return {**fields, "scopes": [fields.pop("scope")]} if "scope" in fields else fields
-
-
-def by_admin(user: Any, **fields: Any) -> str:
-    client = Client()
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
-    data = {"user": user.pk, "name": "new", "description": "", "duration": "7d", "scopes": fields.pop("scope", "")}
-    response = client.post(reverse("admin:pat_tokens_personalaccesstoken_add"), {**data, **fields})
-    return "" if response.status_code == 302 else response.content.decode()
-
-
-INTERFACES: list[Create] = [by_page, by_api, by_command, by_admin]
-
-
 def test_every_interface_enforces_policy(case, limited, member):
     rows = [
         ({"duration": "60d"}, ("Too long", "not one of the available choices")),
         ({"duration": "never"}, ("must expire", "not one of the available choices")),
-        ({"scope": "channels:*:delete"}, ("can&#x27;t be granted", "can't be granted")),
-        ({"scope": "pages:*:read"}, ("can&#x27;t be granted", "can't be granted")),
+        ({"scope": "channels:*:delete"}, ("can't be granted",)),
+        ({"scope": "pages:*:read"}, ("can't be granted",)),
     ]
-    for create in INTERFACES:
+    for interface, create in CREATE.items():
         for fields, expected in rows:
-            with case(create.__name__, fields):
+            with case(interface, fields):
                 text = create(member, **fields)
                 assert any(words in text for words in expected), text[:2000]
                 assert not PersonalAccessToken.objects.exists()
-        with case(create.__name__, "allowed"):
+        with case(interface, "allowed"):
             assert create(member, duration="30d", scope="channels:*:read") == ""
             assert PersonalAccessToken.objects.get().user == member
-        with case(create.__name__, "number"):
+        with case(interface, "number"):
             TokenFactory.create_batch(2, user=member)
             assert "maximum number of tokens (2)" in create(member)
-        with case(create.__name__, "somebody else"):
+        with case(interface, "somebody else"):
             assert create(UserFactory(), duration="60d", scope="channels:*:delete") == ""
 
 
@@ -280,8 +231,8 @@ class TestUserWithoutTokens:
         assert "/pats/" in entry.render(Context({"user": UserFactory()}))
 
     def test_services_refuse(self, case, excluded, member, boss):
-        for create in INTERFACES:
-            with case(create.__name__):
+        for interface, create in CREATE.items():
+            with case(interface):
                 assert create(member) != ""
                 assert PersonalAccessToken.objects.get() == excluded
         for act in (
