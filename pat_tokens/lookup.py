@@ -7,7 +7,7 @@ names or compiles queries in its own way could do so differently for each reques
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,8 +145,7 @@ def _queryset(
     # Not ordered or sliced, because at most one row matches: digests are unique, and all of them are of one secret.
     tokens = PersonalAccessToken.objects.using(alias)
     tokens = tokens.with_any_digest(list(digests)) if previous else tokens.with_digest(list(digests))
-    tokens = tokens.with_facts(required_scope).order_by()
-    return tokens if _has_manager_with_rules(get_user_model()) else tokens.select_related("user")
+    return with_owner(tokens.with_facts(required_scope).order_by())
 
 
 def _complete(
@@ -162,16 +161,29 @@ def _complete(
         token.decision = decide_from_facts(required_scope, covered=covered, some=facts.pop("scope_some", False))
     token.candidate_digests = tuple(digests)
     token.is_previous = previous and not is_among(token.digest, digests)
-    if not PersonalAccessToken.user.is_cached(token):
-        users: Any = get_user_model()._default_manager.using(token._state.db)
-        owner: Any = uncached(users.filter(pk=token.user_id)).first()
-        token.owner_is_hidden = owner is None
-        if owner is not None:
-            token.user = owner
+    load_owners([token])
     return token
 
 
-def _has_manager_with_rules(model: type[Any]) -> bool:
+def with_owner(tokens: TokenQuerySet) -> TokenQuerySet:
+    """Load the owners in the same query, unless the site's user manager decides which there are: see `load_owners`."""
+    return tokens if has_manager_with_rules(get_user_model()) else tokens.select_related("user")
+
+
+def load_owners(tokens: Collection[PersonalAccessToken]) -> None:
+    """Load the owners that `with_owner` did not, in one query. Sets `owner_is_hidden` where the manager hides one."""
+    without = [token for token in tokens if not PersonalAccessToken.user.is_cached(token)]
+    if not without:
+        return
+    users: Any = get_user_model()._default_manager.using(without[0]._state.db)
+    owners = {owner.pk: owner for owner in uncached(users.filter(pk__in={token.user_id for token in without}))}
+    for token in without:
+        token.owner_is_hidden = token.user_id not in owners
+        if not token.owner_is_hidden:
+            token.user = owners[token.user_id]
+
+
+def has_manager_with_rules(model: type[Any]) -> bool:
     """Return whether the model's default manager can hide rows or columns."""
     manager: Any = model._default_manager
     are_djangos = is_djangos(type(manager), like=Manager) and is_djangos(manager._queryset_class, like=QuerySet)

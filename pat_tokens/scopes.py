@@ -58,7 +58,7 @@ class RequiredScope(NamedTuple):
     @property
     def scopes(self) -> tuple[ScopeKey, ...]:
         """All scopes that are needed."""
-        return (self.scope, *self.also)
+        return (ScopeKey(self.entity_type, self.entity_id, self.operation), *self.also)
 
 
 class Decision(NamedTuple):
@@ -79,11 +79,12 @@ def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> 
     """Return whether `scopes` cover `required_scope`; None requires no scope. Never raises."""
     if required_scope is None:
         return Decision()
-    held = tuple(scopes)
+    held = set(scopes)
     return decide_from_facts(
         required_scope,
-        covered=[any(scope.covers(needed) for scope in held) for needed in required_scope.scopes],
-        some=any(scope[::2] == (required_scope.entity_type, required_scope.operation) for scope in held),
+        covered=[needed in held or needed._replace(entity_id=ALL) in held for needed in required_scope.scopes],
+        some=required_scope.filtered
+        and any(scope[::2] == (required_scope.entity_type, required_scope.operation) for scope in held),
     )
 
 
@@ -95,6 +96,8 @@ def decide_from_facts(
     `covered`: for each of `required_scope.scopes`, whether a scope covers it; None if no scope does. `some`: there is a
     scope of the first type and operation, whatever its id.
     """
+    if covered is not None and all(covered):
+        return Decision(required_scope=required_scope)
     needed = required_scope.scopes
     missing = (
         needed

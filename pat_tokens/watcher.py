@@ -6,21 +6,24 @@ All connections of a process share one query per interval, however many there ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.db import close_old_connections, connections
+from django.db.models import BooleanField, Case, CharField, ExpressionWrapper, F, FilteredRelation, Q, When
 
 from pat_tokens import log_events
-from pat_tokens.lookup import token_database
+from pat_tokens.lookup import has_manager_with_rules, load_owners, token_database, with_owner
 from pat_tokens.models import PersonalAccessToken, Scope, owner_is_active
 from pat_tokens.networks import is_in
-from pat_tokens.policy import get_policy
+from pat_tokens.policy import get_policy, is_overridden
+from pat_tokens.querysets import Status, has_status
 from pat_tokens.scopes import RequiredScope, ScopeKey, decide
 from pat_tokens.uncached import uncached
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 1.0  # seconds between two checks
 PATIENCE = 5  # checks that can fail in a row before the connections are closed
-BATCH = 5000  # tokens in one query
+BATCH = 1000  # secrets in one query
 
 
 @dataclass(eq=False)
@@ -102,29 +105,84 @@ async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
 
 
 def find_ended(watches: Iterable[Watch]) -> list[Watch]:
-    """Return the `watches` whose token no longer allows what they require. Makes two queries per batch of tokens."""
-    by_token: dict[UUID, list[Watch]] = {}
+    """Return the `watches` whose token no longer allows what they require.
+
+    Makes one query per batch of secrets. Only instances can tell about previous secrets and, if the site's policy or
+    user model has rules of its own, about all of them; these take two or three queries.
+    """
+    by_secret: dict[tuple[str, ...], list[Watch]] = {}
     for one in watches:
-        by_token.setdefault(one.token_id, []).append(one)
-    ids = list(by_token)
+        by_secret.setdefault(one.digests, []).append(one)
+    secrets = list(by_secret)
     alias = token_database()
+    has_policy = is_overridden("can_have_tokens") or is_overridden("refuse_token")
+    active_owner = None if has_policy else _condition_of_active_owner()
     ended: list[Watch] = []
     close_old_connections()
     try:
-        for start in range(0, len(ids), BATCH):
-            batch = ids[start : start + BATCH]
-            active = uncached(PersonalAccessToken.objects.using(alias).active().select_related("user"))
-            tokens = active.in_bulk(batch)
-            held = _scopes_of(batch, [one for token_id in batch for one in by_token[token_id]], alias)
-            for token_id in batch:
-                token = tokens.get(token_id)
-                for one in by_token[token_id]:
-                    if not _is_still_allowed(one, token, held.get(token_id, ())):
-                        ended.append(one)
+        for start in range(0, len(secrets), BATCH):
+            batch = [one for secret in secrets[start : start + BATCH] for one in by_secret[secret]]
+            if active_owner is not None:
+                ended_of_batch, batch = _check_columns(batch, active_owner, alias)
+                ended += ended_of_batch
+            if batch:
+                ended += _check_instances(batch, alias)
     finally:
         # The connection of a worker thread would stay open until the thread ends.
         connections[alias].close()
     return ended
+
+
+def _condition_of_active_owner() -> Q | None:
+    """Return the condition for the owner of a token to be active, or None if only an instance can tell."""
+    model = get_user_model()
+    if has_manager_with_rules(model):
+        return None
+    declared = {field.name: type(field) for field in model._meta.concrete_fields}.get("is_active")
+    if declared is None:
+        return Q() if getattr(model, "is_active", True) is True else None
+    return Q(user__is_active=True) if declared is BooleanField else None
+
+
+def _check_columns(watches: list[Watch], active_owner: Q, alias: str) -> tuple[list[Watch], list[Watch]]:
+    """Return the watches that have ended, and those whose secret is not the current one of a token."""
+    digests = {digest for one in watches for digest in one.digests}
+    tokens = PersonalAccessToken.objects.using(alias).with_digest(list(digests)).order_by()
+    # A column instead of a filter, with which SQLite would read all tokens that aren't revoked. Neither this column nor
+    # that of the networks needs a converter for each row.
+    is_active = Case(When(has_status(Status.ACTIVE) & active_owner, then=1), default=0)
+    networks_text = ExpressionWrapper(F("allowed_networks"), output_field=CharField())
+    columns: list[Any] = [is_active, networks_text, F("digest")]
+    types, operations = _types_and_operations(watches)
+    if types:
+        condition = Q(scope__entity_type__in=types, scope__operation__in=operations)
+        tokens = tokens.annotate(held=FilteredRelation("scope", condition=condition))
+        columns += [F(f"held__{name}") for name in ScopeKey._fields]
+    found: dict[str, tuple[int, str, list[ScopeKey]]] = {}
+    for is_usable, networks, digest, *key in uncached(tokens).values_list(*columns):
+        if digest not in found:
+            found[digest] = is_usable, networks, []
+        if key:
+            found[digest][2].append(ScopeKey(*key))
+    ended, unknown = [], []
+    for one in watches:
+        digest = next(filter(found.__contains__, one.digests), None)
+        if digest is None:
+            unknown.append(one)
+            continue
+        is_usable, networks, held = found[digest]
+        if not (is_usable and _is_from(one, networks.split()) and decide(held, one.required_scope)):
+            ended.append(one)
+    return ended, unknown
+
+
+def _check_instances(watches: list[Watch], alias: str) -> list[Watch]:
+    """Return the watches that have ended."""
+    ids = {one.token_id for one in watches}
+    tokens = uncached(with_owner(PersonalAccessToken.objects.using(alias).active())).in_bulk(ids)
+    load_owners(tokens.values())
+    held = _scopes_of(ids, watches, alias)
+    return [one for one in watches if not _is_still_allowed(one, tokens.get(one.token_id), held.get(one.token_id, ()))]
 
 
 def is_allowed_by_policy(token: PersonalAccessToken) -> bool:
@@ -133,15 +191,22 @@ def is_allowed_by_policy(token: PersonalAccessToken) -> bool:
     return policy.can_have_tokens(token.user) and not policy.refuse_token(token, None)
 
 
-def _scopes_of(token_ids: list[UUID], watches: list[Watch], alias: str) -> dict[UUID, list[ScopeKey]]:
-    needed = {scope for one in watches if one.required_scope is not None for scope in one.required_scope.scopes}
-    if not needed:
+def _scopes_needed(watches: list[Watch]) -> set[ScopeKey]:
+    return {scope for one in watches if one.required_scope is not None for scope in one.required_scope.scopes}
+
+
+def _types_and_operations(watches: list[Watch]) -> tuple[set[str], set[str]]:
+    """Return the entity types and operations that the watches require."""
+    required = [one.required_scope for one in watches if one.required_scope is not None]
+    scopes: list[RequiredScope | ScopeKey] = [*required, *(scope for one in required for scope in one.also)]
+    return {scope.entity_type for scope in scopes}, {scope.operation for scope in scopes}
+
+
+def _scopes_of(token_ids: set[UUID], watches: list[Watch], alias: str) -> dict[UUID, list[ScopeKey]]:
+    types, operations = _types_and_operations(watches)
+    if not types:
         return {}
-    rows = Scope.objects.using(alias).filter(
-        token__in=token_ids,
-        entity_type__in={scope.entity_type for scope in needed},
-        operation__in={scope.operation for scope in needed},
-    )
+    rows = Scope.objects.using(alias).filter(token__in=token_ids, entity_type__in=types, operation__in=operations)
     held: dict[UUID, list[ScopeKey]] = {}
     for token_id, *key in uncached(rows).values_list("token", "entity_type", "entity_id", "operation"):
         held.setdefault(token_id, []).append(ScopeKey(*key))
@@ -152,11 +217,16 @@ def _is_still_allowed(one: Watch, token: PersonalAccessToken | None, scopes: Ite
     return (
         token is not None
         and _has_secret(token, one.digests)
+        and not token.owner_is_hidden
         and owner_is_active(token.user)
-        and (not token.allowed_networks or is_in(one.client_ip, token.allowed_networks))
+        and _is_from(one, token.allowed_networks)
         and is_allowed_by_policy(token)
         and bool(decide(scopes, one.required_scope))
     )
+
+
+def _is_from(one: Watch, networks: Sequence[str]) -> bool:
+    return not networks or is_in(one.client_ip, networks)
 
 
 def _has_secret(token: PersonalAccessToken, digests: tuple[str, ...]) -> bool:
