@@ -28,7 +28,7 @@ class PatTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from pat_tokens import checks, contrib, mail  # noqa: PLC0415 -- the checks need the models
+        from pat_tokens import checks, contrib, mail, statements  # noqa: PLC0415 -- the checks need the models
 
         import_module("pat_tokens.django_views.pat_integration")
         for package in iter_modules(contrib.__path__, f"{contrib.__name__}."):
@@ -39,6 +39,7 @@ class PatTokensConfig(AppConfig):
         autodiscover_modules("pat_entities")
         request_started.connect(_hide_header, dispatch_uid="pat_tokens.hide_header")
         got_request_exception.connect(_hide_failed_request, dispatch_uid="pat_tokens.hide_header")
+        statements.watch_connections()
         mail.connect()
         checks.register_checks()
 

@@ -6,21 +6,17 @@ queryset, a slice of it, a further filter of it, or rows that it returned, and n
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from weakref import finalize, ref
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.paginator import Page
-from django.db import connections, router
 from django.db.models import Manager, Model, QuerySet, Value
-from django.db.models.query import MAX_GET_RESULTS, BaseIterable
+from django.db.models.query import MAX_GET_RESULTS
 from django.db.models.sql import AggregateQuery, DeleteQuery, InsertQuery, Query, UpdateQuery
-from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.utils.functional import Promise
 
@@ -29,16 +25,15 @@ from pat_tokens.lookup import find_entity_ids
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
+from pat_tokens.statements import Statement, Watcher, watch
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from pat_tokens.models import PersonalAccessToken
 
-_MAX_FRAMES = 40  # stack frames between a cursor and the queryset that uses it
 
-
-class LimitedList:
+class LimitedList(Watcher):
     """The list that one view returns to a token with scopes for some ids.
 
     It knows the ids once a queryset was limited, and which rows have been read since.
@@ -53,8 +48,7 @@ class LimitedList:
         self.was_read = False  # rows of the limited queryset were read
         self.leaked = False  # other rows of the same model were read
         self._read_before: set[Any] = set()  # models whose rows were read before a queryset was limited
-        self._watched: dict[int, Any] = {}  # finalizers that stop watching each connection
-        self._watch(router.db_for_read(requirement.get_entity_type().model))
+        watch(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
         return self  # copies of a queryset belong to the same list
@@ -84,7 +78,6 @@ class LimitedList:
             self.model = queryset.model
             self.keys = frozenset(keys)
             self.leaked = self.leaked or any(map(self._is_about, self._read_before))
-            self._watch(queryset.db)
         return limited
 
     def refusal(self) -> InsufficientScope:
@@ -140,12 +133,6 @@ class LimitedList:
                 break
         response.streaming_content = self._achecked(held, chunks)
         return self.allows()
-
-    def close(self) -> None:
-        """Stop watching queries."""
-        for end in self._watched.values():
-            end()
-        self._watched.clear()
 
     def _checked(self, chunks: Iterable[Any]) -> Iterator[Any]:
         for chunk in chunks:
@@ -220,64 +207,19 @@ class LimitedList:
         if not query.subquery and _reads_rows(query) and self._is_limited(query):
             self.was_read = True
 
-    def _watch(self, alias: str) -> None:
-        wrappers: list[Any] = connections[alias].execute_wrappers
-        if id(wrappers) in self._watched:
-            return
-        watcher = _Watcher(ref(self))
-        wrappers.insert(0, watcher)  # others remove the last wrapper, which has to be their own
-        self._watched[id(wrappers)] = finalize(self, _remove, wrappers, watcher)
-
-    def executes(self, query: Query, queryset: QuerySet[Any] | None) -> None:
-        """Record whether `query`, which is being executed, reads rows of the list or other rows of its model."""
-        if not _reads_rows(query) or not (self.model is None or self._is_about(query.model)):
+    def executes(self, statement: Statement) -> None:
+        """Record whether `statement` reads rows of the list, or other rows of its model."""
+        query = statement.query
+        if query is None or not _reads_rows(query) or not (self.model is None or self._is_about(query.model)):
             return
         if self._is_limited(query):
             self.was_read = True
-        elif _reads_one(query) or getattr(queryset, "_hints", {}).get("instance"):
+        elif _reads_one(query) or getattr(statement.queryset, "_hints", {}).get("instance"):
             return
         elif self.model is None:
             self._read_before.add(query.model)
         else:
             self.leaked = True
-
-
-class _Watcher:
-    """Receives the SELECTs of one connection while a LimitedList exists."""
-
-    def __init__(self, limited_list: ref[LimitedList]) -> None:
-        self.limited_list = limited_list
-
-    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        limited_list = self.limited_list()
-        if limited_list is not None:
-            query, queryset = _running_query()
-            if query is not None:
-                limited_list.executes(query, queryset)
-        return execute(sql, params, many, context)
-
-
-def _remove(wrappers: list[Any], watcher: _Watcher) -> None:
-    if watcher in wrappers:
-        wrappers.remove(watcher)
-
-
-def _running_query() -> tuple[Query | None, QuerySet[Any] | None]:
-    # Django passes only the SQL to a wrapper. The query that it was built from is found on the stack.
-    query, frame = None, sys._getframe(2)
-    for _count in range(_MAX_FRAMES):
-        name = frame.f_code.co_name
-        if query is None and name == "execute_sql":
-            compiler = frame.f_locals.get("self")
-            query = compiler.query if isinstance(compiler, SQLCompiler) else None
-        elif query is not None and name == "__iter__":
-            rows = frame.f_locals.get("self")
-            if isinstance(rows, BaseIterable):
-                return query, rows.queryset
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return query, None
 
 
 def _reads_rows(query: Query) -> bool:

@@ -29,10 +29,16 @@ class GuardResult:
 
 @dataclass
 class ViewState:
-    """The list that one view can return, and whether it has to load the entity in the URL."""
+    """The list that one view can return, what it writes, and whether it has to load the entity in the URL."""
 
     limited_list: LimitedList | None = None
+    writes: Writes | None = None
     needs_object: bool = False
+
+    def close(self) -> None:
+        """Stop checking what the view writes; its response is known."""
+        if self.writes is not None:
+            self.writes.close()
 
 
 @dataclass(repr=False)  # the keys contain secrets, and error reports show the attributes of a request
@@ -43,7 +49,7 @@ class RequestState:
     requirement whose entity was looked up. `options`: whether a token is allowed OPTIONS. `allowed` has the token for
     each requirement that was allowed to a plain Django view. `malformed_header` is a header that was already refused.
     `guard_result` is the result of the middleware. `sunset` is the value of the header `Sunset`, if the secret is a
-    previous one with a known end. `limited_list` is the list that the view can return, and `writes` are the checked
+    previous one with a known end. `limited_list` is the list that the view can return, and `writes` watch what it
     writes. `views` has the state of each view, because views can call each other with the same request.
     """
 
@@ -55,7 +61,7 @@ class RequestState:
     malformed_header: str | bytes | None = None
     sunset: str | None = None
     limited_list: LimitedList | None = None
-    writes: Writes | None = None
+    writes: list[Writes] = field(default_factory=list)
     views: dict[Any, ViewState] = field(default_factory=dict)
 
 

@@ -1,128 +1,169 @@
 """Refuse writes that change or choose the primary key of an entity.
 
 Saving a model instance with a changed key writes another row, and so does saving a new instance with an existing key. A
-token is allowed neither, so both are refused before they happen.
+token is allowed neither, so both are refused before they happen: saves when they start, and what querysets write when
+its statement is about to be executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import finalize, ref
+from weakref import finalize
 
-from django.core.signals import request_finished
-from django.db.models import Model
-from django.db.models.signals import post_init, pre_save
+from django.db.models import Model, QuerySet
+from django.db.models.constants import OnConflict
+from django.db.models.signals import post_init, post_save, pre_save
+from django.db.models.sql import InsertQuery, Query, UpdateQuery
+from django.utils.functional import LazyObject
 
 from pat_tokens.exceptions import KeyNotAllowed
-from pat_tokens.request_state import state_of
+from pat_tokens.scopes import ALL
+from pat_tokens.statements import Statement, Watcher, watch, watchers
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
-
     from pat_tokens.entities import EntityType
+    from pat_tokens.models import PersonalAccessToken
+    from pat_tokens.requirements import Requirement
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
-_current: ContextVar[ref[Writes] | None] = ContextVar("pat_tokens_writes", default=None)
+_KEYS = "_pat_tokens_keys"  # of the state of an instance, which copies and pickles of the instance have too
 _lock = Lock()
 _running: set[int] = set()
 
 
-class Writes:
-    """What one request with a token writes to one model."""
+class Writes(Watcher):
+    """What one view writes to the entities that its requirement is about."""
 
-    def __init__(self, model: type[Model]) -> None:
-        self.models = [model]
-        self.keys: dict[int, tuple[Any, ...]] = {}  # the keys of each instance since it was created, by id()
+    def __init__(self, entities: Iterable[tuple[EntityType, str]]) -> None:
+        self.entities = [(entity_type, entity_id) for entity_type, entity_id in entities if entity_type.model]
+        self._free: set[tuple[type[Model], Any]] = set()  # keys that no row had
+
+    def executes(self, statement: Statement) -> None:
+        """Raise KeyNotAllowed if `statement` changes the key of an entity, or updates an entity by another key."""
+        query = statement.query
+        model: Any = getattr(query, "model", None)
+        if isinstance(query, UpdateQuery) and self.is_about(model):
+            self._check_update(query, statement)
+        elif isinstance(query, InsertQuery) and self.is_about(model):
+            self._check_insert(query, statement)
+
+    def _check_update(self, query: Any, statement: Statement) -> None:
+        if any(field.primary_key and _moves(query, value, statement.using) for field, _, value in query.values):
+            raise KeyNotAllowed
+        saved = statement.saved
+        if isinstance(saved, query.model):
+            # For keys with a default, Django only gets here if it is told to update.
+            self._check_new(saved, statement.using, [(query.model, vars(saved).get(query.model._meta.pk.attname))])
+        for instance in statement.bulk_updated:
+            self._check_known(instance)
+
+    def _check_insert(self, query: Any, statement: Statement) -> None:
+        if query.on_conflict is OnConflict.UPDATE:
+            for instance in query.objs:
+                self._check_loaded(instance)
+                self._check_new(instance, statement.using, zip(_key_models(instance), _keys_of(instance), strict=True))
+
+    def close(self) -> None:
+        """Stop watching."""
+        super().close()
+        with _lock:
+            _running.discard(id(self))
+            if not _running:
+                for signal in (post_init, post_save, pre_save):
+                    signal.disconnect(dispatch_uid="pat_tokens.writing")
+
+    def check_save(self, instance: Model, using: str) -> None:
+        """Raise KeyNotAllowed if saving `instance` would write the row of another key than that it was loaded with."""
+        if self.is_about(type(instance)):
+            self._check_loaded(instance)
+            self._check_new(instance, using, _chosen(instance))
+
+    def is_about(self, model: type[Model]) -> bool:
+        """Return whether a row of `model` is a row of an entity, or a part of one."""
+        return any(_is_about(model, entity_type.model) for entity_type, _id in self.entities)
+
+    def _check_new(self, instance: Model, using: str, keys: Iterable[tuple[type[Model], Any]]) -> None:
+        if not instance._state.adding:
+            return
+        for model, key in keys:
+            if key is None or (model, key) in self._free:
+                continue
+            if model._base_manager.using(using).filter(pk=key).exists():
+                raise KeyNotAllowed
+            self._free.add((model, key))
+
+    def _check_loaded(self, instance: Model) -> None:
+        if not instance._state.adding:
+            self._check_known(instance)
+
+    def _check_known(self, instance: Model) -> None:
+        known = getattr(instance._state, _KEYS, ()) if not instance._state.adding else ()
+        now = tuple(_keys_of(instance))
+        if not known or None in known:  # not loaded by this request
+            if self._is_other(instance):
+                raise KeyNotAllowed
+        # Without a key, the instance is a copy that gets a new key.
+        elif any(key not in (None, before) for before, key in zip(known, now, strict=False)):
+            raise KeyNotAllowed
+
+    def _is_other(self, instance: Model) -> bool:
+        for entity_type, entity_id in self.entities:
+            if entity_id != ALL and _is_about(type(instance), entity_type.model):
+                key = vars(instance).get(entity_type.model._meta.pk.attname, instance.pk)
+                if key is not None and entity_type.to_id(key) != entity_id:
+                    return True
+        return False
 
 
-def watch_writes(request: HttpRequest, method: str, entity_type: EntityType) -> None:
-    """Refuse saves during `request` that change or choose the key of one of these entities."""
-    model = entity_type.model._meta.concrete_model
-    if method in SAFE_METHODS or model is None:
-        return
-    state = state_of(request)
-    if state.writes is not None:
-        if model not in state.writes.models:
-            state.writes.models.append(model)
-        return
-    writes = state.writes = Writes(model)
+def watch_writes(method: str, token: PersonalAccessToken, requirement: Requirement, *places: object) -> Writes | None:
+    """Refuse writes from now on that change or choose the key of an entity that `requirement` is about.
+
+    `places` are objects that can already hold instances, such as the request. The writes are watched until the result
+    is closed, at the latest when the request ends.
+    """
+    if method in SAFE_METHODS:
+        return None
+    required = token.decision.required_scope if token.decision is not None else None
+    ids = [scope.entity_id for scope in required.scopes] if required is not None else [ALL] * len(requirement.parts)
+    writes = Writes(zip([part.get_entity_type() for part in requirement.parts], ids, strict=True))
     number = id(writes)
     with _lock:
         if not _running:
             post_init.connect(_remember, dispatch_uid="pat_tokens.writing")
+            post_save.connect(_remember, dispatch_uid="pat_tokens.writing")
             pre_save.connect(_check, dispatch_uid="pat_tokens.writing")
         _running.add(number)
     # Nothing else, because the garbage collector can run while any lock is held, including that of a signal.
     finalize(writes, _running.discard, number)
-    _current.set(ref(writes))
-
-
-def end_writes(request: HttpRequest) -> None:
-    """Stop checking what `request` writes."""
-    state = state_of(request)
-    if state.writes is not None:
-        _end(id(state.writes))
-        state.writes = None
-        _current.set(None)
-
-
-def _end_with_request(**kwargs: Any) -> None:
-    # If it wasn't called, for example after an unhandled exception.
-    current = _current.get()
-    if current is not None:
-        writes = current()
-        if writes is not None:
-            _end(id(writes))
-        _current.set(None)
-
-
-request_finished.connect(_end_with_request, dispatch_uid="pat_tokens.writing")
-
-
-def _end(number: int) -> None:
-    with _lock:
-        _running.discard(number)
-        if not _running:
-            post_init.disconnect(dispatch_uid="pat_tokens.writing")
-            pre_save.disconnect(dispatch_uid="pat_tokens.writing")
-
-
-def _writes_of(instance: Model) -> Writes | None:
-    current = _current.get()
-    writes = current() if current is not None else None
-    if writes is None or not any(_is_about(type(instance), model) for model in writes.models):
-        return None
+    watch(writes)
+    for value in (token.user, *(value for place in places for value in list(vars(place).values()))):
+        found = vars(value).get("_wrapped") if issubclass(type(value), LazyObject) else value  # without loading it
+        if issubclass(type(found), Model):
+            _remember(type(found), found)
     return writes
+
+
+def _current() -> Iterator[Writes]:
+    return (one for one in watchers() if isinstance(one, Writes))
 
 
 def _is_about(one: type[Model], model: type[Model]) -> bool:
     # A row of a child model has a row in its parent's table, so saving one writes the other.
-    concrete = one._meta.concrete_model
-    return concrete is not None and (issubclass(concrete, model) or issubclass(model, concrete))
+    concrete, other = one._meta.concrete_model, model._meta.concrete_model
+    return concrete is not None and other is not None and (issubclass(concrete, other) or issubclass(other, concrete))
 
 
 def _remember(sender: Any, instance: Model, **kwargs: Any) -> None:
-    writes = _writes_of(instance)
-    if writes is not None:
-        writes.keys[id(instance)] = tuple(_keys_of(instance))
+    if any(writes.is_about(type(instance)) for writes in _current()):
+        setattr(instance._state, _KEYS, tuple(_keys_of(instance)))
 
 
-def _check(sender: Any, instance: Model, using: str, raw: bool, **kwargs: Any) -> None:
-    writes = _writes_of(instance)
-    if writes is None or raw:
-        return
-    if instance._state.adding:
-        if any(_exists(model, key, using) for model, key in _chosen(instance)):
-            raise KeyNotAllowed
-    elif any(
-        None not in (before, now) and before != now  # without a key, the instance is a copy that gets a new key
-        for before, now in zip(writes.keys.get(id(instance), ()), _keys_of(instance), strict=False)
-    ):
-        raise KeyNotAllowed
+def _check(sender: Any, instance: Model, using: str, **kwargs: Any) -> None:
+    for writes in _current():
+        writes.check_save(instance, using)
 
 
 def _key_models(instance: Model) -> Iterator[type[Model]]:
@@ -139,11 +180,14 @@ def _keys_of(instance: Model) -> Iterator[Any]:
 
 
 def _chosen(instance: Model) -> Iterator[tuple[type[Model], Any]]:
-    # For default keys, Django inserts a row and never updates an existing one.
+    # For default keys, Django inserts a row and doesn't update an existing one unless it is told to.
     for model, key in zip(_key_models(instance), _keys_of(instance), strict=True):
-        if key is not None and not (model._meta.pk.has_default() and model._meta.pk.default):
+        if not (model._meta.pk.has_default() and model._meta.pk.default):
             yield model, key
 
 
-def _exists(model: type[Model], key: Any, using: str) -> bool:
-    return model._base_manager.using(using).filter(pk=key).exists()
+def _moves(query: UpdateQuery, value: Any, using: str) -> bool:
+    if hasattr(value, "resolve_expression"):
+        return True
+    rows: QuerySet[Any] = QuerySet(query.model, query=query.chain(Query), using=using)
+    return rows.exclude(pk=value).exists()

@@ -16,6 +16,7 @@ from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import Route, inspect
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision, RequiredScope
+from pat_tokens.statements import watchers
 from tests.factories import ChannelFactory
 from tests.limited_site import EMPTY, KEPT, LOST, TRACED
 from tests.models import Channel
@@ -162,13 +163,15 @@ def test_limiting_makes_one_more_query(some, path, django_assert_num_queries):
         ask(f"{path}?made=itself")
 
 
-def test_connection_wrappers_are_removed(some):
+def test_statements_are_not_watched_afterwards(some):
     ask = Asker("wsgi", some)
+    wrappers = list(connection.execute_wrappers)
     for name in ("itself", "limited and dropped"):
         for path in PLACES:
             ask(f"{path}?made={name}")
     gc.collect()
-    assert connection.execute_wrappers == []
+    assert list(watchers()) == []
+    assert connection.execute_wrappers == wrappers
 
 
 def test_copies_of_limited_queryset(rows, make_token):

@@ -1,11 +1,17 @@
 """Writes for a token that would change an entity's key, or use an existing one, are refused."""
 
+import copy
 import json
+import pickle
 
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.core import serializers as fixtures
 from django.core.signals import request_finished
+from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 from django.db.models.signals import post_init, pre_save
 from django.http import JsonResponse
 from django.urls import path
@@ -17,8 +23,8 @@ from rest_framework.views import APIView
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.decorators import pat_requirements
 from pat_tokens.requirements import Requirement
-from tests.factories import ChannelFactory, PageFactory
-from tests.models import Channel, Page
+from tests.factories import ChannelFactory, DeviceFactory, PageFactory
+from tests.models import Channel, Device, Page
 from tests.plain_client import OURS, SERVERS, Asker
 from tests.site.models import Thermometer
 
@@ -140,6 +146,124 @@ class MovesOthers(ByHand):
         return Response({})
 
 
+def unique(name):
+    return {} if connection.vendor == "mysql" else {"unique_fields": [name]}
+
+
+def changed(page, key, *, made=lambda page: page):
+    page = made(page)
+    page.path = key
+    return page
+
+
+def deserialized(page, key):
+    text = fixtures.serialize("json", [page]).replace('"pk": "a"', f'"pk": "{key}"')
+    for one in fixtures.deserialize("json", text):
+        one.save()
+
+
+def reloaded(page, key):
+    page.path = key
+    page.refresh_from_db()
+    page.save()
+
+
+def upsert(rows, name="owner", key="path", *, create=Page.objects.bulk_create):
+    return create(rows, update_conflicts=True, update_fields=[name], **unique(key))
+
+
+# What writes the row of another key; with the key of the page itself, all of it is allowed.
+WRITES = {
+    "update": lambda page, key: Page.objects.filter(pk=page.pk).update(path=key),
+    "update of all": lambda page, key: Page.objects.filter(owner=page.owner).update(path=key),
+    "base manager": lambda page, key: Page._base_manager.filter(pk=page.pk).update(path=key),
+    "upsert": lambda page, key: upsert([changed(page, key)]),
+    "bulk update": lambda page, key: Page.objects.bulk_update([changed(page, key)], ["owner"]),
+    "bulk update of new": lambda page, key: Page.objects.bulk_update([Page(path=key, owner=page.owner)], ["owner"]),
+    "force update": lambda page, key: changed(page, key).save(force_update=True),
+    "only one field": lambda page, key: changed(page, key).save(update_fields=["owner"]),
+    "copy": lambda page, key: changed(page, key, made=copy.copy).save(),
+    "deep copy": lambda page, key: changed(page, key, made=copy.deepcopy).save(),
+    "pickle": lambda page, key: changed(page, key, made=lambda page: pickle.loads(pickle.dumps(page))).save(),
+    "base save": lambda page, key: changed(page, key).save_base(),
+    "raw": lambda page, key: changed(page, key).save_base(raw=True),
+}
+# What is refused only for keys that another row has.
+NEW = {
+    "upsert of new": lambda page, key: upsert([Page(path=key, owner=page.owner)]),
+    "new, force update": lambda page, key: Page(path=key, owner=page.owner).save(force_update=True),
+    "new": lambda page, key: Page(path=key, owner=page.owner).save(),
+    "deserialized": deserialized,
+    "loaded again": reloaded,
+}
+# Of models whose keys have a default, which Django inserts without looking for an existing row.
+DEVICES = {
+    "force update": lambda mine, key: Device(pk=key, name="x", owner=mine.owner).save(force_update=True),
+    "raw": lambda mine, key: Device(pk=key, name="x", owner=mine.owner).save_base(raw=True),
+    "upsert": lambda mine, key: upsert(
+        [Device(pk=key, name="x", owner=mine.owner)], "name", "id", create=Device.objects.bulk_create
+    ),
+}
+
+
+@transaction.atomic
+def write(request, pk):
+    if "device" in request.GET:
+        DEVICES[request.GET["device"]](Device.objects.get(pk=pk), request.GET["key"])
+    else:
+        {**WRITES, **NEW}[request.GET["how"]](Page.objects.get(pk=pk), request.GET["key"])
+    return JsonResponse({})
+
+
+@pat_requirements({"PATCH": UPDATE["PATCH"], "PUT": Requirement("devices", "update", "pk")})
+def plain_writes(request, pk):
+    return write(request, pk)
+
+
+class Writes(APIView):
+    pat_requirements = UPDATE
+
+    def patch(self, request, pk):
+        return Response(json.loads(write(request._request, pk).content))
+
+
+class Preloads(Writes):
+    """Loads the page before the token is authenticated."""
+
+    def setup(self, request, *args, **kwargs):
+        super().setup(request, *args, **kwargs)
+        self.page = Page.objects.get(pk=kwargs["pk"])
+
+    def patch(self, request, pk):
+        with transaction.atomic():
+            WRITES[request.GET["how"]](self.page, request.GET["key"])
+        return Response({})
+
+
+class Outer(Writes):
+    """Calls another view before it writes."""
+
+    def patch(self, request, pk):
+        inner = ByHand.as_view()(request._request, pk=pk)
+        assert inner.status_code == 200
+        return super().patch(request, pk)
+
+
+@pat_requirements(UPDATE)
+async def awrites(request, pk):
+    page, key = await Page.objects.aget(pk=pk), request.GET["key"]
+    how = request.GET["how"]
+    if how == "update":
+        await Page.objects.filter(pk=pk).aupdate(path=key)
+    elif how == "bulk update":
+        await Page.objects.abulk_update([changed(page, key)], ["owner"])
+    elif how == "upsert":
+        await upsert([changed(page, key)], create=Page.objects.abulk_create)
+    else:
+        await changed(page, key, made=copy.copy).asave(force_update=how == "force update")
+    return JsonResponse({})
+
+
 def change(request, pk):
     page = Page.objects.get(pk=pk)
     page.path = json.loads(request.body)["path"]
@@ -186,6 +310,11 @@ urlpatterns = [
     path("plain/<pk>/", plain),
     path("async/<pk>/", asynchronous),
     path("ninja/", api.urls),
+    path("plain-writes/<pk>/", plain_writes),
+    path("writes/<pk>/", Writes.as_view()),
+    path("preloads/<pk>/", Preloads.as_view()),
+    path("outer/<pk>/", Outer.as_view()),
+    path("awrites/<pk>/", awrites),
 ]
 OF_PAGES = ["pages", "loose-pages", "generic", "by-hand", "swallows", "plain", "async", "ninja"]
 
@@ -267,3 +396,59 @@ def test_sessions_can_change_keys(pages, user, client):
         response = client.patch(f"/{name}/a/", json.dumps({"path": name}), content_type="application/json")
         assert response.status_code == 200
     assert Page.objects.filter(path="pages").exists()
+
+
+@pytest.mark.parametrize("name", ["plain-writes", "writes", "preloads", "outer"])
+def test_every_way_to_write_is_checked(pages, make_token, user, stranger, name):
+    for scope in ("pages:a:update", "pages:*:update"):
+        token = make_token(scope)
+        for how in WRITES if name == "preloads" else [*WRITES, *NEW]:
+            url = f"/{name}/a/?how={how}&key="
+            for key in ("b", "new") if how in WRITES else ("b",):
+                response = send("wsgi", token, url + key, "PATCH", path="a")
+                assert (response.status_code, how, key) == (403, how, key)
+                assert response.json()["code"] == "scope_not_declared"
+            assert dict(Page.objects.values_list("path", "owner")) == {"a": user.pk, "b": stranger.pk}, how
+            if how in WRITES:
+                assert send("wsgi", token, url + "a", "PATCH", path="a").status_code == 200, how
+            elif how not in ("new, force update", "loaded again"):  # which need a row
+                assert send("wsgi", token, url + "new", "PATCH", path="a").status_code == 200, how
+                Page.objects.filter(pk="new").delete()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("how", ["update", "bulk update", "upsert", "force update", "copy"])
+def test_async_writes_are_checked(pages, make_token, user, stranger, server, how):
+    token = make_token("pages:a:update")
+    for key, status in (("b", 403), ("new", 403), ("a", 200)):
+        assert send(server, token, f"/awrites/a/?how={how}&key={key}", "PATCH").status_code == status, key
+        assert dict(Page.objects.values_list("path", "owner")) == {"a": user.pk, "b": stranger.pk}
+
+
+@pytest.mark.parametrize("how", DEVICES)
+def test_keys_with_default_are_checked(user, stranger, make_token, how):
+    mine, theirs = DeviceFactory(owner=user), DeviceFactory(owner=stranger, name="theirs")
+    token = make_token(f"devices:{mine.pk}:update")
+    url = f"/plain-writes/{mine.pk}/?device={how}&key="
+    assert send("wsgi", token, f"{url}{theirs.pk}", "PUT").status_code == 403
+    theirs.refresh_from_db()
+    assert (theirs.name, theirs.owner) == ("theirs", stranger)
+
+
+def test_keys_can_not_be_computed(pages, make_token):
+    def computed(page, key):
+        return Page.objects.filter(pk=page.pk).update(path=Concat(F("path"), Value(key)))
+
+    WRITES["computed"] = computed
+    try:
+        assert send("wsgi", make_token("pages:a:update"), "/writes/a/?how=computed&key=x", "PATCH").status_code == 403
+    finally:
+        del WRITES["computed"]
+
+
+def test_writes_without_token_are_not_checked(pages, user, client):
+    client.force_login(user)
+    for how, old, new in (("update", "a", "c"), ("copy", "c", "b"), ("new", "c", "b")):
+        assert client.patch(f"/plain-writes/{old}/?how={how}&key={new}").status_code == 200
+    assert set(Page.objects.values_list("path", "owner")) == {("c", user.pk), ("b", user.pk)}

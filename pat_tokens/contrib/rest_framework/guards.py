@@ -25,7 +25,7 @@ from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.request_state import ViewState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
 from pat_tokens.scopes import ALL
-from pat_tokens.writing import SAFE_METHODS, end_writes, watch_writes
+from pat_tokens.writing import watch_writes
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -63,11 +63,10 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     requirement = resolution.requirement
     # Of each view: a view can call another one with the same request.
     state = state_of(request._request).views[view] = ViewState()
-    _guard_errors(view, request)
+    view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
     if requirement is not None and requirement is not ANY_TOKEN:
+        state.writes = watch_writes(method, token, requirement, request._request, view)
         for position, part in enumerate(requirement.parts):
-            if method not in SAFE_METHODS:
-                watch_writes(request._request, method, part.get_entity_type())
             _guard_entity(view, request, token, resolution, state, part, position)
         if token.decision is not None and token.decision.limited:
             state.limited_list = filtering.LimitedList(token, requirement)
@@ -76,14 +75,14 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
 
 
-def _handle_exception(handle: Callable[..., Any], request: Request, error: Exception) -> Any:
+def _handle_exception(state: ViewState, handle: Callable[..., Any], request: Request, error: Exception) -> Any:
     # The core doesn't import DRF's exceptions.
     if isinstance(error, NotAllowed):
         error = TokenAPIException(authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
     try:
         return handle(error)
     finally:
-        end_writes(request._request)
+        state.close()
 
 
 def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -> None:
@@ -134,10 +133,6 @@ def _context_without_forms(get_context: Callable[..., Any], *args: Any, **kwargs
 
 def _no_form(*args: Any, **kwargs: Any) -> None:
     return None
-
-
-def _guard_errors(view: APIView, request: Request) -> None:
-    view.handle_exception = partial(_handle_exception, view.handle_exception, request)  # type: ignore[method-assign]
 
 
 def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
@@ -257,7 +252,7 @@ def _finalize_response(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    end_writes(request._request)
+    state.close()
     rows = state.limited_list
     status = getattr(response, "status_code", 200)
     if status < 400 and status != HTTPStatus.NOT_MODIFIED:
