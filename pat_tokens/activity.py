@@ -66,8 +66,12 @@ def record(
     fields: Iterable[str] = (),
     scopes_added: Iterable[ScopeKey] = (),
     scopes_deleted: Iterable[ScopeKey] = (),
+    widens: bool = False,
 ) -> None:
-    """Record that `actor` changed each of `tokens`. Must be called in the transaction of the change."""
+    """Record that `actor` changed each of `tokens`. Must be called in the transaction of the change.
+
+    `widens` says whether an update lets the token be used from more addresses, for receivers of `activity_recorded`.
+    """
     lists = {
         "fields": list(fields),
         "scopes_added": sorted(map(str, scopes_added)),
@@ -92,6 +96,8 @@ def record(
         )
         for token in tokens
     ]
+    for row in rows:
+        row.widens = widens
     if len(rows) == 1:
         rows[0].save(force_insert=True, using=_alias())  # sets its id on every database
     else:

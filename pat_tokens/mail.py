@@ -1,4 +1,4 @@
-"""Emails to the owners of tokens: how they are built, and notices about changes.
+"""Emails about tokens, to their owners or whoever looks after them: how they are built, and notices about changes.
 
 `pat_tokens.reminders` sends reminders. Notices are sent when a row of activity is recorded, after its commit.
 """
@@ -33,7 +33,6 @@ MAIL_KINDS = (SENSITIVE_ACTION, OWN_SENSITIVE_ACTION, Reason.REPLACED.value, Rea
 AGAIN_AFTER = timedelta(days=1)  # a mail about refused requests from other networks
 
 _SENSITIVE = {Kind.CREATED, Kind.REGENERATED, Kind.ROTATED, Kind.SCOPES_ADDED}
-_SENSITIVE_FIELDS = {"allowed_networks"}
 
 
 def build_mail(name: str, user: AbstractBaseUser, get_context: Callable[[], dict[str, Any]]) -> EmailMultiAlternatives:
@@ -41,6 +40,7 @@ def build_mail(name: str, user: AbstractBaseUser, get_context: Callable[[], dict
     with translation.override(get_policy().get_language(user) or settings.LANGUAGE_CODE):
         context = {
             "user": user,
+            "owner": printable(user.get_username()),
             "language": translation.get_language() or settings.LANGUAGE_CODE,
             "direction": "rtl" if translation.get_language_bidi() else "ltr",
             **get_context(),
@@ -86,7 +86,7 @@ def _mail_kind(row: Activity) -> str | None:
     # Changes by the system are made by the site's own code.
     if row.via == Via.SYSTEM:
         return None
-    if row.kind in _SENSITIVE or (row.kind == Kind.UPDATED and not _SENSITIVE_FIELDS.isdisjoint(row.changes["fields"])):
+    if row.kind in _SENSITIVE or row.widens:
         return OWN_SENSITIVE_ACTION if row.actor_id == row.owner_id else SENSITIVE_ACTION
     return None
 
@@ -106,7 +106,7 @@ def _rows() -> Any:
 def _context(row: Activity, token: PersonalAccessToken) -> dict[str, Any]:
     name = printable(token.name)
     return {
-        "title": _title(row) % {"name": name},
+        "title": _title(row) % {"name": name, "owner": printable(token.user.get_username())},
         "advice": _advice(row),
         "activity": row,
         "token": token,
@@ -125,15 +125,15 @@ def _context(row: Activity, token: PersonalAccessToken) -> dict[str, Any]:
 def _title(row: Activity) -> str:
     if row.kind == Kind.REFUSED:
         if row.reason == Reason.REPLACED:
-            return _("A replaced secret of your personal access token “%(name)s” is still in use")
-        return _("Your personal access token “%(name)s” was used from a network that it does not allow")
+            return _("A replaced secret of the personal access token “%(name)s” of %(owner)s is still in use")
+        return _("The personal access token “%(name)s” of %(owner)s was used from a network that it does not allow")
     if row.kind == Kind.CREATED:
-        return _("The personal access token “%(name)s” was created for you")
+        return _("The personal access token “%(name)s” was created for %(owner)s")
     if row.kind == Kind.SCOPES_ADDED:
-        return _("Your personal access token “%(name)s” got more scopes")
+        return _("The personal access token “%(name)s” of %(owner)s got more scopes")
     if row.kind == Kind.UPDATED:
-        return _("The allowed networks of your personal access token “%(name)s” were changed")
-    return _("Your personal access token “%(name)s” has a new secret")
+        return _("The personal access token “%(name)s” of %(owner)s can be used from more networks")
+    return _("The personal access token “%(name)s” of %(owner)s has a new secret")
 
 
 def _advice(row: Activity) -> str:
@@ -141,6 +141,7 @@ def _advice(row: Activity) -> str:
         return _("A program still sends the secret from before the rotation, and is refused. Give it the new secret.")
     if row.reason == Reason.NETWORK_NOT_ALLOWED:
         return _(
-            "The request was refused. If it wasn't one of your programs, somebody has the secret: regenerate the token."
+            "The request was refused. If none of the programs that should use the token sent it, somebody else has the "
+            "secret: regenerate the token."
         )
     return _("If you did not expect this, revoke the token and ask the administrators of this site.")

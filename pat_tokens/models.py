@@ -406,6 +406,8 @@ class Activity(models.Model):
     last_at = models.DateTimeField(pgettext_lazy("pat_tokens", "last at"), null=True, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    widens = False  # not stored: whether an update lets the token be used from more addresses than before
+
     objects = ActivityQuerySet.as_manager()
 
     class Meta:

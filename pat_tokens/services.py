@@ -285,14 +285,15 @@ def update_token(
             del values["grace_period"]
         changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
         networks = changed.get("allowed_networks", locked.allowed_networks)
-        if before_widening and not are_within(networks, locked.allowed_networks):
+        widens = not are_within(networks, locked.allowed_networks)
+        if before_widening and widens:
             before_widening()
         if "grace_period" in changed:
             changed["overlap_mailed_at"] = None  # the mail said when the previous secret stops
         if changed:
             _write(locked, **changed)
             names = tuple(field for field in changed if field not in _INTERNAL_FIELDS)
-            record(actor, Kind.UPDATED, locked, fields=names)
+            record(actor, Kind.UPDATED, locked, fields=names, widens=widens)
             _announce("token_updated", locked, fields=names)
         if is_finished:
             _finish(locked, actor)

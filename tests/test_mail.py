@@ -1,5 +1,6 @@
 """Emails to owners about what happened to their tokens."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,9 @@ from pat_tokens.activity import Actor
 from pat_tokens.exceptions import NotAllowed, ReplacedToken
 from pat_tokens.models import Activity
 from pat_tokens.policy import Policy
+from pat_tokens.reminders import send_reminders
+from tests.factories import UserFactory
+from tests.policies import policy_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,13 +58,54 @@ def later(**span):
 
 def test_sensitive_actions_of_somebody_else_are_mailed(user, other):
     token, _secret = services.create_token(user, name="deploy", actor=other)
-    assert subjects() == ["The personal access token “deploy” was created for you"]
+    assert subjects() == ["The personal access token “deploy” was created for owner"]
     services.add_scopes(token, [("channels", "*", "read")], actor=other)
-    assert subjects() == ["Your personal access token “deploy” got more scopes"]
+    assert subjects() == ["The personal access token “deploy” of owner got more scopes"]
     services.regenerate_token(token, actor=Actor(via="command"))
-    assert subjects() == ["Your personal access token “deploy” has a new secret"]
+    assert subjects() == ["The personal access token “deploy” of owner has a new secret"]
     services.rotate_token(token, actor=other)
-    assert subjects() == ["Your personal access token “deploy” has a new secret"]
+    assert subjects() == ["The personal access token “deploy” of owner has a new secret"]
+
+
+def test_networks_are_mailed_only_if_there_are_more_addresses(user, other, make_token):
+    token = make_token(name="deploy")
+    for networks, expected in (
+        (["10.0.0.0/8"], []),
+        (["10.1.0.0/16", "10.2.0.0/16"], []),
+        (["10.1.0.0/16", "10.3.0.0/16"], ["can be used from more networks"]),
+        ([], ["can be used from more networks"]),
+    ):
+        services.update_token(token, allowed_networks=networks, actor=other)
+        texts = subjects()
+        assert len(texts) == len(expected)
+        assert all(text.endswith(end) for text, end in zip(texts, expected, strict=True))
+
+
+def test_people_who_look_after_an_account_read_whose_token_it_is(user, other, rf, settings):
+    bot = UserFactory(username="build-bot")
+    settings.PAT_TOKENS_POLICY = policy_with(get_email_addresses=lambda user: ["alice@example.com", "bob@example.com"])
+    token, _secret = services.create_token(bot, name="deploy", actor=other)
+    services.add_scopes(token, [("channels", "*", "read")], actor=other)
+    services.update_token(token, allowed_networks=["10.0.0.0/8"], actor=other)
+    services.update_token(token, allowed_networks=[], actor=other)
+    services.rotate_token(token, actor=other)
+    refuse(token, ReplacedToken(), rf)
+    refuse(token, NetworkNotAllowed(), rf)
+    now = timezone.now()
+    type(token).objects.update(
+        issued_at=now - timedelta(days=60),
+        expires_at=now + timedelta(days=2),
+        rotated_at=now - timedelta(days=1),
+        grace_started_at=now - timedelta(hours=23),
+        previous_last_used_at=now - timedelta(minutes=1),
+    )
+    assert send_reminders().mails == 2
+    assert len(mail.outbox) == 8
+    for message in mail.outbox:
+        assert message.to == ["alice@example.com", "bob@example.com"]
+        assert "build-bot" in message.subject
+        for text in (message.subject, message.body, message.alternatives[0][0]):
+            assert re.search(r"\byours?\b|\bfor you\b", text, re.IGNORECASE) is None
 
 
 def test_other_actions_are_not_mailed(user, other, make_token):
@@ -78,7 +123,7 @@ def test_kinds_are_chosen_by_setting(user, other, settings):
     settings.PAT_TOKENS_MAIL_KINDS = ["own_sensitive_action"]
     services.create_token(user, name="other", actor=other)
     services.create_token(user, name="own", actor=Actor(user, "page"))
-    assert subjects() == ["The personal access token “own” was created for you"]
+    assert subjects() == ["The personal access token “own” was created for owner"]
 
 
 def test_text_and_html_say_who_what_and_where(user, other, settings):
@@ -131,7 +176,7 @@ def test_replaced_secret_in_use_is_mailed_once(token, rf):
     token.issued_at = timezone.now() - timedelta(days=7)
     token.save()
     refuse(token, ReplacedToken(), rf)
-    assert subjects() == ["A replaced secret of your personal access token “deploy” is still in use"]
+    assert subjects() == ["A replaced secret of the personal access token “deploy” of owner is still in use"]
     later(days=3)
     refuse(token, ReplacedToken(), rf)
     assert subjects() == []

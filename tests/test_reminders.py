@@ -64,7 +64,7 @@ def test_email_has_token_date_and_link(user, settings):
     (message,) = mail.outbox
     html, kind = message.alternatives[0]
     assert message.to == ["owner@example.org"]
-    assert message.subject == "1 personal access token expires soon"
+    assert message.subject == "1 personal access token expires soon (owner)"
     assert kind == "text/html"
     for text in (token.hint, "Expires in 2 d 4 h", f"https://example.org/pats/{token.pk}/"):
         assert text in message.body
@@ -125,7 +125,7 @@ def test_zero_days_reminds_after_expiration(user, settings):
     make(user, "long ago", left=-timedelta(days=8))
     assert sent() == []
     settings.PAT_TOKENS_REMINDER_DAYS = (3, 0)
-    assert sent() == ["1 personal access token has expired"]
+    assert sent() == ["1 personal access token has expired (owner)"]
     assert "Expired: " in mail.outbox[0].body
     assert sent() == []
     assert days_of(token) == [0]
@@ -141,7 +141,7 @@ def test_one_email_per_user(user, stranger, expiring, django_capture_on_commit_c
         assert send_reminders() == Summary(tokens=3, mails=2)
     first, second = mail.outbox
     assert (first.to, second.to) == (["owner@example.org"], ["stranger@example.org"])
-    assert first.subject == "2 personal access tokens expire soon"
+    assert first.subject == "2 personal access tokens expire soon (owner)"
     assert first.body.index("* b") < first.body.index("* a")
     assert expiring == [("b", 1, True), ("a", 14, True), ("c", 3, True)]
 
@@ -287,7 +287,7 @@ def test_default_language_is_language_code(user, settings):
     settings.PAT_TOKENS_POLICY = policy_with(get_language=lambda user: None)
     make(user, left=timedelta(days=2))
     (subject,) = sent()
-    assert subject == "1 persönliches Zugriffstoken läuft bald ab"
+    assert subject == "1 persönliches Zugriffstoken läuft bald ab (owner)"
 
 
 def test_token_name_cannot_add_lines(user):

@@ -44,7 +44,7 @@ def sent():
     return [message.subject for message in mail.outbox]
 
 
-SUBJECT = "The previous secret of deploy is still in use"
+SUBJECT = "The previous secret of the token deploy of owner is still in use"
 
 
 def test_one_mail_where_it_is_used_in_the_last_quarter(reader, use, clock, settings):
