@@ -4,7 +4,11 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
-from django.db import connection, connections
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import connection, connections, models
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Collate, Upper
+from django.db.models.indexes import IndexExpression
 from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -12,6 +16,7 @@ from rest_framework.test import APIClient
 
 from pat_tokens import crypto, lookup, services, watcher
 from pat_tokens.conf import conf
+from pat_tokens.entities import registry
 from pat_tokens.filtering import LimitedList
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import SORTABLE
@@ -194,3 +199,30 @@ def test_query_without_index_is_detected(token):
     assert ["Seq Scan on pat_tokens_personalaccesstoken" in plan for plan in plans.values()] == [True]
     assert PersonalAccessToken.objects.count() > TOKENS
     assert Scope.objects.count() > TOKENS * SCOPES
+
+
+@pytest.fixture
+def ordered(user, monkeypatch):
+    """An entity type with many entities of one user, and the indexes of docs/how-to/many-entities.md."""
+    entity_type = registry.get("channels")
+    monkeypatch.setattr(
+        type(entity_type), "get_queryset", lambda self, user: Channel.objects.filter(owner=user).order_by("name")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        # As django.contrib.postgres does where it is installed.
+        IndexExpression.register_wrappers(OrderBy, OpClass, Collate)
+        with connection.schema_editor() as editor:
+            editor.add_index(Channel, GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="channel_search"))
+            editor.add_index(Channel, models.Index(fields=["owner", "name", "id"], name="channel_in_order"))
+        rows = "SELECT %s, left(md5(n::text), 8) || ' garage' FROM generate_series(1, 20000) n"
+        cursor.execute(f"INSERT INTO tests_channel (owner_id, name) {rows}", [user.pk])
+        cursor.execute("SELECT gin_clean_pending_list('channel_search')")
+        cursor.execute("ANALYZE tests_channel")
+    return entity_type
+
+
+def test_documented_indexes_answer_entity_search(ordered, user):
+    plans = {term: ordered.find(user, term)[:51].explain() for term in ("", "garage", "c4ca4", "garage c4ca4", "12345")}
+    assert [term for term, plan in plans.items() if "channel_in_order" in plan] == ["", "garage"]
+    assert [term for term, plan in plans.items() if "channel_search" in plan] == ["c4ca4", "garage c4ca4", "12345"]

@@ -50,6 +50,7 @@ FRAGMENTS = {
     "how-to/drf.md": {"Settings", "URLs", "Entity types"},  # .ci/sites.py
     "how-to/key-rotation.md": {"SECRET_KEY", "Your own peppers"},  # test_key_rotation.py
     "how-to/link-to-the-form.md": {"A new token", "A missing scope"},  # test_link_to_the_form.py
+    "how-to/many-entities.md": {"Users with very many entities", "What to expect"},  # tests/test_query_plans.py
     "how-to/migrating-from-authtoken.md": {"Before you start", "Accept the old keys"},
     "how-to/migrating-from-knox.md": {"Accept both kinds of token", "Let knox tokens expire"},
     "how-to/reauthentication.md": {"Ask for the password again", "Use your own check"},
