@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from pat_tokens import reauthentication
 from pat_tokens.managed_users import is_managed_by
+from pat_tokens.models import owner_is_active
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -50,8 +51,10 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
         return _("%(owner)s is a staff member, and you are not.") % {"owner": owner}
     if is_managed:  # naming these users in the policy is the site's consent
         return None
-    lacking = sorted(_get_permissions(owner) - _get_permissions(actor))
-    if lacking:
+    permissions = _get_permissions(owner)
+    if permissions is None:
+        return _("%(owner)s is not active, and nobody can say which permissions they would have.") % {"owner": owner}
+    if lacking := sorted(permissions - (_get_permissions(actor) or set())):
         return _("%(owner)s has a permission that you do not have: %(permission)s.") % {
             "owner": owner,
             "permission": lacking[0],
@@ -59,11 +62,17 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
     return None
 
 
-def _get_permissions(user: Any) -> set[str]:
-    # Inactive users have no permissions, but get them back when the account is activated.
+def _get_permissions(user: Any) -> set[str] | None:
+    # None where they are unknown.
+    if not hasattr(user, "get_all_permissions"):
+        return set()
     active = copy(user)
-    active.is_active = True
+    if not owner_is_active(user):
+        # Inactive users have no permissions, but get them back when the account is activated.
+        try:
+            active.is_active = True
+        except AttributeError:  # a property of the site's user model
+            return None
     for name in _PERMISSION_CACHES:
         vars(active).pop(name, None)
-    find = getattr(active, "get_all_permissions", None)
-    return set() if find is None else set(find())
+    return set(active.get_all_permissions())

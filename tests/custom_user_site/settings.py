@@ -1,4 +1,4 @@
-"""The settings of this site. USE_TZ comes from the environment."""
+"""The settings of this site. USE_TZ, and whether there is an admin, come from the environment."""
 
 import os
 
@@ -19,7 +19,8 @@ ROOT_URLCONF = f"{HERE}.urls"
 ALLOWED_HOSTS = ["testserver"]
 STATIC_URL = "static/"
 
-# No admin, messages, static files or django-filter.
+# No messages, static files or django-filter, and an admin only where the environment says so.
+WITH_ADMIN = os.environ.get("CUSTOM_USER_ADMIN") == "1"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -28,6 +29,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "pat_tokens",
     HERE,
+    *(["django.contrib.admin", "django.contrib.messages"] if WITH_ADMIN else []),
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -36,8 +38,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    *(["django.contrib.messages.middleware.MessageMiddleware"] if WITH_ADMIN else []),
 ]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+if WITH_ADMIN:
+    names = ("template.context_processors.request", "contrib.auth.context_processors.auth")
+    processors = [f"django.{name}" for name in (*names, "contrib.messages.context_processors.messages")]
+    TEMPLATES[0]["OPTIONS"] = {"context_processors": processors}
 
 DATABASES = {"default": dj_database_url.config(default="sqlite://:memory:")}
 DATABASES["default"]["TEST"] = {"NAME": f"pat_tokens_custom_user_{os.getpid()}"}
@@ -46,7 +53,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 elif DATABASES["default"]["ENGINE"].endswith("mysql"):
     DATABASES["default"]["TEST"]["CHARSET"] = "utf8mb4"
 # Tables of apps without migrations are created first, so tables that they refer to must not have migrations either.
-MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes", "sessions", "authtoken"))
+MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes", "sessions", "authtoken", "admin"))
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
@@ -20,3 +21,8 @@ urlpatterns = [
     path("account/tokens/", include("pat_tokens.urls")),
     path("api/v1/tokens/", include("pat_tokens.contrib.rest_framework.urls")),
 ]
+
+if settings.WITH_ADMIN:
+    from tests.custom_user_site.admin import people_site
+
+    urlpatterns.append(path("people/", people_site.urls))

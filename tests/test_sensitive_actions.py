@@ -1,0 +1,49 @@
+"""Who can act for somebody else, on sites with a user model of their own. test_admin.py tries Django's own users."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from pat_tokens.sensitive_actions import find_obstacle
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+class Person:
+    """A user whose activity follows from something else, so that it can't be set."""
+
+    def __init__(self, *, blocked: bool) -> None:
+        self.pk = 0
+        self.blocked = blocked
+
+    def __str__(self) -> str:
+        return "Ada"
+
+    @property
+    def is_active(self) -> bool:
+        return not self.blocked
+
+    def get_all_permissions(self) -> set[str]:
+        return {"auth.add_user"} if self.is_active else set()
+
+
+@pytest.fixture
+def staff():
+    user = UserFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="create_for_others"))
+    return user
+
+
+def test_owner_whose_activity_cannot_be_set(staff):
+    assert "auth.add_user" in find_obstacle(staff, Person(blocked=False))
+    assert "nobody can say which permissions" in find_obstacle(staff, Person(blocked=True))
+    staff.user_permissions.add(Permission.objects.get(codename="add_user"))
+    staff = type(staff).objects.get(pk=staff.pk)
+    assert find_obstacle(staff, Person(blocked=False)) is None
+    assert "nobody can say" in find_obstacle(staff, Person(blocked=True))
+
+
+def test_owner_without_permissions(staff):
+    assert find_obstacle(staff, SimpleNamespace(pk=0)) is None
