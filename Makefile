@@ -143,6 +143,8 @@ screenshots: $(VENV)/.dev ## take the screenshots in docs/ from the running demo
 messages: $(VENV)/.demo ## collect the strings to translate and compile the translations (needs gettext)
 	cd pat_tokens && ../$(BIN)/django-admin makemessages --all --no-location
 	cd pat_tokens && ../$(BIN)/django-admin compilemessages
+	cd demo_project && ../$(BIN)/django-admin makemessages --all --no-location
+	cd demo_project && ../$(BIN)/django-admin compilemessages
 
 .PHONY: clean
 clean: ## remove all generated and installed files

@@ -53,6 +53,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "demo_project.middleware.site",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    # The language that the user has chosen, or else that of the browser.
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     # Authenticates tokens for plain Django views. Before the CSRF check, which doesn't apply to tokens.
     "pat_tokens.middleware.PersonalAccessTokenMiddleware",
@@ -93,6 +95,8 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French"), ("ar", "Arabic")]
+LOCALE_PATHS = [BASE_DIR / "demo_project" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

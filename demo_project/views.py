@@ -3,17 +3,26 @@
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import LoginView
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.views.generic import DetailView, TemplateView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from demo_project.devices.models import Channel, Client, Dashboard, Group
+from demo_project.devices.seeds import LOGINS
 from demo_project.middleware import CSP, CSP_HEADER
 from pat_tokens.mixins import PersonalAccessTokenMixin
 from pat_tokens.requirements import Requirement
 
 MAX_ENTITIES = 100  # of one kind on the landing page
+
+
+class Login(LoginView):
+    """The login page, which names the example accounts."""
+
+    redirect_authenticated_user = True
+    extra_context = {"logins": LOGINS}
 
 
 class Home(LoginRequiredMixin, TemplateView):

@@ -49,6 +49,11 @@ FRAGMENTS = {
     "how-to/activity.md": {"Say who made a change"},
     "how-to/drf.md": {"Settings", "URLs", "Entity types"},  # .ci/sites.py
     "how-to/key-rotation.md": {"SECRET_KEY", "Your own peppers"},  # test_key_rotation.py
+    "how-to/languages.md": {  # tests/demo/test_languages.py
+        "Use the language of the browser",
+        "Let users choose",
+        "Labels of your entity types",
+    },
     "how-to/link-to-the-form.md": {"A new token", "A missing scope"},  # test_link_to_the_form.py
     "how-to/many-entities.md": {"Users with very many entities", "What to expect"},  # tests/test_query_plans.py
     "how-to/migrating-from-authtoken.md": {"Before you start", "Accept the old keys"},

@@ -7,8 +7,8 @@ const state = section.querySelector("[data-state]");
 const form = section.querySelector("[data-publish]");
 
 const source = new EventSource(section.dataset.subscribe);
-source.addEventListener("open", () => { state.textContent = "Listening …"; });
-source.addEventListener("error", () => { state.textContent = "Not connected. Trying again …"; });
+source.addEventListener("open", () => { state.textContent = section.dataset.listening; });
+source.addEventListener("error", () => { state.textContent = section.dataset.waiting; });
 source.addEventListener("message", ({ data }) => {
   const { payload, published_by: by, published_at: at } = JSON.parse(data);
   const item = document.createElement("li");
@@ -31,5 +31,5 @@ form.addEventListener("submit", async (event) => {
     body: JSON.stringify({ payload: form.elements.payload.value }),
   }).catch(() => null);
   if (response?.ok) form.reset();
-  else state.textContent = (await response?.json().catch(() => null))?.detail ?? "The message could not be published.";
+  else state.textContent = (await response?.json().catch(() => null))?.detail ?? section.dataset.failed;
 });
