@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -16,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.urls import Resolver404, get_resolver
 from django.utils.translation import gettext_lazy as _
 
-from pat_tokens import activity, crypto, links, log_events, lookup, services, signals
+from pat_tokens import activity, crypto, links, log_events, lookup, services, signals, usage
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -355,6 +354,7 @@ def allow(
         else:
             agent = client_agent(request, prefix=conf.prefix)
             services.record_use(token, ip=recorded_ip(request), agent=agent, request=request)
+    usage.record_scope_use(token, request=request)
     log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)
@@ -372,9 +372,11 @@ def require_entity(
         return
     allowed = token.decision.required_scope.scopes[position]
     with _database_answers(request, token):
-        decision = lookup.decide_for_token(token, RequiredScope(allowed.entity_type, allowed.operation, entity_id))
-    if not decision:
-        raise refuse(InsufficientScope(decision.missing), token=token, request=request)
+        required_scope = RequiredScope(allowed.entity_type, allowed.operation, entity_id)
+        decided = lookup.decide_again(token, required_scope)
+    if not decided.decision:
+        raise refuse(InsufficientScope(required_scope.scopes), token=token, request=request)
+    usage.record_scope_use(decided, request=request)
 
 
 def require_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:
@@ -392,10 +394,12 @@ def require_scope(request: Any, entity_type: str, operation: str, entity_id: obj
     if problem:
         raise ImproperlyConfigured(f"require_scope(): {problem}.")
     key = None if entity_id == ALL else requirement.get_entity_type().to_id(entity_id)
-    decision = lookup.decide_for_token(token, RequiredScope(entity_type, operation, key or ALL))
-    if not decision:
+    required_scope = RequiredScope(entity_type, operation, key or ALL)
+    decided = lookup.decide_again(token, required_scope)
+    if not decided.decision:
         # The integration logs it and creates the response.
-        raise InsufficientScope(decision.missing, is_fixable=key is not None or entity_id == ALL)
+        raise InsufficientScope(required_scope.scopes, is_fixable=key is not None or entity_id == ALL)
+    usage.record_scope_use(decided, request=getattr(request, "_request", request))
 
 
 async def arequire_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:
@@ -411,14 +415,11 @@ def refuse(
     Sets `fix_url` of an InsufficientScope.
     """
     # The response to OPTIONS doesn't say what is missing.
-    if (
-        isinstance(error, InsufficientScope)
-        and error.is_fixable
-        and token is not None
-        and request is not None
-        and request.method != "OPTIONS"
-    ):
-        error.fix_url = links.scopes_add_url(token, error.missing, request=request)
+    is_options = request is not None and request.method == "OPTIONS"
+    if isinstance(error, InsufficientScope) and error.is_fixable and token is not None and not is_options:
+        if request is not None:
+            error.fix_url = links.scopes_add_url(token, error.missing, request=request)
+        usage.record_missing(token, error.missing, request=request)
     log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
     if token is not None and error.reason in _RECORDED:
@@ -511,10 +512,7 @@ def _decide_by_lookup(
             required_scope = required_scope_from_url(requirement, kwargs, filtered=on_all.filtered, find_id=find_id)
             # The id of an entity that the owner can't see isn't revealed.
             if required_scope != on_all:
-                # A copy, because the request caches the token with its decision about the scope on all entities.
-                decided = copy(token)
-                decided.decision = lookup.decide_for_token(token, required_scope)
-                known[key] = decided
+                known[key] = lookup.decide_again(token, required_scope)
             else:
                 known[key] = token
     return known[key]

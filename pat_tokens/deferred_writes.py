@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import Error, connections, transaction
@@ -17,6 +18,7 @@ from django.db.models import F, QuerySet
 
 from pat_tokens import log_events, signals
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.request_state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +73,19 @@ def write_later(
         _call_on_close(request, write_once)
 
 
+def write_at_end(
+    alias: str, write: Callable[[str], object], *, token: PersonalAccessToken, request: HttpRequest
+) -> None:
+    """Like `write_later`, but only when `request` is closed. Can be called in an event loop."""
+    thread = state_of(request).thread
+
+    def write_at_end() -> None:
+        if get_ident() == thread:  # see write_later
+            _write_now(alias, write, token, pauses=True)
+
+    _call_on_close(request, write_at_end)
+
+
 def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
     """Lock the rows of `queryset`, without those that other transactions have locked.
 
@@ -85,6 +100,16 @@ def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
         nowait=not skips and features.has_select_for_update_nowait,
         no_key=features.has_select_for_no_key_update,
     )
+
+
+def update_unlocked(rows: QuerySet[Any], **fields: Any) -> None:
+    """Update `rows`, without those that other transactions have locked."""
+    if connections[rows.db].features.has_select_for_update:
+        found = list(lock_or_skip(rows).values_list("pk", flat=True))
+        if not found:
+            return
+        rows = rows.model._base_manager.using(rows.db).filter(pk__in=found)
+    rows.update(**fields)
 
 
 def take_write_lock(alias: str) -> None:

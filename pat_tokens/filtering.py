@@ -20,8 +20,9 @@ from django.db.models.sql import AggregateQuery, DeleteQuery, InsertQuery, Query
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.utils.functional import Promise
 
+from pat_tokens import usage
 from pat_tokens.exceptions import InsufficientScope
-from pat_tokens.lookup import find_entity_ids
+from pat_tokens.lookup import find_entity_uses
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
@@ -44,6 +45,7 @@ class LimitedList(Watcher):
         self.requirement = requirement
         self.in_object = False  # get_object() is filtering, not the list
         self.keys: frozenset[str] | None = None  # the ids; None until a queryset is limited
+        self.use: usage.ListUse | None = None  # what is recorded if the list is returned
         self.model: type[Model] | None = None  # the listed model
         self.was_read = False  # rows of the limited queryset were read
         self.leaked = False  # other rows of the same model were read
@@ -53,18 +55,21 @@ class LimitedList(Watcher):
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
         return self  # copies of a queryset belong to the same list
 
-    def limit(self, queryset: QuerySet[Any], *, filter_by: str | None = None) -> QuerySet[Any]:
+    def limit(
+        self, queryset: QuerySet[Any], *, filter_by: str | None = None, request: HttpRequest | None = None
+    ) -> QuerySet[Any]:
         """Return the rows of `queryset` that the token can list. Makes one query, for the ids.
 
-        Raises InsufficientScope if `queryset` can't be limited.
+        Their use is recorded when `request` is closed, if its response is the list. Raises InsufficientScope if
+        `queryset` can't be limited.
         """
         path = filter_by or self.requirement.filter_by
         if not _can_be_limited(queryset, self.requirement, path):
             raise self.refusal()
         entity_type = self.requirement.get_entity_type()
-        ids = find_entity_ids(self.token, entity_type.name, self.requirement.operation)
+        uses = find_entity_uses(self.token, entity_type.name, self.requirement.operation)
         # `scopes.decide` ignores ids that aren't canonical, so they are ignored here too.
-        keys = [key for key in ids if entity_type.to_id(key) == key and entity_type.is_storable(key)]
+        keys = [key for key in uses if entity_type.to_id(key) == key and entity_type.is_storable(key)]
         values = entity_type.as_values(keys, queryset.db)
         if path == "pk":
             # By name, because a child model can have its own primary key.
@@ -74,6 +79,9 @@ class LimitedList(Watcher):
             rows = queryset.model._base_manager.using(queryset.db).filter(**{f"{path}__in": values})
             limited = queryset.filter(pk__in=rows.values("pk"))
         if not self.in_object:
+            if request is not None and self.use is None:
+                self.use = usage.ListUse(self.token, entity_type.name, self.requirement.operation)
+                usage.record_list_use(self.use, uses.values(), request=request)
             _mark(limited, self)
             self.model = queryset.model
             self.keys = frozenset(keys)
@@ -94,8 +102,12 @@ class LimitedList(Watcher):
         it. If the rows can't be identified in `answer`, or it is only a part of the response, only rows of that
         queryset may have been read.
         """
-        if self.keys is None:
-            return False
+        is_allowed = self.keys is not None and self._consists_of_rows(answer, is_whole, find)
+        if is_allowed and self.use is not None:
+            self.use.was_returned = True
+        return is_allowed
+
+    def _consists_of_rows(self, answer: Any, is_whole: bool, find: Callable[[Any], Any]) -> bool:
         found: list[Any] = []
         is_complete = _find_rows(answer, find, found)
         told = [self._covers(rows) for rows in found]
@@ -343,7 +355,7 @@ def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: 
     limited_list.requirement = Requirement(
         limited_list.requirement.entity_type, limited_list.requirement.operation, filter_by=filter_by
     )
-    return limited_list.limit(queryset)
+    return limited_list.limit(queryset, request=getattr(request, "_request", request))  # of DRF's request, Django's
 
 
 async def alimit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: str = "pk") -> QuerySet[Any]:

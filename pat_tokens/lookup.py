@@ -8,6 +8,8 @@ names or compiles queries in its own way could do so differently for each reques
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import copy
+from datetime import datetime
 from itertools import chain
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -116,19 +118,22 @@ def find_token_by_orm(
     return _complete(found, digests, required_scope, previous=previous)
 
 
-def decide_for_token(token: PersonalAccessToken, required_scope: RequiredScope) -> Decision:
-    """Return the decision about another `required_scope` of a token that is already loaded, with one query."""
+def decide_again(token: PersonalAccessToken, required_scope: RequiredScope) -> PersonalAccessToken:
+    """Return a copy of a loaded token with the decision about another `required_scope`, with one query."""
     found = find_token(token.candidate_digests or (token.digest,), required_scope, is_previous=token.is_previous)
-    return decide_from_facts(required_scope) if found is None or found.decision is None else found.decision
+    decided = copy(token)
+    decided.decision = decide_from_facts(required_scope) if found is None else found.decision
+    decided.scope_uses = () if found is None else found.scope_uses
+    return decided
 
 
-def find_entity_ids(token: PersonalAccessToken, entity_type: str, operation: str) -> list[str]:
-    """Return the entity ids of the token's scopes for this operation.
+def find_entity_uses(token: PersonalAccessToken, entity_type: str, operation: str) -> dict[str, datetime | None]:
+    """Return the entity ids of the token's scopes for this operation, and when each scope was last used.
 
     Bypasses the compiler's `execute_sql()`, which query caches replace, because a deleted scope must not count.
     """
     scopes = uncached(token.scope_set.using(token_database()).matching(entity_type, operation))
-    return list(scopes.values_list("entity_id", flat=True))
+    return dict(iter(scopes.values_list("entity_id", "last_used_at")))
 
 
 def token_database() -> str:
@@ -157,7 +162,8 @@ def _complete(
     if required_scope is None:
         token.decision = Decision()
     else:
-        covered = [facts.pop(f"scope_covered_{number}") for number in range(len(required_scope.scopes))]
+        token.scope_uses = [facts.pop(f"scope_use_{number}") for number in range(len(required_scope.scopes))]
+        covered = [use is not None for use in token.scope_uses]
         token.decision = decide_from_facts(required_scope, covered=covered, some=facts.pop("scope_some", False))
     token.candidate_digests = tuple(digests)
     token.is_previous = previous and not is_among(token.digest, digests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -18,7 +19,14 @@ from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.durations import MAX_LENGTH, parse_duration
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
 from pat_tokens.fields import ExactCharField, NetworksField
-from pat_tokens.querysets import ActivityQuerySet, ReminderQuerySet, ScopeQuerySet, Status, TokenQuerySet
+from pat_tokens.querysets import (
+    ActivityQuerySet,
+    MissingScopeQuerySet,
+    ReminderQuerySet,
+    ScopeQuerySet,
+    Status,
+    TokenQuerySet,
+)
 from pat_tokens.scopes import ALL, Decision, ScopeKey
 
 if TYPE_CHECKING:
@@ -136,6 +144,8 @@ class PersonalAccessToken(models.Model):
 
     # The decision about the current request; None on a token that wasn't loaded by authentication.
     decision: Decision | None = None
+    # For each scope that the decision required, when the scope that covers it was last used; None if none does.
+    scope_uses: Sequence[datetime | None] = ()
     # The digests of its secret under each pepper, where the token was found by its secret.
     candidate_digests: tuple[str, ...] = ()
     # Whether that secret is the previous one.
@@ -258,6 +268,12 @@ class Scope(models.Model):
     entity_id = ExactCharField(pgettext_lazy("pat_tokens", "entity"), max_length=MAX_ID_LENGTH)
     operation = ExactCharField(pgettext_lazy("pat_tokens", "operation"), max_length=MAX_WORD_LENGTH)
     created_at = models.DateTimeField(pgettext_lazy("pat_tokens", "created at"), default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "last used at"), null=True, blank=True, editable=False
+    )
+    # Since when uses are recorded: the migration for scopes that are older. Null for scopes that a process of the
+    # previous version adds during a deployment; then it is `created_at`.
+    watched_since = models.DateTimeField(_("uses recorded since"), default=timezone.now, null=True, editable=False)
 
     objects = ScopeQuerySet.as_manager()
 
@@ -288,6 +304,44 @@ class Scope(models.Model):
 
     def get_entity_type(self) -> EntityType | None:
         return registry.get(self.entity_type)
+
+
+class MissingScope(models.Model):
+    """A scope that a working token was lately refused for, and that its owner could grant."""
+
+    id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    token = models.ForeignKey(
+        PersonalAccessToken,
+        verbose_name=pgettext_lazy("pat_tokens", "token"),
+        on_delete=models.CASCADE,
+        related_name="missing_scopes",
+        related_query_name="missing_scope",
+        db_index=False,  # the unique constraint begins with it
+        db_constraint=False,  # during a deployment, the previous version deletes tokens without these rows
+    )
+    entity_type = ExactCharField(pgettext_lazy("pat_tokens", "entity type"), max_length=MAX_WORD_LENGTH)
+    entity_id = ExactCharField(pgettext_lazy("pat_tokens", "entity"), max_length=MAX_ID_LENGTH)
+    operation = ExactCharField(pgettext_lazy("pat_tokens", "operation"), max_length=MAX_WORD_LENGTH)
+    count = models.PositiveIntegerField(pgettext_lazy("pat_tokens", "count"), default=1)  # requests, at least
+    last_at = models.DateTimeField(pgettext_lazy("pat_tokens", "last at"), default=timezone.now, db_index=True)
+
+    objects = MissingScopeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = pgettext_lazy("pat_tokens", "missing scope")
+        verbose_name_plural = pgettext_lazy("pat_tokens", "missing scopes")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["token", "entity_type", "operation", "entity_id"], name="pat_tokens_missing_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+    @property
+    def key(self) -> ScopeKey:
+        return ScopeKey(self.entity_type, self.entity_id, self.operation)
 
 
 class Reminder(models.Model):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connections, models
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, Subquery, Value
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce, Lower
+from django.db.models.functions import Cast, Coalesce, Lower
 from django.utils import timezone
 
 from pat_tokens.crypto import pepper_id
@@ -23,7 +24,7 @@ from pat_tokens.uncached import uncached
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-    from pat_tokens.models import Activity, PersonalAccessToken, Reminder, Scope  # noqa: F401 -- named in strings below
+    from pat_tokens.models import Activity, MissingScope, PersonalAccessToken, Reminder, Scope  # noqa: F401 -- named in strings below
 
 
 class Status(models.TextChoices):
@@ -44,6 +45,8 @@ def has_status(status: Status, now: datetime | None = None) -> Q:
     }[status]
 
 
+_LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 -- the time zone depends on the site
+MISSING_LATELY = timedelta(days=30)  # how long a missing scope is listed
 CLOCK_SKEW = timedelta(hours=1)  # by which the order of the ids of activity can differ from that of its datetimes
 REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
@@ -168,23 +171,31 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return PepperCounts(**known, unknown=sum(counts.values()))
 
     def with_facts(self, required_scope: RequiredScope | None) -> Self:
-        """Annotate what `scopes.decide_from_facts` needs: `scope_covered_0`, …, and `scope_some` if it is filtered."""
+        """Annotate what `scopes.decide_from_facts` needs, and when the scopes were last used.
+
+        `scope_use_0`, … are datetimes for the required scopes: None if no scope covers it, and one that is long ago if
+        the covering scope was never used. `scope_some`, if the list is filtered: whether there is a scope on any id.
+        """
         if required_scope is None:
             return self
         held = self.model._meta.get_field("scope").related_model._base_manager.filter(token=OuterRef("pk"))
         facts: dict[str, Any] = {}
         for number, needed in enumerate(required_scope.scopes):
             scopes = held.filter(entity_type=needed.entity_type, operation=needed.operation)
-            facts[f"scope_covered_{number}"] = self._any_covers(scopes, needed.entity_id)
+            facts[f"scope_use_{number}"] = self._use_of_covering(scopes, needed.entity_id)
             if required_scope.filtered and number == 0:
                 facts["scope_some"] = Exists(scopes)
         return self.annotate(**facts)
 
-    def _any_covers(self, scopes: models.QuerySet[Any], entity_id: str) -> Exists | Q:
+    def _use_of_covering(self, scopes: models.QuerySet[Any], entity_id: str) -> Coalesce | Subquery:
+        long_ago = timezone.make_aware(_LONG_AGO, UTC) if settings.USE_TZ else _LONG_AGO
+        # A cast, because MariaDB takes a parameter for text, and then the whole expression.
+        use = Coalesce("last_used_at", Cast(Value(long_ago, DateTimeField()), DateTimeField()))
+        uses = scopes.values_list(use)
         if connections[self.db].vendor == "sqlite":
-            # Two EXISTS instead of an IN, for which SQLite would build a table and other databases would plan twice.
-            return Exists(scopes.filter(entity_id=ALL)) | Exists(scopes.filter(entity_id=entity_id))
-        return Exists(scopes.filter(entity_id__in=(ALL, entity_id)))
+            # Two subqueries instead of an IN, for which SQLite would build a table. Other databases would plan twice.
+            return Coalesce(Subquery(uses.filter(entity_id=ALL)), Subquery(uses.filter(entity_id=entity_id)))
+        return Subquery(uses.filter(entity_id__in=(ALL, entity_id))[:1])
 
 
 def _ordering(name: str) -> OrderBy:
@@ -213,6 +224,23 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
 
     def keys(self) -> list[ScopeKey]:
         return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]
+
+
+class MissingScopeQuerySet(models.QuerySet["MissingScope"]):
+    """Reusable, chainable filters for scopes that tokens lately lacked."""
+
+    def lately(self) -> Self:
+        """The scopes that were missing within the last 30 days, the latest first."""
+        return self.filter(last_at__gt=timezone.now() - MISSING_LATELY).order_by("-last_at", "pk")
+
+    def covered_by(self, keys: Iterable[ScopeKey]) -> Self:
+        """The scopes that one of `keys` includes."""
+        conditions = [
+            Q(entity_type=key.entity_type, operation=key.operation)
+            & (Q() if key.entity_id == ALL else Q(entity_id=key.entity_id))
+            for key in keys
+        ]
+        return self.filter(reduce(or_, conditions)) if conditions else self.none()
 
 
 class ReminderQuerySet(models.QuerySet["Reminder"]):

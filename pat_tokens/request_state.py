@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class RequestState:
     each requirement that was allowed to a plain Django view. `malformed_header` is a header that was already refused.
     `guard_result` is the result of the middleware. `sunset` is the value of the header `Sunset`, if the secret is a
     previous one with a known end. `limited_list` is the list that the view can return, and `writes` watch what it
-    writes. `views` has the state of each view, because views can call each other with the same request.
+    writes. `views` has the state of each view, because views can call each other with the same request. `thread` is the
+    one that queries the database for this request.
     """
 
     tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class RequestState:
     limited_list: LimitedList | None = None
     writes: list[Writes] = field(default_factory=list)
     views: dict[Any, ViewState] = field(default_factory=dict)
+    thread: int = field(default_factory=get_ident)
 
 
 def state_of(request: HttpRequest) -> RequestState:

@@ -26,7 +26,7 @@ from pat_tokens import log_events, signals
 from pat_tokens.activity import SYSTEM, Actor, record
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
-from pat_tokens.deferred_writes import lock_or_skip, take_write_lock, write_later
+from pat_tokens.deferred_writes import take_write_lock, update_unlocked, write_later
 from pat_tokens.durations import parse_grace_period
 from pat_tokens.exceptions import (
     NON_FIELD,
@@ -365,6 +365,7 @@ def add_scopes(
             _delete_keys(locked, redundant)
         if added:
             _insert_scopes(locked, added)
+            locked.missing_scopes.using(_alias()).covered_by(added).delete()
             record(actor, Kind.SCOPES_ADDED, locked, scopes_added=added, scopes_deleted=redundant)
             _announce("scopes_added", locked, scopes=tuple(added))
     return added
@@ -518,10 +519,7 @@ def _update_later(
     pauses: bool = True,
 ) -> None:
     def update(alias: str) -> None:
-        tokens = PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk).order_by()
-        if connections[alias].features.has_select_for_update and not lock_or_skip(tokens).values_list("pk").first():
-            return
-        tokens.update(**fields)
+        update_unlocked(PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk), **fields)
 
     write_later(_alias(), update, token=token, request=request, pauses=pauses)
 

@@ -9,7 +9,7 @@ from django.db import connections
 from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
-from pat_tokens import activity, deferred_writes
+from pat_tokens import activity, deferred_writes, usage
 from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken
 from tests.cases import case
@@ -51,6 +51,7 @@ def no_failed_writes() -> None:
     """Reset pauses of deferred writes, so that uses are recorded."""
     deferred_writes.forget_failures()
     activity.forget_refusals()
+    usage.forget_missing()
 
 
 @pytest.fixture

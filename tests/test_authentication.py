@@ -385,7 +385,7 @@ def test_receivers_get_token_of_outage(make_token, user, rf, heard, monkeypatch,
 
     request, token = rf.get("/"), make_token(f"channels:{channel.pk}:read")
     allowed = authenticate(token.secret, READ, {"pk": channel.pk}, request=request)
-    monkeypatch.setattr(lookup, "decide_for_token", fail)
+    monkeypatch.setattr(lookup, "decide_again", fail)
     with pytest.raises(TemporarilyUnavailable):
         require_entity(allowed, str(channel.pk + 1), request=request)
     with pytest.raises(TemporarilyUnavailable):

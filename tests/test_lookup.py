@@ -96,7 +96,7 @@ def test_compiled_and_orm_agree_with_decide(db, held, required_scope, found_by_s
     assert all_of(by_sql.user) == all_of(by_orm.user)
     assert by_sql.decision == decide(held, required_scope)
     if required_scope is not None:
-        assert lookup.decide_for_token(token, required_scope) == decide(held, required_scope)
+        assert lookup.decide_again(token, required_scope).decision == decide(held, required_scope)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_compiled_and_orm_agree_with_decide(db, held, required_scope, found_by_s
 )
 def test_concurrently_deleted_token_is_refused(make_token, required_scope):
     token = make_token("channels:*:read", "channels:*:list")
-    assert lookup.decide_for_token(token, required_scope)
+    assert lookup.decide_again(token, required_scope).decision
     services.delete_token(token)
-    assert not lookup.decide_for_token(token, required_scope)
+    assert not lookup.decide_again(token, required_scope).decision
 
 
 def test_unknown_digest_finds_nothing(token, found_by_sql):
@@ -199,12 +199,12 @@ def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
     tenant = TENANT.set("other_")
     try:
         assert lookup.find_token(digests_of(token), required_scope) is None
-        assert not lookup.decide_for_token(token, required_scope)
+        assert not lookup.decide_again(token, required_scope).decision
     finally:
         TENANT.reset(tenant)
         with connection.cursor() as cursor:  # MariaDB doesn't roll this back
             cursor.execute(f"DROP {'TEMPORARY ' if connection.vendor == 'mysql' else ''}TABLE other_{table}")
-    assert lookup.decide_for_token(token, required_scope)
+    assert lookup.decide_again(token, required_scope).decision
 
 
 @pytest.mark.parametrize("name", ["cursor", "_cursor", "create_cursor"])
@@ -220,8 +220,8 @@ def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
     monkeypatch.setitem(vars(connections["default"]), name, note)
     for _ in range(2):
         lookup.find_token(digests_of(token), None)
-        lookup.decide_for_token(token, RequiredScope("channels", "read", "1"))
-        lookup.find_entity_ids(token, "channels", "list")
+        lookup.decide_again(token, RequiredScope("channels", "read", "1"))
+        lookup.find_entity_uses(token, "channels", "list")
     assert len(made) == 6
 
 
@@ -233,8 +233,8 @@ def test_patched_execute_sql_is_not_called(make_token, channel, monkeypatch, wit
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)
     assert lookup.find_token(digests_of(token), required_scope).decision
     assert lookup.find_token_by_orm(digests_of(token), required_scope).user == token.user
-    assert lookup.decide_for_token(token, required_scope)
-    assert lookup.find_entity_ids(token, "channels", "list") == [key]
+    assert lookup.decide_again(token, required_scope).decision
+    assert list(lookup.find_entity_uses(token, "channels", "list")) == [key]
     assert token.scope_set.keys() == [ScopeKey("channels", key, "list")]
     assert find_entity_id(Requirement("channels", "list", EntityLookup(pk="pk")), {"pk": key}, token.user) == key
 

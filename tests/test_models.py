@@ -78,7 +78,7 @@ def test_database_facts_match_decide(make_token, channel, operation, entity_id, 
     for granted in scopes:
         token = make_token(*granted)
         row = PersonalAccessToken.objects.filter(pk=token.pk).with_facts(required_scope).get()
-        facts = {"covered": [row.scope_covered_0], "some": getattr(row, "scope_some", False)}
+        facts = {"covered": [row.scope_use_0 is not None], "some": getattr(row, "scope_some", False)}
         judged = decide_from_facts(required_scope, **facts)
         assert judged == decide(token.scope_set.keys(), required_scope)
 

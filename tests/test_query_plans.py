@@ -141,7 +141,7 @@ HOT = {
     "finish a rotation": lambda token: services.finish_rotation(services.rotate_token(token)[0]),
     "cancel a rotation": lambda token: services.cancel_rotation(services.rotate_token(token)[0]),
     "look-up for a list": lambda token: find(token, RequiredScope("channels", "list", filtered=True)),
-    "another need": lambda token: lookup.decide_for_token(token, RequiredScope("channels", "read", "1")),
+    "another need": lambda token: lookup.decide_again(token, RequiredScope("channels", "read", "1")),
     "ids of a limited list": limited,
     "record a use": services.record_use,
     "another pepper": lambda token: services.redigest_token(token, "0" * 64),

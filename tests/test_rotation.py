@@ -325,7 +325,7 @@ def test_previous_secret_costs_one_more_query(reader, channel, use, clock, setti
             found = authenticate(reader.secret, READ, {"pk": str(channel.pk)})
         assert found.is_previous
         with django_assert_num_queries(1):
-            assert lookup.decide_for_token(found, found.decision.required_scope)
+            assert lookup.decide_again(found, found.decision.required_scope).decision
 
 
 def test_orm_finds_previous_secret(reader):

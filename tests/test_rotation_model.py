@@ -192,7 +192,7 @@ class Rotation:
             raise DatabaseError("lost")
 
         with (
-            mock.patch.object(services, "lock_or_skip", fail),
+            mock.patch.object(deferred_writes, "lock_or_skip", fail),
             mock.patch.object(services.connections["default"].features, "has_select_for_update", True),
         ):
             yield

@@ -11,8 +11,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from pat_tokens import crypto, services
-from pat_tokens.models import PersonalAccessToken, Scope
+from pat_tokens import crypto, services, usage
+from pat_tokens.models import MissingScope, PersonalAccessToken, Scope
+from pat_tokens.scopes import ScopeKey
 from tests.factories import ChannelFactory, UserFactory
 
 APP = "pat_tokens"
@@ -79,6 +80,7 @@ def channel(settings, transactional_db):
 
 def test_old_token_works_after_migrations(channel, at_first):
     active, revoked = fill(at_first, channel.owner.pk, channel.pk)
+    migrated_at = timezone.now()
     call_command("migrate", APP, verbosity=0)
     assert status(active, channel) == 200
     assert status(revoked, channel) == 401
@@ -88,6 +90,10 @@ def test_old_token_works_after_migrations(channel, at_first):
         "active": "active", "revoked": "revoked", "expired": "expired",
     }  # fmt: skip
     assert Scope.objects.count() == 3
+    # Scopes that are older than the record of their uses are watched from now on.
+    for scope in Scope.objects.all():
+        assert (scope.last_used_at is None) == (scope.token.name != "active")
+        assert scope.created_at < migrated_at <= scope.watched_since <= timezone.now()
     # These tokens support all actions.
     token = PersonalAccessToken.objects.get(name="active")
     assert token.last_used_at is not None
@@ -123,6 +129,8 @@ def test_first_release_works_with_new_tables(channel, first_models):
     assert (status(active, channel), status(newer, channel)) == (200, 200)
     tokens.filter(pk=token.pk).update(revoked_at=timezone.now())
     assert (status(active, channel), status(newer, channel)) == (401, 401)
+    usage.record_missing(PersonalAccessToken.objects.get(pk=token.pk), [ScopeKey("channels", "*", "update")])
+    assert MissingScope.objects.count() == 1
     tokens.get(pk=token.pk).delete()
     assert status(active, channel) == 401
 

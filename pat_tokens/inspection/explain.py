@@ -25,7 +25,7 @@ from pat_tokens.requirements import (
     names_unknown_entity,
     required_scope_from_url,
 )
-from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
+from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey, decide
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -242,7 +242,7 @@ def _explain_scope(
         for part, scope in zip(requirement.parts, required_scope.scopes, strict=True)
     ):
         explanation.add("scope", None, _("The URL names no entity that the token's owner can see."))
-    decision = lookup.decide_for_token(token, required_scope)
+    decision: Decision = lookup.decide_again(token, required_scope).decision  # type: ignore[assignment]  # it has one
     keys = token.scope_set.keys()
     for scope in required_scope.scopes:
         if scope in decision.missing:

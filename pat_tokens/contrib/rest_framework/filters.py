@@ -38,7 +38,7 @@ class ScopeFilterBackend(BaseFilterBackend):
             error = filtering.needs_all(decision)
             raise TokenAPIException(authentication.refuse(error, token=token, request=request._request))
         try:
-            return rows.limit(queryset)
+            return rows.limit(queryset, request=request._request)
         except InsufficientScope as refused:
             raise TokenAPIException(authentication.refuse(refused, token=token, request=request._request)) from refused
 

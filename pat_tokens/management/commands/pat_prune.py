@@ -15,6 +15,7 @@ from pat_tokens.activity import prune_activity
 from pat_tokens.conf import conf
 from pat_tokens.management.base import ACTOR, TokenCommand
 from pat_tokens.models import Activity, PersonalAccessToken
+from pat_tokens.usage import prune_missing
 
 DEFAULT_DAYS = 90
 
@@ -50,6 +51,7 @@ class Command(TokenCommand):
             else:
                 count = services.prune_tokens(inactive_for=inactive_for, batch=batch, actor=ACTOR)
                 rows = prune_activity(kept_since, batch=batch)
+                prune_missing(batch=batch)
         except DatabaseError as error:
             raise CommandError(
                 f"The database failed ({type(error).__name__}). Deleted tokens stay deleted. Run this again."

@@ -1,0 +1,163 @@
+"""Record which scopes a token uses, and which it lacks.
+
+Both are written after the request, and lost if that fails, so counts of missing scopes are a lower bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial, reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from django.db import router
+from django.db.models import F, Q
+from django.utils import timezone
+
+from pat_tokens.deferred_writes import lock_or_skip, take_write_lock, update_unlocked, write_at_end, write_later
+from pat_tokens.models import MissingScope, PersonalAccessToken, Scope
+from pat_tokens.querysets import MISSING_LATELY
+from pat_tokens.rate_limits import RateLimiter
+from pat_tokens.scopes import ALL, ScopeKey
+from pat_tokens.validation import sort_scopes
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+INTERVAL = timedelta(hours=1)  # between two recorded uses of a scope
+PRUNE_BATCH = 1000  # rows deleted in one transaction
+MAX_MISSING = 50  # per token
+MAX_LOOKUPS = 10  # of missing scopes, per token and minute
+
+# The sizes bound the memory.
+_missing = RateLimiter(1, 60, size=16_384)
+_lookups = RateLimiter(MAX_LOOKUPS, 60, size=4096)
+
+
+@dataclass
+class ListUse:
+    """A list that is limited to the ids that `token` has scopes for, and uses all of them if it is returned."""
+
+    token: PersonalAccessToken
+    entity_type: str
+    operation: str
+    was_returned: bool = False
+
+
+def record_scope_use(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> None:
+    """Record that the scopes that cover the decision of `token` are used, unless that was done within the hour."""
+    required_scope = None if token.decision is None else token.decision.required_scope
+    if required_scope is None:
+        return
+    now = timezone.now()
+    due = [
+        key
+        for key, last in zip(required_scope.scopes, token.scope_uses, strict=False)
+        if last is not None and _is_due(last, now)
+    ]
+    if due:
+        write = partial(_write_use, token, reduce(or_, map(_covers, due)), now)
+        write_later(_alias(), write, token=token, request=request)
+
+
+def record_list_use(use: ListUse, uses: Iterable[datetime | None], *, request: HttpRequest) -> None:
+    """Record `use` when `request` is closed, if the list is returned by then.
+
+    `uses` are the last uses of the scopes. Nothing is recorded if those are all within the hour.
+    """
+    now = timezone.now()
+    if any(last is None or _is_due(last, now) for last in uses):
+        scopes = Q(entity_type=use.entity_type, operation=use.operation)
+        write = partial(_write_use, use.token, scopes, now)
+        write_at_end(
+            _alias(), lambda alias: write(alias) if use.was_returned else None, token=use.token, request=request
+        )
+
+
+def record_missing(
+    token: PersonalAccessToken, missing: Collection[ScopeKey], *, request: HttpRequest | None = None
+) -> None:
+    """Record that `token` was refused because these scopes are missing: each at most once a minute in each process.
+
+    Only scopes that the owner could grant are recorded. Finding that out is limited too, so that a client that guesses
+    ids costs few queries.
+    """
+    counts: dict[ScopeKey, int] = {}
+    for key in missing:
+        if _lookups.count(token.pk) >= MAX_LOOKUPS:
+            break
+        taken = _missing.take((token.pk, key))
+        if taken.is_allowed:
+            _lookups.take(token.pk)
+            counts[key] = 1 + taken.missed
+    if counts:
+        write = partial(_write_missing, token, counts, timezone.now())
+        if request is not None and _is_in_event_loop():  # an async view was refused
+            write_at_end(_alias(), write, token=token, request=request)
+        else:
+            write_later(_alias(), write, token=token, request=request)
+
+
+def forget_missing() -> None:
+    """Reset the throttles of missing scopes. For tests."""
+    _missing.clear()
+    _lookups.clear()
+
+
+def prune_missing(*, batch: int = PRUNE_BATCH) -> int:
+    """Delete scopes that have not been missing lately, and return their number. Each batch is one transaction."""
+    rows = MissingScope.objects.using(_alias())
+    old = rows.filter(last_at__lte=timezone.now() - MISSING_LATELY).order_by("last_at")
+    count = 0
+    while ids := list(old.values_list("pk", flat=True)[:batch]):
+        count += rows.filter(pk__in=ids).delete()[0]
+    return count
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_due(last: datetime, now: datetime) -> bool:
+    # The clocks of two servers differ: a use that is a little in the future has just been recorded.
+    return not now - INTERVAL < last <= now + INTERVAL
+
+
+def _write_use(token: PersonalAccessToken, scopes: Q, now: datetime, alias: str) -> None:
+    due = Q(last_used_at=None) | Q(last_used_at__lte=now - INTERVAL) | Q(last_used_at__gt=now + INTERVAL)
+    update_unlocked(Scope.objects.using(alias).filter(scopes, due, token=token.pk), last_used_at=now)
+
+
+def _write_missing(token: PersonalAccessToken, counts: Mapping[ScopeKey, int], now: datetime, alias: str) -> None:
+    take_write_lock(alias)
+    grantable, _errors = sort_scopes(token.user, list(counts), token)
+    keys = [key for key in grantable if key is not None]
+    # Locked, so that two processes never exceed the limit, and no scope is granted in the meantime.
+    tokens = PersonalAccessToken.objects.using(alias).filter(pk=token.pk).order_by()
+    if not keys or not lock_or_skip(tokens).values_list("pk").first():
+        return
+    scopes = Scope.objects.using(alias).filter(token=token.pk)
+    rows = MissingScope.objects.using(alias).filter(token=token.pk)
+    for key in keys:
+        lately = rows.lately()
+        if scopes.filter(_covers(key)).exists():
+            continue
+        if not lately.filter(**key._asdict()).update(count=F("count") + counts[key], last_at=now):
+            kept = list(lately.values_list("pk", flat=True)[: MAX_MISSING - 1])
+            rows.exclude(pk__in=kept).delete()
+            rows.create(token_id=token.pk, **key._asdict(), count=counts[key], last_at=now)
+
+
+def _covers(key: ScopeKey) -> Q:
+    return Q(entity_type=key.entity_type, operation=key.operation, entity_id__in={ALL, key.entity_id})
+
+
+def _alias() -> str:
+    return router.db_for_write(PersonalAccessToken)
