@@ -53,7 +53,9 @@ def choose_scopes(
     *,
     ticks_dangerous: bool = False,
 ) -> ScopeChoices:
-    """Return the forms for the `wanted` scopes, one for each entity, with what `user` can grant `token`.
+    """Return the forms for the `wanted` scopes, with what `user` can grant `token`.
+
+    Entities with the same operations share a form.
 
     With `?` as its id, the entity is left to the user.
     """
@@ -79,9 +81,23 @@ def choose_scopes(
                 named.append(key._replace(entity_id=entity_id))
         if entity_id == ALL and (label := all_label(entity_type)) not in choices.for_all:
             choices.for_all.append(label)
-    choices.forms = list(by_entity.values())
+    choices.forms = _merge(by_entity.values())
     choices.dangerous = describe_scopes(user, named)
     return choices
+
+
+def _merge(forms: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for form in forms:
+        entity_id = form["entity_id"]
+        is_single = entity_id not in ("", ALL)
+        names = (frozenset(form["operations"]), frozenset(form["asked_for"]))
+        known = merged.setdefault(
+            (form["entity_type"], is_single or entity_id, *names),
+            {**form, "entity_id": []},
+        )
+        known["entity_id"] += [entity_id] if entity_id else []
+    return list(merged.values())
 
 
 def choose_preset(user: AbstractBaseUser, preset: Preset) -> list[dict[str, Any]]:

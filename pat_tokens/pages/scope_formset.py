@@ -1,10 +1,12 @@
-"""The formset for scopes: each form is an entity and several operations on it."""
+"""The formset for scopes: each form is one or several entities of a type, and operations on each of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -14,10 +16,19 @@ from django.utils.translation import pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, registry
-from pat_tokens.labels import Capability, all_label, describe_scope, entity_names, summarize, type_label
+from pat_tokens.labels import (
+    Capability,
+    ScopeLabel,
+    all_label,
+    describe_scope,
+    describe_scopes,
+    entity_names,
+    summarize,
+    type_label,
+)
 from pat_tokens.pages.forms import NON_FIELD, ServiceForm
 from pat_tokens.policy import grantable_operations, grantable_types
-from pat_tokens.scopes import ALL, ScopeKey
+from pat_tokens.scopes import ALL, ScopeKey, absorb
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -38,8 +49,18 @@ class AnyChoiceField(forms.ChoiceField):
         return True
 
 
+class EntitySelect(forms.SelectMultiple):
+    """A select that adds one entity. Those that were chosen before are checkboxes beside it, with the same name."""
+
+    allow_multiple_selected = False
+
+    def format_value(self, value: Any) -> list[str]:
+        """Return the value of the empty option."""
+        return [""]
+
+
 class ScopeForm(ServiceForm):
-    """An entity, and several operations on it; `formset` looks up what can be chosen."""
+    """Entities of a type, and operations on each of them; `formset` looks up what can be chosen."""
 
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None, "operation": "operations"}
 
@@ -51,7 +72,7 @@ class ScopeForm(ServiceForm):
     entity_id = AnyChoiceField(
         label=pgettext_lazy("pat_tokens", "Entity"),
         required=False,
-        widget=forms.Select(attrs={"data-pat-entity": True}),
+        widget=EntitySelect(attrs={"data-pat-entity": True}),
     )
     operations = forms.Field(required=False, widget=forms.CheckboxSelectMultiple)
     term = forms.Field(required=False)  # of the search for an entity, without a script
@@ -68,8 +89,10 @@ class ScopeForm(ServiceForm):
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The values as they were typed, valid or not."""
-        return {name: self[name].value() or "" for name in self.fields}
+        """The values as they were typed, valid or not; those of `entity_id` and `operations` are lists."""
+        values = {name: self[name].value() or "" for name in self.fields}
+        operations = list(dict.fromkeys(values["operations"]))[: self.formset.absolute_max]
+        return {**values, "entity_id": self.formset.entity_ids.get(self.prefix, []), "operations": operations}
 
     @property
     def is_empty(self) -> bool:
@@ -77,11 +100,26 @@ class ScopeForm(ServiceForm):
         return not any(value for name, value in self.values.items() if name != "term")
 
     @property
-    def keys(self) -> list[ScopeKey]:
-        """A scope for each operation, or one with an empty operation if none was chosen."""
-        values = self.values
-        operations = dict.fromkeys(values["operations"] or [""])
-        return [ScopeKey(values["entity_type"], values["entity_id"], operation) for operation in operations]
+    def keys(self) -> Iterator[ScopeKey]:
+        """A scope for each entity and operation; the id or the operation is empty where none was chosen."""
+        type_name, ids = self.values["entity_type"], self.values["entity_id"]
+        for entity_id in [ALL] if ALL in ids else ids or [""]:
+            for operation in self.values["operations"] or [""]:
+                yield ScopeKey(type_name, entity_id, operation)
+
+    @property
+    def grantable_keys(self) -> Iterator[ScopeKey]:
+        """The scopes of this form that are complete and can be granted, with canonical ids.
+
+        Other than in `keys`, single entities beside all of them are included.
+        """
+        if self.type is None:
+            return
+        operations = [operation for operation, is_chosen in self.operation_choices if is_chosen]
+        for entity_id in self.canonical_ids.values():
+            for operation in operations:
+                if entity_id and (operation.per_entity or entity_id == ALL):
+                    yield ScopeKey(self.type.name, entity_id, operation.name)
 
     @cached_property
     def type(self) -> EntityType | None:
@@ -89,10 +127,20 @@ class ScopeForm(ServiceForm):
         return registry.get(self.values["entity_type"])
 
     @property
-    def canonical_id(self) -> str | None:
-        """The chosen id, as scopes have it; None where there is none of this type."""
+    def canonical_ids(self) -> dict[str, str | None]:
+        """The chosen ids as scopes have them, by what was typed; None where there is none of this type."""
         typed = self.values["entity_id"]
-        return typed if typed == ALL or self.type is None else self.type.to_id(typed)
+        return {one: one if one == ALL or self.type is None else self.type.to_id(one) for one in typed}
+
+    @property
+    def chosen(self) -> list[tuple[str, str]]:
+        """The chosen entities, as (id, label)."""
+        names = self.formset.names
+        type_name = self.type.name if self.type else ""
+        return [
+            (typed, self.all_label if typed == ALL else names.get((type_name, entity_id or ""), typed))
+            for typed, entity_id in self.canonical_ids.items()
+        ]
 
     @property
     def type_label(self) -> str:
@@ -120,11 +168,10 @@ class ScopeForm(ServiceForm):
     def _entity_choices(self) -> list[tuple[str, str]]:
         if self.type is None:
             return [("", _("Select an entity type first"))]
-        choices = {"": pgettext("pat_tokens", "Select an entity"), ALL: self.all_label}
-        choices.update(self.formset.suggestions_for(self))
-        if (typed := self.values["entity_id"]) not in choices:
-            choices[typed] = self.formset.names.get((self.type.name, self.canonical_id or ""), typed)
-        return list(choices.items())
+        chosen = self.values["entity_id"]
+        first = pgettext("pat_tokens", "Add another entity") if chosen else pgettext("pat_tokens", "Select an entity")
+        choices = [(ALL, self.all_label), *self.formset.suggestions_for(self)]
+        return [("", first), *(choice for choice in choices if choice[0] not in chosen)]
 
 
 if TYPE_CHECKING:
@@ -170,8 +217,24 @@ class ScopeFormSet(_FormSetBase):
 
     @property
     def scopes(self) -> list[ScopeKey]:
-        """The scopes to ask a service for."""
-        return [key for form in self.forms if not form.is_empty for key in form.keys]
+        """The scopes to ask a service for; at most one more than a token can have, which is enough to reject all."""
+        return [key for _form, key in self._sources]
+
+    @property
+    def _sources(self) -> list[tuple[ScopeForm, ScopeKey]]:
+        keys = ((form, key) for form in self.forms if not form.is_empty for key in form.keys)
+        return list(islice(keys, self.absolute_max))
+
+    @cached_property
+    def entity_ids(self) -> dict[str | None, list[str]]:
+        """The ids that were chosen in each form, by its prefix, all together at most one more than there can be."""
+        found: dict[str | None, list[str]] = {}
+        left = self.absolute_max
+        for form in self.forms:
+            ids = dict.fromkeys(filter(None, form["entity_id"].value() or ()))
+            found[form.prefix] = list(islice(ids, left))
+            left -= len(found[form.prefix])
+        return found
 
     def after_step(self, step: str) -> ScopeFormSet:
         """Return the formset that a button for those without JavaScript leads to: `add`, `remove-3` or `find-3`."""
@@ -192,15 +255,19 @@ class ScopeFormSet(_FormSetBase):
 
     def add_service_errors(self, errors: Sequence[Any]) -> None:
         """Show the errors of scopes at the forms that they came from."""
-        sources = [form for form in self.forms if not form.is_empty for _key in form.keys]
+        sources = self._sources
         by_form: dict[ScopeForm, dict[str, list[str]]] = {}
         for position, problems in enumerate(errors):
             if not isinstance(problems, Mapping):
                 self.non_form_errors().append(str(problems))
                 continue
+            form, key = sources[position]
             for field, messages in problems.items():
-                known = by_form.setdefault(sources[position], {}).setdefault(field, [])
-                known += [message for message in map(str, messages) if message not in known]
+                known = by_form.setdefault(form, {}).setdefault(field, [])
+                texts = map(str, messages)
+                if field == "entity_id" and len(form.chosen) > 1:
+                    texts = (f"{dict(form.chosen)[key.entity_id]}: {text}" for text in texts)
+                known += [text for text in texts if text not in known]
         for form, found in by_form.items():
             form.add_service_errors(found)
 
@@ -231,21 +298,40 @@ class ScopeFormSet(_FormSetBase):
     @cached_property
     def names(self) -> dict[tuple[str, str], str]:
         """The labels of the chosen entities, by entity type and id."""
-        ids = [(form.type.name, form.canonical_id) for form in self.forms if form.type is not None]
-        keys = [ScopeKey(type_name, entity_id, "") for type_name, entity_id in ids if entity_id]
+        keys = [
+            ScopeKey(form.type.name, entity_id, "")
+            for form in self.forms
+            if form.type is not None
+            for entity_id in form.canonical_ids.values()
+            if entity_id
+        ]
         return entity_names(self.user, keys)
 
-    @property
+    @cached_property
     def capabilities(self) -> list[Capability]:
         """What the complete forms allow."""
-        names = self.names
-        return summarize(
-            describe_scope(key._replace(entity_id=form.canonical_id), names)
-            for form in self.forms
-            if form.canonical_id and form.type is not None
-            for key in form.keys
-            if any(key.operation == operation.name for operation, _is_chosen in form.operation_choices)
+        return summarize(self._describe(self._grantable_keys))
+
+    @cached_property
+    def redundant(self) -> Redundant:
+        """What of the complete forms changes nothing, and what of the token is replaced."""
+        keys = self._grantable_keys
+        held = set(self.token.scope_set.keys()) if self.token is not None and keys else set()
+        replaced, added = absorb(held, keys)
+        present = [key for key in keys if key in held and key not in replaced]
+        included = [key for key in keys if key not in held and key not in added]
+        return Redundant(
+            self._describe(included), self._describe(present), describe_scopes(self.user, sorted(replaced))
         )
+
+    @cached_property
+    def _grantable_keys(self) -> list[ScopeKey]:
+        keys = (key for form in self.forms for key in form.grantable_keys)
+        return list(dict.fromkeys(islice(keys, self.absolute_max)))
+
+    def _describe(self, keys: Iterable[ScopeKey]) -> list[ScopeLabel]:
+        names = self.names
+        return [label for key in keys if not (label := describe_scope(key, names)).problem]
 
     def suggestions_for(self, form: ScopeForm) -> list[tuple[str, str]]:
         """Return the entities that `form` offers: those that were searched for, or the first ones of its type."""
@@ -260,6 +346,15 @@ class ScopeFormSet(_FormSetBase):
     @cached_property
     def _suggestions(self) -> dict[str, list[tuple[str, str]]]:
         return {}
+
+
+@dataclass(frozen=True)
+class Redundant:
+    """Scopes that change nothing, because one for all `included` them or they are `present`, and those `replaced`."""
+
+    included: list[ScopeLabel]
+    present: list[ScopeLabel]
+    replaced: list[ScopeLabel]
 
 
 def suggest(entity_type: EntityType, user: AbstractBaseUser, term: str = "") -> tuple[list[tuple[str, str]], bool]:

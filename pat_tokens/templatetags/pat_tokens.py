@@ -49,6 +49,10 @@ _SCRIPT_TEXTS = {
     "out": gettext_lazy("You are no longer logged in. Log in again."),
     "row": gettext_lazy("Scope {}"),
     "remove": gettext_lazy("Remove scope {}"),
+    "added": pgettext_lazy("pat_tokens", "{} was added"),
+    "drop": pgettext_lazy("pat_tokens", "Remove {}"),
+    "dropped": pgettext_lazy("pat_tokens", "{} was removed"),
+    "replaced": gettext_lazy("{} was added. It includes the others, which were removed."),
     "selected": pgettext_lazy("pat_tokens", "Selected: {}"),
 }
 _ENDS = {"expires": ("until", "expired"), "stops": ("stops", "stopped")}  # before and after the time

@@ -1,5 +1,6 @@
 """Every step on the pages: with the mouse, with the keyboard only, and without a script."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,10 @@ PHONE = {"width": 360, "height": 740}
 
 def entity(row: Any) -> Any:
     return row.get_by_role("combobox", name="Entity", exact=True).or_(row.locator("[data-pat-picker] [role=combobox]"))
+
+
+def chips(row: Any) -> Any:
+    return row.locator("[data-pat-chosen] > *")
 
 
 def row_menu(page: Page, name: str) -> Any:
@@ -346,7 +351,7 @@ def test_create_with_keyboard_only(screen, user):
     expect(screen.get_by_role("option", name="Pump")).to_be_visible()
     key("ArrowDown")
     key("Enter")
-    expect(entity(screen.locator("[data-pat-row]"))).to_have_value("Pump")
+    expect(chips(screen.locator("[data-pat-row]"))).to_have_text(["Pump"])
     tab_to(screen.get_by_label("Publish"))
     key("Space")
     tab_to(screen.get_by_role("button", name="Add Scope"))
@@ -715,9 +720,93 @@ def test_picker_supports_combobox_keys(screen, user):
     picker.press_sequentially("pump 07")
     expect(options).to_have_count(1)
     picker.press("Enter")
-    expect(picker).to_have_value("Pump 07")
+    expect(chips(row)).to_have_text(["Pump 07"])
+    expect(row.get_by_role("status")).to_have_text("Pump 07 was added")
+    expect(picker).to_have_value("")
     expect(picker).to_have_attribute("aria-expanded", "false")
     expect(picker).to_be_focused()
+
+
+def test_picker_adds_and_removes_entities(screen, user):
+    for name in ("Fan", "Lamp", "Pump"):
+        ChannelFactory(owner=user, name=name)
+    screen.goto("/pats/create/")
+    row = screen.locator("[data-pat-row]")
+    row.get_by_label("Entity Type").select_option("channels")
+    picker, status = entity(row), row.get_by_role("status")
+    for name in ("Fan", "Lamp", "Pump"):
+        picker.press_sequentially(name)
+        expect(row.get_by_role("option", name=name)).to_be_visible()
+        picker.press("Enter")
+    expect(chips(row)).to_have_text(["Fan", "Lamp", "Pump"])
+    expect(row.get_by_label("Create")).to_be_disabled()
+    row.get_by_label("Publish").check()
+    summary = screen.locator("[data-pat-summary]")
+    expect(summary).to_contain_text("Publish – Fan, Lamp, Pump (Channels)")
+    assert_sound(screen)
+    screen.get_by_role("button", name="Remove Lamp").press("Enter")
+    expect(status).to_have_text("Lamp was removed")
+    expect(screen.get_by_role("button", name="Remove Pump")).to_be_focused()
+    expect(summary).to_contain_text("Publish – Fan, Pump (Channels)")
+    picker.press("Backspace")
+    expect(status).to_have_text("Pump was removed")
+    picker.click()
+    chosen = row.get_by_role("option", selected=True)
+    expect(chosen).to_have_text(re.compile("Fan"))
+    chosen.click()  # once more removes it
+    expect(chips(row)).to_have_count(0)
+    for name in ("Fan", "Pump", "All Channels, now and in future"):
+        picker.click()
+        row.get_by_role("option", name=name).click()
+    expect(status).to_contain_text("It includes the others, which were removed.")
+    expect(chips(row)).to_have_text(["All Channels, now and in future"])
+    expect(row.get_by_label("Create")).to_be_enabled()
+    picker.click()
+    row.get_by_role("option", name="Fan").click()
+    expect(chips(row)).to_have_text(["Fan"])
+    row.get_by_label("Entity Type").select_option("devices")
+    expect(chips(row)).to_have_count(0)
+
+
+def test_publish_on_three_channels_takes_few_actions(screen, user):
+    for name in ("Fan", "Lamp", "Pump"):
+        ChannelFactory(owner=user, name=name)
+    screen.goto("/pats/")
+    screen.get_by_role("link", name="+ Create PAT").click()
+    screen.get_by_label("Name").fill("publisher")
+    row = screen.locator("[data-pat-row]")
+    row.get_by_label("Entity Type").select_option("channels")
+    for name in ("Fan", "Lamp", "Pump"):
+        entity(row).click()
+        row.get_by_role("option", name=name).click()
+    row.get_by_label("Publish").check()
+    screen.get_by_role("button", name="Create", exact=True).click()  # the 11th
+    expect(screen.locator("#token-secret")).to_be_visible()
+    assert PersonalAccessToken.objects.get().scope_set.count() == 3
+
+
+def test_several_entities_without_script(open_browser, user):
+    fan, lamp = (ChannelFactory(owner=user, name=name) for name in ("Fan", "Lamp"))
+    page = open_browser(java_script_enabled=False, viewport=PHONE)
+    page.goto("/pats/create/")
+    page.get_by_label("Name").fill("plain")
+    page.get_by_label("Entity Type").select_option("channels")
+    page.get_by_role("button", name="Choose").click()
+    select = page.locator("#id_scopes-0-entity_id")
+    select.select_option(str(fan.pk))
+    page.get_by_role("button", name="Add entity").click()
+    expect(page.get_by_label("Fan")).to_be_checked()
+    page.get_by_label("Search by name or ID").fill("lam")
+    page.get_by_role("button", name="Find").click()
+    select.select_option(str(lamp.pk))
+    page.get_by_label("Publish").check()
+    page.get_by_role("button", name="Update summary").click()
+    expect(page.locator("[data-pat-summary]")).to_contain_text("Publish – Fan, Lamp (Channels)")
+    assert_sound(page)
+    page.get_by_label("Fan").uncheck()
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator("#token-secret")).to_be_visible()
+    assert scopes_of(PersonalAccessToken.objects.get()) == {f"channels:{lamp.pk}:publish"}
 
 
 def test_input_survives_network_and_session_errors(screen, user, make_token):
@@ -741,7 +830,7 @@ def test_input_survives_network_and_session_errors(screen, user, make_token):
     screen.route("**/scopes/add/", answer_quietly)
     dialog.get_by_role("button", name="Add", exact=True).click()
     expect(dialog.get_by_text("You are no longer logged in. Log in again.")).to_be_visible()
-    expect(entity(dialog)).to_have_value("Pump")
+    expect(chips(dialog)).to_have_text(["Pump"])
     screen.unroute("**/scopes/add/")
     screen.context.add_cookies(session)  # type: ignore[arg-type]
     dialog.get_by_role("button", name="Add", exact=True).click()

@@ -82,6 +82,82 @@ def test_summary_uses_entity_names(user, channel):
     assert found.capabilities[0].is_dangerous
 
 
+class TestSeveralEntities:
+    def test_each_entity_gets_each_operation(self, user):
+        found = formset(
+            user, **{"0-entity_type": "channels", "0-entity_id": ["7", "8", "", "7"], "0-operations": ["read", "list"]}
+        )
+        assert list(map(str, found.scopes)) == [f"channels:{pk}:{name}" for pk in (7, 8) for name in ("read", "list")]
+
+    def test_all_entities_stand_for_single_ones(self, user):
+        names = ["create", "read"]
+        found = formset(user, **{"0-entity_type": "channels", "0-entity_id": ["7", "*"], "0-operations": names})
+        assert list(map(str, found.scopes)) == ["channels:*:create", "channels:*:read"]
+
+    def test_row_without_entity_asks_for_one(self, user):
+        found = formset(user, **{"0-entity_type": "channels", "0-entity_id": ["", ""], "0-operations": "read"})
+        assert found.scopes == [ScopeKey("channels", "", "read")]
+        assert formset(user, **{"0-entity_type": "", "0-entity_id": ["", ""]}).scopes == []
+
+    def test_product_is_limited_before_it_is_made(self, user, settings, django_assert_num_queries):
+        settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 20
+        many = [str(number) for number in range(5000)]
+        row = {"entity_type": "channels", "entity_id": many, "operations": many}
+        found = formset(user, **{f"{number}-{key}": value for number in range(30) for key, value in row.items()})
+        assert len(found.scopes) == 21
+        with django_assert_num_queries(1):
+            assert sum(len(form.chosen) for form in found) == 21
+        assert found.capabilities == []
+
+    def test_errors_name_the_entity(self, user, channel):
+        ids = [str(channel.pk), "999"]
+        found = formset(user, **{"0-entity_type": "channels", "0-entity_id": ids, "0-operations": ["read", "list"]})
+        found.add_service_errors([{}, {}, {"entity_id": ["gone"]}, {"entity_id": ["gone"], "operation": ["no"]}])
+        assert found.errors == [{"entity_id": ["999: gone"], "operations": ["no"]}]
+
+    def test_select_offers_what_is_not_chosen(self, user, channel):
+        other = ChannelFactory(owner=user, name="Other")
+        (form,) = formset(user, **{"0-entity_type": "channels", "0-entity_id": [str(channel.pk), "junk"]})
+        assert form.chosen == [(str(channel.pk), channel.name), ("junk", "junk")]
+        offered = [value for value, _label in form.fields["entity_id"].choices]
+        assert offered == ["", "*", str(other.pk)]
+
+
+class TestRedundantScopes:
+    @pytest.fixture
+    def told(self, user):
+        def told(token=None, **fields):
+            data = QueryDict(mutable=True)
+            for key, value in fields.items():
+                data.setlist(f"scopes-{key}", value if isinstance(value, list) else [value])
+            found = ScopeFormSet(user, data, token=token).redundant
+            return [
+                [f"{label.operation} {label.entity}" for label in labels]
+                for labels in (found.included, found.present, found.replaced)
+            ]
+
+        return told
+
+    def test_all_includes_single_ones(self, told, channel):
+        row = {"0-entity_type": "channels", "0-entity_id": ["*", str(channel.pk)], "0-operations": ["read", "create"]}
+        assert told(**row) == [[f"Read {channel.name}"], [], []]
+        more = {"1-entity_type": "channels", "1-entity_id": str(channel.pk), "1-operations": ["read", "publish"]}
+        assert told(**row, **more) == [[f"Read {channel.name}"], [], []]
+
+    def test_scopes_of_token_count(self, told, make_token, channel, user):
+        other = ChannelFactory(owner=user, name="Other")
+        token = make_token(f"channels:{channel.pk}:read", "channels:*:list", f"channels:{other.pk}:publish")
+        every = {"0-entity_type": "channels", "0-entity_id": "*", "0-operations": ["read", "list"]}
+        assert told(token, **every) == [[], ["List All Channels, now and in future"], [f"Read {channel.name}"]]
+        ids = [str(channel.pk), str(other.pk)]
+        single = {"0-entity_type": "channels", "0-entity_id": ids, "0-operations": ["publish", "list"]}
+        assert told(token, **single) == [[f"List {channel.name}", "List Other"], ["Publish Other"], []]
+
+    def test_nothing_chosen_needs_no_query(self, told, token, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            assert told(token) == [[], [], []]
+
+
 def test_suggestions_are_limited(user, stranger):
     for _number in range(25):
         ChannelFactory(owner=user)

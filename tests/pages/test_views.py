@@ -1,5 +1,6 @@
 """The pages, without a script."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,6 +179,32 @@ def test_lost_cookie_suggests_regenerate(person, token):
     text = person.get(answer.url).content.decode()
     assert "could not be shown" in text
     assert "could not be shown" not in person.get(answer.url).content.decode()
+
+
+def test_several_entities_in_one_block(person, user):
+    pks = [str(ChannelFactory(owner=user).pk) for _ in range(10)]
+    row = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": [*pks, ""], "scopes-0-operations": "publish"}
+    page = person.post("/pats/create/", {"name": "x", **row, "step": "add"}).content.decode()
+    assert page.count('name="scopes-0-entity_id"') == 11  # a checkbox for each, and the select
+    assert 'name="scopes-1-entity_id"' in page
+    assert person.post("/pats/create/", {"name": "x", "duration": "7d", **row}).status_code == 302
+    scopes = PersonalAccessToken.objects.get().scope_set.all()
+    assert {str(scope) for scope in scopes} == {f"channels:{pk}:publish" for pk in pks}
+
+
+def test_preview_explains_redundant_scopes(person, make_token, user):
+    channel = ChannelFactory(owner=user, name="Pump")
+    token = make_token(f"channels:{channel.pk}:read", f"channels:{channel.pk}:list")
+    row = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": ["*", str(channel.pk)]}
+    row["scopes-0-operations"] = ["read", "publish"]
+    page = person.post(url("scopes_add", token), {**row, "step": "preview"}).content.decode()
+    summary = " ".join(re.sub("<[^>]+>", " ", page.split("data-pat-summary")[1].split("</section>")[0]).split())
+    assert "Not added, because a scope for all entities includes them: Publish – Pump" in summary
+    assert "Replaced by a scope for all entities, which includes them: Read – Pump" in summary
+    assert token.scope_set.count() == 2
+    person.post(url("scopes_add", token), row)
+    held = {str(scope) for scope in token.scope_set.all()}
+    assert held == {"channels:*:read", "channels:*:publish", f"channels:{channel.pk}:list"}
 
 
 def test_duplicate_name_links_to_token(person, make_token, stranger):

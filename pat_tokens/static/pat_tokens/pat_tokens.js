@@ -671,15 +671,15 @@ function changeType(form, row) {
   const place = row.querySelector("[data-pat-operations]");
   const template = (typeOf(form, row) ?? { template: form.querySelector('template[data-pat-type=""]') }).template;
   place.replaceChildren(numbered(template.content.firstElementChild.cloneNode(true), row.dataset.patRow));
-  row.querySelector("[data-pat-entity]").dispatchEvent(new CustomEvent("pat-reset"));
+  row.querySelector("[data-pat-picker-place]").dispatchEvent(new CustomEvent("pat-reset"));
   updateRows(form);
 }
 
 // Operations without an entity, such as create, need "all".
 function limitOperations(row) {
-  const entity = row.querySelector("[data-pat-entity]").value;
+  const chosen = [...row.querySelectorAll("[data-pat-entity]")].map((field) => field.value).filter(Boolean);
   row.querySelectorAll("[data-pat-only-all]").forEach((box) => {
-    box.disabled = entity !== "" && entity !== "*";
+    box.disabled = chosen.length > 0 && !chosen.includes("*");
     if (box.disabled) box.checked = false;
   });
 }
@@ -710,21 +710,23 @@ function textOf(element) {
   return element.textContent.replace(/\s+/g, " ").trim();
 }
 
-// --- The entity picker: an ARIA combobox and a hidden input with the choice ----
+// --- The entity picker: an ARIA combobox, and a chip with a hidden input for each choice ----
 
 let pickers = 0;
 
 function startPicker(form, row) {
   const place = row.querySelector("[data-pat-picker-place]");
-  const select = row.querySelector("select[data-pat-entity]");
+  const select = place.querySelector("select");
+  const before = [...place.querySelectorAll("[data-pat-chosen] input:checked")].map((box) => ({ id: box.value, label: box.dataset.patLabel }));
+  if (select.value) before.push({ id: select.value, label: select.selectedOptions[0].text });
   const label = row.querySelector("[data-pat-picker] label");
   const picker = copyOf("picker-shell", form);
+  const chips = picker.querySelector("[data-pat-chosen]");
   const input = picker.querySelector("[role=combobox]");
   const popup = picker.querySelector("[data-pat-popup]");
   const list = picker.querySelector("[role=listbox]");
   const note = picker.querySelector("[data-pat-note]");
   const status = picker.querySelector("[role=status]");
-  const choice = document.createElement("input");
   const id = `pat-picker-${(pickers += 1)}`;
   let options = [];
   let active = -1;
@@ -739,22 +741,46 @@ function startPicker(form, row) {
   }
   label.htmlFor = id;
   list.setAttribute("aria-label", label.firstChild.textContent.trim());
-  Object.assign(choice, { type: "hidden", name: select.name, id: select.id });
-  choice.setAttribute("data-pat-entity", "");
-  setChoice(select.value, select.value ? select.selectedOptions[0].text : "");
-  place.replaceChildren(choice, picker);
+  place.replaceChildren(picker);
+  before.forEach(addChip);
   refreshInput();
 
-  function setChoice(value, text) {
-    choice.value = value;
-    choice.dataset.patLabel = text.trim();
+  function chosen() {
+    return [...chips.querySelectorAll("input")].map((field) => field.value);
+  }
+
+  function addChip(option) {
+    const chip = copyOf("chip", picker);
+    const remove = chip.querySelector("button");
+    chip.querySelector("[data-pat-chip-label]").textContent = option.label.trim();
+    remove.title = say("drop", option.label.trim());
+    remove.setAttribute("aria-label", remove.title);
+    remove.addEventListener("click", () => {
+      const near = chip.nextElementSibling ?? chip.previousElementSibling;
+      drop(chip);
+      (near?.querySelector("button") ?? input).focus();
+    });
+    Object.assign(chip.querySelector("input"), { name: select.name, value: option.id });
+    chips.append(chip);
+    chips.hidden = false;
+  }
+
+  function drop(chip) {
+    chip.remove();
+    chips.hidden = !chips.children.length;
+    changed(say("dropped", chip.querySelector("[data-pat-chip-label]").textContent));
+  }
+
+  function changed(text) {
+    status.textContent = text;
+    place.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   function refreshInput() {
     const type = typeOf(form, row);
     input.disabled = !type?.name;
     input.placeholder = type?.name ? say("search") : say("first");
-    input.value = choice.dataset.patLabel;
+    input.value = "";
     close();
   }
 
@@ -777,7 +803,7 @@ function startPicker(form, row) {
     timer = setTimeout(async () => {
       loading.abort();
       loading = new AbortController();
-      const term = choice.value ? "" : input.value.trim();
+      const term = input.value.trim();
       if (holdsSecret(term)) return tell(say("none"));
       const url = new URL(typeOf(form, row).patUrl, location.href);
       url.searchParams.set("q", term);
@@ -819,7 +845,7 @@ function startPicker(form, row) {
     element.querySelector("[data-pat-option-label]").textContent = option.label;
     element.querySelector("[data-pat-option-id]").textContent = option.id === "*" || option.id === option.label ? "" : option.id;
     if (option.id === "*") element.setAttribute("data-pat-all", "");
-    element.setAttribute("aria-selected", String(option.id === choice.value));
+    element.setAttribute("aria-selected", String(chosen().includes(option.id)));
     element.addEventListener("mousedown", (event) => event.preventDefault());
     element.addEventListener("click", () => choose(option));
     return element;
@@ -834,36 +860,33 @@ function startPicker(form, row) {
     input.setAttribute("aria-activedescendant", list.children[active].id);
   }
 
+  // Adds an entity, or removes it if it is chosen already. "All" stands alone.
   function choose(option) {
-    setChoice(option.id, option.label);
-    input.value = option.label;
+    input.value = "";
     close();
-    choice.dispatchEvent(new Event("change", { bubbles: true }));
+    const old = [...chips.children].find((chip) => chip.querySelector("input").value === option.id);
+    if (old) return drop(old);
+    const isAlone = option.id === "*";
+    const excluded = [...chips.children].filter((chip) => isAlone !== (chip.querySelector("input").value === "*"));
+    excluded.forEach((chip) => chip.remove());
+    addChip(option);
+    changed(say(isAlone && excluded.length ? "replaced" : "added", option.label));
   }
 
-  function clear() {
-    if (!choice.value) return;
-    setChoice("", "");
-    choice.dispatchEvent(new Event("change", { bubbles: true }));
-  }
-
-  choice.addEventListener("pat-reset", () => {
-    setChoice("", "");
+  place.addEventListener("pat-reset", () => {
+    chips.replaceChildren();
+    chips.hidden = true;
     refreshInput();
   });
   input.addEventListener("change", (event) => event.stopPropagation());
-  input.addEventListener("input", () => {
-    clear();
-    load(120);
-  });
+  input.addEventListener("input", () => load(120));
   input.addEventListener("click", () => popup.hidden && load(0));
-  input.addEventListener("focus", () => input.select());
   input.addEventListener("blur", () => {
     const typed = input.value.trim().toLocaleLowerCase();
-    const same = popup.hidden || choice.value ? [] : options.filter((option) => [option.label, option.id].some((t) => t.toLocaleLowerCase() === typed));
-    if (same.length === 1) choose(same[0]);
+    const same = popup.hidden || !typed ? [] : options.filter((option) => [option.label, option.id].some((t) => t.toLocaleLowerCase() === typed));
+    if (same.length === 1 && !chosen().includes(same[0].id)) choose(same[0]);
     close();
-    if (!choice.value) input.value = "";
+    input.value = "";
   });
   input.addEventListener("keydown", (event) => {
     const isOpen = !popup.hidden;
@@ -875,9 +898,11 @@ function startPicker(form, row) {
       const first = options.find((option) => option.id !== "*") ?? options[0];
       const option = options[active] ?? (input.value.trim() ? first : undefined);
       if (option) choose(option);
-    } else if (event.key === "Enter" && !choice.value) {
+    } else if (event.key === "Enter" && (input.value.trim() || !chips.children.length)) {
       event.preventDefault();
       load(0);
+    } else if (event.key === "Backspace" && !input.value && chips.children.length) {
+      drop(chips.lastElementChild);
     } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(event.key)) {
       unmark(); // back to the text field, where the browser moves the cursor
     } else if (event.key === "Tab" && isOpen && active >= 0) {
