@@ -55,6 +55,12 @@ class ServiceForm(forms.Form):
             if name is None or (name in self.fields and name not in found):
                 self.add_error(name, [str(message) for message in messages])
 
+    def focus(self, name: str | None = None) -> None:
+        """Let browsers focus the field `name`, or the first wrong one."""
+        name = name or next((name for name in self.fields if name in self.errors), None)
+        if name is not None:
+            self.fields[name].widget.attrs["autofocus"] = True
+
 
 class TokenFieldsForm(ServiceForm):
     """The fields of a token that can be set and edited, or `only` one of them."""

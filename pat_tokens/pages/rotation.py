@@ -66,6 +66,7 @@ class TokenRotate(RotationPage):
             )
         except InvalidInput as error:
             form.add_service_errors(error.errors)
+            form.focus()
             return self.show(token=self.token, form=form)
         return self.reveal(token, secret)
 

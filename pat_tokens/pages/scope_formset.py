@@ -264,9 +264,9 @@ class ScopeFormSet(_FormSetBase):
             form, key = sources[position]
             for field, messages in problems.items():
                 known = by_form.setdefault(form, {}).setdefault(field, [])
-                texts = map(str, messages)
+                texts = list(map(str, messages))
                 if field == "entity_id" and len(form.chosen) > 1:
-                    texts = (f"{dict(form.chosen)[key.entity_id]}: {text}" for text in texts)
+                    texts = [f"{dict(form.chosen)[key.entity_id]}: {text}" for text in texts]
                 known += [text for text in texts if text not in known]
         for form, found in by_form.items():
             form.add_service_errors(found)

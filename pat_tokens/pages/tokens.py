@@ -131,6 +131,8 @@ class TokenCreate(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         prefill = self.prefill
         form = TokenForm(initial=prefill.initial, **self._form_rules)
+        if not prefill.is_filled:
+            form.focus("name")
         return self._show(form, ScopeFormSet(self.owner, initial=prefill.forms))
 
     @cached_property
@@ -164,6 +166,7 @@ class TokenCreate(Page):
         except InvalidInput as error:
             formset.add_service_errors(error.errors.get("scopes", ()))
             form.add_service_errors(error.errors)
+            form.focus()
             return self._show(form, formset)
         return self.reveal(token, secret)
 
@@ -280,6 +283,7 @@ class TokenRegenerate(TokenPage):
             )
         except InvalidInput as error:
             form.add_service_errors(error.errors)
+            form.focus()
             return self.show(token=self.token, form=form)
         return self.reveal(token, secret)
 

@@ -40,6 +40,7 @@ _SCRIPT_TEXTS = {
     "copied": pgettext_lazy("pat_tokens", "Copied"),
     "failed": gettext_lazy("Copying failed. Select the text and copy it manually."),
     "expiry": gettext_lazy("The token will expire on {}."),
+    "past": gettext_lazy("The token would have expired on {}. Choose a later date."),
     "found": gettext_lazy("Number of suggestions: {}"),
     "more": gettext_lazy("There are more results. Keep typing to narrow them down."),
     "none": pgettext_lazy("pat_tokens", "Nothing found"),

@@ -751,7 +751,7 @@ def test_picker_adds_and_removes_entities(screen, user):
     picker.press("Backspace")
     expect(status).to_have_text("Pump was removed")
     picker.click()
-    chosen = row.get_by_role("option", selected=True)
+    chosen = row.get_by_role("listbox").get_by_role("option", selected=True)
     expect(chosen).to_have_text(re.compile("Fan"))
     chosen.click()  # once more removes it
     expect(chips(row)).to_have_count(0)
@@ -785,6 +785,64 @@ def test_publish_on_three_channels_takes_few_actions(screen, user):
     assert PersonalAccessToken.objects.get().scope_set.count() == 3
 
 
+def test_all_errors_are_shown_and_disappear(screen, user, make_token):
+    """The browser's own validation would show one error at a time."""
+    ChannelFactory(owner=user, name="Pump")
+    make_token(name="taken")
+    screen.goto("/pats/create/")
+    name, day = screen.get_by_label("Name"), screen.get_by_label("Last day")
+    row = screen.locator("[data-pat-row]")
+    create = screen.get_by_role("button", name="Create", exact=True)
+    create.click()
+    expect(screen.get_by_text("Enter a name.")).to_be_visible()
+    expect(name).to_be_focused()
+    name.fill("taken")
+    expect(screen.get_by_text("Enter a name.")).to_have_count(0)
+    expect(screen.get_by_role("alert")).to_have_count(0)
+    screen.get_by_label("Duration").select_option("date")
+    day.fill("2020-01-01")
+    expect(screen.locator("[data-pat-expiry]")).to_contain_text("The token would have expired on Jan 1, 2020")
+    row.get_by_label("Entity Type").select_option("channels")
+    create.click()
+    errors = screen.locator(".pat-field-errors")
+    expect(errors).to_have_count(4)  # name, date, entity, operation
+    expect(name).to_be_focused()
+    assert_sound(screen)
+    name.fill("taken 2")
+    expect(errors).to_have_count(3)
+    expect(screen.get_by_role("link", name="Go to “taken”")).to_have_count(0)
+    day.fill(f"{timezone.now() + timedelta(days=3):%Y-%m-%d}")
+    expect(screen.locator("[data-pat-expiry]")).to_contain_text("The token will expire on")
+    expect(errors).to_have_count(2)
+    picker = entity(row)
+    picker.press_sequentially("pu")
+    expect(errors).to_have_count(2)  # a search is no choice
+    screen.get_by_role("option", name="Pump").click()
+    expect(picker).not_to_have_attribute("aria-invalid", "true")
+    expect(screen.get_by_role("alert")).to_be_visible()
+    row.get_by_label("Publish").check()
+    expect(errors).to_have_count(0)
+    expect(screen.get_by_role("alert")).to_have_count(0)
+    create.click()
+    expect(screen.locator("#token-secret")).to_be_visible()
+
+
+def test_summary_stays_in_view(open_browser, user):
+    for viewport in (DESKTOP, PHONE):
+        page = open_browser(viewport=viewport)
+        page.goto("/pats/create/?" + "&".join(f"scope={name}:*:list" for name in ("channels", "devices", "pages")))
+        summary = page.locator("[data-pat-summary]")
+        page.locator("[data-pat-row]").nth(1).scroll_into_view_if_needed()
+        jump = page.get_by_role("link", name="Summary", exact=True)
+        if viewport is PHONE:
+            expect(summary).not_to_be_in_viewport()
+            jump.click()
+        else:
+            expect(jump).to_be_hidden()
+        expect(summary).to_be_in_viewport()
+        assert_sound(page)
+
+
 def test_several_entities_without_script(open_browser, user):
     fan, lamp = (ChannelFactory(owner=user, name=name) for name in ("Fan", "Lamp"))
     page = open_browser(java_script_enabled=False, viewport=PHONE)
@@ -802,7 +860,6 @@ def test_several_entities_without_script(open_browser, user):
     page.get_by_label("Publish").check()
     page.get_by_role("button", name="Update summary").click()
     expect(page.locator("[data-pat-summary]")).to_contain_text("Publish – Fan, Lamp (Channels)")
-    assert_sound(page)
     page.get_by_label("Fan").uncheck()
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page.locator("#token-secret")).to_be_visible()

@@ -181,6 +181,24 @@ def test_lost_cookie_suggests_regenerate(person, token):
     assert "could not be shown" not in person.get(answer.url).content.decode()
 
 
+def focused(page: Any) -> list[str]:
+    return re.findall(r'name="([^"]+)"[^>]* autofocus', page.content.decode())
+
+
+def test_name_or_first_wrong_field_is_focused(person, token):
+    assert focused(person.get("/pats/create/")) == ["name"]
+    assert focused(person.get("/pats/create/?name=filled")) == []  # the banner comes first
+    row = {"scopes-0-entity_type": "channels", "scopes-0-operations": "read"}
+    for data, expected in (
+        ({"name": token.name, "duration": "9999d", **row}, ["name"]),
+        ({"name": "new", "duration": "date", **row}, ["expires_on"]),
+        ({"name": "new", "step": "add", **row}, []),
+    ):
+        assert focused(person.post("/pats/create/", data)) == expected
+    for name in ("token_regenerate", "token_rotate"):
+        assert focused(person.post(url(name, token), {"duration": "9999d"})) == ["duration"]
+
+
 def test_several_entities_in_one_block(person, user):
     pks = [str(ChannelFactory(owner=user).pk) for _ in range(10)]
     row = {"scopes-0-entity_type": "channels", "scopes-0-entity_id": [*pks, ""], "scopes-0-operations": "publish"}

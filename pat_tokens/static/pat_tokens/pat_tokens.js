@@ -18,7 +18,7 @@ function start() {
   window.addEventListener("pageshow", onPageshow);
   setInterval(() => document.hidden || tick(root), 1000);
   enhance(root);
-  root.querySelector("[data-pat-errors]")?.focus();
+  if (!root.querySelector("[autofocus]")) focusWrong(root);
   const notice = stored(NOTICE);
   if (notice) toast(notice);
 }
@@ -292,7 +292,26 @@ function countSelected(form, changed) {
   submitButtons(form).forEach((button) => (button.disabled = !count));
 }
 
+// An error disappears when its field is edited: whether the new value is right, only the server knows.
+function mend(field) {
+  const described = field.closest("[aria-describedby]");
+  const ids = described?.getAttribute("aria-describedby").split(" ") ?? [];
+  const wrong = ids.filter((id) => id.endsWith("_error"));
+  if (!wrong.length || (field.required && !field.value.trim())) return;
+  wrong.forEach((id) => document.getElementById(id)?.remove());
+  described.removeAttribute("aria-invalid");
+  described.setAttribute("aria-describedby", ids.filter((id) => !wrong.includes(id)).join(" "));
+  const form = described.closest("form");
+  if (form.querySelector('[id$="_error"]')) return;
+  const note = form.querySelector("[data-pat-mended]");
+  const alert = note?.closest("[data-pat-errors]");
+  note?.remove();
+  if (alert && !alert.textContent.trim()) alert.remove();
+}
+
 function onChange(event) {
+  const picker = event.target.matches("[data-pat-picker-place]") && event.target.querySelector("[role=combobox]");
+  mend(picker || event.target);
   if (event.target.matches("[data-pat-select], [data-pat-select-all]")) countSelected(event.target.form, event.target);
   const columns = event.target.closest("[data-pat-columns]");
   if (columns) attempt(async () => (await send(columns), visit(location.href, [columns.dataset.patColumns])));
@@ -301,6 +320,7 @@ function onChange(event) {
 function onInput(event) {
   const form = event.target.closest("[data-pat-live]");
   if (form && !event.target.matches("select")) search(form, 200);
+  if (!event.target.matches("[role=combobox]")) mend(event.target);
 }
 
 function onKeydown(event) {
@@ -447,8 +467,17 @@ function showPanel(dialog, panel, url, isGone) {
   dialog.append(document.adoptNode(panel));
 }
 
+// The first wrong field, or what is said about the form.
+function focusWrong(part) {
+  const wrong = [...part.querySelectorAll(`[aria-invalid="true"], fieldset[aria-describedby] input`)];
+  const field = wrong.find((one) => one.offsetParent && !one.disabled) ?? part.querySelector("[data-pat-errors]");
+  field?.focus();
+  return field;
+}
+
 function focusFirst(dialog) {
-  const fields = "[data-pat-errors], [role=combobox], select:not([hidden]), textarea, input:not([type=hidden], [hidden])";
+  if (focusWrong(dialog)) return;
+  const fields = "[role=combobox], select:not([hidden]), textarea, input:not([type=hidden], [hidden])";
   const first = [...dialog.querySelectorAll(fields)].find((field) => field.offsetParent);
   (first ?? dialog.querySelector("a[data-pat-close]") ?? dialog.querySelector("h1"))?.focus();
 }
@@ -606,7 +635,9 @@ function showExpiration(fields) {
   const seconds = choice.selectedOptions[0]?.dataset.patSeconds;
   let time = seconds ? Date.now() + seconds * 1000 : NaN;
   if (isOwn && own.value) time = new Date(`${own.value}T23:59:59`).getTime();
-  fields.querySelector("[data-pat-expiry]").textContent = Number.isNaN(time) ? "" : say("expiry", timeFormat.format(time));
+  if (!isOwn) mend(own);
+  const text = Number.isNaN(time) ? "" : say(time > Date.now() ? "expiry" : "past", timeFormat.format(time));
+  fields.querySelector("[data-pat-expiry]").textContent = text;
 }
 
 // --- Rows of scopes -----------------------------------------------------------
