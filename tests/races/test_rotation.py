@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
 from threading import Event
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from pat_tokens import crypto, services
 from pat_tokens.models import PersonalAccessToken
@@ -209,3 +212,49 @@ def test_first_use_skips_locked_row_and_is_retried(arena, site):
     assert site.works(previous, current) == [previous, current]
     arena.ask(site.use(current))
     assert site.row(token).grace_started_at is not None
+
+
+@contextmanager
+def first_uses_fail():
+    """Let the database fail each write that starts a grace period."""
+    started = "NEW.grace_started_at IS NOT NULL AND OLD.grace_started_at IS NULL"
+    table = PersonalAccessToken._meta.db_table
+    if connection.vendor == "postgresql":
+        make = [
+            "CREATE FUNCTION pat_fail() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'disk full' USING ERRCODE = 'disk_full'; END $$",
+            f"CREATE TRIGGER pat_fail BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({started}) "
+            "EXECUTE FUNCTION pat_fail()",
+        ]
+        drop = ["DROP FUNCTION pat_fail() CASCADE"]
+    else:
+        fail = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'disk full'"
+        make = [f"CREATE TRIGGER pat_fail BEFORE UPDATE ON {table} FOR EACH ROW IF {started} THEN {fail}; END IF"]
+        drop = ["DROP TRIGGER pat_fail"]
+    with connection.cursor() as cursor:
+        for statement in make:
+            cursor.execute(statement)
+        try:
+            yield
+        finally:
+            for statement in drop:
+                cursor.execute(statement)
+
+
+def test_first_use_is_retried_after_failed_writes(arena, site):
+    """Until the first use is recorded, each use in each process tries again, and both secrets work."""
+    token, previous, current = rotated(site, grace_period="1h")
+    with first_uses_fail():
+        for _ in range(3):
+            answers = arena.ask(site.use(current, times=2), site.use(current), site.use(previous))
+            assert {status for answer in answers for status in answer.statuses} == {200}
+            row = site.row(token)
+            assert (row.grace_started_at, row.previous_secret.grace_started_at) == (None, None)
+            # Nothing counts down: it works as long as an overlap can last.
+            assert row.previous_secret.expires_at - timezone.now() > timedelta(days=29)
+    answers = arena.ask(site.use(current), site.use(current))
+    assert [answer.status for answer in answers] == [200, 200]
+    row = site.row(token)
+    assert row.grace_started_at is not None
+    assert row.previous_secret.expires_at == row.grace_started_at + timedelta(hours=1)
+    assert site.works(previous, current) == [previous, current]
