@@ -191,14 +191,13 @@ def _identify(secret: str, request: HttpRequest) -> PersonalAccessToken | None:
     requirement = asked.resolution.requirement
     if requirement is None:
         return None
-    # Whether a plain view limits its list is only known when it returns.
-    limits = (
-        asked.may_limit
-        or asked.limits
-        or (not report.has_all_methods and method in ("GET", "HEAD") and is_list(requirement))
-    )
     token = _find(
-        secret, requirement, match.kwargs, filtered=limits, third_party=crypto.is_legacy_key(secret), request=request
+        secret,
+        requirement,
+        match.kwargs,
+        filtered=asked.may_limit,
+        third_party=crypto.is_legacy_key(secret),
+        request=request,
     )
     return token if token.decision else None
 

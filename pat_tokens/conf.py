@@ -206,6 +206,9 @@ def setting_names() -> list[str]:
     return [f"PAT_TOKENS_{name.upper()}" for name in properties if name not in _DERIVED]
 
 
+MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
+
+
 def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Return the middleware of this site that is one of the classes `names`, or a subclass, by dotted path."""
     for path in settings.MIDDLEWARE:

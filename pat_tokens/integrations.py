@@ -54,8 +54,9 @@ class Route:
 class MethodReport:
     """What one HTTP method of a route requires. `limits`: it is a list that is limited to a token's ids.
 
-    `may_limit`: the view is called for tokens with scopes for some ids, and can limit its list in a way that can't be
-    inspected. `reads_tokens` is False if the handler of this method never reads tokens.
+    `may_limit`: the view is called for tokens with scopes for some ids. If not `limits`, its response is refused unless
+    the view limits the list in a way that can't be inspected. `reads_tokens` is False if the handler of this method
+    never reads tokens.
     """
 
     method: str

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
+from pat_tokens.conf import MIDDLEWARE_PATH
 from pat_tokens.declarations import (
     Declaration,
     broken_declarations,
@@ -23,7 +24,7 @@ from pat_tokens.declarations import (
     plain_route,
     refusals,
 )
-from pat_tokens.django_views.requirements import MIDDLEWARE_PATH, layers
+from pat_tokens.django_views.requirements import layers
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.integrations import RouteReport, integration_of
 from pat_tokens.requirements import ANY_TOKEN, Requirements

@@ -21,10 +21,9 @@ from django.db import connections
 from django.utils import timezone
 
 from pat_tokens.checks.pages import check_base_template, check_static_files, check_template_engine
-from pat_tokens.conf import are_peppers, conf, setting_names, site_middleware
-from pat_tokens.django_views.guards import middleware_before_views
-from pat_tokens.django_views.requirements import MIDDLEWARE_PATH
+from pat_tokens.conf import MIDDLEWARE_PATH, are_peppers, conf, setting_names, site_middleware
 from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grace_period
+from pat_tokens.inspection.middleware import middleware_before_ours
 from pat_tokens.lookup import token_database
 from pat_tokens.mail import MAIL_KINDS
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH
@@ -340,15 +339,13 @@ def check_legacy_keys(**kwargs: Any) -> Iterator[CheckMessage]:
 def check_middleware(**kwargs: Any) -> Iterator[CheckMessage]:
     if MIDDLEWARE_PATH not in settings.MIDDLEWARE:
         return
-    place = settings.MIDDLEWARE.index(MIDDLEWARE_PATH)
-    for path, _middleware in middleware_before_views():
-        if settings.MIDDLEWARE.index(path) < place:
-            yield Error(
-                f"MIDDLEWARE has {path} before PersonalAccessTokenMiddleware, so it can respond before the token is "
-                "read, with a CSRF error or a redirect to the login page.",
-                hint=f"Move {MIDDLEWARE_PATH!r} up, before {path!r}.",
-                id="pat_tokens.E030",
-            )
+    for path in middleware_before_ours():
+        yield Error(
+            f"MIDDLEWARE has {path} before PersonalAccessTokenMiddleware, so it can respond before the token is "
+            "read, with a CSRF error or a redirect to the login page.",
+            hint=f"Move {MIDDLEWARE_PATH!r} up, before {path!r}.",
+            id="pat_tokens.E030",
+        )
 
 
 def check_caching(**kwargs: Any) -> Iterator[CheckMessage]:

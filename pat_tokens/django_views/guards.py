@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -17,7 +17,6 @@ from django.urls import NoReverseMatch
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import authentication
-from pat_tokens.conf import site_middleware
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.django_views.requirements import View, declared_methods, find_requirement
 from pat_tokens.exceptions import (
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_BEFORE_VIEWS = {  # by name: the second imports the models of django.contrib.auth, which a site may not have
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
-}
 
 
 @sensitive_variables()
@@ -160,8 +155,3 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:  # for example http://[
         return SplitResult("", "", "", "", "")
-
-
-def middleware_before_views() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Return the middleware of this site that can respond before the view is called, by dotted path."""
-    return site_middleware(*_BEFORE_VIEWS)

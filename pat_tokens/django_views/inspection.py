@@ -9,7 +9,7 @@ from pat_tokens.django_views.requirements import (
     own_requirements,
 )
 from pat_tokens.integrations import MethodReport, Route, RouteReport, integration_of
-from pat_tokens.requirements import Resolution
+from pat_tokens.requirements import Resolution, is_list
 
 _NOT_READ = "declared, but nothing enforces it: PersonalAccessTokenMiddleware is not installed"
 _ASKS_NOTHING = "a plain Django view without a declaration"
@@ -30,7 +30,9 @@ def inspect_django_view(route: Route) -> RouteReport:
     for method in (*METHODS, "OPTIONS"):
         resolution = find_requirement(route.view, method, url_name=route.url_name, route=route.pattern)
         if resolution.requirement is not None or resolution.problem or resolution.refused:
-            reports.append(MethodReport(method, resolution))
+            # Whether the view limits its list is only known when it returns.
+            may_limit = method == "GET" and resolution.requirement is not None and is_list(resolution.requirement)
+            reports.append(MethodReport(method, resolution, may_limit=may_limit))
     own = own_requirements(route.view)
     kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
     reads = has_middleware()

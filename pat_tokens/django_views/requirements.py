@@ -7,14 +7,13 @@ from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
 
-from pat_tokens.conf import site_middleware
+from pat_tokens.conf import MIDDLEWARE_PATH, site_middleware
 from pat_tokens.declarations import Own, class_of, declared_for_view, find_declared, find_own, find_refusal
 from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import Requirement, Requirements, Resolution
 
 View = Callable[..., Any]
 
-MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # methods that can be declared; HEAD counts as GET
 
 

@@ -31,6 +31,10 @@ class Operation(NamedTuple):
         methods = [one.method for one in self.report.methods if one.action == action]
         return action if len(methods) == 1 else f"{self.method.method} {action}"
 
+    def as_call(self) -> str:
+        """Return code that declares the method for this route alone."""
+        return f'declare_route("{plain_route(self.report.route.pattern)}", {{{self.line.rstrip(",")}}})'
+
     @property
     def line(self) -> str:
         requirement = self.proposal.requirement

@@ -12,20 +12,22 @@ from django.utils.translation import gettext as _
 from pat_tokens import links, lookup
 from pat_tokens.authentication import find_entity_id, need_of
 from pat_tokens.entities import LIST
-from pat_tokens.exceptions import InsufficientScope, InvalidToken, ScopeNotDeclared
+from pat_tokens.exceptions import InsufficientScope, InvalidToken, NetworkNotAllowed, ScopeNotDeclared
 from pat_tokens.inspection.declarations import propose
-from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect
+from pat_tokens.inspection.middleware import CSRF, LOGIN_REQUIRED, middleware_that_refuses
+from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect, integration_of
 from pat_tokens.models import owner_is_active
 from pat_tokens.policy import get_policy, is_overridden
 from pat_tokens.querysets import Status
 from pat_tokens.requirements import (
     ANY_TOKEN,
     Requirement,
-    is_list,
+    Resolution,
     names_unknown_entity,
     required_scope_from_url,
 )
 from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey, decide
+from pat_tokens.writing import SAFE_METHODS
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -40,7 +42,7 @@ MAX_NEAREST = 5  # scopes that are similar to the missing one
 class Step:
     """One step; `ok` is None if it depends on the request itself."""
 
-    name: str  # token, route, requirement, scope, owner
+    name: str  # token, network, route, middleware, requirement, scope, owner
     ok: bool | None
     text: str
 
@@ -54,6 +56,7 @@ class Explanation:
     code: str | None = None
     requirement: str | None = None
     missing: tuple[ScopeKey, ...] = ()
+    suggested: tuple[ScopeKey, ...] = ()  # what would be enough in any case
     fix_url: str | None = None  # where the owner adds what is missing; a path if the site's address is unknown
     is_fixable: bool = True  # False if the URL names no entity that the owner can see
     steps: list[Step] = field(default_factory=list)
@@ -87,9 +90,10 @@ class Explanation:
 def explain(token: PersonalAccessToken, method: str, path: str, *, request: HttpRequest | None = None) -> Explanation:
     """Explain whether `token` can send `method` to `path`, a path or URL of this site."""
     explanation = _explain(token, method, path)
-    if explanation.missing and explanation.is_fixable:
-        explanation.fix_url = links.scopes_add_url(token, explanation.missing, request=request) or links.page_path(
-            "scopes_add", token.pk, query=links.scope_query(explanation.missing)
+    wanted = explanation.missing or explanation.suggested
+    if wanted and explanation.is_fixable:
+        explanation.fix_url = links.scopes_add_url(token, wanted, request=request) or links.page_path(
+            "scopes_add", token.pk, query=links.scope_query(wanted)
         )
     return explanation
 
@@ -103,6 +107,7 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
         return explanation
     report, kwargs = found
     asked = report.find(method)
+    _explain_middleware(explanation, method, report)
     if not report.reads_tokens or not (asked is None or asked.reads_tokens):
         why = report.note or (asked.resolution.origin if asked else "")
         explanation.add("requirement", None, _("Tokens are not read: %(why)s.") % {"why": why})
@@ -112,8 +117,9 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
         _explain_options(explanation, token, report, kwargs)
         return explanation
     if asked is None and not report.has_all_methods:
-        why = report.note or f"not declared: no requirement for {method}"
-        explanation.add("requirement", False, _refused_text(why))
+        undeclared = MethodReport(method, Resolution(None, report.note or f"not declared: no requirement for {method}"))
+        explanation.add("requirement", False, _refused_text(undeclared.resolution.origin))
+        _explain_declaration(explanation, report, undeclared)
         explanation.refuse(403, ScopeNotDeclared.code)
         return explanation
     if asked is None:
@@ -129,9 +135,7 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
     explanation.requirement = str(requirement)
     texts = {"requirement": requirement, "origin": asked.resolution.origin}
     explanation.add("requirement", True, _("It requires %(requirement)s (%(origin)s).") % texts)
-    required_scope = _explain_scope(
-        explanation, token, requirement, kwargs, asked, has_all_methods=report.has_all_methods
-    )
+    required_scope = _explain_scope(explanation, token, requirement, kwargs, asked)
     _explain_owner(explanation, token, method, requirement, required_scope, report)
     return explanation
 
@@ -152,6 +156,10 @@ def _explain_token(explanation: Explanation, token: PersonalAccessToken) -> None
         explanation.add("token", None, _("This site has its own rules, which can refuse the token at each request."))
     if any(step.ok is False for step in explanation.steps):
         explanation.refuse(401, InvalidToken.code)
+    if token.allowed_networks:
+        networks = ", ".join(map(str, token.allowed_networks))
+        text = _("It only works from %(networks)s. Requests from other addresses get a 403, %(code)s.")
+        explanation.add("network", None, text % {"networks": networks, "code": NetworkNotAllowed.code})
 
 
 def _explain_route(explanation: Explanation, path: str) -> tuple[RouteReport, dict[str, Any]] | None:
@@ -178,6 +186,22 @@ def _explain_route(explanation: Explanation, path: str) -> tuple[RouteReport, di
     return report, match.kwargs
 
 
+def _explain_middleware(explanation: Explanation, method: str, report: RouteReport) -> None:
+    is_ours = integration_of(report.route.view) is None
+    login = getattr(report.route.view, "login_required", True) and middleware_that_refuses(
+        LOGIN_REQUIRED, is_ours=is_ours
+    )
+    forgery = not getattr(report.route.view, "csrf_exempt", False) and middleware_that_refuses(CSRF, is_ours=is_ours)
+    if login:
+        text = _("%(middleware)s redirects to the login page before the token is read.") % {"middleware": login}
+        explanation.add("middleware", False, text)
+        explanation.refuse(302, "login_required")
+    elif forgery and method not in SAFE_METHODS:
+        text = _("%(middleware)s refuses the request before the token is read, because it has no CSRF token.")
+        explanation.add("middleware", False, text % {"middleware": forgery})
+        explanation.refuse(403, "csrf_failed")
+
+
 def _exists(path: str) -> bool:
     try:
         resolve(path)
@@ -190,11 +214,11 @@ def _explain_declaration(explanation: Explanation, report: RouteReport, asked: M
     operation = propose(report, asked)
     if operation is None or operation.proposal.requirement is None:
         return
-    texts = {"view": report.route.view_name, "line": operation.line.rstrip(","), "why": operation.proposal.reason}
+    texts = {"line": operation.as_call(), "why": operation.proposal.reason}
     if operation.proposal.is_certain:
-        text = _("To allow it, declare %(line)s for %(view)s (%(why)s).")
+        text = _("To allow it, write %(line)s in pat_entities.py (%(why)s).")
     else:
-        text = _("If it is right, declare %(line)s for %(view)s. This is a guess: %(why)s.")
+        text = _("If it is right, write %(line)s in pat_entities.py. This is a guess: %(why)s.")
     explanation.add("requirement", None, text % texts)
 
 
@@ -223,18 +247,14 @@ def _explain_scope(
     requirement: Requirement,
     kwargs: dict[str, Any],
     asked: MethodReport,
-    *,
-    has_all_methods: bool,
 ) -> RequiredScope | None:
     if requirement is ANY_TOKEN:
         explanation.add("scope", True, _("Any valid token is accepted."))
         return None
-    # Whether a plain view limits its list depends on the request.
-    may_limit = not asked.limits and not has_all_methods and asked.method == "GET" and is_list(requirement)
     required_scope = required_scope_from_url(
         requirement,
         kwargs,
-        filtered=asked.limits or may_limit,
+        filtered=asked.may_limit,
         find_id=lambda part: find_entity_id(part, kwargs, token.user),
     )
     if any(
@@ -251,12 +271,16 @@ def _explain_scope(
         matched = next((key for key in keys if key.covers(scope)), None)
         if matched is not None:
             explanation.add("scope", True, _("The scope %(scope)s allows it.") % {"scope": matched})
-        elif may_limit:
-            text = _("The token has the operation for single entities, which is enough if the view limits its list.")
-            explanation.add("scope", None, text)
-        else:
+        elif asked.limits:
             text = _("The token has the operation for single entities, and the list is limited to them.")
             explanation.add("scope", True, text)
+        else:
+            text = _(
+                "The token has the operation for single entities. The response is refused, unless the view returns "
+                "rows of a list that it has limited to them. The scope %(scope)s is enough in any case."
+            )
+            explanation.add("scope", None, text % {"scope": scope})
+            explanation.suggested = (scope,)
     if not decision:
         explanation.missing = decision.missing
         explanation.is_fixable = not names_unknown_entity(requirement, decision.missing)

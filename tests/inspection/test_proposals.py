@@ -174,8 +174,15 @@ def test_models_to_register_are_listed(proposals, capsys):
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("/channels/1/", 'To allow it, declare "GET": Requirement("channels", "read", "pk") for'),
-        ("/teams/1/channels/1/", 'If it is right, declare "GET": Requirement("channels", "read", "pk") for'),
+        (
+            "/channels/1/",
+            'To allow it, write declare_route("channels/<pk>/", {"GET": Requirement("channels", "read", "pk")}) in',
+        ),
+        (
+            "/teams/1/channels/1/",
+            'If it is right, write declare_route("teams/<team_pk>/channels/<pk>/", '
+            '{"GET": Requirement("channels", "read", "pk")}) in',
+        ),
         ("/anything/", None),
     ],
 )

@@ -6,6 +6,7 @@ from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import find_path_view
+from pat_tokens.contrib.ninja.lists import can_be_bound
 from pat_tokens.integrations import MethodReport, Route, RouteReport
 from pat_tokens.requirements import Resolution
 
@@ -38,9 +39,8 @@ def _report(operation: Operation, method: str, route: Route) -> MethodReport:
     if authenticator is None:
         return MethodReport(method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
     resolution = authenticator.resolve(method, route.url_name, route.pattern)
-    return MethodReport(
-        method, resolution, limits=method == "GET" and authenticator.is_filtered(resolution.requirement)
-    )
+    limits = method == "GET" and can_be_bound(operation) and authenticator.is_filtered(resolution.requirement)
+    return MethodReport(method, resolution, limits=limits, may_limit=limits)
 
 
 def _authenticator_of(operation: Operation) -> PersonalAccessTokenAuthentication | None:

@@ -24,7 +24,9 @@ from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
 _DRF = "rest_framework.permissions."
 _MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
-_NOT_READ = "tokens are not read: authentication_classes has no class that reads them"
+_NOT_READ = (
+    "tokens are not read: authentication_classes has no class that reads them (PersonalAccessTokenMixin adds ours)"
+)
 _OUR_OWN = "refused: tokens can't manage tokens"
 _DESCRIPTION = "refused: it only describes the API; to let tokens read it, declare ANY_TOKEN"
 # Root views of routers, and schemas: nearly every site has them without having written them. Identified by the module
@@ -49,6 +51,7 @@ def inspect(route: Route) -> RouteReport | None:
         permissions=tuple(map(_view_permission, _permissions(facts))),
         own_requirements=facts.own_requirements,
         keys=_keys(facts),
+        has_all_methods=not facts.has_own_405,
         has_head=facts.serves("head"),
         asked_before=_asked_before(facts),
         propose=partial(_propose, facts, where, route),

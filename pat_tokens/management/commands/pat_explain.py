@@ -42,7 +42,9 @@ class Command(TokenCommand):
     def _print(self, explanation: Explanation) -> None:
         for step in explanation.steps:
             self.stdout.write(f"{_SIGNS[step.ok]:4} {step.name:12} {printable(step.text)}")
-        if explanation.allowed:
+        if explanation.allowed and explanation.suggested:
+            self.stdout.write("It depends on the view whether this is allowed.")
+        elif explanation.allowed:
             self.stdout.write("Allowed, unless the view itself refuses the request.")
         elif explanation.status is None:
             self.stdout.write("Not read: the view treats the request as if it had no token.")
