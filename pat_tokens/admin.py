@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value, flatten_fieldsets, quote, unquote
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -26,6 +27,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
+from pat_tokens.conf import conf
+from pat_tokens.crypto import SecretText
 from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
@@ -37,6 +40,7 @@ from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
+from pat_tokens.secret_search import look_up, look_up_query, query_holds_secret
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period
 
 if TYPE_CHECKING:
@@ -389,7 +393,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def get_urls(self) -> list[Any]:
         name = "pat_tokens_personalaccesstoken"
         view = self.admin_site.admin_view
-        return [
+        patterns = [
+            path("search/", view(self.search_view), name=f"{name}_search"),
             path("activity/", view(self.owner_activity_view), name=f"{name}_owner_activity"),
             path("departures/<path:user_id>/", view(self.departure_view), name=f"{name}_departure"),
             path("<path:object_id>/activity/", view(self.activity_view), name=f"{name}_activity"),
@@ -400,6 +405,43 @@ class PersonalAccessTokenAdmin(_AdminBase):
             path("<path:object_id>/rotate/cancel/", view(self.cancel_rotation_view), name=f"{name}_cancel_rotation"),
             *super().get_urls(),
         ]
+        for pattern in patterns:
+            pattern.callback = self._without_secret(pattern.callback)
+        return patterns
+
+    def _without_secret(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        # Also before the admin redirects to its login page, with the URL as a parameter.
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not query_holds_secret(request.GET):
+                return view(request, *args, **kwargs)
+            if not (self.admin_site.has_permission(request) and self.has_view_permission(request)):
+                return HttpResponseRedirect(request.path)
+            tokens: Any = self.get_queryset(request)
+            return self._show_token_of_secret(request, *look_up_query(request.GET, tokens, are_own=False))
+
+        return checked
+
+    @method_decorator(sensitive_post_parameters(SEARCH_VAR))
+    def search_view(self, request: HttpRequest) -> HttpResponse:
+        """Redirect to the token whose secret is searched for. Our script sends secrets here instead of to the list."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseRedirect(self._url("changelist"))
+        term = SecretText(request.POST.get(SEARCH_VAR, ""))
+        tokens: Any = self.get_queryset(request)
+        return self._show_token_of_secret(request, *look_up(term, tokens, are_own=False))
+
+    def _show_token_of_secret(self, request: HttpRequest, token: PersonalAccessToken | None, text: str) -> HttpResponse:
+        self.message_user(request, text, messages.INFO)
+        return HttpResponseRedirect(self._url("changelist") if token is None else self._url("change", token))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Say how many secrets are under a pepper that isn't the newest one."""
+        tokens: Any = self.get_queryset(request)
+        counts = tokens.active().count_by_pepper(conf.peppers)
+        return super().changelist_view(request, {**(extra_context or {}), "peppers": counts})
 
     def activity_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what happened to a token."""
@@ -634,9 +676,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
         one_time_secret.hide(request, response, token, secret, path=url)
         return response
 
-    def _url(self, page: str, token: PersonalAccessToken) -> str:
+    def _url(self, page: str, *tokens: PersonalAccessToken) -> str:
         name = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_{page}"
-        return reverse(name, args=[quote(token.pk)], current_app=self.admin_site.name)
+        return reverse(name, args=[quote(token.pk) for token in tokens], current_app=self.admin_site.name)
 
 
 class DepartureMixin(_UserAdminBase):

@@ -183,18 +183,21 @@ def _look_at_digests() -> Iterator[Finding]:
         # If SECRET_KEY was replaced by mistake, every token is refused; if an old key was removed, only some are.
         level = Level.WARNING if counts.current or counts.old else Level.ERROR
         text = (
-            f"{counts.unknown} active tokens have digests under a pepper that is no longer configured, so they are "
-            "refused. Add the previous key to SECRET_KEY_FALLBACKS or PAT_TOKENS_PEPPERS, or regenerate the tokens."
+            f"{counts.unknown} secrets of active tokens have digests under a pepper that is no longer configured, so "
+            "they are refused. Add the previous key to SECRET_KEY_FALLBACKS or PAT_TOKENS_PEPPERS, or regenerate the "
+            "tokens."
         )
         yield Finding("digests", level, text, facts)
     elif counts.old or counts.unrecorded:
         text = (
-            f"Active tokens under an older pepper: {counts.old}; not recorded: {counts.unrecorded}. They move to the "
-            "newest pepper when they are used. Keep the older peppers until then."
+            f"Secrets of active tokens under an older pepper: {counts.old}; not recorded: {counts.unrecorded}. They "
+            "move to the newest pepper when they are used. Keep the older peppers until then."
         )
         yield Finding("digests", Level.INFO, text, facts)
     else:
-        yield Finding("digests", Level.OK, f"Active tokens under the newest pepper: {counts.current}.", facts)
+        yield Finding(
+            "digests", Level.OK, f"Secrets of active tokens under the newest pepper: {counts.current}.", facts
+        )
 
 
 def _check_reminders() -> Iterator[Finding]:

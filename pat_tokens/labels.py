@@ -18,6 +18,7 @@ from pat_tokens.durations import NEVER, split_span
 from pat_tokens.entities import EntityType, registry
 from pat_tokens.models import Kind, Reason, Via
 from pat_tokens.policy import client_ip, is_overridden
+from pat_tokens.querysets import Status
 from pat_tokens.scopes import ALL
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import Activity
 
+STATUS_LABELS = {
+    Status.ACTIVE: pgettext_lazy("pat_tokens", "Active"),
+    Status.EXPIRED: pgettext_lazy("pat_tokens", "Expired"),
+    Status.REVOKED: pgettext_lazy("pat_tokens", "Revoked"),
+}
 UNITS = {
     # Translators: short units after a number, as in "23 h 54 min".
     "d": pgettext_lazy("pat_tokens", "%(number)s d"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -12,7 +13,7 @@ from uuid import UUID
 from django.apps import apps
 from django.conf import settings
 from django.db import connections, models
-from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, Subquery, Value
+from django.db.models import Case, Count, DateTimeField, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Cast, Coalesce, Lower
 from django.utils import timezone
@@ -50,11 +51,18 @@ MISSING_LATELY = timedelta(days=30)  # how long a missing scope is listed
 CLOCK_SKEW = timedelta(hours=1)  # by which the order of the ids of activity can differ from that of its datetimes
 REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
+# What decides whether a previous secret works.
+_OVERLAP_FIELDS = (
+    *("expires_at", "revoked_at", "rotated_at", "grace_period", "grace_started_at"),
+    *("previous_pepper_id", "previous_issued_at", "previous_expires_at"),
+)
 SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
 
 
 class PepperCounts(NamedTuple):
-    """How many tokens have a digest under the newest pepper, an older one, or one that is no longer configured.
+    """How many secrets have a digest under the newest pepper, an older one, or one that is no longer configured.
+
+    Previous secrets count while they work.
 
     `unrecorded`: the secret was last issued or used before peppers were recorded.
     """
@@ -163,9 +171,17 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(Q(digest__in=digests) | Q(previous_digest__in=digests))
 
     def count_by_pepper(self, peppers: Sequence[str]) -> PepperCounts:
-        """Return how many tokens have a digest under each kind of pepper, given the current ones, newest first."""
+        """Return how many secrets have a digest under each kind of pepper, given the current ones, newest first."""
         newest, *older = [pepper_id(pepper) for pepper in peppers]
-        counts = dict(self.order_by().values_list("pepper_id").annotate(Count("pk")))
+        is_rotated = Q(rotated_at__isnull=False, previous_digest__isnull=False)
+        overlap = {f"overlap_{name}": Case(When(is_rotated, then=F(name))) for name in _OVERLAP_FIELDS}
+        counts: Counter[str] = Counter()
+        rows = self.order_by().annotate(**overlap).values_list("pepper_id", *overlap).annotate(Count("pk"))
+        for pepper, *values, count in rows:
+            counts[pepper] += count
+            token = self.model(**dict(zip(_OVERLAP_FIELDS, values, strict=True)))
+            if token.previous_secret:
+                counts[token.previous_pepper_id] += count
         known = {"current": counts.pop(newest, 0), "unrecorded": counts.pop("", 0)}
         known["old"] = sum(counts.pop(name, 0) for name in set(older) - {newest})
         return PepperCounts(**known, unknown=sum(counts.values()))

@@ -14,7 +14,7 @@ from pat_tokens import services
 from pat_tokens.activity import Actor
 from pat_tokens.admin import PersonalAccessTokenAdmin
 from pat_tokens.authentication import authenticate
-from pat_tokens.crypto import is_well_formed
+from pat_tokens.crypto import is_well_formed, make_secret
 from pat_tokens.models import Activity, PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
@@ -444,3 +444,49 @@ def test_user_with_activity_can_be_deleted(boss, token, user):
     services.revoke_token(token)
     assert boss.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Activity.objects.exists()
+
+
+@pytest.mark.parametrize("site", ["admin", "staff"])
+def test_secret_is_never_part_of_a_url(boss, token, make_token, user, site):
+    other = make_token(name="other")
+    for secret, page, said in (
+        (token.secret, url("change", token.pk, site=site), f"This is the secret of “{token.name}”."),
+        (f"Bearer {other.secret}", url("change", other.pk, site=site), "This is the secret of “other”."),
+        (make_secret("pat"), url("changelist", site=site), "No token has this secret."),
+        (token.secret[:30], url("changelist", site=site), "This is not a complete secret."),
+    ):
+        for asked, view, query in (
+            (boss.post, "search", {"q": secret}),
+            (boss.get, "changelist", {"q": secret}),
+            (boss.get, "changelist", {"user": secret}),
+            (boss.get, "changelist", {secret: "1"}),
+            (boss.get, "add", {"name": secret}),
+        ):
+            answer = asked(url(view, site=site), query)
+            assert answer.url == page
+            shown = boss.get(page).content.decode()
+            assert said in shown
+            assert ("It was part of the URL" in shown) == (asked == boss.get)
+            assert secret not in shown + answer.content.decode()
+    for answer in (boss.get(url("search")), boss.post(url("search"), {"q": "deploy"})):
+        assert answer.url == url("changelist")
+
+
+def test_secret_in_url_does_not_reach_the_login_page(client, staff, token):
+    for asked in (client, staff("add")):
+        answer = asked.get(url("changelist"), {"q": token.secret})
+        assert answer.url == url("changelist")
+    assert staff("add").post(url("search"), {"q": token.secret}).status_code == 403
+
+
+def test_list_counts_secrets_under_other_peppers(boss, make_token, settings):
+    make_token()
+    assert "pepper" not in boss.get(url("changelist")).content.decode()
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another key"
+    boss = login(boss_user := UserFactory(username="chief", is_staff=True, is_superuser=True))
+    assert (
+        "The secret of 1 active token is stored under an older pepper" in boss.get(url("changelist")).content.decode()
+    )
+    settings.SECRET_KEY_FALLBACKS = []
+    boss.force_login(boss_user)
+    assert "a pepper that is no longer configured" in boss.get(url("changelist")).content.decode()

@@ -100,6 +100,18 @@ class TestDigests:
         found = finding("digests")
         assert (found.level, found.facts["unknown"]) == (Level.WARNING, 1)
 
+    def test_previous_secrets_count_while_they_work(self, make_token, settings):
+        settings.PAT_TOKENS_PEPPERS = ["old"]
+        rotated, finished = make_token(name="rotated"), make_token(name="finished")
+        settings.PAT_TOKENS_PEPPERS = ["new", "old"]
+        services.rotate_token(rotated)
+        services.rotate_token(finished, grace_period="0")
+        assert finding("digests").facts == {"current": 2, "old": 1, "unknown": 0, "unrecorded": 0}
+        settings.PAT_TOKENS_PEPPERS = ["new"]
+        assert finding("digests").facts == {"current": 2, "old": 0, "unknown": 1, "unrecorded": 0}
+        PersonalAccessToken.objects.update(rotated_at=timezone.now() - timedelta(days=31))
+        assert finding("digests").facts["unknown"] == 0
+
     def test_replaced_secret_key_is_an_error(self, token, settings):
         assert finding("digests").level == Level.OK
         settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another key"

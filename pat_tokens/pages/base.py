@@ -30,8 +30,8 @@ from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm
 from pat_tokens.pages.framing import never_framed
-from pat_tokens.pages.secret_search import query_holds_secret
 from pat_tokens.policy import can_see_tokens, get_policy
+from pat_tokens.secret_search import query_holds_secret
 from pat_tokens.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
 

@@ -19,26 +19,25 @@ from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
-from pat_tokens.labels import address_text, describe_activity, describe_scopes, duration_label
+from pat_tokens.labels import STATUS_LABELS, address_text, describe_activity, describe_scopes, duration_label
 from pat_tokens.managed_users import find_managed_names
-from pat_tokens.models import Activity
+from pat_tokens.models import Activity, PersonalAccessToken
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.prefill import Prefill, choose_preset
 from pat_tokens.pages.scope_formset import ScopeFormSet
-from pat_tokens.pages.secret_search import find_token, holds_secret, is_complete
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
 from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
+from pat_tokens.secret_search import holds_secret, look_up, look_up_query
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
 
-    from pat_tokens.querysets import TokenQuerySet
 
 FormT = TypeVar("FormT", bound=ServiceForm)
 
@@ -56,11 +55,6 @@ SCOPE_COLUMNS = (
     Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
     Column("operation", pgettext_lazy("pat_tokens", "Operation")),
 )
-STATUS_LABELS = {
-    Status.ACTIVE: pgettext_lazy("pat_tokens", "Active"),
-    Status.EXPIRED: pgettext_lazy("pat_tokens", "Expired"),
-    Status.REVOKED: pgettext_lazy("pat_tokens", "Revoked"),
-}
 
 
 class TokenList(Page):
@@ -94,14 +88,9 @@ class TokenList(Page):
         """Look up the secret anyway: the user bookmarked the URL, or searched with another page's form."""
         if not self.request.user.is_authenticated:
             return super().drop_query()
-        values = [SecretText(value) for _name, values in self.request.GET.lists() for value in values]
-        url, notice = _look_up_secret(" ".join(values), self.tokens)
-        warning = pgettext(
-            "pat_tokens",
-            "It was part of the URL, which browsers and servers store. Regenerate the token if others can read that.",
-        )
-        notices.add(self.request, f"{notice} {warning}")
-        return HttpResponseRedirect(url)
+        token, notice = look_up_query(self.request.GET, self.tokens)
+        notices.add(self.request, notice)
+        return HttpResponseRedirect(_list_of(token))
 
     def _count(self, matches: Q) -> dict[str, int]:
         now = timezone.now()
@@ -119,7 +108,8 @@ class TokenSearch(Page):
         """Show which token a secret belongs to; redirect to the list for anything else."""
         term = SecretText(read_term(request.POST))
         if holds_secret(term):
-            return self.done(*_look_up_secret(term, self.tokens))
+            token, notice = look_up(term, self.tokens)
+            return self.done(_list_of(token), notice)
         query = {key: request.POST[key] for key in (*LIST_QUERY, "sort", "rows") if request.POST.get(key)}
         return self.done(list_url(**query))
 
@@ -288,17 +278,8 @@ class TokenRegenerate(TokenPage):
         return self.reveal(token, secret)
 
 
-@sensitive_variables()
-def _look_up_secret(text: str, tokens: TokenQuerySet) -> tuple[str, str]:
-    # The URL of the list with the token that has this secret, and a notice about it.
-    token = find_token(text, tokens)
-    if token is not None:
-        label = STATUS_LABELS[token.status]
-        notice = pgettext("pat_tokens", "This is the secret of “%(name)s”. Status: %(status)s.")
-        return list_url(q=str(token.pk), **{"in": "id"}, status="all"), notice % {"name": token.name, "status": label}
-    if is_complete(text):
-        return list_url(), pgettext("pat_tokens", "None of your tokens has this secret.")
-    return list_url(), pgettext("pat_tokens", "This is not a complete secret. Copy all of it and search again.")
+def _list_of(token: PersonalAccessToken | None) -> str:
+    return list_url() if token is None else list_url(q=str(token.pk), **{"in": "id"}, status="all")
 
 
 def _tabs(table: Table, counts: dict[str, int], chosen: str) -> list[dict[str, Any]]:

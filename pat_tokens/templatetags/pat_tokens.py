@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from pat_tokens.crypto import HiddenRepr
 from pat_tokens.labels import UNITS, exact_text, refusals_text, span_text
 from pat_tokens.models import Activity
-from pat_tokens.pages.secret_search import secret_pattern
 from pat_tokens.policy import can_see_tokens
+from pat_tokens.secret_search import secret_pattern
 
 register = Library()
 

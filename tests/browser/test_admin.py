@@ -1,5 +1,7 @@
 """The admin's pages of tokens: our parts are accessible, also on narrow screens and in the dark theme."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -24,6 +26,24 @@ def assert_ours_is_sound(page):
     found = AXE.run(page, context=DJANGOS, options=DJANGOS_RULES)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_searched_secret_is_not_part_of_a_url(open_browser, user, make_token):
+    type(user).objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    token, page, asked = make_token(name="deploy"), open_browser(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # the admin has no icon
+    page.goto("/admin/pat_tokens/personalaccesstoken/")
+    search = page.locator("#searchbar")
+    search.fill(f" {token.secret}")
+    search.press("Enter")
+    expect(page.get_by_text("This is the secret of “deploy”. Status: Active.")).to_be_visible()
+    assert not any(token.secret in address for address in asked)
+    page.goto("/admin/pat_tokens/personalaccesstoken/")
+    search.fill("deploy")
+    search.press("Enter")
+    expect(page).to_have_url(re.compile("[?]q=deploy"))
+    assert_ours_is_sound(page)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])

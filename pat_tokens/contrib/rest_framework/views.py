@@ -19,6 +19,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions, status, views, viewsets
 from rest_framework.authentication import SessionAuthentication
@@ -81,12 +82,17 @@ from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_presets, grantable_types
 from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
+from pat_tokens.secret_search import query_holds_secret
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 OWNER = "owner"  # the parameter that names the user whose tokens a request is about
 MAX_SCOPES_IN_LIST = 20  # of each token
+IN_URL = gettext_noop(
+    "Don't send a secret as part of a URL, because servers and proxies store URLs. To see which token it belongs to, "
+    "send it in the header %(header)s to current/. Regenerate the token if others can read what was stored."
+)
 
 
 class ManagementViewSet(viewsets.GenericViewSet[Any]):
@@ -124,6 +130,12 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
             log_outage(exc)
             exc = TokenAPIException(TemporarilyUnavailable())
         return complete(super().handle_exception(exc), exc)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a secret in the URL, such as one that is searched for."""
+        super().initial(request, *args, **kwargs)
+        if query_holds_secret(request.query_params):
+            raise exceptions.ValidationError(_(IN_URL) % {"header": conf.header})
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep responses out of caches: they are about one user, and some contain a secret."""

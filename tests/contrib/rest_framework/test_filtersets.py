@@ -79,6 +79,36 @@ def test_search_in_name_and_description(names, make_token):
     assert names(search="nothing") == []
 
 
+@pytest.mark.parametrize("method", ["get", "delete", "post", "patch", "options"])
+def test_secret_in_url_is_refused(client, user, make_token, method):
+    token = make_token()
+    client.force_login(user)
+    for query in (
+        *({name: token.secret} for name in ("search", "name", "entity_type", "status", "page", "owner", "unknown")),
+        *(
+            {"search": f"Bearer {token.secret}"},
+            {"search": token.secret[:30]},
+            {token.secret: ""},
+            {"a": ["b", token.secret]},
+        ),
+    ):
+        for path in (PATS, f"{PATS}{token.pk}/", f"{PATS}entities/channels/", f"{PATS}activity/", f"{PATS}nothing/"):
+            answer = getattr(client, method)(path, query_params=query)
+            said = answer.content.decode()
+            assert answer.status_code in (400, 404, 405), (path, query)
+            assert token.secret[:30] not in said + str(answer.headers)
+            if answer.status_code == 400:
+                assert "send it in the header Authorization to current/" in said
+    assert type(token).objects.filter(pk=token.pk).exists()
+
+
+def test_secret_in_url_of_token_is_refused(client_with, make_token):
+    token = make_token()
+    answer = client_with(token).get(f"{PATS}current/", {"token": token.secret})
+    assert answer.status_code == 400
+    assert token.secret not in answer.content.decode()
+
+
 def test_entity_type_and_operation_match_one_scope(names, make_token, channel):
     make_token("channels:*:read", "devices:*:list", name="crossed")
     make_token(f"channels:{channel.pk}:list", name="one")

@@ -8,8 +8,8 @@ from django.views.debug import ExceptionReporter
 
 from pat_tokens import services
 from pat_tokens.crypto import make_secret
-from pat_tokens.pages.secret_search import find_token, holds_secret
 from pat_tokens.querysets import TokenQuerySet
+from pat_tokens.secret_search import find_token, holds_secret
 
 SEARCH = "/pats/search/"
 LIST = "/pats/"
