@@ -2,7 +2,8 @@
 
 Building the SQL of a queryset costs several times as much as executing it, so it is built once for each kind of query
 and then executed through Django's cursor. This is only done if Django's own code builds the SQL: a backend that quotes
-names or compiles queries in its own way could do so differently for each request, and uses the ORM.
+names or compiles queries in its own way could do so differently for each request, so it makes the SQL anew each time,
+from a queryset that is built once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,8 +63,7 @@ class _Statement(NamedTuple):
     annotations: dict[str, int]
 
     def fetch(self, connection: BaseDatabaseWrapper, values: Sequence[str]) -> PersonalAccessToken | None:
-        by_slot = dict(zip(self.slots, values, strict=True))
-        params = [by_slot[param] if type(param) is _Slot else param for param in self.params]
+        params = _fill(self.params, dict(zip(self.slots, values, strict=True)))
         with connection.cursor() as cursor:
             execute(cursor, self.sql, params)
             found = cursor.fetchone()
@@ -80,7 +81,46 @@ class _Statement(NamedTuple):
         return token
 
 
+class _Template(NamedTuple):
+    """A queryset with slots, of which the database backend makes the SQL anew each time."""
+
+    tokens: TokenQuerySet
+    slots: Sequence[_Slot]
+
+    def fill(self, values: Sequence[str]) -> TokenQuerySet:
+        tokens = uncached(self.tokens)
+        query: Any = tokens.query
+        query.__class__ = _slotted_class(query.__class__)
+        query.by_slot = dict(zip(self.slots, values, strict=True))
+        return tokens
+
+
+@cache
+def _slotted_class(cls: Any) -> Any:
+    return type(cls.__name__, (_SlottedQuery, cls), {})
+
+
+class _SlottedQuery:
+    by_slot: dict[_Slot, str]
+
+    def get_compiler(self, *args: Any, **kwargs: Any) -> Any:
+        compiler = super().get_compiler(*args, **kwargs)  # type: ignore[misc]
+        make_sql = compiler.as_sql
+
+        def as_sql(*args: Any, **kwargs: Any) -> tuple[str, tuple[Any, ...]]:
+            sql, params = make_sql(*args, **kwargs)
+            return sql, _fill(params, self.by_slot)
+
+        compiler.as_sql = as_sql
+        return compiler
+
+
+def _fill(params: Sequence[Any], by_slot: dict[_Slot, str]) -> tuple[Any, ...]:
+    return tuple(by_slot[param] if type(param) is _Slot else param for param in params)
+
+
 _statements: dict[tuple[Any, ...], _Statement | None] = {}
+_templates: dict[tuple[Any, ...], _Template | None] = {}
 
 
 def find_token(
@@ -98,24 +138,40 @@ def _find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
-    # The SQL depends on which facts about the required scope are needed.
-    form = (len(digests), previous, required_scope and (required_scope.filtered, len(required_scope.also)))
-    key = (connection.alias, type(connection), type(connection.ops), form, conf.read_from_replicas)
+    key = (connection.alias, type(connection), type(connection.ops), *_form(digests, required_scope, previous))
     if key not in _statements:
         _statements[key] = _compile(connection, len(digests), required_scope, previous=previous)
     statement = _statements[key]
     if statement is None:
         return find_token_by_orm(digests, required_scope, previous=previous)
-    values = [*digests, *(chain.from_iterable(required_scope.scopes) if required_scope else ())]
-    return _complete(statement.fetch(connection, values), digests, required_scope, previous=previous)
+    found = statement.fetch(connection, _values(digests, required_scope))
+    return _complete(found, digests, required_scope, previous=previous)
 
 
 def find_token_by_orm(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool = False
 ) -> PersonalAccessToken | None:
     """Like `find_token`, with the plain ORM. Used for backends that build SQL in their own way."""
-    found = next(iter(uncached(_queryset(token_database(), digests, required_scope, previous=previous))), None)
-    return _complete(found, digests, required_scope, previous=previous)
+    alias = token_database()
+    key = (alias, *_form(digests, required_scope, previous))
+    if key not in _templates:
+        _templates[key] = _make_template(alias, len(digests), required_scope, previous=previous)
+    template = _templates[key]
+    if template is None:
+        tokens = uncached(_queryset(alias, digests, required_scope, previous=previous))
+    else:
+        tokens = template.fill(_values(digests, required_scope))
+    return _complete(next(iter(tokens), None), digests, required_scope, previous=previous)
+
+
+def _form(digests: Sequence[str], required_scope: RequiredScope | None, previous: bool) -> tuple[Any, ...]:
+    """Return what the SQL depends on: among others, which facts about the required scope are needed."""
+    facts = required_scope and (required_scope.filtered, len(required_scope.also))
+    return len(digests), previous, facts, conf.read_from_replicas
+
+
+def _values(digests: Sequence[str], required_scope: RequiredScope | None) -> list[str]:
+    return [*digests, *(chain.from_iterable(required_scope.scopes) if required_scope else ())]
 
 
 def decide_again(token: PersonalAccessToken, required_scope: RequiredScope) -> PersonalAccessToken:
@@ -200,20 +256,12 @@ def _compile(
     connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None, *, previous: bool
 ) -> _Statement | None:
     """Return the statement of such a query, or None if it can't be reused."""
-    digest_slots = [_Slot(f"digest {number}") for number in range(count)]
-    scope_slots = [
-        [_Slot(f"{name} {number}") for name in ScopeKey._fields]
-        for number in range(len(required_scope.scopes) if required_scope else 0)
-    ]
-    slots = [*digest_slots, *chain.from_iterable(scope_slots)]
-    scopes = [ScopeKey(*texts) for texts in scope_slots]
-    example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
-    tokens = _queryset(connection.alias, digest_slots, example, previous=previous)
+    tokens, slots = _with_slots(connection.alias, count, required_scope, previous=previous)
     compiler: Any = tokens.query.get_compiler(using=connection.alias)
     if not _makes_djangos_sql(connection.ops, compiler):
         return None
     sql, params = compiler.as_sql()
-    if {param for param in params if type(param) is _Slot} != set(slots):
+    if not _has_all(params, slots):
         return None
     columns = [expression for expression, _sql, _alias in compiler.select]
     converters = list(_find_converters(compiler, columns))
@@ -230,6 +278,31 @@ def _compile(
         related[0] if related else None,
         dict(compiler.annotation_col_map or {}),
     )
+
+
+def _make_template(alias: str, count: int, required_scope: RequiredScope | None, *, previous: bool) -> _Template | None:
+    """Return such a query, or None if its parameters don't remain what they are."""
+    tokens, slots = _with_slots(alias, count, required_scope, previous=previous)
+    _sql, params = tokens.query.get_compiler(using=alias).as_sql()
+    return _Template(tokens, slots) if _has_all(params, slots) else None
+
+
+def _with_slots(
+    alias: str, count: int, required_scope: RequiredScope | None, *, previous: bool
+) -> tuple[TokenQuerySet, list[_Slot]]:
+    digest_slots = [_Slot(f"digest {number}") for number in range(count)]
+    scope_slots = [
+        [_Slot(f"{name} {number}") for name in ScopeKey._fields]
+        for number in range(len(required_scope.scopes) if required_scope else 0)
+    ]
+    scopes = [ScopeKey(*texts) for texts in scope_slots]
+    example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
+    tokens = _queryset(alias, digest_slots, example, previous=previous)
+    return tokens, [*digest_slots, *chain.from_iterable(scope_slots)]
+
+
+def _has_all(params: Sequence[Any], slots: Sequence[_Slot]) -> bool:
+    return {param for param in params if type(param) is _Slot} == set(slots)
 
 
 def _makes_djangos_sql(ops: Any, compiler: Any) -> bool:
@@ -271,6 +344,7 @@ def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
 def _forget_statements(**_kwargs: object) -> None:
     # Settings only change in tests, among them DATABASES and USE_TZ.
     _statements.clear()
+    _templates.clear()
 
 
 setting_changed.connect(_forget_statements, dispatch_uid="pat_tokens.lookup")

@@ -207,6 +207,33 @@ def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
     assert lookup.decide_again(token, required_scope).decision
 
 
+def test_other_backends_build_queryset_once(make_token, monkeypatch):
+    tokens = {name: make_token(f"{name}:*:read") for name in ("channels", "devices")}
+    monkeypatch.setattr(lookup, "_templates", {})
+    build, built = lookup._queryset, []
+    monkeypatch.setattr(lookup, "_queryset", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
+    for name, token in tokens.items():
+        for needed in tokens:
+            found = lookup.find_token_by_orm(digests_of(token), RequiredScope(needed, "read", "1"))
+            assert found == token
+            assert bool(found.decision) == (name == needed)
+    assert len(built) == 1
+
+
+def test_backend_can_change_parameters(make_token, monkeypatch):
+    class OwnCompiler(SQLCompiler):
+        def as_sql(self, *args, **kwargs):
+            sql, params = super().as_sql(*args, **kwargs)
+            return sql, tuple(f"{param}" if isinstance(param, str) else param for param in params)
+
+    token = make_token("channels:*:read")
+    monkeypatch.setattr(lookup, "_statements", {})
+    monkeypatch.setattr(lookup, "_templates", {})
+    monkeypatch.setitem(vars(connection.ops), "compiler", lambda name: OwnCompiler)
+    for entity_id in ("1", "2"):
+        assert lookup.find_token(digests_of(token), RequiredScope("channels", "read", entity_id)).decision
+
+
 @pytest.mark.parametrize("name", ["cursor", "_cursor", "create_cursor"])
 def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
     """Backends can choose the tenant there."""
@@ -308,6 +335,7 @@ def with_manager(monkeypatch):
     def replace(manager):
         manager.contribute_to_class(User, "objects")
         monkeypatch.setattr(lookup, "_statements", {})
+        monkeypatch.setattr(lookup, "_templates", {})
 
     original = User.objects
     cached = "default_manager", "managers", "managers_map", "base_manager"
@@ -319,6 +347,7 @@ def with_manager(monkeypatch):
     for name in cached:
         vars(User._meta).pop(name, None)
     lookup._statements.clear()
+    lookup._templates.clear()
 
 
 @pytest.mark.parametrize("kind", MANAGERS)
