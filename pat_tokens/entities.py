@@ -39,7 +39,8 @@ class Operation:
     """Something that a token can do with entities of a type.
 
     `per_entity` is False for operations without an object, such as `create`, whose scopes are always on `*`.
-    `dangerous` operations are highlighted on the pages.
+    `dangerous` operations are highlighted on the pages. `%(type)s` in the `description` stands for the label of the
+    entity type.
     """
 
     name: str
@@ -49,21 +50,15 @@ class Operation:
     per_entity: bool = True
 
 
-CREATE = Operation("create", pgettext_lazy("pat_tokens", "Create"), _("Create a new entity"), per_entity=False)
-READ = Operation("read", pgettext_lazy("pat_tokens", "Read"), pgettext_lazy("pat_tokens", "Read/view an entity"))
-LIST = Operation("list", pgettext_lazy("pat_tokens", "List"), pgettext_lazy("pat_tokens", "List entities"))
-UPDATE = Operation(
-    "update", pgettext_lazy("pat_tokens", "Update"), pgettext_lazy("pat_tokens", "Update/modify an entity")
-)
-DELETE = Operation(
-    "delete", pgettext_lazy("pat_tokens", "Delete"), pgettext_lazy("pat_tokens", "Delete an entity"), dangerous=True
-)
-SHARE = Operation("share", pgettext_lazy("pat_tokens", "Share"), _("Share an entity with others"), dangerous=True)
-UNSHARE = Operation(
-    "unshare", pgettext_lazy("pat_tokens", "Unshare"), pgettext_lazy("pat_tokens", "Remove sharing permissions")
-)
-PUBLISH = Operation("publish", pgettext_lazy("pat_tokens", "Publish"), _("Publish messages to a channel"))
-SUBSCRIBE = Operation("subscribe", pgettext_lazy("pat_tokens", "Subscribe"), _("Subscribe to messages from a channel"))
+CREATE = Operation("create", pgettext_lazy("pat_tokens", "Create"), _("Create new %(type)s"), per_entity=False)
+READ = Operation("read", pgettext_lazy("pat_tokens", "Read"), _("Read/view %(type)s"))
+LIST = Operation("list", pgettext_lazy("pat_tokens", "List"), _("List %(type)s"))
+UPDATE = Operation("update", pgettext_lazy("pat_tokens", "Update"), _("Update/modify %(type)s"))
+DELETE = Operation("delete", pgettext_lazy("pat_tokens", "Delete"), _("Delete %(type)s"), dangerous=True)
+SHARE = Operation("share", pgettext_lazy("pat_tokens", "Share"), _("Share %(type)s with others"), dangerous=True)
+UNSHARE = Operation("unshare", pgettext_lazy("pat_tokens", "Unshare"), _("Stop sharing %(type)s"))
+PUBLISH = Operation("publish", pgettext_lazy("pat_tokens", "Publish"), _("Publish messages to %(type)s"))
+SUBSCRIBE = Operation("subscribe", pgettext_lazy("pat_tokens", "Subscribe"), _("Subscribe to messages from %(type)s"))
 STANDARD_OPERATIONS = {
     operation.name: operation for operation in (CREATE, READ, LIST, UPDATE, DELETE, SHARE, UNSHARE, PUBLISH, SUBSCRIBE)
 }
@@ -154,6 +149,10 @@ class EntityType:
     def get_label(self, entity: Any) -> str:
         """Return the display name of `entity`."""
         return str(entity)
+
+    def describe(self, operation: Operation) -> str:
+        """Return the description of `operation` on these entities."""
+        return str(operation.description).replace("%(type)s", str(self.label or self.name))
 
     def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Return the entities in `queryset` that match the first `MAX_WORDS` words of `term`, or its id."""

@@ -293,3 +293,19 @@ class TestPresets:
         ):
             with case(name, scopes), pytest.raises(ImproperlyConfigured, match="Preset"):
                 Preset(name, "One", scopes)
+
+
+def test_descriptions_name_the_entity_type():
+    assert CHANNELS.describe(READ) == "Read/view Channels"
+    lend = Operation("lend", "Lend", "Lend %(type)s at 50%")
+    assert CHANNELS.describe(lend) == "Lend Channels at 50%"
+    assert make(model=Channel)().describe(Operation("x", "X")) == ""
+
+
+def test_descriptions_are_shown(client, user):
+    client.force_login(user)
+    assert "Publish messages to Channels" in client.get("/pats/create/?scope=channels:*:read").content.decode()
+    types = {one["name"]: one["operations"] for one in client.get("/api/pats/entities/").json()}
+    described = {one["name"]: one["description"] for one in types["channels"]}
+    assert described["read"] == "Read/view Channels"
+    assert not any("%(" in text for one in types.values() for text in (row["description"] for row in one))

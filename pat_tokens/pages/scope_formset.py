@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -159,11 +159,12 @@ class ScopeForm(ServiceForm):
 
     @property
     def operation_choices(self) -> list[tuple[Operation, bool]]:
-        """The operations of the chosen type that can be granted, and whether each is chosen."""
+        """The operations of the chosen type that can be granted, described for it, and whether each is chosen."""
         if self.type is None:
             return []
         operations = grantable_operations(self.formset.user, self.type, self.formset.token)
-        return [(operation, operation.name in self.values["operations"]) for operation in operations]
+        chosen = self.values["operations"]
+        return [(replace(one, description=self.type.describe(one)), one.name in chosen) for one in operations]
 
     def _entity_choices(self) -> list[tuple[str, str]]:
         if self.type is None:

@@ -299,7 +299,11 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
         offered = self.context["presets"]
         return {
             **fields,
-            "operations": [row for row in fields["operations"] if row["name"] in known],
+            "operations": [
+                {**row, "description": instance.describe(operation)}
+                for operation, row in zip(instance.operations, fields["operations"], strict=True)
+                if row["name"] in known
+            ],
             "presets": [row for row in fields["presets"] if row["name"] in offered],
         }
 
