@@ -416,7 +416,7 @@ def refuse(
     # The response to OPTIONS doesn't say what is missing.
     is_options = request is not None and request.method == "OPTIONS"
     if isinstance(error, InsufficientScope) and error.is_fixable and token is not None and not is_options:
-        if request is not None:
+        if request is not None and links.can_add(token, error.missing):
             error.fix_url = links.scopes_add_url(token, error.missing, request=request)
         usage.record_missing(token, error.missing, request=request)
     log_events.log_refusal(error, token=token, request=request)

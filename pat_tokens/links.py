@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch, reverse
 
 from pat_tokens.policy import get_policy
 from pat_tokens.scopes import ScopeKey
+from pat_tokens.validation import find_no_longer_grantable
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -40,6 +41,11 @@ def scopes_add_url(
 ) -> str | None:
     """Return the absolute URL of the page where the owner adds `scopes` to `token`, with these filled in."""
     return page_url("scopes_add", token.pk, user=token.user, query=scope_query(scopes), request=request)
+
+
+def can_add(token: PersonalAccessToken, scopes: Iterable[ScopeKey]) -> bool:
+    """Return whether the policy lets the owner of `token` grant all of `scopes`, so that a link has an effect."""
+    return not find_no_longer_grantable(token, scopes)
 
 
 def scope_query(scopes: Iterable[ScopeKey]) -> str:

@@ -129,6 +129,28 @@ def test_no_link_for_missing_entity(case, ask):
             assert "fix_url" not in body
 
 
+def test_no_link_for_what_policy_forbids(case, ask, settings, channel, token, django_assert_num_queries):
+    class ReadOnly(Policy):
+        def can_grant(self, user, entity_type, operation, token=None):
+            return operation.name != "read"
+
+    urls = [f"/drf/{channel.pk}/", f"/plain/{channel.pk}/", f"/ninja/channels/{channel.pk}/"]
+    for url in urls:
+        ask(url)
+    for policy in (Policy, ReadOnly):
+        settings.PAT_TOKENS_POLICY = policy
+        for url in urls:
+            with case(policy, url):
+                with django_assert_num_queries(1):
+                    body = ask(url).json()
+                assert body["code"] == "insufficient_scope"
+                assert ("fix_url" in body) == (policy is Policy)
+        assert ask("/drf/").json()["fix_url"] == url_of(token, "channels:*:list")
+        explained = explain(token, "GET", f"/plain/{channel.pk}/")
+        assert explained.missing
+        assert bool(explained.fix_url) == (policy is Policy)
+
+
 def test_slug_is_linked_by_id(ask, token, user):
     channel = ChannelFactory(owner=user, slug="alarms")
     assert ask("/slug/alarms/").json()["fix_url"] == url_of(token, f"channels:{channel.pk}:read")

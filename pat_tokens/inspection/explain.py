@@ -91,7 +91,7 @@ def explain(token: PersonalAccessToken, method: str, path: str, *, request: Http
     """Explain whether `token` can send `method` to `path`, a path or URL of this site."""
     explanation = _explain(token, method, path)
     wanted = explanation.missing or explanation.suggested
-    if wanted and explanation.is_fixable:
+    if wanted and explanation.is_fixable and links.can_add(token, wanted):
         explanation.fix_url = links.scopes_add_url(token, wanted, request=request) or links.page_path(
             "scopes_add", token.pk, query=links.scope_query(wanted)
         )
