@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
@@ -258,17 +258,17 @@ def _clean_date(rules: DurationRules, value: datetime | date | str, now: datetim
         if not settings.USE_TZ and timezone.is_aware(value):
             value = timezone.make_naive(value, timezone.get_default_timezone())
     elif isinstance(value, date):
-        value = _last_second(rules, value, now)
+        value = last_second(rules, value, now, timezone.get_default_timezone())
     else:
         raise InvalidInput({"expires_at": [_("Enter a date such as 2030-12-31 or 2030-12-31T12:00:00Z.")]})
     return _in_range(rules, "expires_at", value, now)
 
 
-def _last_second(rules: DurationRules, day: date, now: datetime) -> datetime:
-    first, last = datetime.combine(day, time.min), datetime.combine(day, time(23, 59, 59))
-    if settings.USE_TZ:
-        zone = timezone.get_default_timezone()
-        first, last = timezone.make_aware(first, zone), timezone.make_aware(last, zone)
+def last_second(rules: DurationRules, day: date, now: datetime, zone: tzinfo) -> datetime:
+    """Return the last second of `day` in `zone`, cut to the maximum of a token that is issued at `now`."""
+    first, last = (timezone.make_aware(datetime.combine(day, at), zone) for at in (time.min, time(23, 59, 59)))
+    if not settings.USE_TZ:
+        first, last = (timezone.make_naive(when, timezone.get_default_timezone()) for when in (first, last))
     # On the last day that can be chosen, the maximum is before the end of the day.
     return min(last, rules.latest(now)) if first <= rules.latest(now) else last
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +23,7 @@ from pat_tokens.validation import (
     DurationRules,
     clean_grace_period,
     clean_renewal,
+    last_second,
     max_description_length,
 )
 
@@ -131,6 +132,7 @@ class DurationForm(ServiceForm):
 
     def __init__(self, *args: Any, rules: DurationRules, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.rules = rules
         now = timezone.localtime() if settings.USE_TZ else datetime.now().astimezone()
         longest = now + rules.longest
         self.fields["duration"].initial = rules.default
@@ -138,7 +140,7 @@ class DurationForm(ServiceForm):
         self.fields["duration"].widget.choices = _duration_choices(rules, now, chosen)
         self.fields["expires_on"].widget.attrs |= {
             "min": now.date().isoformat(),
-            "max": (longest.date() - timedelta(days=1)).isoformat(),
+            "max": longest.date().isoformat(),
         }
 
     def clean(self) -> dict[str, Any]:
@@ -162,9 +164,10 @@ class DurationForm(ServiceForm):
             return {"expires_at": self._end_of(day)} if day else {}
         return {"duration": duration or None}
 
-    def _end_of(self, day: date) -> datetime:
-        end = datetime.combine(day, time(23, 59, 59), tzinfo=_zone(self.cleaned_data.get("timezone")))
-        return end.astimezone(UTC) if date.min < day < date.max else end
+    def _end_of(self, day: date) -> datetime | date:
+        if not date.min < day < date.max:  # which has no equivalent in other time zones
+            return day
+        return last_second(self.rules, day, timezone.now(), _zone(self.cleaned_data.get("timezone")))
 
 
 class TokenForm(TokenFieldsForm, DurationForm):
