@@ -190,7 +190,7 @@ def test_networks_are_stored_once_and_in_order(make_token):
 
 
 def test_every_integration_refuses_other_networks_before_scopes(case, make_token, channel):
-    allowed = make_token(f"channels:{channel.pk}:read", allowed_networks=["10.0.0.0/8"])
+    allowed = make_token(f"channels:{channel.pk}:read", allowed_networks=["10.0.0.0/8", "fe80::/10"])
     unscoped = make_token(allowed_networks=["10.0.0.0/8"])
     for route in ("drf", "plain", "async", "ninja/channels"):
         for client_class in (Client, AsyncClient):
@@ -201,7 +201,13 @@ def test_every_integration_refuses_other_networks_before_scopes(case, make_token
                     body = {"detail": "The token can't be used from 203.0.113.9.", "code": "network_not_allowed"}
                     assert response.json() == body
                     assert "WWW-Authenticate" not in response.headers
-                for address, status in (("10.9.9.9", 200), ("::ffff:10.9.9.9", 200), ("", 403), ("2001:db8::1", 403)):
+                for address, status in (
+                    ("10.9.9.9", 200),
+                    ("::ffff:10.9.9.9", 200),
+                    ("fe80::1%eth0", 200),
+                    ("", 403),
+                    ("2001:db8::1", 403),
+                ):
                     assert ask(client_class, f"/{route}/{channel.pk}/", allowed, address).status_code == status
                 assert ask(client_class, f"/{route}/{channel.pk}/", unscoped, "10.9.9.9").json()["missing"]
 

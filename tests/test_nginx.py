@@ -17,6 +17,11 @@ from django.core.asgi import get_asgi_application
 
 CLIENT, ELSEWHERE = "127.0.0.7", "127.0.0.8"  # each address of the loopback network can be that of a client
 PATIENCE = 30  # seconds
+FORGED = (
+    *("x-forwarded-for", "x_forwarded_for", "x-real-ip", "forwarded", "forwarded-for", "x-forwarded", "via"),
+    *("x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "x-originating-ip"),
+    *("remote-addr", "x-remote-addr", "proxy-protocol"),
+)
 CONFIG = """
 daemon off;
 master_process off;
@@ -141,7 +146,7 @@ def test_token_works_from_its_network_alone_whatever_the_client_writes(ask):
     assert ask(CLIENT).json()["allowed_networks"] == [f"{CLIENT}/32"]
     response = ask(ELSEWHERE)
     assert (response.status_code, response.json()["detail"]) == (403, f"The token can't be used from {ELSEWHERE}.")
-    for name in ("x-forwarded-for", "x-real-ip", "forwarded", "x_forwarded_for"):
+    for name in FORGED:
         for value in (CLIENT, f"{CLIENT}, 127.0.0.1", f"{CLIENT}, unix:", f"for={CLIENT}"):
             assert ask(ELSEWHERE, **{name: value}).json()["detail"].endswith(f"from {ELSEWHERE}.")
             assert ask(CLIENT, **{name: value}).status_code == 200

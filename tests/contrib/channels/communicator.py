@@ -8,7 +8,7 @@ PATIENCE = 10  # seconds
 
 
 class WebsocketCommunicator(ApplicationCommunicator):
-    def __init__(self, application, path, *, headers=(), extensions=(), scheme="ws", subprotocols=()):
+    def __init__(self, application, path, *, headers=(), extensions=(), scheme="ws", subprotocols=(), client=None):
         scope = {
             "type": "websocket",
             "scheme": scheme,
@@ -16,6 +16,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
             "query_string": b"",
             "headers": list(headers),
             "subprotocols": list(subprotocols),
+            "client": client,
             "extensions": {name: {} for name in extensions},
         }
         super().__init__(application, scope)

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from pat_tokens import crypto, services, signals, watcher
 from pat_tokens.contrib.channels.middleware import ConsumerGuard, PersonalAccessTokenMiddleware
 from pat_tokens.declarations import declare_view
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken
 from tests.contrib.channels import consumers
 from tests.contrib.channels.communicator import PATIENCE, WebsocketCommunicator
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
@@ -50,10 +50,10 @@ def headers_with(secret):
 
 
 @asynccontextmanager
-async def socket(path, secret=None, *, headers=(), app=consumers.websockets, subprotocols=()):
-    """Connect, and return the response to the handshake."""
+async def socket(path, secret=None, *, headers=(), app=consumers.websockets, **scope):
+    """Connect, and return the response to the handshake; `scope` are `subprotocols` and `client`."""
     given = [*headers_with(secret), *headers]
-    communicator = WebsocketCommunicator(app, path, headers=given, subprotocols=subprotocols)
+    communicator = WebsocketCommunicator(app, path, headers=given, **scope)
     result = await communicator.connect()
     try:
         yield communicator, result
@@ -88,6 +88,33 @@ def test_scopes_are_enforced(make_token, user, kind):
         token = make_token(*scope.split())
         assert shake(path_of(kind, channel.pk), token.secret) == result, scope
         assert len(consumers.connected) == (result is True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_are_enforced_before_scopes(make_token, channel, kind, settings):
+    networks = ["10.0.0.0/8", "2001:db8::/32", "fe80::/10"]
+    token = make_token("channels:*:subscribe", allowed_networks=networks)
+    unscoped = make_token(allowed_networks=networks)
+    path, forged = path_of(kind, channel.pk), [(b"x-forwarded-for", b"10.0.0.1")]
+    for address, result in {
+        "10.1.2.3": True,
+        "::ffff:10.1.2.3": True,
+        "2001:db8::1": True,
+        "fe80::1%eth0": True,
+        "203.0.113.9": 4403,
+        "2001:db9::1": 4403,
+        "": 4403,
+    }.items():
+        client = [address, 50_000] if address else None
+        assert shake(path, token.secret, client=client) == result, address
+        assert shake(path, unscoped.secret, client=client) == 4403
+        # Without a trusted proxy, its header makes the address unknown.
+        assert shake(path, token.secret, client=client, headers=forged) == 4403
+    reasons = list(Activity.objects.for_token(unscoped.pk).refusals().values_list("reason", flat=True))
+    assert reasons == ["network_not_allowed"]
+    settings.PAT_TOKENS_TRUSTED_PROXIES = ["127.0.0.1"]
+    assert shake(path, token.secret, client=["127.0.0.1", 50_000], headers=forged) is True
+    assert shake(path, token.secret, client=["203.0.113.9", 50_000], headers=forged) == 4403
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "undeclared", "refusing"])
