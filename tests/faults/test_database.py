@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
+from django.core.management import call_command
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, close_old_connections, connection
 from django.test import AsyncClient, Client
 from django.urls import path
 from django.utils import timezone
@@ -319,6 +321,36 @@ def test_read_only_database_still_authenticates(token, channel, request):
         response = getattr(client, method)(path_, body, format="json")
         assert (response.status_code, response.json()["code"]) == (503, "temporarily_unavailable")
     assert snapshot() == before
+
+
+def test_read_only_database_is_tried_once_and_logged_once(channel, request, caplog):
+    scopes = [("channels", "*", "read"), ("channels", "*", "list")]
+    allowed, listing = (TokenFactory(user=channel.owner, scopes=scopes) for _ in range(2))
+    revoked, unscoped = TokenFactory(user=channel.owner), TokenFactory(user=channel.owner)
+    services.revoke_token(revoked)
+    request.getfixturevalue("read_only")
+    address = f"/api/channels/{channel.pk}/"
+    failed = []
+
+    def watch(execute, sql, *args):
+        try:
+            return execute(sql, *args)
+        except DatabaseError:
+            failed.append(sql)
+            raise
+
+    with connection.execute_wrapper(watch):
+        for _ in range(20):
+            assert ask(address, allowed.secret).status_code == 200
+            assert ask("/api/channels/", listing.secret).status_code == 200
+            assert ask(address, revoked.secret).status_code == 401
+            assert ask(address, unscoped.secret).status_code == 403
+    assert len(failed) == 1
+    lines = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert lines.count("Use of a token not recorded") == 1
+    output = StringIO()
+    call_command("pat_list", refused=True, stdout=output)
+    assert len(output.getvalue().splitlines()) == 1
 
 
 def test_open_connections_close_in_long_outage(token, monkeypatch):
