@@ -238,6 +238,11 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
         """The scopes in a stable order."""
         return self.order_by("entity_type", "entity_id", "operation", "pk")
 
+    def unused_since(self, when: datetime) -> Self:
+        """The scopes that have been watched since `when`, or longer, and not been used after it."""
+        since = Coalesce("last_used_at", "watched_since", "created_at")
+        return self.alias(unused_since=since).filter(unused_since__lte=when)
+
     def keys(self) -> list[ScopeKey]:
         return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]
 

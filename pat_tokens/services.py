@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.http import HttpRequest
 
-    from pat_tokens.querysets import TokenQuerySet
+    from pat_tokens.querysets import ScopeQuerySet, TokenQuerySet
 
 PRUNE_BATCH = 1000  # tokens deleted in one transaction
 _SECRET_FIELDS = ("digest", "pepper_id", "hint", "issued_at", "expires_at", "is_legacy")
@@ -381,13 +381,18 @@ def delete_scope(scope: Scope, *, actor: Actor = SYSTEM) -> None:
             _announce("scopes_deleted", locked, scopes=(scope.key,))
 
 
-def delete_scopes(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> int:
-    """Delete all scopes of `token`, and return how many there were. It can't do anything then."""
+def delete_scopes(token: PersonalAccessToken, selected: ScopeQuerySet | None = None, *, actor: Actor = SYSTEM) -> int:
+    """Delete the scopes of `token`, all or those that are `selected`, and return how many there were.
+
+    Without scopes, it can't do anything.
+    """
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
-        keys = locked.scope_set.sorted().keys()
+        scopes = locked.scope_set.all() if selected is None else selected.using(_alias()).filter(token=locked)
+        rows = list(scopes.sorted())
+        keys = [row.key for row in rows]
         if keys:
-            locked.scope_set.all().delete()
+            locked.scope_set.filter(pk__in=[row.pk for row in rows]).delete()
             record(actor, Kind.SCOPES_DELETED, locked, scopes_deleted=keys)
             _announce("scopes_deleted", locked, scopes=tuple(keys))
     return len(keys)

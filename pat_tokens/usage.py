@@ -101,6 +101,13 @@ def record_missing(
             write_later(_alias(), write, token=token, request=request)
 
 
+def find_missing(token: PersonalAccessToken) -> list[MissingScope]:
+    """Return the scopes that `token` lately lacked and that its owner can grant now, the latest first."""
+    rows = list(token.missing_scopes.lately())
+    grantable, _errors = sort_scopes(token.user, [row.key for row in rows], token)
+    return [row for row, key in zip(rows, grantable, strict=True) if key is not None]
+
+
 def forget_missing() -> None:
     """Reset the throttles of missing scopes. For tests."""
     _missing.clear()

@@ -231,6 +231,18 @@ def clean_grace_period(value: str | timedelta | None) -> str:
     return text if span else "0"
 
 
+def clean_unused_for(value: str) -> datetime:
+    """Return when a scope was last used, at the latest, that has been unused for this duration."""
+    try:
+        span = parse_duration(value)
+        if span <= timedelta():
+            raise ValueError
+        return timezone.now() - span
+    except (ValueError, OverflowError):
+        message = _("Enter a duration with a unit, such as 30d, 12w or 1y. It must be longer than zero.")
+        raise InvalidInput({"unused_for": [message]}) from None
+
+
 def clean_legacy_expiry(expires_at: datetime | None) -> datetime:
     """Return when an imported key expires; it always does, even if the site allows tokens that never expire."""
     if expires_at is None:

@@ -14,14 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from pat_tokens import crypto, lookup, services, watcher
+from pat_tokens import crypto, lookup, services, usage, watcher
 from pat_tokens.conf import conf
 from pat_tokens.entities import registry
 from pat_tokens.filtering import LimitedList
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.querysets import SORTABLE
 from pat_tokens.requirements import Requirement
-from pat_tokens.scopes import ALL, Decision, RequiredScope
+from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey
 from tests.factories import TokenFactory
 from tests.models import Channel
 
@@ -42,7 +42,10 @@ SELECT gen_random_uuid(), token.id, 'channels', n::text, (ARRAY['read', 'list'])
 FROM pat_tokens_personalaccesstoken token, generate_series(1, {SCOPES}) n;
 INSERT INTO pat_tokens_reminder (id, token_id, issued_at, days, claimed_at, sent_at)
 SELECT gen_random_uuid(), id, issued_at, 3, now(), now() FROM pat_tokens_personalaccesstoken;
-ANALYZE auth_user, pat_tokens_personalaccesstoken, pat_tokens_scope, pat_tokens_reminder;
+INSERT INTO pat_tokens_missingscope (id, token_id, entity_type, entity_id, operation, count, last_at)
+SELECT gen_random_uuid(), token.id, 'channels', n::text, 'update', 1, now() - n * interval '1 hour'
+FROM pat_tokens_personalaccesstoken token, generate_series(1, {SCOPES}) n;
+ANALYZE auth_user, pat_tokens_personalaccesstoken, pat_tokens_scope, pat_tokens_reminder, pat_tokens_missingscope;
 """
 VALUES = {
     "id": "id",
@@ -107,6 +110,11 @@ def first_use(token):
     services.record_first_use(services.rotate_token(token)[0])
 
 
+def use_scope(token):
+    required_scope = RequiredScope("channels", "read", "1")
+    usage.record_scope_use(lookup.find_token(crypto.digests(token.secret, conf.peppers), required_scope))
+
+
 def limited(token):
     token.decision = Decision(limited=True, required_scope=RequiredScope("channels", "list", filtered=True))
     list(LimitedList(token, Requirement("channels", "list")).limit(Channel.objects.all()))
@@ -144,6 +152,9 @@ HOT = {
     "another need": lambda token: lookup.decide_again(token, RequiredScope("channels", "read", "1")),
     "ids of a limited list": limited,
     "record a use": services.record_use,
+    "record the use of a scope": use_scope,
+    "record a missing scope": lambda token: usage.record_missing(token, [ScopeKey("channels", ALL, "update")]),
+    "prune missing scopes": lambda token: usage.prune_missing(),
     "another pepper": lambda token: services.redigest_token(token, "0" * 64),
     "watching": watch,
     "scopes": lambda token: list(token.scope_set.sorted()),
@@ -161,6 +172,8 @@ HOT = {
     **{f"API: -{name}": (lambda token, name=name: api(token, "get", f"?ordering=-{name}")) for name in SORTABLE},
     **{f"API: {one}": (lambda token, one=one: api(token, "get", f"?{one}")) for one in FILTERS},
     "API: token": lambda token: api(token, "get", f"{token.pk}/"),
+    "API: missing scopes": lambda token: api(token, "get", f"{token.pk}/missing/"),
+    "delete unused scopes": lambda token: services.delete_scopes(token, token.scope_set.unused_since(timezone.now())),
     "API: scopes": lambda token: api(token, "get", f"{token.pk}/scopes/"),
     "page: list": lambda token: page(token, ""),
     "page: all, sorted and searched": lambda token: page(token, "?status=all&sort=-last_used_at&search=token"),

@@ -30,6 +30,7 @@ from pat_tokens.models import Kind
 from pat_tokens.querysets import SORTABLE, ActivityQuerySet, Status, TokenQuerySet
 from pat_tokens.validation import MAX_ERRORS
 
+UNUSED_FOR = "unused_for"  # the parameter that selects scopes to delete
 MAX_TERM_LENGTH = 255  # characters; SQLite fails on a very long LIKE
 
 _UNKNOWN = gettext_noop("Unknown parameter. Known parameters: %(known)s.")

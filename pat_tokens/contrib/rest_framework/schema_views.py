@@ -21,7 +21,7 @@ from rest_framework import serializers
 from rest_framework.views import APIView
 
 from pat_tokens.conf import conf
-from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH
+from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, UNUSED_FOR
 from pat_tokens.contrib.rest_framework.serializers import (
     ActivitySerializer,
     DeletedSerializer,
@@ -29,6 +29,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     EntityTypeSerializer,
     ExplainSerializer,
     PersonalAccessTokenCreateSerializer,
+    PersonalAccessTokenMissingScopeSerializer,
     PersonalAccessTokenRegenerateSerializer,
     PersonalAccessTokenRotateSerializer,
     PersonalAccessTokenScopesAddSerializer,
@@ -37,6 +38,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     PersonalAccessTokenUpdateSerializer,
     PersonalAccessTokenWithSecretSerializer,
 )
+from pat_tokens.durations import MAX_LENGTH
 from pat_tokens.entities import MAX_ID_LENGTH, registry
 from pat_tokens.models import MAX_NETWORKS, PersonalAccessToken
 
@@ -197,6 +199,11 @@ _ENTITY_TYPE = OpenApiParameter(
 )
 _OWNER = OpenApiParameter(
     "owner", OpenApiTypes.STR, description=_("The username of an account whose tokens the user manages. Default: mine.")
+)
+_UNUSED_FOR = OpenApiParameter(
+    UNUSED_FOR,
+    {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
+    description=_("Only scopes that have not been used for this duration, such as `90d`, while uses were recorded."),
 )
 _SEARCH = OpenApiParameter(
     "search",
@@ -367,10 +374,10 @@ class ScopeViews(OpenApiViewExtension):
             ),
             destroy_all=_document(
                 "scopes_delete_all",
-                _("Delete all scopes of a token"),
+                _("Delete all scopes of a token, or the unused ones"),
                 (200, DeletedSerializer),
                 errors=(400,),
-                parameters=[_TOKEN_ID],
+                parameters=[_TOKEN_ID, _UNUSED_FOR],
             ),
             destroy=_document(
                 "scopes_delete",
@@ -378,6 +385,22 @@ class ScopeViews(OpenApiViewExtension):
                 (204, None),
                 errors=(400,),
                 parameters=[_TOKEN_ID, _SCOPE_ID],
+            ),
+        )
+
+
+class MissingScopeViews(OpenApiViewExtension):
+    target_class = "pat_tokens.contrib.rest_framework.views.MissingScopeViewSet"
+
+    def view_replacement(self) -> type[APIView]:
+        return _describe(
+            self.target,
+            list=_document(
+                "missing_list",
+                _("List the scopes that a token was lately refused for, the latest first"),
+                (200, PersonalAccessTokenMissingScopeSerializer(many=True)),
+                errors=(400,),
+                parameters=[_TOKEN_ID],
             ),
         )
 

@@ -19,26 +19,42 @@ from pat_tokens.contrib.rest_framework.fields import (
 from pat_tokens.durations import MAX_LENGTH
 from pat_tokens.entities import ASK
 from pat_tokens.inspection.explain import METHODS
-from pat_tokens.models import MAX_NAME_LENGTH, Activity, Kind, PersonalAccessToken, Reason, Scope, Via
+from pat_tokens.models import MAX_NAME_LENGTH, Activity, Kind, MissingScope, PersonalAccessToken, Reason, Scope, Via
 from pat_tokens.policy import grantable_operations
 from pat_tokens.querysets import Status
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, find_unknown_fields
 
 MAX_PATH_LENGTH = 2000  # characters
+_DATETIME = StrictDateTimeField()
 
 
 class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
-    """A scope."""
+    """A scope; `last_used_at` is written when it is first used, and then at most once an hour."""
+
+    last_used_at = StrictDateTimeField(read_only=True, allow_null=True)
 
     class Meta:
         model = Scope
-        fields = ["id", "entity_type", "entity_id", "operation"]
+        fields = ["id", "entity_type", "entity_id", "operation", "last_used_at"]
         read_only_fields = fields
 
     def to_representation(self, instance: Scope) -> dict[str, Any]:
         """Faster than DRF's fields, because a token can have hundreds of scopes."""
-        return {"id": str(instance.pk), **instance.key._asdict()}
+        last = instance.last_used_at
+        last_used_at = None if last is None else _DATETIME.to_representation(last)
+        return {"id": str(instance.pk), **instance.key._asdict(), "last_used_at": last_used_at}
+
+
+class PersonalAccessTokenMissingScopeSerializer(serializers.ModelSerializer[MissingScope]):
+    """A scope that a token was lately refused for; `count` is how often, at least."""
+
+    last_at = StrictDateTimeField(read_only=True)
+
+    class Meta:
+        model = MissingScope
+        fields = ["entity_type", "entity_id", "operation", "count", "last_at"]
+        read_only_fields = fields
 
 
 class PersonalAccessTokenPreviousSecretSerializer(serializers.Serializer[Any]):

@@ -26,6 +26,7 @@ urlpatterns = [
         views.ActivityViewSet.as_view({"get": "list_for_token"}),
         name="token-activity",
     ),
+    path("<str:token_id>/missing/", views.MissingScopeViewSet.as_view({"get": "list"}), name="token-missing"),
     path("<str:token_id>/rotate/", views.TokenViewSet.as_view({"post": "rotate"}), name="token-rotate"),
     path(
         "<str:token_id>/rotate/finish/",

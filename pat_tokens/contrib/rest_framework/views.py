@@ -42,6 +42,7 @@ from pat_tokens.contrib.rest_framework.exceptions import (
 )
 from pat_tokens.contrib.rest_framework.filtersets import (
     MAX_TERM_LENGTH,
+    UNUSED_FOR,
     ActivityFilterSet,
     TokenFilterBackend,
     TokenFilterSet,
@@ -64,6 +65,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     ExplainSerializer,
     InputSerializer,
     PersonalAccessTokenCreateSerializer,
+    PersonalAccessTokenMissingScopeSerializer,
     PersonalAccessTokenRegenerateSerializer,
     PersonalAccessTokenRotateSerializer,
     PersonalAccessTokenRowSerializer,
@@ -83,6 +85,8 @@ from pat_tokens.policy import grantable_operations, grantable_presets, grantable
 from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
 from pat_tokens.secret_search import query_holds_secret
+from pat_tokens.usage import find_missing
+from pat_tokens.validation import clean_unused_for
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -331,8 +335,14 @@ class ScopeViewSet(OwnTokensViewSet):
 
     def destroy_all(self, request: Request, token_id: str) -> Response:
         token = self.get_token()
-        self.reject()
-        return Response({"deleted": services.delete_scopes(token, actor=self.actor)})
+        errors, selected = find_parameter_errors(request.query_params, (UNUSED_FOR,)), None
+        if UNUSED_FOR in request.query_params and UNUSED_FOR not in errors:
+            try:
+                selected = token.scope_set.unused_since(clean_unused_for(request.query_params[UNUSED_FOR]))
+            except InvalidInput as error:
+                errors |= error.errors
+        self.reject(errors)
+        return Response({"deleted": services.delete_scopes(token, selected, actor=self.actor)})
 
     def destroy(self, request: Request, token_id: str, scope_id: str) -> Response:
         scopes = Scope.objects.select_related("token").filter(token=self.get_token())
@@ -340,6 +350,16 @@ class ScopeViewSet(OwnTokensViewSet):
         self.reject()
         services.delete_scope(scope, actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MissingScopeViewSet(OwnTokensViewSet):
+    """The scopes that a token was lately refused for."""
+
+    serializer_class = PersonalAccessTokenMissingScopeSerializer
+
+    def list(self, request: Request, token_id: str) -> Response:
+        page = self.paginate_queryset(find_missing(self.get_token()))
+        return self.get_paginated_response(PersonalAccessTokenMissingScopeSerializer(page, many=True).data)
 
 
 class ActivityViewSet(OwnTokensViewSet):

@@ -63,7 +63,7 @@ class TestManagement:
             if method != "head"
         }
         assert set(operations(generate(management_urls))) == served
-        assert len(served) == 22
+        assert len(served) == 23
 
     def test_describes_request_bodies(self):
         schema = generate(management_urls)
@@ -87,6 +87,8 @@ class TestManagement:
             ("GET", PREFIX + "entities/{entity_type}/"): {"owner", "search", *pages},
             ("GET", PREFIX + "activity/"): {"owner", *activity},
             ("GET", token + "activity/"): activity,
+            ("GET", token + "missing/"): pages,
+            ("DELETE", token + "scopes/"): {"unused_for"},
             ("GET", token + "explain/"): {"method", "path"},
         }
         assert {key: set(fields) for key, fields in bodies.items()} == {

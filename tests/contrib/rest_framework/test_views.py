@@ -67,6 +67,7 @@ class TestList:
         assert found["last_used_at"] is found["revoked_at"] is None
         assert found["scopes"] == [
             {"id": str(scope.pk), "entity_type": "channels", "entity_id": str(channel.pk), "operation": "publish"}
+            | {"last_used_at": None}
         ]
 
     def test_at_most_20_scopes_per_token(self, client, make_token, user, django_assert_num_queries):
@@ -349,7 +350,9 @@ class TestScopes:
         answer = client.get(url(scoped, "scopes"))
         assert answer.status_code == 200
         assert answer.json() == client.get(url(scoped)).json()["scopes"]
-        assert [list(scope) for scope in answer.json()] == [["id", "entity_type", "entity_id", "operation"]] * 2
+        assert [list(scope) for scope in answer.json()] == [
+            ["id", "entity_type", "entity_id", "operation", "last_used_at"]
+        ] * 2
 
     def test_add_several_and_list_all(self, client, scoped, channel):
         before = client.get(url(scoped, "scopes")).json()

@@ -41,6 +41,7 @@ READING = [
     ("activity/", 1),
     ("activity/?kind=created&kind=revoked&page_size=100", 1),
     ("{token}/activity/", 2),
+    ("{token}/missing/", 2),
     ("{token}/explain/?method=GET&path=/api/channels/", 3),
     ("entities/", 0),
     ("entities/channels/", 1),
