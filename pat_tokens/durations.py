@@ -110,8 +110,9 @@ def add_duration(start: datetime, span: timedelta) -> datetime:
 
 
 def split_span(span: timedelta) -> list[tuple[int, str]]:
-    """Return `span` as its two largest parts of `d`, `h`, `min` and `s`, rounded down."""
+    """Return `span` as its two largest parts of `d`, `h` and `min`, rounded down; in `s` if it is under a minute."""
     seconds = max(0, int(span.total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
     first = next((position for position, (number, _unit) in enumerate(parts) if number), len(parts) - 1)
-    return [part for part in parts[first : first + 2] if part[0] or part == parts[first]]
+    second = [part for part in parts[first + 1 : first + 2] if part[0] and part[1] != "s"]
+    return [parts[first], *second]

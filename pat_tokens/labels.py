@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.dates import MONTHS_3
 from django.utils.translation import get_language_bidi, ngettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext as _
 
@@ -40,8 +40,14 @@ UNITS = {
     "min": pgettext_lazy("pat_tokens", "%(number)s min"),
     "s": pgettext_lazy("pat_tokens", "%(number)s s"),
 }
+# Translators: a date with an abbreviated month, as in "Nov 29, 2026".
+DATE_PATTERN = pgettext_lazy("pat_tokens", "%(month)s %(day)s, %(year)s")
+# Translators: a date, a time and a time zone, as in "Nov 29, 2026, 18:05 UTC".
+DATETIME_PATTERN = pgettext_lazy("pat_tokens", "%(date)s, %(time)s %(zone)s")
 MAX_SCOPES = 20  # shown of a row of activity
 MAX_ENTITIES = 10  # shown at once of those with the same operations
+MAX_TYPES = 2  # entity types that a list of tokens shows of each
+MAX_OPERATIONS = 2  # shown of each of these types
 _FIELDS = {
     "name": pgettext_lazy("pat_tokens", "Name"),
     "description": pgettext_lazy("pat_tokens", "Description"),
@@ -51,9 +57,37 @@ _FIELDS = {
 _SHORT_DURATION = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII)
 
 
-def span_text(span: timedelta) -> str:
-    """Return `span` as `23 h 54 min`."""
-    return " ".join(str(UNITS[unit]) % {"number": number} for number, unit in split_span(span))
+class TimeFormat:
+    """Datetimes and spans in the current language and time zone. A page makes one, because each look-up costs time."""
+
+    def __init__(self) -> None:
+        self.units = {unit: str(text) for unit, text in UNITS.items()}
+        self.months = [str(name).title() for name in MONTHS_3.values()]
+        self.date_pattern = str(DATE_PATTERN)
+        self.datetime_pattern = str(DATETIME_PATTERN)
+
+    def span(self, span: timedelta) -> str:
+        """Return `span` as `23 h 54 min`."""
+        return " ".join(self.units[unit] % {"number": number} for number, unit in split_span(span))
+
+    def date(self, value: datetime) -> str:
+        """Return the date of `value` as `Nov 29, 2026`."""
+        return self._date(_localized(value))
+
+    def exact(self, value: datetime) -> str:
+        """Return `value` as `Nov 29, 2026, 18:05 UTC`."""
+        local = _localized(value)
+        facts = {"date": self._date(local), "time": f"{local:%H:%M}", "zone": local.tzname()}
+        return self.datetime_pattern % facts
+
+    def _date(self, local: datetime) -> str:
+        return self.date_pattern % {"month": self.months[local.month - 1], "day": local.day, "year": local.year}
+
+
+def _localized(value: datetime) -> datetime:
+    if timezone.is_naive(value):
+        value = timezone.make_aware(value, timezone.get_default_timezone())
+    return timezone.localtime(value)
 
 
 def duration_label(duration: str) -> str:
@@ -176,6 +210,59 @@ def _rank(label: ScopeLabel) -> tuple[bool, int]:
     return not label.is_dangerous, names.index(label.scope.operation)
 
 
+@dataclass(frozen=True)
+class TypeAccess:
+    """Operations on an entity type, the dangerous ones first; `more` are not in `operations`."""
+
+    entity_type: str
+    operations: Sequence[tuple[str, bool]]  # labels, and whether each is dangerous
+    more: int
+    is_more_dangerous: bool
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a token can do, in short: some entity types, the dangerous ones first, and how many `more` there are."""
+
+    types: Sequence[TypeAccess] = ()
+    more: int = 0
+    is_more_dangerous: bool = False
+
+
+def describe_access(operations: Iterable[tuple[Any, str, str]]) -> dict[Any, Access]:
+    """Return the access of each token in `operations`, which are those of `ScopeQuerySet.operations_of`.
+
+    What this site no longer has is left out, because it has no effect.
+    """
+    known = {
+        (entity_type.name, operation.name): (position, str(operation.label), operation.dangerous)
+        for entity_type in registry
+        for position, operation in enumerate(entity_type.operations)
+    }
+    labels = {entity_type.name: type_label(entity_type) for entity_type in registry}
+    by_token: dict[Any, dict[str, list[tuple[int, str, bool]]]] = {}
+    for token_id, type_name, operation_name in operations:
+        if (found := known.get((type_name, operation_name))) is not None:
+            by_token.setdefault(token_id, {}).setdefault(type_name, []).append(found)
+    return {
+        token_id: _shorten([(labels[name], found) for name, found in by_type.items()])
+        for token_id, by_type in by_token.items()
+    }
+
+
+def _shorten(by_type: list[tuple[str, list[tuple[int, str, bool]]]]) -> Access:
+    types = []
+    for label, found in by_type:
+        operations = [
+            (text, dangerous) for _position, text, dangerous in sorted(found, key=lambda one: (not one[2], one))
+        ]
+        rest = operations[MAX_OPERATIONS:]
+        types.append(TypeAccess(label, operations[:MAX_OPERATIONS], len(rest), any(one[1] for one in rest)))
+    types.sort(key=lambda one: (not one.operations[0][1], one.entity_type.casefold()))
+    others = types[MAX_TYPES:]
+    return Access(types[:MAX_TYPES], len(others), any(one.operations[0][1] for one in others))
+
+
 def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[ScopeLabel]:
     """Return labels for `scopes`, limited to what `user` can see, with one query per entity type that has ids."""
     scopes = list(scopes)
@@ -286,14 +373,6 @@ def refusals_text(row: Activity, count: int, *, date: str) -> str:
     if facts["client"]:
         return _("%(refused)s, last on %(date)s from %(client)s.") % facts
     return _("%(refused)s, last on %(date)s.") % facts
-
-
-def exact_text(value: datetime) -> str:
-    """Return `value` in the site's time zone, with the zone."""
-    if timezone.is_naive(value):
-        value = timezone.make_aware(value, timezone.get_default_timezone())
-    local = timezone.localtime(value)
-    return f"{date_format(local, 'DATETIME_FORMAT')} {date_format(local, 'T')}"
 
 
 def printable(text: str) -> str:

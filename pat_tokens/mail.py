@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from pat_tokens import log_events, signals
 from pat_tokens.conf import conf
-from pat_tokens.labels import client_of, exact_text, printable
+from pat_tokens.labels import TimeFormat, client_of, printable
 from pat_tokens.links import page_url
 from pat_tokens.models import Activity, Kind, PersonalAccessToken, Reason, Via, owner_is_active
 from pat_tokens.policy import get_policy
@@ -113,7 +113,7 @@ def _context(row: Activity, token: PersonalAccessToken) -> dict[str, Any]:
         "name": name,
         "actor": printable(row.actor_name),
         "client": printable(client_of(row)),
-        "at": exact_text(row.last_at or row.at),
+        "at": TimeFormat().exact(row.last_at or row.at),
         "changes": [
             *(f"+ {scope}" for scope in row.all_changes["scopes_added"]),
             *(f"- {scope}" for scope in row.all_changes["scopes_deleted"]),

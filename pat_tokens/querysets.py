@@ -46,6 +46,12 @@ def has_status(status: Status, now: datetime | None = None) -> Q:
     }[status]
 
 
+def has_scope(**fields: str) -> Q:
+    """Return the condition for a token to have a scope with these `fields`."""
+    scopes = apps.get_model("pat_tokens", "Scope")._base_manager
+    return Q(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
+
+
 _LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 -- the time zone depends on the site
 MISSING_LATELY = timedelta(days=30)  # how long a missing scope is listed
 CLOCK_SKEW = timedelta(hours=1)  # by which the order of the ids of activity can differ from that of its datetimes
@@ -146,8 +152,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
     def with_scope(self, **fields: str) -> Self:
         """The tokens that have a scope with these `fields`."""
-        scopes = self.model._meta.get_field("scope").related_model._base_manager
-        return self.filter(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
+        return self.filter(has_scope(**fields))
 
     def refused(self) -> Self:
         """The tokens whose secrets were sent in vain since they were issued."""
@@ -233,6 +238,11 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
     def matching(self, entity_type: str, operation: str) -> Self:
         """The scopes on any entity of this type for this operation."""
         return self.filter(entity_type=entity_type, operation=operation)
+
+    def operations_of(self, token_ids: Iterable[UUID]) -> list[tuple[UUID, str, str]]:
+        """Return which operations these tokens have on which entity types, however many entities those are."""
+        found = self.filter(token__in=token_ids).order_by()
+        return list(found.values_list("token_id", "entity_type", "operation").distinct())
 
     def sorted(self) -> Self:
         """The scopes in a stable order."""

@@ -22,7 +22,7 @@ from django.utils import timezone
 from pat_tokens import log_events, mail, services
 from pat_tokens.activity import SYSTEM, Actor
 from pat_tokens.conf import conf
-from pat_tokens.labels import printable, span_text
+from pat_tokens.labels import TimeFormat, printable
 from pat_tokens.links import page_url
 from pat_tokens.models import PersonalAccessToken, PreviousSecret, Reminder, owner_is_active
 from pat_tokens.policy import get_policy
@@ -153,7 +153,7 @@ def build_previous_secret_mail(
             "token": token,
             "name": printable(token.name),
             "secret": secret._replace(last_used_agent=printable(secret.last_used_agent)),
-            "time_left": span_text(secret.expires_at - now),
+            "time_left": TimeFormat().span(secret.expires_at - now),
             "url": page_url("token_detail", token.pk, user=token.user) or "",
         }
 
@@ -213,7 +213,7 @@ def _line(user: AbstractBaseUser, reminder: Reminder, now: datetime) -> Line:
     token = reminder.token
     left = (token.expires_at or now) - now  # what never ends is never due
     url = page_url("token_detail", token.pk, user=user)
-    return Line(token, printable(token.name), reminder.days, span_text(left), url or "")
+    return Line(token, printable(token.name), reminder.days, TimeFormat().span(left), url or "")
 
 
 __all__ = ["Summary", "send_reminders"]

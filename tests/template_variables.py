@@ -7,10 +7,17 @@ from typing import Any
 
 from django.template import engines
 from django.template.base import FilterExpression, Node, Variable
+from django.template.defaulttags import WithNode
 from django.template.smartif import TokenBase
 from django.templatetags.i18n import BlockTranslateNode
 
-_SETS = ("asvar", "target_var", "variable", "loopvars")  # attributes of nodes with names of variables that they set
+_SETS = (
+    "asvar",
+    "target_var",
+    "variable",
+    "loopvars",
+    "countervar",
+)  # attributes of nodes with names of variables that they set
 _ALWAYS = {"block", "forloop", "True", "False", "None"}
 
 
@@ -28,7 +35,7 @@ def variables_of(name: str) -> set[str]:
 
 
 def _made_by(node: Node) -> set[str]:
-    made: set[str] = set(node.extra_context) if isinstance(node, BlockTranslateNode) else set()
+    made: set[str] = set(node.extra_context) if isinstance(node, (BlockTranslateNode, WithNode)) else set()
     for attribute in _SETS:
         value = getattr(node, attribute, None)
         made |= {value} if isinstance(value, str) else set(value) if isinstance(value, list) else set()

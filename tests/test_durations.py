@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pat_tokens.durations import add_duration, parse_duration, parse_expiry, parse_iso_datetime
+from pat_tokens.durations import add_duration, parse_duration, parse_expiry, parse_iso_datetime, split_span
 
 
 def test_valid_durations(subtests):
@@ -97,3 +97,17 @@ def test_any_string_is_expiry_or_value_error(text):
 def test_date_without_time_is_a_date():
     assert parse_expiry("2030-12-31") == date(2030, 12, 31)
     assert parse_expiry("2030-12-31T00:00Z") == datetime(2030, 12, 31, tzinfo=UTC)
+
+
+def test_spans_have_no_seconds_beside_minutes(subtests):
+    rows = [
+        (timedelta(minutes=2, seconds=5), [(2, "min")]),
+        (timedelta(hours=23, minutes=54, seconds=5), [(23, "h"), (54, "min")]),
+        (timedelta(days=1, seconds=5), [(1, "d")]),
+        (timedelta(seconds=45.9), [(45, "s")]),
+        (timedelta(), [(0, "s")]),
+        (-timedelta(hours=1), [(0, "s")]),
+    ]
+    for span, parts in rows:
+        with subtests.test(span=span):
+            assert split_span(span) == parts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRed
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import escape
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views import View
@@ -38,9 +40,11 @@ from pat_tokens.validation import name_key
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.http import HttpRequest
+    from django.utils.safestring import SafeString
 
     from pat_tokens.querysets import TokenQuerySet
 
+_NO_ID = uuid.UUID(int=0)
 OPENING = "pat_opening"  # sent by the password prompt that is shown before a form
 
 
@@ -126,17 +130,27 @@ class Page(LoginRequiredMixin, View):
     def show(self, **context: Any) -> HttpResponse:
         return render(self.request, self.template_name, context | self._shared())
 
-    def _shared(self) -> dict[str, Any]:
+    @property
+    def managed_owner(self) -> Any:
+        """The owner, if it is somebody else than the user; None also where what the page is about is missing."""
         try:
-            managed_owner = self.owner if self.owner != self.user else None
-        except Http404:  # what the page is about is missing
-            managed_owner = None
+            return self.owner if self.owner != self.user else None
+        except Http404:
+            return None
+
+    @property
+    def owner_query(self) -> str:
+        """The parameter of URLs of pages about the same owner; empty for the user."""
+        return urlencode({"owner": self.managed_owner.get_username()}) if self.managed_owner else ""
+
+    def _shared(self) -> dict[str, Any]:
+        managed_owner = self.managed_owner
         return {
             "base_template": conf.base_template,
             "notices": notices.take(self.request),
             "request_path": self.request.get_full_path(),
             "managed_owner": managed_owner,
-            "owner_query": urlencode({"owner": managed_owner.get_username()}) if managed_owner else "",
+            "owner_query": self.owner_query,
             "can_issue": self.can_issue(managed_owner or self.user),
         }
 
@@ -225,6 +239,16 @@ class TokenPage(Page):
 def token_url(token: PersonalAccessToken) -> str:
     """Return the URL of the page of `token`."""
     return reverse("pat_tokens:token_detail", args=[token.pk])
+
+
+def token_urls(*names: str) -> Callable[[PersonalAccessToken], dict[str, SafeString]]:
+    """Return a function that returns the URLs of these pages of a token, escaped for HTML.
+
+    It is for lists: to reverse and to escape each URL takes longer.
+    """
+    parts = {name: reverse(f"pat_tokens:{name}", args=[_NO_ID]).rpartition(str(_NO_ID)) for name in names}
+    escaped = {name: (escape(before), escape(after)) for name, (before, _id, after) in parts.items()}
+    return lambda token: {name: before + escape(token.pk) + after for name, (before, after) in escaped.items()}
 
 
 def safe_url(request: HttpRequest, url: str) -> str:

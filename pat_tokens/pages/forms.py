@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django import forms
 from django.conf import settings
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
 from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
 from pat_tokens.fields import NetworksFormField
-from pat_tokens.labels import duration_label
+from pat_tokens.labels import TimeFormat, duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from pat_tokens.validation import (
     EDITABLE_FIELDS,
@@ -205,7 +205,7 @@ class RegenerateForm(DurationForm):
             same = duration_label(NEVER)
         else:
             field.widget.same_seconds = int((expires_at - now).total_seconds())
-            same = _date_text(timezone.localtime(expires_at) if settings.USE_TZ else expires_at)
+            same = TimeFormat().date(expires_at)
         label = pgettext("pat_tokens", "As long as before (%(date)s)") % {"date": same}
         field.widget.choices = [("", label), *field.widget.choices]
 
@@ -254,20 +254,17 @@ def _duration_choices(rules: DurationRules, now: datetime, chosen: str) -> list[
         choices.append((NEVER, duration_label(NEVER)))
     seconds = _seconds(chosen)
     is_further = seconds is not None and chosen not in rules.choices and seconds <= rules.longest.total_seconds()
+    time_format = TimeFormat()
     dated = [
         (
             duration,
             pgettext("pat_tokens", "%(duration)s (%(date)s)")
-            % {"duration": duration_label(duration), "date": _date_text(now + parse_duration(duration))},
+            % {"duration": duration_label(duration), "date": time_format.date(now + parse_duration(duration))},
         )
         for duration in (*rules.choices, *([chosen] if is_further else []))
         if duration != NEVER
     ]
     return [*dated, *choices]
-
-
-def _date_text(when: datetime) -> str:
-    return formats.date_format(when, "DATE_FORMAT")
 
 
 def _seconds(duration: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,16 +20,17 @@ COOKIE_AGE = 365 * 24 * 3600  # seconds
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in URLs, its heading, and whether it can be hidden."""
+    """A column: its name in URLs, its heading, and whether it can be hidden or sorted by."""
 
     name: str
     label: _StrOrPromise
     can_hide: bool = True
+    can_sort: bool = True
 
 
 @dataclass(frozen=True)
 class Heading:
-    """The heading of a column, with its current sort order."""
+    """The heading of a column, with its current sort order; `url` is empty if it can't be sorted by."""
 
     column: Column
     url: str
@@ -86,13 +88,15 @@ class Table:
         return [
             Heading(
                 column,
-                url=self.url(
-                    sort=f"-{column.name}" if column.name == self.sort and not self.is_descending else column.name
-                ),
+                url=self._sort_url(column) if column.can_sort else "",
                 direction=self.direction if column.name == self.sort else "",
             )
             for column in self.columns
         ]
+
+    def _sort_url(self, column: Column) -> str:
+        is_reversed = column.name == self.sort and not self.is_descending
+        return self.url(sort=f"-{column.name}" if is_reversed else column.name)
 
     @property
     def direction(self) -> str:
@@ -125,14 +129,14 @@ class Table:
         """The columns that can be hidden, each with whether it is visible."""
         return [(column, column.name not in self.hidden) for column in self.all_columns if column.can_hide]
 
-    @property
+    @cached_property
     def shows(self) -> dict[str, bool]:
         """Whether each column is visible, by name."""
         return {column.name: column.name not in self.hidden for column in self.all_columns}
 
     def _read_sort(self, default: str) -> tuple[str, bool]:
         text = self._query.get("sort", "")
-        if text.removeprefix("-") not in {column.name for column in self.all_columns}:
+        if text.removeprefix("-") not in {column.name for column in self.all_columns if column.can_sort}:
             text = default
         return text.removeprefix("-"), text.startswith("-")
 

@@ -10,14 +10,15 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import pgettext_lazy
 
-from pat_tokens.querysets import Status
+from pat_tokens.entities import Operation, registry
+from pat_tokens.querysets import Status, has_scope
 
 if TYPE_CHECKING:
     from django.http import QueryDict
 
     from pat_tokens.querysets import TokenQuerySet
 
-LIST_QUERY = ("q", "in", "status", "owner")
+LIST_QUERY = ("q", "in", "operation", "status", "owner")
 ALL = "all"  # as a status
 SEARCH_FIELDS = {
     "name": pgettext_lazy("pat_tokens", "Name"),
@@ -27,33 +28,41 @@ SEARCH_FIELDS = {
 
 
 class TokenFilter:
-    """The search and the status of a list of tokens. Invalid parameters count as not given."""
+    """The search, the operation and the status of a list of tokens. Invalid parameters count as not given."""
 
     def __init__(self, query: QueryDict) -> None:
         self.term = read_term(query)
         self.field = query.get("in", "")
         if self.field not in SEARCH_FIELDS:
             self.field = "name"
+        self.operations = _operations()
+        self.operation = query.get("operation", "")
+        if self.operation not in self.operations:
+            self.operation = ""
         self.status = query.get("status", Status.ACTIVE)
         if self.status not in (*Status, ALL):
             self.status = Status.ACTIVE
 
     def apply(self, tokens: TokenQuerySet) -> TokenQuerySet:
         """Return those of `tokens` that the list shows."""
-        if self.term:
+        if self.term or self.operation:
             tokens = tokens.filter(self.matches)
         return tokens if self.status == ALL else tokens.with_status(self.status)
 
     @property
     def query(self) -> dict[str, str]:
         """The parameters that select the same tokens."""
-        return {"q": self.term, "in": self.field if self.term else "", "status": self.status}
+        field = self.field if self.term else ""
+        return {"q": self.term, "in": field, "operation": self.operation, "status": self.status}
 
     @property
     def matches(self) -> Q:
-        """The condition for the search, whatever the status."""
-        if not self.term:
-            return ~Q(pk=None)
+        """The condition for the search and the operation, whatever the status."""
+        found = self._contains_term if self.term else ~Q(pk=None)
+        return found & has_scope(operation=self.operation) if self.operation else found
+
+    @property
+    def _contains_term(self) -> Q:
         matches = Q(pk=None) if self.field == "id" else Q(**{f"{self.field}__icontains": self.term})
         hint = self.term.replace("...", "…")
         if "…" in hint:
@@ -62,6 +71,15 @@ class TokenFilter:
             return matches | Q(pk=uuid.UUID(self.term))
         except ValueError:
             return matches
+
+
+def _operations() -> dict[str, Operation]:
+    # Entity types can name different operations alike; the first label stands for all of them.
+    found: dict[str, Operation] = {}
+    for entity_type in registry:
+        for operation in entity_type.operations:
+            found.setdefault(operation.name, operation)
+    return dict(sorted(found.items(), key=lambda item: not item[1].dangerous))
 
 
 def read_term(query: QueryDict) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.db.models import Count, Q
 from django.forms import model_to_dict
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,11 +22,19 @@ from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
-from pat_tokens.labels import STATUS_LABELS, address_text, describe_activity, describe_scopes, duration_label
+from pat_tokens.labels import (
+    STATUS_LABELS,
+    Access,
+    address_text,
+    describe_access,
+    describe_activity,
+    describe_scopes,
+    duration_label,
+)
 from pat_tokens.managed_users import find_managed_names
-from pat_tokens.models import Activity, PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken, Scope
 from pat_tokens.pages import notices, one_time_secret
-from pat_tokens.pages.base import Page, TokenPage, token_url
+from pat_tokens.pages.base import Page, TokenPage, token_url, token_urls
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.prefill import Prefill, choose_preset
@@ -46,6 +57,7 @@ CURRENT_ROUTE = "pat_tokens_api:current-token"
 TOKEN_COLUMNS = (
     Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
     Column("description", pgettext_lazy("pat_tokens", "Description")),
+    Column("access", pgettext_lazy("pat_tokens", "Access"), can_sort=False),
     Column("issued_at", pgettext_lazy("pat_tokens", "Issued At")),
     Column("expires_at", pgettext_lazy("pat_tokens", "Expires At")),
     Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used At")),
@@ -55,6 +67,87 @@ SCOPE_COLUMNS = (
     Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
     Column("operation", pgettext_lazy("pat_tokens", "Operation")),
 )
+
+
+class MenuItem(NamedTuple):
+    """An item of the menu of a row; `attrs` are HTML attributes for the script."""
+
+    label: str
+    url: str
+    is_link: bool = False
+    attrs: SafeString = SafeString()
+    starts_group: bool = False
+    is_dangerous: bool = False
+
+
+class TokenRow(NamedTuple):
+    """A row of the list of tokens. What all rows share was looked up and escaped once."""
+
+    token: PersonalAccessToken
+    id: SafeString
+    select_key: str
+    url: SafeString
+    access: Access
+    select_label: str
+    menu_label: str
+    menu: list[MenuItem]
+
+
+class RowMaker:
+    """Makes the rows of tokens."""
+
+    def __init__(self, owner_query: str, *, can_issue: bool) -> None:
+        self.can_issue = can_issue
+        self.copy_url = escape(f"{reverse('pat_tokens:token_create')}?copy=")
+        self.owner_query = escape(f"&{owner_query}") if owner_query else SafeString()
+        self.urls = token_urls("token_detail", "scopes_add", "token_revoke", "token_regenerate", "token_delete")
+        self.select_label, self.menu_label = _("Select %(name)s"), _("Actions for %(name)s")
+        self.labels = {
+            "view": escape(pgettext("pat_tokens", "View")),
+            "copy": escape(pgettext("pat_tokens", "Copy ID")),
+            "duplicate": escape(pgettext("pat_tokens", "Duplicate")),
+            "add": escape(pgettext("pat_tokens", "Add Scope")),
+            "revoke": escape(pgettext("pat_tokens", "Revoke")),
+            "regenerate": escape(pgettext("pat_tokens", "Regenerate")),
+            "delete": escape(pgettext("pat_tokens", "Delete")),
+        }
+
+    def make(self, token: PersonalAccessToken, access: Access) -> TokenRow:
+        name = {"name": token.name}
+        key, urls = escape(token.pk), self.urls(token)
+        menu = self._menu(key, urls, is_active=token.is_active)
+        return TokenRow(
+            token,
+            key,
+            f"select-{key}",
+            urls["token_detail"],
+            access,
+            self.select_label % name,
+            self.menu_label % name,
+            menu,
+        )
+
+    def _menu(self, key: SafeString, urls: dict[str, SafeString], *, is_active: bool) -> list[MenuItem]:
+        labels, opens_dialog = self.labels, SafeString(" data-pat-dialog")
+        copies = format_html(' data-pat-copy="{}"', key)
+        items = [
+            MenuItem(labels["view"], urls["token_detail"], is_link=True),
+            MenuItem(labels["copy"], urls["token_detail"], attrs=copies),
+        ]
+        if self.can_issue:
+            items.append(MenuItem(labels["duplicate"], self.copy_url + key + self.owner_query, is_link=True))
+            items.append(MenuItem(labels["add"], urls["scopes_add"], attrs=opens_dialog, starts_group=True))
+        starts = True
+        if is_active:
+            items.append(MenuItem(labels["revoke"], urls["token_revoke"], attrs=opens_dialog, starts_group=True))
+            starts = False
+        elif self.can_issue:
+            url = urls["token_regenerate"]
+            items.append(MenuItem(labels["regenerate"], url, attrs=opens_dialog, starts_group=True))
+            starts = False
+        url = urls["token_delete"]
+        items.append(MenuItem(labels["delete"], url, attrs=opens_dialog, starts_group=starts, is_dangerous=True))
+        return items
 
 
 class TokenList(Page):
@@ -70,10 +163,16 @@ class TokenList(Page):
         table.fill(found.apply(self.tokens).sorted_by(ordering), counts[found.status])
         return self.show(
             table=table,
+            rows=self._rows(table),
+            selects_all=request.GET.get("select") == "page",
+            select_url=table.url(page=str(table.number), select="page"),
+            operation=found.operation,
+            operations=found.operations.values(),
             term=found.term,
             search_field=found.field,
             search_fields=SEARCH_FIELDS,
-            clear_url=table.url(**{"q": "", "in": ""}),
+            clear_url=table.url(**{"q": "", "in": "", "operation": ""}),
+            all_url=table.url(status="all"),
             status=found.status,
             tabs=_tabs(table, counts, found.status),
             selection={**found.query, "owner": self.request.GET.get("owner", "")},
@@ -83,6 +182,15 @@ class TokenList(Page):
             owners=find_managed_names(self.user),
             refused=find_tokens_refused_lately(self.owner),
         )
+
+    def _rows(self, table: Table) -> list[TokenRow]:
+        tokens = list(table.rows)
+        access = {}
+        if tokens and table.shows["access"]:
+            access = describe_access(Scope.objects.operations_of([token.pk for token in tokens]))
+        maker = RowMaker(self.owner_query, can_issue=self.can_issue(self.owner))
+        nothing = Access()
+        return [maker.make(token, access.get(token.pk, nothing)) for token in tokens]
 
     def drop_query(self) -> HttpResponse:
         """Look up the secret anyway: the user bookmarked the URL, or searched with another page's form."""

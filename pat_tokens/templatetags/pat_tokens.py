@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.forms import BoundField
 from django.forms.utils import flatatt
 from django.template import Context, Library
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from pat_tokens.crypto import HiddenRepr
-from pat_tokens.labels import UNITS, exact_text, refusals_text, span_text
+from pat_tokens.labels import TimeFormat, refusals_text
 from pat_tokens.models import Activity
 from pat_tokens.policy import can_see_tokens
 from pat_tokens.secret_search import secret_pattern
@@ -35,6 +34,8 @@ _TIME_TEXTS = {
     "stopped-now": pgettext_lazy("pat_tokens", "Stopped just now"),
     "revoked": gettext_lazy("Revoked %(time)s ago"),
     "revoked-now": pgettext_lazy("pat_tokens", "Revoked just now"),
+    "never": pgettext_lazy("pat_tokens", "Never expires"),
+    "unused": pgettext_lazy("pat_tokens", "Not used yet"),
 }
 _SCRIPT_TEXTS = {
     "copied": pgettext_lazy("pat_tokens", "Copied"),
@@ -57,7 +58,8 @@ _SCRIPT_TEXTS = {
     "selected": pgettext_lazy("pat_tokens", "Selected: {}"),
 }
 _ENDS = {"expires": ("until", "expired"), "stops": ("stops", "stopped")}  # before and after the time
-_NOW = 10  # seconds
+_TIMES = "pat_tokens_times"  # a key of the rendered template
+_NOW = 60  # seconds
 _PREFIXES = ("data_", "aria_")
 _ATTRIBUTES = frozenset(
     [
@@ -91,33 +93,69 @@ def element(context: Context, content: SafeString, element_name: str, **variable
     """
     template = context.template.engine.get_template(f"pat_tokens/elements/{element_name}.html")  # type: ignore[union-attr]
     names = [name for name in variables if name.startswith(_PREFIXES) or name in _ATTRIBUTES]
-    attributes = {name.replace("_", "-"): variables.pop(name) for name in names}
+    attributes = {name.replace("_", "-"): value for name in names if (value := variables.pop(name)) not in ("", None)}
     variables |= {
-        "attrs": Content(flatatt({name: value for name, value in attributes.items() if value not in ("", None)})),
+        "attrs": Content(flatatt(attributes) if attributes else ""),
         "content": Content(content.strip()),
         "csrf_token": context.get("csrf_token"),
     }
     return template.render(context.new(variables))
 
 
-@register.inclusion_tag("pat_tokens/elements/time.html")
-def timestamp(value: datetime | None, kind: str = "ago") -> dict[str, Any]:
+class _PageTimes(TimeFormat):
+    """The times on one page. It looks up texts and the template once, because a list has hundreds of times."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.now = datetime.now(tz=UTC)
+        self.texts = {name: str(text) for name, text in _TIME_TEXTS.items()}
+        self.template = context.template.engine.get_template("pat_tokens/elements/time.html")  # type: ignore[union-attr]
+        self.context = context.new({})
+
+    @classmethod
+    def of(cls, context: Context) -> _PageTimes:
+        """Return the one of the page that is rendered with `context`."""
+        if _TIMES not in context.render_context:
+            context.render_context[_TIMES] = cls(context)
+        return cast("_PageTimes", context.render_context[_TIMES])
+
+    def render(self, value: datetime | None, kind: str) -> SafeString:
+        if value is None:
+            return self._render({"text": self.texts["never" if kind == "expires" else "unused"]})
+        if timezone.is_naive(value):
+            value = timezone.make_aware(value, timezone.get_default_timezone())
+        exact = self.exact(value)
+        text = exact if kind == "at" else self._relative(value, kind)
+        return self._render({"value": value.isoformat(), "kind": kind, "exact": exact, "text": text})
+
+    def _render(self, variables: dict[str, str]) -> SafeString:
+        with self.context.push(variables):
+            return self.template.render(self.context)
+
+    def _relative(self, value: datetime, kind: str) -> str:
+        rest = value - self.now
+        name = kind
+        is_ahead = kind in _ENDS and rest.total_seconds() > 0
+        if kind in _ENDS:
+            name = _ENDS[kind][0 if is_ahead else 1]
+        elif kind == "used":
+            name = "ago"
+        if not is_ahead and abs(rest).total_seconds() < _NOW:
+            return self.texts[f"{name}-now"]
+        return self.texts[name] % {"time": self.span(abs(rest))}
+
+
+@register.simple_tag(takes_context=True)
+def timestamp(context: Context, value: datetime | None, kind: str = "ago") -> SafeString:
     """Render the time since or until `value` (`ago`, `used`, `expires`, `revoked`), or the date itself (`at`)."""
-    if value is None:
-        never = kind == "expires"
-        return {"text": pgettext("pat_tokens", "Never expires") if never else pgettext("pat_tokens", "Not used yet")}
-    if timezone.is_naive(value):
-        value = timezone.make_aware(value, timezone.get_default_timezone())
-    exact = exact_text(value)
-    text = exact if kind == "at" else _relative_text(value, kind)
-    return {"value": value, "kind": kind, "exact": exact, "text": text}
+    return _PageTimes.of(context).render(value, kind)
 
 
-@register.simple_tag
-def refusals(row: Activity, count: int) -> SafeString:
+@register.simple_tag(takes_context=True)
+def refusals(context: Context, row: Activity, count: int) -> SafeString:
     """Render how often a secret was sent in vain, and last by `row`."""
     text = conditional_escape(refusals_text(row, count, date="\0"))
-    date = render_to_string("pat_tokens/elements/time.html", timestamp(row.last_at or row.at, "at"))
+    date = timestamp(context, row.last_at or row.at, "at")
     return mark_safe(text.replace("\0", date.strip()))  # noqa: S308 -- both parts are escaped
 
 
@@ -127,8 +165,14 @@ register.simple_tag(secret_pattern, name="secret_pattern")
 @register.simple_tag
 def script_texts() -> dict[str, str]:
     """Return the translated strings that the script needs, by name."""
+    times = TimeFormat()
+    date = {name: f"{{{name}}}" for name in ("day", "month", "year")}
+    clock = {name: f"{{{name}}}" for name in ("date", "time", "zone")}
     return {
-        **{unit: str(text) % {"number": "{}"} for unit, text in UNITS.items()},
+        **{unit: text % {"number": "{}"} for unit, text in times.units.items()},
+        "months": "|".join(times.months),
+        "date": times.date_pattern % date,
+        "datetime": times.datetime_pattern % clock,
         **{name: str(text) % {"time": "{}"} for name, text in _TIME_TEXTS.items()},
         **{name: str(text) for name, text in _SCRIPT_TEXTS.items()},
         "now": str(_NOW),
@@ -153,16 +197,3 @@ def can_see_tokens_tag(context: Context) -> bool:
     """Return whether the pages are for the user of the page, so that a menu can leave them out."""
     user = context.get("user") or getattr(context.get("request"), "user", None)
     return user is None or not user.is_authenticated or can_see_tokens(user)
-
-
-def _relative_text(value: datetime, kind: str) -> str:
-    rest = value - datetime.now(tz=UTC)
-    name = kind
-    is_ahead = kind in _ENDS and rest.total_seconds() > 0
-    if kind in _ENDS:
-        name = _ENDS[kind][0 if is_ahead else 1]
-    elif kind == "used":
-        name = "ago"
-    if not is_ahead and abs(rest).total_seconds() < _NOW:
-        name += "-now"
-    return str(_TIME_TEXTS[name]) % {"time": span_text(abs(rest))}

@@ -58,7 +58,8 @@ COMPUTED = """() => {
     const style = getComputedStyle(element);
     const pseudo = ["::before", "::after"].map((name) => getComputedStyle(element, name).content);
     const path = `${element.tagName}.${element.getAttribute("class")}`;
-    return [path, [x, y, width, height], ...names.map((name) => `${name}: ${style.getPropertyValue(name)}`), ...pseudo];
+    const values = names.map((name) => `${name}: ${style.getPropertyValue(name)}`);
+    return [path, [x, y + scrollY, width, height], ...values, ...pseudo];
   });
 }"""
 

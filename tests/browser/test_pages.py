@@ -928,7 +928,7 @@ def test_relative_times_update_and_show_date(screen, make_token):
     expect(card.locator("time[data-pat-time=used]")).to_have_text("just now")
     exact = expires.get_attribute("title")
     end = (now + timedelta(hours=2, minutes=1)).astimezone(ZoneInfo("Europe/Berlin"))
-    assert exact == f"{end:%b %-d, %Y, %-I:%M %p} GMT+{end.utcoffset().total_seconds() // 3600:.0f}"
+    assert exact == f"{end:%b %-d, %Y, %H:%M} GMT+{end.utcoffset().total_seconds() // 3600:.0f}"
     expect(card.locator("time[data-pat-time=at]")).to_have_text(exact)
     screen.clock.run_for(timedelta(hours=1).total_seconds() * 1000)
     expect(expires).to_have_text("Expires in 1 h")

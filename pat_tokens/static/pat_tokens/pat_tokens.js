@@ -368,7 +368,11 @@ function search(form, delay) {
     searching = new AbortController();
     const field = form.elements.in;
     if (holdsSecret(form.elements.q.value)) return attempt(() => lookUp(form));
-    const url = withQuery({ q: form.elements.q.value.trim(), in: field.selectedIndex ? field.value : "" });
+    const url = withQuery({
+      q: form.elements.q.value.trim(),
+      in: field.selectedIndex ? field.value : "",
+      operation: form.elements.operation.value,
+    });
     attempt(() => visit(url, form.dataset.patLive.split(" "), { replace: true, signal: searching.signal }));
   }, delay);
 }
@@ -383,6 +387,7 @@ async function lookUp(form) {
   const query = new URL(json.location, location.href).searchParams;
   form.elements.q.value = query.get("q") ?? "";
   form.elements.in.value = query.get("in") ?? form.elements.in.options[0].value;
+  form.elements.operation.value = query.get("operation") ?? "";
   await visit(json.location, form.dataset.patLive.split(" "), { replace: true });
   toast(json.notice);
 }
@@ -564,11 +569,27 @@ function stored(key) {
 
 // --- Relative times ---------------------------------------------------------
 
-const DATE = { year: "numeric", month: "short", day: "numeric" };
-const dateFormat = makeDateFormat(DATE);
-const timeFormat = makeDateFormat({ ...DATE, hour: "numeric", minute: "2-digit", timeZoneName: "short" });
+// The format of the server, in the time zone of the browser.
+function dateText(time) {
+  const date = new Date(time);
+  const month = say("months").split("|")[date.getMonth()];
+  return fill(say("date"), { month, day: date.getDate(), year: date.getFullYear() });
+}
 
-function makeDateFormat(options) {
+function datetimeText(time) {
+  const date = new Date(time);
+  const clock = [date.getHours(), date.getMinutes()].map((number) => String(number).padStart(2, "0")).join(":");
+  return fill(say("datetime"), { date: dateText(time), time: clock, zone: zoneOf(date) });
+}
+
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_whole, name) => values[name]);
+}
+
+const zoneFormat = makeZoneFormat();
+
+function makeZoneFormat() {
+  const options = { timeZoneName: "short" };
   try {
     return new Intl.DateTimeFormat(root?.lang || undefined, options);
   } catch {
@@ -576,12 +597,16 @@ function makeDateFormat(options) {
   }
 }
 
+function zoneOf(date) {
+  return zoneFormat.formatToParts(date).find((part) => part.type === "timeZoneName").value;
+}
+
 function tick(part) {
   const now = Date.now();
   part.querySelectorAll("time[data-pat-time]").forEach((element) => {
     const time = Date.parse(element.dateTime);
     const kind = element.dataset.patTime;
-    if (!element.dataset.patExact) element.dataset.patExact = element.title = timeFormat.format(time);
+    if (!element.dataset.patExact) element.dataset.patExact = element.title = datetimeText(time);
     const text = kind === "at" ? element.dataset.patExact : timeText(kind, time, now);
     if (element.textContent !== text) element.textContent = text;
   });
@@ -608,7 +633,7 @@ function span(milliseconds) {
   const start = parts.some(([number]) => number) ? first : parts.length - 1;
   return parts
     .slice(start, start + 2)
-    .filter(([number], position) => number || position === 0)
+    .filter(([number, unit], position) => position === 0 || (number && unit !== "s"))
     .map(([number, unit]) => say(unit, number))
     .join(" ");
 }
@@ -620,7 +645,7 @@ function startDuration(fields) {
   if (zone) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
   for (const option of fields.querySelector("[data-pat-duration]").options) {
     const seconds = option.dataset.patSeconds;
-    if (seconds) option.text = option.text.replace(/\([^()]*\)$/, `(${dateFormat.format(Date.now() + seconds * 1000)})`);
+    if (seconds) option.text = option.text.replace(/\([^()]*\)$/, `(${dateText(Date.now() + seconds * 1000)})`);
   }
   fields.querySelector("[data-pat-own-date]").addEventListener("input", () => showExpiration(fields));
   showExpiration(fields);
@@ -636,7 +661,7 @@ function showExpiration(fields) {
   let time = seconds ? Date.now() + seconds * 1000 : NaN;
   if (isOwn && own.value) time = new Date(`${own.value}T23:59:59`).getTime();
   if (!isOwn) mend(own);
-  const text = Number.isNaN(time) ? "" : say(time > Date.now() ? "expiry" : "past", timeFormat.format(time));
+  const text = Number.isNaN(time) ? "" : say(time > Date.now() ? "expiry" : "past", datetimeText(time));
   fields.querySelector("[data-pat-expiry]").textContent = text;
 }
 
