@@ -68,8 +68,10 @@ lint: $(VENV)/.dev ## check style, format and the direction of imports
 	PYTHONPATH=. $(BIN)/lint-imports --cache-dir .cache/imports
 
 .PHONY: types
-types: $(VENV)/.dev ## check types
+types: $(VENV)/.dev ## check types, and those that a user's site sees
 	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/mypy --config-file tests/typed_site/mypy.ini
+	$(BIN)/pyright --project tests/typed_site --pythonpath $(BIN)/python
 
 .PHONY: format
 format: $(VENV)/.dev ## format the code and apply automatic fixes

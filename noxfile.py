@@ -159,9 +159,11 @@ def repository(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
-    """Check types."""
+    """Check types, and those that a user's site sees."""
     install(session, "browser", "lint")
     session.run("mypy")
+    session.run("mypy", "--config-file", "tests/typed_site/mypy.ini", env=HERE)
+    session.run("pyright", "--project", "tests/typed_site", "--pythonpath", f"{session.bin}/python")
 
 
 @nox.session(python=OLDEST)
