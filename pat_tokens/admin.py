@@ -35,7 +35,7 @@ from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequir
 from pat_tokens.labels import describe_activity, describe_scopes, duration_label, type_label
 from pat_tokens.models import Activity, PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
-from pat_tokens.pages.activity import read_page
+from pat_tokens.pages.activity import ActivityFilter, read_page
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import Status, TokenQuerySet
@@ -507,11 +507,13 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self, request: HttpRequest, owner: Any, token: PersonalAccessToken | None = None
     ) -> HttpResponse:
         found = Activity.objects.for_owner(owner) if token is None else Activity.objects.for_token(token.pk)
-        rows, newer, older = read_page(found, request.GET)
-        kept = [("owner", owner.pk)] if token is None else []
+        chosen = ActivityFilter.read(request.GET)
+        rows, newer, older = read_page(chosen.apply(found), request.GET)
+        kept = [*chosen.query, *([("owner", str(owner.pk))] if token is None else [])]
         owner_activity = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_owner_activity"
         context = {
             **self.admin_site.each_context(request),
+            **chosen.context,
             "opts": self.opts,
             "original": token,
             "title": _("Activity of %(name)s") % {"name": owner if token is None else token.name},

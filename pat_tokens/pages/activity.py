@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -25,40 +27,74 @@ SIZE = 50  # rows on a page
 MAX_ID = 2**63 - 1
 
 
+@dataclass(frozen=True)
+class ActivityFilter:
+    """What the query string of a page of activity selects. Invalid parameters are ignored."""
+
+    kinds: list[str]
+    token: uuid.UUID | None
+    since: date | None
+    until: date | None
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Self:
+        return cls(
+            [kind for kind in query.getlist("kind") if kind in Kind.values],
+            _read_uuid(query.get("token", "")),
+            _read_date(query.get("since", "")),
+            _read_date(query.get("until", "")),
+        )
+
+    def apply(self, found: ActivityQuerySet) -> ActivityQuerySet:
+        if self.kinds:
+            found = found.filter(kind__in=self.kinds)
+        if self.token:
+            found = found.for_token(self.token)
+        if self.since:
+            found = found.since(_start_of(self.since))
+        if self.until:
+            found = found.until(_start_of(self.until + timedelta(days=1)))
+        return found
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters that select the same."""
+        chosen = [
+            *(("kind", kind) for kind in self.kinds),
+            *(("token", self.token), ("since", self.since), ("until", self.until)),
+        ]
+        return [(name, str(value)) for name, value in chosen if value]
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The variables of a template with the form of the filter."""
+        return {
+            "kinds": Kind.choices,
+            "kind": self.kinds[0] if self.kinds else "",
+            "token": str(self.token or ""),
+            "since": self.since,
+            "until": self.until,
+            "is_filtered": bool(self.query),
+        }
+
+
 class ActivityList(Page):
-    """The activity of a user's tokens, including deleted ones. Invalid parameters are ignored."""
+    """The activity of a user's tokens, including deleted ones."""
 
     template_name = "pat_tokens/activity_list.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        query = request.GET
-        kinds = [kind for kind in query.getlist("kind") if kind in Kind.values]
-        token = _read_uuid(query.get("token", ""))
-        since, until = (_read_date(query.get(name, "")) for name in ("since", "until"))
-        found = Activity.objects.for_owner(self.owner)
-        if kinds:
-            found = found.filter(kind__in=kinds)
-        if token:
-            found = found.for_token(token)
-        if since:
-            found = found.since(_start_of(since))
-        if until:
-            found = found.until(_start_of(until + timedelta(days=1)))
-        chosen = [*(("kind", kind) for kind in kinds), ("token", token), ("since", since), ("until", until)]
-        chosen += [("owner", request.GET.get("owner"))]
-        chosen = [(name, str(value)) for name, value in chosen if value]
-        rows, newer, older = read_page(found, query)
+        chosen = ActivityFilter.read(request.GET)
+        rows, newer, older = read_page(chosen.apply(Activity.objects.for_owner(self.owner)), request.GET)
+        kept = chosen.query
+        if owner := request.GET.get("owner"):
+            kept = [*kept, ("owner", owner)]
         return self.show(
             rows=describe_activity(rows),
-            newer_url=newer and "?" + urlencode([*chosen, newer]),
-            older_url=older and "?" + urlencode([*chosen, older]),
-            kinds=Kind.choices,
-            kind=kinds[0] if kinds else "",
-            tokens=self._token_choices(token, rows),
-            token=str(token or ""),
-            since=since,
-            until=until,
-            is_filtered=bool(chosen),
+            newer_url=newer and "?" + urlencode([*kept, newer]),
+            older_url=older and "?" + urlencode([*kept, older]),
+            tokens=self._token_choices(chosen.token, rows),
+            **chosen.context,
         )
 
     def _token_choices(self, chosen: uuid.UUID | None, rows: list[Activity]) -> list[tuple[str, str]]:
@@ -108,4 +144,5 @@ def _read_date(text: str) -> date | None:
 
 
 def _start_of(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time()))
+    start = datetime.combine(day, time())
+    return timezone.make_aware(start) if settings.USE_TZ else start
