@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.core import checks
@@ -59,6 +61,26 @@ def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
             "PAT_TOKENS_BASE_TEMPLATE to a template of your own that extends this one and has these blocks.",
             id="pat_tokens.E081",
         )
+
+
+def check_template_order(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Django takes a template from the first app that has it."""
+    configs = list(apps.get_app_configs())
+    ours = next(config for config in configs if config.name == "pat_tokens")
+    own_names = _template_names(ours)
+    for config in configs[configs.index(ours) + 1 :]:
+        if own_names & _template_names(config):
+            yield checks.Warning(
+                f"The templates of {config.name!r} in pat_tokens/ have no effect, because Django finds those of the "
+                "package first.",
+                hint=f"List {config.name!r} before 'pat_tokens' in INSTALLED_APPS.",
+                id="pat_tokens.W081",
+            )
+
+
+def _template_names(config: AppConfig) -> set[str]:
+    folder = Path(config.path) / "templates"
+    return {str(path.relative_to(folder)) for path in folder.glob("pat_tokens/**/*.html")}
 
 
 def check_static_files(**kwargs: Any) -> Iterator[CheckMessage]:

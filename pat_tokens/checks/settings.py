@@ -20,7 +20,12 @@ from django.core.checks import CheckMessage, Error
 from django.db import connections
 from django.utils import timezone
 
-from pat_tokens.checks.pages import check_base_template, check_static_files, check_template_engine
+from pat_tokens.checks.pages import (
+    check_base_template,
+    check_static_files,
+    check_template_engine,
+    check_template_order,
+)
 from pat_tokens.conf import MIDDLEWARE_PATH, are_peppers, conf, setting_names, site_middleware
 from pat_tokens.durations import NEVER, add_duration, parse_duration, parse_grace_period
 from pat_tokens.inspection.middleware import middleware_before_ours
@@ -408,6 +413,7 @@ SETTINGS_CHECKS = (
     check_reauthentication,
     check_template_engine,
     check_base_template,
+    check_template_order,
     check_static_files,
     check_legacy_keys,
     check_middleware,

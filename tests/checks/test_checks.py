@@ -336,6 +336,14 @@ def test_static_files_missing_from_manifest(settings, tmp_path):
     assert found() == set()
 
 
+def test_templates_after_ours_are_reported(settings):
+    app = "pat_tokens.contrib.bootstrap5"
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, app]
+    assert found() == {"pat_tokens.W081"}
+    settings.INSTALLED_APPS = [app, *settings.INSTALLED_APPS[:-1]]
+    assert found() == set()
+
+
 def test_autocommit_off_is_reported(monkeypatch, settings):
     """W090, only for the database of the tokens."""
     other = {**connections["default"].settings_dict, "AUTOCOMMIT": False}

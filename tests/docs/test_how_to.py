@@ -59,7 +59,7 @@ FRAGMENTS = {
     "how-to/migrating-from-authtoken.md": {"Before you start", "Accept the old keys"},
     "how-to/migrating-from-knox.md": {"Accept both kinds of token", "Let knox tokens expire"},
     "how-to/reauthentication.md": {"Ask for the password again", "Use your own check"},
-    "how-to/restyling.md": {"Your base template"},
+    "how-to/restyling.md": {"Your base template", "Bootstrap 5"},
     "how-to/departures.md": {"When somebody leaves"},  # tests/test_departures.py
     "how-to/service-accounts.md": {"Service accounts"},  # tests/test_managed_users.py
 }
