@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.paginator import Page
-from django.db.models import Manager, Model, QuerySet, Value
-from django.db.models.query import MAX_GET_RESULTS
+from django.db.models import Count, Exists, Manager, Model, QuerySet, Value
 from django.db.models.sql import AggregateQuery, DeleteQuery, InsertQuery, Query, UpdateQuery
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.utils.functional import Promise
@@ -23,6 +22,7 @@ from django.utils.functional import Promise
 from pat_tokens import usage
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.lookup import find_entity_uses
+from pat_tokens.models import PersonalAccessToken
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
@@ -30,8 +30,6 @@ from pat_tokens.statements import Statement, Watcher, watch
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-    from pat_tokens.models import PersonalAccessToken
 
 
 class LimitedList(Watcher):
@@ -49,7 +47,7 @@ class LimitedList(Watcher):
         self.model: type[Model] | None = None  # the listed model
         self.was_read = False  # rows of the limited queryset were read
         self.leaked = False  # other rows of the same model were read
-        self._read_before: set[Any] = set()  # models whose rows were read before a queryset was limited
+        self._read_before: set[Any] = set()  # what was read before a queryset was limited: models, or SQL
         watch(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
@@ -85,7 +83,7 @@ class LimitedList(Watcher):
             _mark(limited, self)
             self.model = queryset.model
             self.keys = frozenset(keys)
-            self.leaked = self.leaked or any(map(self._is_about, self._read_before))
+            self.leaked = self.leaked or any(map(self._was_read_from, self._read_before))
         return limited
 
     def refusal(self) -> InsufficientScope:
@@ -222,35 +220,58 @@ class LimitedList(Watcher):
     def executes(self, statement: Statement) -> None:
         """Record whether `statement` reads rows of the list, or other rows of its model."""
         query = statement.query
-        if query is None or not _reads_rows(query) or not (self.model is None or self._is_about(query.model)):
-            return
-        if self._is_limited(query):
+        if query is not None and _reads_rows(query) and self._is_limited(query):
             self.was_read = True
-        elif _reads_one(query) or getattr(statement.queryset, "_hints", {}).get("instance"):
-            return
-        elif self.model is None:
-            self._read_before.add(query.model)
-        else:
-            self.leaked = True
+        elif not (statement.loads_one or self._is_of_row(statement.queryset)):
+            read = [statement.sql] if query is None else [*_find_models(query)]
+            if self.model is None:
+                self._read_before.update(read)
+            else:
+                self.leaked = self.leaked or any(map(self._was_read_from, read))
+
+    def _was_read_from(self, source: Any) -> bool:
+        # A model, or SQL that no queryset compiled.
+        if isinstance(source, str):
+            return (
+                self.model is not None
+                and _reads_table(source, self.model)
+                and not _reads_table(source, PersonalAccessToken)
+            )
+        return self._is_about(source)
+
+    def _is_of_row(self, queryset: QuerySet[Any] | None) -> bool:
+        # Whether these rows belong to a row of the list, such as its parent.
+        row = getattr(queryset, "_hints", {}).get("instance")
+        return self._is_about(type(row)) and self._covers([row]) is not False
 
 
 def _reads_rows(query: Query) -> bool:
-    if isinstance(query, AggregateQuery | DeleteQuery | InsertQuery | UpdateQuery):
+    if isinstance(query, DeleteQuery | InsertQuery | UpdateQuery):
         return False
     if query.combinator:
         return any(map(_reads_rows, query.combined_queries))
-    if query.default_cols or query.select or query.extra_select:
+    if not isinstance(query, AggregateQuery) and (query.default_cols or query.select or query.extra_select):
         return True
     # False for count() and exists().
-    return any(
-        not isinstance(one, Value) and not getattr(one, "contains_aggregate", False)
-        for one in query.annotation_select.values()
+    return any(not isinstance(one, Value | Count | Exists) for one in query.annotation_select.values())
+
+
+def _find_models(query: Query) -> Iterator[type[Model]]:
+    # The models whose rows are read: its own, and those of related columns.
+    if _reads_rows(query) and query.model is not None:
+        yield query.model
+        for expression in (*query.select, *query.annotation_select.values()):
+            if not isinstance(expression, Count):
+                for part in getattr(expression, "flatten", tuple)():
+                    target = getattr(part, "target", None)
+                    if target is not None:
+                        yield target.model
+
+
+def _reads_table(sql: str, model: type[Model]) -> bool:
+    return sql.lstrip("( \n").upper().startswith(("SELECT", "WITH")) and any(
+        one._meta.db_table in sql for one in (model, *model._meta.get_parent_list())
     )
-
-
-def _reads_one(query: Query) -> bool:
-    # get() and first(), which load a single object and not a list.
-    return query.low_mark == 0 and query.high_mark in (1, MAX_GET_RESULTS)
 
 
 class _Limit:

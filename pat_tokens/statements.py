@@ -53,6 +53,12 @@ class Statement:
         return None
 
     @property
+    def loads_one(self) -> bool:
+        """Whether a method of a queryset, such as `get()`, loads a single object."""
+        frames = (frame for name in ("get", "first", "last") for frame in self._frames(name))
+        return any(isinstance(frame.f_locals.get("self"), QuerySet) for frame in frames)
+
+    @property
     def saved(self) -> Model | None:
         """The instance that `save()` is writing."""
         found = (frame.f_locals.get("self") for frame in self._frames("_save_table"))

@@ -1,8 +1,11 @@
 """A test site whose views limit their lists, correctly and incorrectly, in each framework."""
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
-from django.db.models import Count
+from django.db import connection
+from django.db.models import Count, Max
+from django.db.models.functions import Upper
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
@@ -29,8 +32,22 @@ from tests.site.serializers import ChannelSerializer
 LIST = Requirement("channels", "list")
 
 
+User = get_user_model()
+SQL = f"SELECT * FROM {Channel._meta.db_table} ORDER BY name"
+
+
 def last(*results):
     return results[-1]
+
+
+def made_of(names):
+    return [Channel(name=name, owner_id=0) for name in names]
+
+
+def by_cursor():
+    with connection.cursor() as cursor:
+        cursor.execute(SQL.replace("*", "name"))
+        return made_of(name for (name,) in cursor.fetchall())
 
 
 # Functions from the limiting function and a queryset to a response. Two of the three channels are named "a" and "c".
@@ -81,6 +98,33 @@ LOST = {
     "of the same owner": lambda limit, rows: rows.filter(owner__in=limit(rows).values("owner")),
     "both": lambda limit, rows: [*limit(rows), *rows],
     "others again": lambda limit, rows: last(limit(rows).first(), list(rows)),
+    # What is returned is read in another way than the limited queryset, which is read and dropped.
+    "slice of one": lambda limit, rows: last(list(limit(rows)), rows[1:2]),
+    "first one": lambda limit, rows: last(list(limit(rows)), rows.filter(name="b")[:1]),
+    "slice of 21": lambda limit, rows: last(list(limit(rows)), rows[:21]),
+    "page of one": lambda limit, rows: last(list(limit(rows)), Paginator(rows, 1).page(2).object_list),
+    "of their owner": lambda limit, rows: last(
+        list(limit(rows)), rows.get(name="b").owner.channel_set.order_by("name")
+    ),
+    "raw": lambda limit, rows: last(list(limit(rows)), list(Channel.objects.raw(SQL))),
+    "raw before": lambda limit, rows: last(read := list(Channel.objects.raw(SQL)), list(limit(rows)), read),
+    "cursor": lambda limit, rows: last(list(limit(rows)), by_cursor()),
+    "values": lambda limit, rows: last(list(limit(rows)), made_of(rows.values_list("name", flat=True))),
+    "computed": lambda limit, rows: last(list(limit(rows)), made_of(rows.values_list(Upper("name"), flat=True))),
+    "aggregate": lambda limit, rows: last(list(limit(rows)), made_of(rows.aggregate(name=Max("name")).values())),
+    "aggregate of some": lambda limit, rows: last(
+        list(limit(rows)), made_of(rows.distinct()[:2].aggregate(name=Max("name")).values())
+    ),
+    "of another model": lambda limit, rows: last(
+        list(limit(rows)), made_of(User.objects.filter(channel__name="b").values_list("channel__name", flat=True))
+    ),
+    "annotated to another model": lambda limit, rows: last(
+        list(limit(rows)), made_of(one.found for one in User.objects.annotate(found=Max("channel__name")))
+    ),
+    "in bulk": lambda limit, rows: last(list(limit(rows)), list(rows.in_bulk().values())),
+    "values of a union": lambda limit, rows: last(
+        list(limit(rows)), made_of(rows.order_by().union(rows.order_by()).values_list("name", flat=True))
+    ),
 }
 MADE = {**KEPT, **TRACED, **EMPTY, **LOST}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
@@ -51,6 +52,12 @@ class ScopeFilterMixin:
         filtered: QuerySet[Any] = _limited_and_filtered(self, parent.filter_queryset, queryset)
         return filtered
 
+    async def afilter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Do the same in adrf's async views."""
+        parent: Any = super()
+        filtered: QuerySet[Any] = await _alimited_and_filtered(self, parent.afilter_queryset, queryset)
+        return filtered
+
 
 def is_filtered(facts: ViewInfo, requirement: Requirement) -> bool:
     """Return whether a view can limit its list to ids, so that scopes for some ids are enough."""
@@ -71,10 +78,19 @@ def has_backend(facts: ViewInfo) -> bool:
 def add_backend(view: Any) -> None:
     """Limit the list of this view before its own `filter_queryset()`."""
     view.filter_queryset = partial(_limited_and_filtered, view, view.filter_queryset)
+    if hasattr(view, "afilter_queryset"):
+        view.afilter_queryset = partial(_alimited_and_filtered, view, view.afilter_queryset)
 
 
 def _limited_and_filtered(view: Any, filter_queryset: Callable[[Any], Any], queryset: QuerySet[Any]) -> Any:
     return filter_queryset(ScopeFilterBackend().filter_queryset(view.request, queryset, view))
+
+
+async def _alimited_and_filtered(
+    view: Any, filter_queryset: Callable[[Any], Awaitable[Any]], queryset: QuerySet[Any]
+) -> Any:
+    limit = sync_to_async(ScopeFilterBackend().filter_queryset)
+    return await filter_queryset(await limit(view.request, queryset, view))
 
 
 __all__ = ["ScopeFilterBackend", "ScopeFilterMixin"]

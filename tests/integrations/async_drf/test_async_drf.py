@@ -67,7 +67,7 @@ def test_undeclared_actions_refuse_tokens(make_token, channel, ask):
     assert Channel.objects.get().name == channel.name
 
 
-@pytest.mark.parametrize("path", ["channels", "paginated", "filteredbyboth"])
+@pytest.mark.parametrize("path", ["channels", "paginated", "filteredbyboth", "mixedin", "limitedoutside"])
 def test_list_is_limited_to_ids(make_token, channel, other, ask, path):
     token = make_token(f"channels:{channel.pk}:list")
     response = ask(token, f"/{path}/")

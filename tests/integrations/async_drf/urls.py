@@ -12,7 +12,8 @@ from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 
 from pat_tokens.contrib.rest_framework.decorators import pat_requirements
-from pat_tokens.contrib.rest_framework.filters import ScopeFilterBackend
+from pat_tokens.contrib.rest_framework.filters import ScopeFilterBackend, ScopeFilterMixin
+from pat_tokens.declarations import limit_lists
 from pat_tokens.requirements import Requirement
 from tests.models import Channel, Page
 
@@ -90,6 +91,19 @@ class FilteredByBoth(Channels):
     filter_backends = [AsyncBackend, ScopeFilterBackend]
 
 
+class MixedIn(ScopeFilterMixin, Channels):
+    filter_backends = [AsyncBackend]
+
+
+class LimitedOutside(Channels):
+    """Third-party code, which `limit_lists` limits."""
+
+    filter_backends = [AsyncBackend]
+
+
+limit_lists(LimitedOutside)
+
+
 class Replaced(Channels):
     """Its own backend replaces the queryset that ours limited."""
 
@@ -136,7 +150,18 @@ async def undeclared_function(request, pk):
     return Response({"user": request.user.get_username()})
 
 
-VIEWSETS = (Undeclared, Channels, Paginated, FilteredByBoth, Replaced, WithoutFilter, OtherObject, Pages)
+VIEWSETS = (
+    Undeclared,
+    Channels,
+    Paginated,
+    FilteredByBoth,
+    MixedIn,
+    LimitedOutside,
+    Replaced,
+    WithoutFilter,
+    OtherObject,
+    Pages,
+)
 router = DefaultRouter()
 for viewset in VIEWSETS:
     router.register(viewset.__name__.lower(), viewset, basename=viewset.__name__.lower())
