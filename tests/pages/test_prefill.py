@@ -306,6 +306,34 @@ class TestMaliciousLinks:
                 assert rows(page) == ["::"]
                 assert banner(page).endswith(f"not yours: channels:{entity_id}:read")
 
+    def test_several_entities_in_a_link(self, create, person, user, stranger):
+        own = [ChannelFactory(owner=user, name=f"own {number}") for number in range(2)]
+        theirs = ChannelFactory(owner=stranger, name="Secret room")
+        ids = [own[0].pk, theirs.pk, own[1].pk, "*", "**", "9" * 300, self.MARKUP]
+        page = create(scope=[f"channels:{entity_id}:{name}" for entity_id in ids for name in ("read", "delete")])
+        assert rows(page) == [f"channels:{own[0].pk}:read", f"channels:{own[1].pk}:read", "channels:*:read"]
+        assert "Secret room" not in page.content.decode()
+        assert "<script>alert" not in page.content.decode()
+        for part in (f"channels:{theirs.pk}:read", "channels:**:delete", "future ones: All Channels", "Delete – own 1"):
+            assert part in banner(page)
+        assert not re.search(r'value="delete"[^>]*checked', page.content.decode())
+
+    def test_several_entities_in_a_post(self, person, user, stranger, django_assert_max_num_queries):
+        """What a form on another site would send, if CSRF protection didn't stop it."""
+        own, theirs = ChannelFactory(owner=user, name="own"), ChannelFactory(owner=stranger, name="Secret room")
+        row = {"scopes-0-entity_type": "channels", "scopes-0-operations": ["read", "list"]}
+        for ids in ([own.pk, theirs.pk], [own.pk, self.MARKUP], [own.pk, "x" * 20_000], [own.pk, "\0"], range(900)):
+            with django_assert_max_num_queries(12):
+                page = person.post("/pats/create/", {"name": "x", "duration": "7d", **row, "scopes-0-entity_id": ids})
+            assert page.status_code == 200
+            assert "Secret room" not in page.content.decode()
+            assert "<script>alert" not in page.content.decode()
+            assert not PersonalAccessToken.objects.exists()
+        assert "A token can have at most 500 scopes." in page.content.decode()
+        page = person.post("/pats/create/", {"name": "x", **row, "scopes-0-entity_id": [own.pk, theirs.pk]})
+        (messages,) = (form.errors["entity_id"] for form in page.context["formset"])
+        assert [message.split(":")[0] for message in messages] == [str(theirs.pk)]
+
     def test_very_long_and_strange_values(self, case, create):
         for value in ("x" * 20_000, "\0", "\ud800".encode("utf-8", "surrogatepass"), "\u202e", "a\nb", "💥" * 300):
             with case(value[:5]):
