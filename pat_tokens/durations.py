@@ -18,6 +18,7 @@ _ISO = re.compile(
     rf"(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
     re.ASCII | re.IGNORECASE,
 )
+_ROUNDING = ((_UNITS["d"], timedelta(hours=1)), (timedelta(minutes=1), timedelta(minutes=1)))
 _ZERO = re.compile(
     r"0+[hdwy]?|P(?=[0T])(?:0+Y)?(?:0+M)?(?:0+W)?(?:0+D)?(?:T(?=0)(?:0+H)?(?:0+M)?(?:0+S)?)?", re.ASCII | re.IGNORECASE
 )
@@ -107,6 +108,15 @@ def add_duration(start: datetime, span: timedelta) -> datetime:
         return start + span
     except OverflowError:
         raise ValueError("too long a duration") from None
+
+
+def round_rest(span: timedelta) -> timedelta:
+    """Return `span`, which is left of a lifetime, rounded to the smallest unit that `split_span` shows of it.
+
+    Right after 30 days were chosen, 30 days are left, and not 29 days and 23 hours.
+    """
+    step = next((step for least, step in _ROUNDING if span >= least), timedelta(seconds=1))
+    return (span + step / 2) // step * step
 
 
 def split_span(span: timedelta) -> list[tuple[int, str]]:

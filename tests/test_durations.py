@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pat_tokens.durations import add_duration, parse_duration, parse_expiry, parse_iso_datetime, split_span
+from pat_tokens.durations import add_duration, parse_duration, parse_expiry, parse_iso_datetime, round_rest, split_span
 
 
 def test_valid_durations(subtests):
@@ -97,6 +97,22 @@ def test_any_string_is_expiry_or_value_error(text):
 def test_date_without_time_is_a_date():
     assert parse_expiry("2030-12-31") == date(2030, 12, 31)
     assert parse_expiry("2030-12-31T00:00Z") == datetime(2030, 12, 31, tzinfo=UTC)
+
+
+def test_rest_is_rounded_to_what_is_shown(subtests):
+    rows = [
+        (timedelta(days=29, hours=23, minutes=59, seconds=58), [(30, "d")]),
+        (timedelta(days=29, hours=23, minutes=29), [(29, "d"), (23, "h")]),
+        (timedelta(hours=23, minutes=59, seconds=58), [(1, "d")]),
+        (timedelta(hours=23, minutes=54, seconds=10), [(23, "h"), (54, "min")]),
+        (timedelta(minutes=59, seconds=40), [(1, "h")]),
+        (timedelta(minutes=1, seconds=20), [(1, "min")]),
+        (timedelta(seconds=59.4), [(59, "s")]),
+        (timedelta(0), [(0, "s")]),
+    ]
+    for span, parts in rows:
+        with subtests.test(span=span):
+            assert split_span(round_rest(span)) == parts
 
 
 def test_spans_have_no_seconds_beside_minutes(subtests):

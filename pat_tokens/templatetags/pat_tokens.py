@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from pat_tokens.crypto import HiddenRepr
+from pat_tokens.durations import round_rest
 from pat_tokens.labels import TimeFormat, refusals_text
 from pat_tokens.models import Activity
 from pat_tokens.policy import can_see_tokens
@@ -142,7 +143,7 @@ class _PageTimes(TimeFormat):
             name = "ago"
         if not is_ahead and abs(rest).total_seconds() < _NOW:
             return self.texts[f"{name}-now"]
-        return self.texts[name] % {"time": self.span(abs(rest))}
+        return self.texts[name] % {"time": self.span(round_rest(rest) if is_ahead else abs(rest))}
 
 
 @register.simple_tag(takes_context=True)

@@ -768,6 +768,16 @@ def test_picker_adds_and_removes_entities(screen, user):
     expect(chips(row)).to_have_count(0)
 
 
+def test_lifetime_is_whole_right_after_creation(screen):
+    for duration, left in (("30d", "30 d"), ("24h", "1 d")):
+        screen.goto("/pats/create/")
+        screen.get_by_label("Name").fill(f"for {duration}")
+        screen.get_by_label("Duration").select_option(duration)
+        screen.get_by_role("button", name="Create", exact=True).click()
+        expires = screen.locator('[data-pat-region="token"] time[data-pat-time=expires]')
+        expect(expires).to_have_text(f"Expires in {left}")
+
+
 def test_publish_on_three_channels_takes_few_actions(screen, user):
     for name in ("Fan", "Lamp", "Pump"):
         ChannelFactory(owner=user, name=name)
@@ -918,7 +928,7 @@ def test_relative_times_update_and_show_date(screen, make_token):
     token = make_token(name="deploy")
     now = timezone.now().replace(microsecond=0)
     PersonalAccessToken.objects.filter(pk=token.pk).update(
-        issued_at=now - timedelta(minutes=5), last_used_at=now, expires_at=now + timedelta(hours=2, minutes=1)
+        issued_at=now - timedelta(minutes=5), last_used_at=now, expires_at=now + timedelta(hours=2, seconds=20)
     )
     screen.clock.install(time=now + timedelta(seconds=2))
     screen.goto(f"/pats/{token.pk}/")
@@ -927,7 +937,7 @@ def test_relative_times_update_and_show_date(screen, make_token):
     expect(expires).to_have_text("Expires in 2 h")
     expect(card.locator("time[data-pat-time=used]")).to_have_text("just now")
     exact = expires.get_attribute("title")
-    end = (now + timedelta(hours=2, minutes=1)).astimezone(ZoneInfo("Europe/Berlin"))
+    end = (now + timedelta(hours=2, seconds=20)).astimezone(ZoneInfo("Europe/Berlin"))
     assert exact == f"{end:%b %-d, %Y, %H:%M} GMT+{end.utcoffset().total_seconds() // 3600:.0f}"
     expect(card.locator("time[data-pat-time=at]")).to_have_text(exact)
     screen.clock.run_for(timedelta(hours=1).total_seconds() * 1000)

@@ -616,9 +616,15 @@ const ENDS = { expires: ["until", "expired"], stops: ["stops", "stopped"] }; // 
 
 function timeText(kind, time, now) {
   const [before, after] = ENDS[kind] ?? [];
-  if (before && time > now) return say(before, span(time - now));
+  if (before && time > now) return say(before, span(rounded(time - now)));
   const name = after ?? (kind === "used" ? "ago" : kind);
   return now - time < say("now") * 1000 ? say(name + "Now") : say(name, span(Math.abs(now - time)));
+}
+
+// What is left, rounded to the smallest unit that is shown of it.
+function rounded(milliseconds) {
+  const step = milliseconds >= 86_400_000 ? 3_600_000 : milliseconds >= 60_000 ? 60_000 : 1000;
+  return Math.round(milliseconds / step) * step;
 }
 
 function span(milliseconds) {
