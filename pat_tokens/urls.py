@@ -11,7 +11,7 @@ if not apps.is_installed("django.contrib.auth"):
         "pat_tokens.urls from your URLs. Tokens, the API and the commands work without it."
     )
 
-from pat_tokens.pages import activity, confirmations, rotation, scopes, session, tokens
+from pat_tokens.pages import activity, confirmations, rotation, scope_use, scopes, session, tokens
 
 app_name = "pat_tokens"
 
@@ -37,5 +37,6 @@ urlpatterns = [
     path("<uuid:pk>/delete/", confirmations.TokenDelete.as_view(), name="token_delete"),
     path("<uuid:pk>/scopes/add/", scopes.ScopesAdd.as_view(), name="scopes_add"),
     path("<uuid:pk>/scopes/delete/", confirmations.ScopesDelete.as_view(), name="scopes_delete"),
+    path("<uuid:pk>/scopes/unused/", scope_use.ScopesUnused.as_view(), name="scopes_unused"),
     path("<uuid:pk>/scopes/<uuid:scope_pk>/delete/", confirmations.ScopeDelete.as_view(), name="scope_delete"),
 ]

@@ -36,6 +36,8 @@ def variables_of(name: str) -> set[str]:
 
 def _made_by(node: Node) -> set[str]:
     made: set[str] = set(node.extra_context) if isinstance(node, (BlockTranslateNode, WithNode)) else set()
+    if isinstance(node, BlockTranslateNode):
+        made.add(node.countervar)
     for attribute in _SETS:
         value = getattr(node, attribute, None)
         made |= {value} if isinstance(value, str) else set(value) if isinstance(value, list) else set()

@@ -25,6 +25,7 @@ from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
 from pat_tokens.labels import (
     STATUS_LABELS,
     Access,
+    ScopeLabel,
     address_text,
     describe_access,
     describe_activity,
@@ -39,11 +40,13 @@ from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm,
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.prefill import Prefill, choose_preset
 from pat_tokens.pages.scope_formset import ScopeFormSet
+from pat_tokens.pages.scope_use import find_unused, find_watched_since
 from pat_tokens.pages.tables import Column, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
 from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
 from pat_tokens.secret_search import holds_secret, look_up, look_up_query
+from pat_tokens.usage import find_missing
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ SCOPE_COLUMNS = (
     Column("entity_type", pgettext_lazy("pat_tokens", "Entity Type")),
     Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
     Column("operation", pgettext_lazy("pat_tokens", "Operation")),
+    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used")),
 )
 
 
@@ -295,7 +299,8 @@ class TokenDetail(TokenPage):
 
     def _show(self, revealed: Revealed, form: ServiceForm | None = None, field: str = "") -> HttpResponse:
         table = Table(self.request, "scopes", SCOPE_COLUMNS, sort="entity_type", size=5)
-        self._fill(table)
+        scopes = describe_scopes(self.owner, self.token.scope_set.all())
+        _fill(table, scopes)
         previous_secret = self.token.previous_secret
         name_field, *more_fields = (field for field in TokenFieldsForm(initial=model_to_dict(self.token)))
         return self.show(
@@ -317,14 +322,10 @@ class TokenDetail(TokenPage):
             ),
             activity_url=f"{reverse('pat_tokens:activity_list')}?token={self.token.pk}",
             refusals=find_refusals(self.token),
+            unused_count=len(find_unused(scopes)),
+            watched_since=find_watched_since(scopes),
+            missing=describe_scopes(self.owner, find_missing(self.token)),
         )
-
-    def _fill(self, table: Table) -> None:
-        # Sorted by labels, which only the site's own code knows.
-        words = describe_scopes(self.owner, self.token.scope_set.all())
-        words.sort(key=lambda word: (word.entity_type.casefold(), word.entity.casefold(), word.operation.casefold()))
-        words.sort(key=lambda word: str(getattr(word, table.sort)).casefold(), reverse=table.is_descending)
-        table.fill(words, len(words))
 
 
 class TokenEdit(TokenDetail):
@@ -422,3 +423,16 @@ def _curl(request: HttpRequest, revealed: Revealed) -> str | None:
         path = "/"
     placeholder = revealed.secret()
     return f'curl -H "{conf.header}: {conf.keyword} {placeholder}" {request.build_absolute_uri(path)}'
+
+
+def _fill(table: Table, labels: list[ScopeLabel]) -> None:
+    # Sorted by labels, which only the site's own code knows.
+    def key_of(label: ScopeLabel) -> tuple[float, str]:
+        if table.sort == "last_used_at":
+            last: Any = label.scope.last_used_at  # type: ignore[attr-defined]  # a row
+            return last.timestamp() if last else 0, ""
+        return 0, str(getattr(label, table.sort)).casefold()
+
+    labels.sort(key=lambda label: (label.entity_type.casefold(), label.entity.casefold(), label.operation.casefold()))
+    labels.sort(key=key_of, reverse=table.is_descending)
+    table.fill(labels, len(labels))

@@ -50,6 +50,7 @@ def pages_of(token):
         "token_regenerate": f"{own}/regenerate/",
         "token_rotate": f"{own}/rotate/",
         "scopes_add": f"{own}/scopes/add/",
+        "scopes_unused": f"{own}/scopes/unused/",
         "confirm": "/pats/delete/",
         "not_found": f"/pats/{scope.pk}/",
     }

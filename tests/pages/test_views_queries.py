@@ -50,6 +50,8 @@ PAGES = {
     ("post", "scopes_add"): NEW_SCOPE,
     ("get", "scopes_delete"): {},
     ("post", "scopes_delete"): {},
+    ("get", "scopes_unused"): {},
+    ("post", "scopes_unused"): {},
     ("get", "scope_delete"): {},
     ("post", "scope_delete"): {},
 }
