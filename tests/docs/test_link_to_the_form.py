@@ -25,7 +25,7 @@ def test_link_fills_in_form(client: Any, user: Any) -> None:
     assert page.context["form"]["name"].value() == "Pump sensor"
     assert page.context["form"]["duration"].value() == "7d"
     forms = [(form.values["entity_id"], form.values["operations"]) for form in page.context["formset"]]
-    assert forms == [("", ["publish"]), ("*", ["list"])]
+    assert forms == [([], ["publish"]), (["*"], ["list"])]
 
 
 def test_refusal_is_printed_with_link(live_server: Any, token: Any, channel: Any, capsys: Any) -> None:
