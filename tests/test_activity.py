@@ -17,7 +17,7 @@ from rest_framework.authtoken.models import Token
 
 from pat_tokens import activity, rate_limits, services, signals
 from pat_tokens.activity import Actor
-from pat_tokens.models import Activity, Kind, PersonalAccessToken, Reason, Reminder, Scope
+from pat_tokens.models import Activity, Kind, PersonalAccessToken, Reason, Reminder
 from tests.contrib.rest_framework.management import PATS, row, session_client
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import TokenFactory, UserFactory
@@ -316,10 +316,12 @@ def test_rows_outlive_token_and_actor(user, stranger, full):
 
 def test_nothing_remains_of_deleted_owner(client, user, full, stranger):
     TokenFactory(user=user, name="deleted before").delete()
+    assert send(client, full) == 403
     services.rotate_token(full)
     services.revoke_token(full)
     assert send(client, full) == 401
     Reminder.objects.create(token=full, issued_at=full.issued_at, days=3)
+    assert all(model.objects.exists() for model in apps.get_app_config("pat_tokens").get_models())
     TokenFactory(user=stranger, name="another user's")
     user.delete()
     for model in apps.get_app_config("pat_tokens").get_models():
@@ -350,14 +352,16 @@ def test_rows_have_no_secret_or_digest(client, user, channel, settings):
             for field, value in typed.items():
                 client.post(page("token_edit", token.pk, field), {field: value}, **headers)
                 assert session_client(user).patch(api_url(token), {field: value}, **headers).status_code == 400
-            client.get(f"/api/channels/{channel.pk}/", HTTP_AUTHORIZATION=f"Bearer {secret}", **headers)
+            for entity in (channel.pk, pasted):
+                client.get(f"/api/channels/{entity}/", HTTP_AUTHORIZATION=f"Bearer {newest}", **headers)
     client.post(page("token_revoke", token.pk), HTTP_USER_AGENT=f"curl {secret}")
     token.secret = newest
     assert send(client, token, HTTP_USER_AGENT=newest) == 401
     kinds = ["created", "regenerated", "rotated", "revoked", "refused"]
     rows = Activity.objects.order_by("pk")
     assert [(row.kind, row.agent) for row in rows] == list(zip(kinds, ["x" * 200, *[""] * 4], strict=True))
-    text = str([list(model.objects.values()) for model in (Activity, Reminder, Scope)])
+    others = [model for model in apps.get_app_config("pat_tokens").get_models() if model is not PersonalAccessToken]
+    text = str([list(model.objects.values()) for model in others])
     for private in (secret, secret[4:20], newest, newest[4:20], token.digest, new.digest, rotated.digest):
         assert private not in text
     assert not any(part in str(list(PersonalAccessToken.objects.values())) for part in (secret[4:20], newest[4:20]))
