@@ -22,7 +22,12 @@ def now(monkeypatch):
 
 
 class Interface:
-    """Creates a token with these fields; returns the fields that are wrong, in the words of the API."""
+    """Creates a token with these fields; returns the fields that are wrong, in the words of the API.
+
+    `count` is the number of wrong scopes that were named.
+    """
+
+    count = 0
 
     def __init__(self, client):
         self.client = client
@@ -35,7 +40,10 @@ class Api(Interface):
     def create(self, **fields):
         body = json.dumps({"name": "new", **fields})
         answer = self.client.post("/api/pats/", body, content_type="application/json")
-        return set() if answer.status_code == 201 else set(answer.json())
+        if answer.status_code == 201:
+            return set()
+        self.count = len(answer.json().get("scopes", ()))
+        return set(answer.json())
 
 
 class Pages(Interface):
@@ -48,6 +56,7 @@ class Pages(Interface):
         page = self.client.post("/pats/create/", form)
         if page.status_code == 302:
             return set()
+        self.count = page.context["formset"].total_error_count()
         wrong = {name.replace("expires_on", "expires_at") for name in page.context["form"].errors}
         return wrong | ({"scopes"} if page.context["formset"].total_error_count() else set())
 
@@ -60,6 +69,7 @@ class Command(Interface):
         try:
             call_command("pat_create", "owner", "--name=new", *options, stdout=out, stderr=out)
         except CommandError as error:
+            self.count = len(str(error).splitlines())
             named = {line.partition(":")[0].split()[0] for line in str(error).splitlines()}
             return {{"--scope": "scopes"}.get(name, name[2:].replace("-", "_")) for name in named}
         return set()
@@ -147,3 +157,18 @@ def test_scopes(case, interface, channel, stranger):
             assert interface.create(scopes=[fine, scope]) == (set() if is_fine else {"scopes"})
             assert PersonalAccessToken.objects.count() == is_fine
             PersonalAccessToken.objects.all().delete()
+
+
+def test_error_lists_end_with_20th_wrong_scope(interface):
+    scopes = [
+        {"entity_type": "channels", "entity_id": str(number), "operation": "read"} for number in range(1000, 1050)
+    ]
+    assert interface.create(scopes=scopes) == {"scopes"}
+    assert interface.count == 20
+
+
+def test_number_of_scopes_is_checked_before_scopes(interface, settings):
+    settings.PAT_TOKENS_MAX_SCOPES_PER_TOKEN = 30
+    scopes = [{"entity_type": "junk", "entity_id": str(number), "operation": "read"} for number in range(31)]
+    assert interface.create(scopes=scopes)
+    assert interface.count == 1
