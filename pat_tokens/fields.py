@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.text import capfirst
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]  # Django cannot subscript it at run time
@@ -45,7 +46,7 @@ class NetworksField(models.CharField):  # type: ignore[type-arg]
     def formfield(self, **kwargs: Any) -> Any:
         """Return a field with one network per line."""
         kwargs.pop("widget", None)
-        return NetworksFormField(label=self.verbose_name, required=False, help_text=self.help_text)
+        return NetworksFormField(label=capfirst(self.verbose_name), required=False, help_text=self.help_text)
 
 
 class NetworksFormField(forms.Field):

@@ -490,3 +490,20 @@ def test_list_counts_secrets_under_other_peppers(boss, make_token, settings):
     settings.SECRET_KEY_FALLBACKS = []
     boss.force_login(boss_user)
     assert "a pepper that is no longer configured" in boss.get(url("changelist")).content.decode()
+
+
+def test_pages_have_one_title_in_every_theme(boss, token, settings, tmp_path):
+    pages = [
+        url("regenerate", token.pk),
+        url("activity", token.pk),
+        url("departure", token.user.pk),
+    ]
+    for path_of_page in pages:
+        page = boss.get(path_of_page)
+        assert page.content.decode().count(f"<h1>{page.context['title']}</h1>") == 1
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/base_site.html").write_text("{% block content %}{% endblock %}")  # has no title
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    for path_of_page in pages:
+        page = boss.get(path_of_page)
+        assert page.content.decode().count(f"<h1>{page.context['title']}</h1>") == 1

@@ -99,6 +99,6 @@ def test_admin_says_what_alice_leaves_behind(
     assert f"/{own.pk}/revoke/" in page
     assert f"/{known.pk}/regenerate/" in page
     assert "build-bot" in page
-    shown = re.sub(r"<[^>]+>", " ", page.partition("pat-admin-departure")[2].partition("<svg")[0])
+    shown = re.sub(r"<[^>]+>", " ", page.partition("pat-admin-page")[2].partition("<svg")[0])
     for text in ("1 active token ends with this account.", "Regenerate", "Revoke", "Owner", "Last Used", "Created"):
         assert (text in shown) is is_english, text
