@@ -93,10 +93,15 @@ def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
     Otherwise a cache would keep responding to a revoked token. Without a request, the header is assumed.
     """
     if isinstance(response, HttpResponseBase):  # the view can return None by mistake
-        patch_vary_headers(response, (conf.header,))
-        has_header = request is None or conf.header_key in request.META
-        if has_header and "no-store" not in response.get("Cache-Control", ""):
-            patch_cache_control(response, private=True)
+        headers = response.headers
+        if conf.header not in headers.get("Vary", "").split(", "):
+            patch_vary_headers(response, (conf.header,))
+        if request is None or conf.header_key in request.META:
+            control = headers.get("Cache-Control", "")
+            if not control:
+                headers["Cache-Control"] = "private"
+            elif "no-store" not in control:
+                patch_cache_control(response, private=True)
 
 
 def refusal(error: TokenError) -> HttpResponse:

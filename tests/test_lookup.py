@@ -157,7 +157,7 @@ def test_sqlite_builds_no_table_for_ids(make_token, required_scope):
         assert "SeekGE" in steps  # uses an index
         assert "OpenEphemeral" not in steps
     else:
-        assert query["sql"].count("EXISTS") == (2 if required_scope.filtered else 1)
+        assert query["sql"].count("(SELECT ") == (2 if required_scope.filtered else 1)
 
 
 TENANT = ContextVar("TENANT", default="")

@@ -6,7 +6,7 @@ Everything is set on the view object, which is created for each request. Nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +119,15 @@ def hide_forms(view: APIView | None) -> None:
 def _finalize_without_forms(finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     response = finalize(*args, **kwargs)
     renderer: Any = getattr(response, "accepted_renderer", None)
-    for name in _FORMS:
-        if hasattr(renderer, name):
-            setattr(renderer, name, _no_form)
-    if renderer is not None and hasattr(renderer, "get_context"):
-        renderer.get_context = partial(_context_without_forms, renderer.get_context)
+    for name in _form_methods(type(renderer)):
+        own = partial(_context_without_forms, renderer.get_context) if name == "get_context" else _no_form
+        setattr(renderer, name, own)
     return response
+
+
+@lru_cache(maxsize=64)
+def _form_methods(renderer: type[Any]) -> tuple[str, ...]:
+    return tuple(name for name in (*_FORMS, "get_context") if hasattr(renderer, name))
 
 
 def _context_without_forms(get_context: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -178,8 +181,12 @@ def _guard_entity(
 ) -> None:
     # The decision is about the key in the URL, but a view can find its object in another way: by a slug that two
     # tenants use, by the query string, or by keywords that it has changed. So the object is checked again.
+    if resolution.known and requirement.entity is not None:
+        state.needs_object = True
     get_object, get_queryset = getattr(view, "get_object", None), getattr(view, "get_queryset", None)
     aget_object = getattr(view, "aget_object", None)
+    if get_object is get_queryset is aget_object is None:
+        return
     model: Any = requirement.get_entity_type().model._meta.concrete_model
     is_strict = resolution.known or resolution.bound_model is model
 
@@ -204,8 +211,6 @@ def _guard_entity(
             raise _undeclared(request, token)
         return found
 
-    if resolution.known and requirement.entity is not None:
-        state.needs_object = True
     if resolution.known or _is_its_object(view, requirement):
         if get_object is not None:
             view.get_object = checked_object  # type: ignore[attr-defined]
