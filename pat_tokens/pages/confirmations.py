@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 
-MAX_NAMED = 10  # tokens that the question before Delete All names
+MAX_NAMED = 10  # tokens that a question about several tokens names
 
 
 class Confirmation(Page):
@@ -47,7 +47,7 @@ class Confirmation(Page):
             submit_label=self.submit_label,
             back_url=self.get_back_url(),
             token=getattr(self, "token", None),
-            **{"ids": "", "active": "", "number": None, "number_error": "", **fields},
+            **{"ids": "", "active": "", "named": (), "unnamed": 0, "number": None, "number_error": "", **fields},
         )
 
     def get_title(self) -> str:
@@ -132,9 +132,12 @@ class TokensConfirmation(Confirmation):
         return self.done(self.get_back_url(), self.act(selected, active))
 
     def _ask(self, error: str = "") -> HttpResponse:
+        named = sorted(self.selected, key=lambda token: not token.is_active)
         return self.ask(
             ids=_join_ids(self.selected),
             active=_join_ids(self.active),
+            named=named[:MAX_NAMED],
+            unnamed=len(named) - MAX_NAMED,
             number=len(self.selected) if self.asks_number and self.active else None,
             number_error=error,
         )
@@ -155,20 +158,13 @@ class TokensConfirmation(Confirmation):
         return _("Select at least one token first.")
 
     def get_stopping(self) -> str:
-        """Return a sentence with the names of the tokens that stop working."""
-        names = [pgettext("pat_tokens", "“%(name)s”") % {"name": token.name} for token in self.active[:MAX_NAMED]]
-        quoted = ", ".join(names)
-        if len(self.active) > len(names):
-            quoted = pgettext("pat_tokens", "%(names)s and %(count)d more") % {
-                "names": quoted,
-                "count": len(self.active) - len(names),
-            }
+        """Return a sentence about the tokens that stop working."""
         text = ngettext(
-            "Programs that use the active one stop working immediately: %(names)s.",
-            "Programs that use the %(count)d active ones stop working immediately: %(names)s.",
+            "Programs that use the active one stop working immediately.",
+            "Programs that use the %(count)d active ones stop working immediately.",
             len(self.active),
         )
-        return text % {"count": len(self.active), "names": quoted}
+        return text % {"count": len(self.active)}
 
     def find_selected(self) -> TokenQuerySet:
         return self.tokens.filter(pk__in=_read_ids(",".join(self.request.GET.getlist("id"))))

@@ -22,6 +22,7 @@ from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
 from pat_tokens.exceptions import InvalidInput, ReauthenticationRequired
+from pat_tokens.inspection.examples import find_example_call
 from pat_tokens.labels import (
     STATUS_LABELS,
     Access,
@@ -31,6 +32,7 @@ from pat_tokens.labels import (
     describe_activity,
     describe_scopes,
     duration_label,
+    summarize,
 )
 from pat_tokens.managed_users import find_managed_names
 from pat_tokens.models import Activity, PersonalAccessToken, Scope
@@ -309,8 +311,9 @@ class TokenDetail(TokenPage):
             previous_secret=previous_secret,
             grace_period=duration_label(previous_secret.grace_period) if previous_secret else "",
             revealed=revealed,
-            curl=_curl(self.request, revealed),
+            try_it=_try_it(self.request, self.token) if revealed.secret else None,
             table=table,
+            capabilities=summarize(scopes),
             form=form,
             field=field,
             name_field=name_field,
@@ -413,16 +416,25 @@ def _unvalidated(form_class: type[FormT], typed: QueryDict, **kwargs: Any) -> Fo
     return form_class(initial={name: typed[name] for name in fields if name in typed}, **kwargs)
 
 
-def _curl(request: HttpRequest, revealed: Revealed) -> str | None:
-    # Shows the token if the site has our API; otherwise requests the root of the site.
-    if revealed.secret is None:
-        return None
+class TryIt(NamedTuple):
+    """Commands that try a new secret. They read it from the terminal, so that the shell's history doesn't have it."""
+
+    check: str  # asks for the secret, and requests what belongs to every token
+    call: str = ""  # a request that the scopes of the token allow
+
+
+def _try_it(request: HttpRequest, token: PersonalAccessToken) -> TryIt:
+    # Without our API, the first command requests the root of the site.
     try:
         path = reverse(CURRENT_ROUTE)
     except NoReverseMatch:
         path = "/"
-    placeholder = revealed.secret()
-    return f'curl -H "{conf.header}: {conf.keyword} {placeholder}" {request.build_absolute_uri(path)}'
+    curl = f'curl -H "{conf.header}: {conf.keyword} $PAT"'
+    check = f"read -rs PAT && {curl} {request.build_absolute_uri(path)}"
+    if (call := find_example_call(token)) is None:
+        return TryIt(check)
+    method = "" if call.method == "GET" else f" -X {call.method}"
+    return TryIt(check, f"{curl}{method} {request.build_absolute_uri(call.path)}")
 
 
 def _fill(table: Table, labels: list[ScopeLabel]) -> None:
@@ -434,5 +446,4 @@ def _fill(table: Table, labels: list[ScopeLabel]) -> None:
         return 0, str(getattr(label, table.sort)).casefold()
 
     labels.sort(key=lambda label: (label.entity_type.casefold(), label.entity.casefold(), label.operation.casefold()))
-    labels.sort(key=key_of, reverse=table.is_descending)
-    table.fill(labels, len(labels))
+    table.fill(sorted(labels, key=key_of, reverse=table.is_descending), len(labels))

@@ -41,6 +41,12 @@ def text_of(page):
     return unescape(re.sub(r"<[^>]+>", "", page.content.decode()))
 
 
+def named(page):
+    """Return the names in the question, and which of them are active."""
+    rows = re.findall(r'<li>\s*<bdi class="pat-clamp">(.*?)</li>', page.content.decode(), re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
+
+
 def names():
     return set(PersonalAccessToken.objects.values_list("name", flat=True))
 
@@ -84,7 +90,8 @@ def test_delete_all_deletes_listed_tokens(person, tokens, query, gone):
 def test_number_is_required_if_any_is_active(person, tokens):
     page = person.get("/pats/delete/?status=all")
     assert "Delete all 4 tokens?" in text_of(page)
-    assert "the 2 active ones stop working immediately: “alpha”, “beta”" in text_of(page)
+    assert "the 2 active ones stop working immediately." in text_of(page)
+    assert named(page) == ["alpha Active", "beta Active", "old", "stopped"]
     assert "enter the number of tokens: 4" in text_of(page)
     for number in ({}, {"number": ""}, {"number": "3"}, {"number": "four"}, {"number": "1e0"}):
         answer = person.post("/pats/delete/?status=all", {**hidden(page), **number})
@@ -98,10 +105,20 @@ def test_number_is_required_if_any_is_active(person, tokens):
 def test_number_is_not_required_otherwise(person, tokens):
     page = person.get("/pats/delete/?status=expired")
     assert "Delete 1 of your 4 tokens?" in text_of(page)
+    assert named(page) == ["old"]
     assert "enter the number" not in text_of(page)
     answer = person.post("/pats/delete/?status=expired", hidden(page))
     assert answer.url == "/pats/?status=expired"
     assert "1 token was deleted." in notice(person, answer)
+
+
+def test_ten_names_are_shown_active_ones_first(person, make_token):
+    for number in range(12):
+        make_token(name=f"t{number:02}")
+    PersonalAccessToken.objects.filter(name__in=("t00", "t01")).update(revoked_at=timezone.now())
+    page = person.get("/pats/delete/?status=all")
+    assert named(page) == [f"t{number:02} Active" for number in range(2, 12)]
+    assert "and 2 more" in text_of(page)
 
 
 def test_new_token_is_not_deleted(person, tokens, make_token):
@@ -136,7 +153,7 @@ class TestSelectedTokens:
         query = f"?id={tokens['alpha'].pk}&id={tokens['old'].pk}&id={tokens['theirs'].pk}&id=x&status=all"
         page = person.get(f"/pats/selected/delete/{query}")
         assert "Delete 2 of your 4 tokens?" in text_of(page)
-        assert "“alpha”" in text_of(page)
+        assert named(page) == ["alpha Active", "old"]
         assert "enter the number" not in text_of(page)
         answer = person.post(f"/pats/selected/delete/{query}", hidden(page))
         assert answer.url == "/pats/?status=all"

@@ -108,6 +108,7 @@ function swap(names, page) {
 }
 
 async function visit(url, names, { push = false, replace = false, signal } = {}) {
+  forgetNotices();
   const answer = await ask(url, { signal });
   if (!answer.ok || !answer.page.querySelector("[data-pat-root]")) return location.assign(url);
   swap(names, answer.page);
@@ -127,6 +128,7 @@ function onPopstate() {
   if (here() === shown) return;
   shown = here();
   root.querySelector("dialog[open]")?.close();
+  forgetNotices();
   attempt(() => refresh(location.href), () => location.reload());
 }
 
@@ -176,6 +178,8 @@ function onClick(event) {
     closeMenu(copy);
     return copyText(copy);
   }
+  const note = event.target.closest("[data-pat-dismiss]") && event.target.closest("[data-pat-toasts] > *");
+  if (note) return dismiss(note);
   const link = event.target.closest("a[data-pat-swap][href]");
   if (link && isPlain) {
     event.preventDefault();
@@ -240,7 +244,8 @@ function enableAgain(form) {
 }
 
 // Pages from the back/forward cache keep their state, and Firefox restores disabled buttons even after a reload.
-function onPageshow() {
+function onPageshow(event) {
+  if (event.persisted) forgetNotices();
   root.querySelectorAll("form").forEach(enableAgain);
   root.querySelectorAll("[data-pat-selection]").forEach((form) => countSelected(form));
   checkSelects();
@@ -469,7 +474,7 @@ function showPanel(dialog, panel, url, isGone) {
   dialog.toggleAttribute("data-pat-gone", isGone);
   dialog.toggleAttribute("data-pat-wide", panel.hasAttribute("data-pat-wide"));
   dialog.querySelector("[data-pat-panel]")?.remove();
-  dialog.append(document.adoptNode(panel));
+  dialog.querySelector("[data-pat-toasts]").before(document.adoptNode(panel));
 }
 
 // The first wrong field, or what is said about the form.
@@ -519,9 +524,26 @@ async function submitDialog(dialog, form, submitter) {
 
 function toast(text) {
   const note = copyOf("toast-shell");
-  note.textContent = text;
+  note.querySelector("[data-pat-toast-text]").textContent = text;
   (root.querySelector("dialog[open] [data-pat-toasts]") ?? root.querySelector("[data-pat-toasts]")).replaceChildren(note);
-  setTimeout(() => note.remove(), 8000);
+  expire(note);
+}
+
+// Stays while the user points at it.
+function expire(note) {
+  setTimeout(() => (note.matches(":hover, :focus-within") ? expire(note) : note.remove()), 8000);
+}
+
+function dismiss(note) {
+  const hadFocus = note.contains(document.activeElement);
+  const dialog = note.closest("dialog");
+  note.remove();
+  if (hadFocus) (dialog?.querySelector("h1") ?? root.querySelector("[data-pat-heading]"))?.focus();
+}
+
+// What was said about the last step is over with the next one.
+function forgetNotices() {
+  root.querySelectorAll("[data-pat-notice], [data-pat-toasts] > *").forEach((note) => note.remove());
 }
 
 async function copyText(button) {
