@@ -185,8 +185,10 @@ def _write_refusal(row: Activity, alias: str) -> None:
     if not lock_or_skip(token).values_list("pk").first():
         return
     rows = Activity.objects.using(alias)
-    last = rows.for_token(row.token_id).refusals().filter(reason=row.reason).newest_first().first()
-    if last is not None and last.at > row.at - PERIOD:
+    # Without the period, a token with many rows, and none of a refusal, would be read as a whole.
+    lately = rows.for_token(row.token_id).refusals().since(row.at - PERIOD)
+    last = lately.filter(reason=row.reason).newest_first().first()
+    if last is not None:
         rows.filter(pk=last.pk).update(
             count=F("count") + row.count, last_at=Greatest("last_at", row.last_at), ip=row.ip, agent=row.agent
         )

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
@@ -438,6 +439,14 @@ class TestRefused:
             clock[0] += 60
             send(client, token)
             assert [count for (count,) in trail("count")] == counts
+
+    def test_only_rows_of_the_last_hour_are_read(self, client, token):
+        services.revoke_token(token)
+        with CaptureQueriesContext(connection) as queries:
+            assert send(client, token) == 401
+        table = Activity._meta.db_table
+        (read,) = [query["sql"] for query in queries if query["sql"].startswith("SELECT") and table in query["sql"]]
+        assert f"{connection.ops.quote_name('at')} >= " in read.partition(" WHERE ")[2]
 
     def test_each_reason_has_rows(self, client, make_token):
         expired, revoked, replaced, elsewhere = [make_token(name=reason.value) for reason in EVERY_REASON]
