@@ -44,7 +44,7 @@ def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
         template = _find_template(name) if isinstance(name, str) else None
         missing = [block for block in BLOCKS if block not in reachable_blocks(template)] if template else []
         problem = "" if template else "which is not the name of a Django template"
-    except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+    except (TemplateDoesNotExist, TemplateSyntaxError, OSError) as error:  # OSError: the name of a folder
         problem = f"which cannot be compiled ({type(error).__name__}: {error})"
     if problem:
         yield Error(
