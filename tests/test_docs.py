@@ -118,7 +118,7 @@ def test_api_routes_are_documented():
 def test_modules_are_in_architecture():
     text = (DOCS / "explanation/architecture.md").read_text()
     rows = text[text.index("| layer |") : text.index("\n\n`conf` only reads")].splitlines()
-    named = [name.removesuffix("/") for row in rows for name in re.findall(r"`([a-z_/]+)`", row.split("|")[2])]
+    named = [name.removesuffix("/") for row in rows for name in re.findall(r"`([a-z0-9_/]+)`", row.split("|")[2])]
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"contrib", "migrations"}
     integrations = {f"contrib/{path.parent.name}" for path in PACKAGE.glob("contrib/*/__init__.py")}
