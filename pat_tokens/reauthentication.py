@@ -44,8 +44,8 @@ class Proof(Enum):
 def require(request: HttpRequest) -> None:
     """Raise ReauthenticationRequired unless the user confirmed their identity lately, or doesn't have to.
 
-    The site's `PAT_TOKENS_REAUTHENTICATE` is called first: True allows, None means that the password counts, a string
-    is the URL of a page where users confirm their identity, and anything else refuses.
+    The policy's `get_reauthentication` says whether and how. Users without a password, and sessions of another user,
+    can't confirm it with one, so they are refused.
     """
     answer = get_policy().get_reauthentication(request)
     if answer is None:
