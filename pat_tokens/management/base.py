@@ -15,9 +15,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.activity import Actor
-from pat_tokens.exceptions import Conflict, InvalidInput, RotationInProgress
+from pat_tokens.authentication import find_by_secret
+from pat_tokens.exceptions import Conflict, InvalidInput, MalformedToken, RotationInProgress, UnknownToken
 from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.validation import EDITABLE_FIELDS, NewTokenFields
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 ACTOR = Actor(via=Via.COMMAND)
 _PREVIOUS_SECRET = ("hint", "expires_at", "last_used_at", "grace_period", "grace_started_at")  # the attributes in JSON
+_STDIN = "-"
+_MAX_LINE = 1000  # characters of a secret on standard input
 BROKEN_PIPE = 141  # the exit status of a program killed by SIGPIPE
 
 
@@ -137,6 +141,23 @@ def find_token(token_id: str) -> PersonalAccessToken:
     except (PersonalAccessToken.DoesNotExist, ValidationError, ValueError, TypeError):
         # Without the input, which could be a secret by mistake.
         raise CommandError("There is no token with this id. `pat_list` shows the ids.") from None
+
+
+def find_or_read_token(token_id: str) -> PersonalAccessToken:
+    """Return the token with this id or, for `-`, with the secret on standard input. Raises CommandError."""
+    return _read_token() if token_id == _STDIN else find_token(token_id)
+
+
+@sensitive_variables()
+def _read_token() -> PersonalAccessToken:
+    secret = sys.stdin.readline(_MAX_LINE).strip()
+    try:
+        token, _digest = find_by_secret(secret)
+    except MalformedToken:
+        raise CommandError("Standard input doesn't contain a secret of this site.") from None
+    except UnknownToken:
+        raise CommandError("No token has this secret.") from None
+    return token
 
 
 def as_dict(token: PersonalAccessToken) -> dict[str, Any]:

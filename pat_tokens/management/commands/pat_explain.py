@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError, no_translations
-from django.views.decorators.debug import sensitive_variables
+from django.core.management.base import no_translations
 
-from pat_tokens.authentication import find_by_secret
-from pat_tokens.exceptions import MalformedToken, UnknownToken
 from pat_tokens.inspection.explain import METHODS, Explanation, explain
-from pat_tokens.management.base import TokenCommand, find_token, printable
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.management.base import TokenCommand, find_or_read_token, printable
 
 _SIGNS = {True: "yes", False: "NO", None: "?"}
-_STDIN = "-"
-_MAX_LINE = 1000  # characters of a secret on standard input
 
 
 class Command(TokenCommand):
@@ -32,7 +25,7 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        token = _read_token() if options["token"] == _STDIN else find_token(options["token"])
+        token = find_or_read_token(options["token"])
         explanation = explain(token, options["method"], options["path"])
         if options["json"]:
             self.write_json(explanation.as_dict())
@@ -52,15 +45,3 @@ class Command(TokenCommand):
             self.stdout.write(f"Refused: {explanation.status} {explanation.code}")
         if explanation.fix_url:
             self.stdout.write(f"To add what is missing: {explanation.fix_url}")
-
-
-@sensitive_variables()
-def _read_token() -> PersonalAccessToken:
-    secret = sys.stdin.readline(_MAX_LINE).strip()
-    try:
-        token, _digest = find_by_secret(secret)
-    except MalformedToken:
-        raise CommandError("Standard input doesn't contain a secret of this site.") from None
-    except UnknownToken:
-        raise CommandError("No token has this secret.") from None
-    return token
