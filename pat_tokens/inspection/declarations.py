@@ -91,9 +91,10 @@ def _write_view(name: str, operations: Sequence[Operation]) -> str:
     for route, of_route in by_route.items():
         methods = ", ".join(operation.method.method for operation in of_route)
         lines.append(f"#   {methods} /{route}")
-    by_key: dict[str, set[str]] = {}
+    by_key: dict[str, set[tuple[str, bool]]] = {}
     for operation in operations:
-        by_key.setdefault(operation.key, set()).add(operation.line)
+        # What is certain for one route can be a guess for another one, which it must not open.
+        by_key.setdefault(operation.key, set()).add((operation.line, operation.proposal.is_certain))
     if _is_importable(name, operations[0].report.route.view) and all(len(found) == 1 for found in by_key.values()):
         unique = list({operation.key: operation for operation in operations}.values())
         lines += _write_call("declare_view", name, unique)

@@ -164,6 +164,18 @@ def test_routes_of_one_view_are_distinguished(settings, proposals, capsys):
     assert "declare_view(" not in written
 
 
+def test_certain_line_does_not_open_another_route(proposals, capsys):
+    """A view on a plain route and on one with another keyword: only the first is certain."""
+    proposals(path("channels/", Channels.as_view()), path("teams/<int:team>/channels/", Channels.as_view()))
+    call_command("pat_routes", "--write")
+    exec(capsys.readouterr().out, {})
+    assert statuses() == {
+        (route, method): status
+        for route, status in (("channels/", "declared"), ("teams/<int:team>/channels/", "undeclared"))
+        for method in ("GET", "POST")
+    }
+
+
 def test_models_to_register_are_listed(proposals, capsys):
     proposals(path("tasks/", Tasks.as_view()))
     call_command("pat_routes", "--write")
