@@ -1,13 +1,16 @@
 """Declarations of pairs of views, and views and URLs that refuse tokens."""
 
+from types import ModuleType
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 from ninja import NinjaAPI
 from rest_framework import generics, viewsets
-from rest_framework.decorators import api_view
+from rest_framework.decorators import action, api_view
 from rest_framework.filters import BaseFilterBackend
+from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -49,6 +52,21 @@ class OwnFilters(generics.ListAPIView):
     queryset = Channel.objects.order_by("pk")
     serializer_class = ChannelSerializer
     filter_backends = [ByName]
+
+
+class Pages(PageNumberPagination):
+    page_size = 10
+
+
+class FilteredSet(viewsets.ModelViewSet):
+    queryset = Channel.objects.order_by("pk")
+    serializer_class = ChannelSerializer
+    filter_backends = [ByName]
+    pagination_class = Pages
+
+    @action(detail=False)
+    def mine(self, request):
+        return self.list(request)
 
 
 class NotFiltered(OwnFilters):
@@ -252,6 +270,20 @@ def test_lists_limited_from_outside(ask, user, make_token, view):
     assert ask("/not-filtered/").status_code == 403
     everything = Asker("wsgi", make_token("channels:*:list").secret)
     assert [row["id"] for row in everything("/own-filters/").json()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["inferred", "standard", "extra"])
+def test_lists_of_viewsets_limited_from_outside(ask, settings, kind):
+    """Also if the list is inferred, has pages, or belongs to an extra action."""
+    actions = {"inferred": "list", "standard": "list", "extra": "mine"}
+    settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
+    settings.ROOT_URLCONF.urlpatterns = [path("set/", FilteredSet.as_view({"get": actions[kind]}))]
+    if kind != "inferred":
+        declare_view(FilteredSet, {actions[kind]: Requirement("channels", "list")})
+    assert ask("/set/").status_code == 403
+    limit_lists(FilteredSet)
+    assert [row["id"] for row in ask("/set/").json()["results"]] == [1]
+    assert ask("/set/?name=nothing").json()["results"] == []
 
 
 @pytest.mark.parametrize("target", [Messages, f"{HERE}.Missing", Set, f"{HERE}.OwnFilters"])

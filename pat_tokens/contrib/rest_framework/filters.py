@@ -76,7 +76,7 @@ def has_backend(facts: ViewInfo) -> bool:
 
 
 def add_backend(view: Any) -> None:
-    """Limit the list of this view before its own `filter_queryset()`."""
+    """Limit the list of this view before its own `filter_queryset()`, or adrf's `afilter_queryset()`."""
     view.filter_queryset = partial(_limited_and_filtered, view, view.filter_queryset)
     if hasattr(view, "afilter_queryset"):
         view.afilter_queryset = partial(_alimited_and_filtered, view, view.afilter_queryset)

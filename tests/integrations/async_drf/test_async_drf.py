@@ -4,6 +4,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
+from pat_tokens.declarations import limit_lists
 from pat_tokens.entities import registry
 from tests.factories import ChannelFactory
 from tests.models import Channel, Page
@@ -94,6 +95,13 @@ def test_unlimited_list_needs_scope_on_all(make_token, channel, other, ask, path
     assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope")
     assert f'"id":{other.pk}' not in response.content.decode()
     assert ask(make_token("channels:*:list"), path).status_code == 200
+
+
+def test_list_limited_from_outside(make_token, channel, other, ask, declarations):
+    token = make_token(f"channels:{channel.pk}:list")
+    limit_lists("tests.integrations.async_drf.urls.WithoutFilter")
+    response = ask(token, "/withoutfilter/")
+    assert (response.status_code, [row["id"] for row in response.json()]) == (200, [channel.pk])
 
 
 def test_object_is_compared_with_decision(make_token, channel, other, ask):
