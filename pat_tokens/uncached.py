@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
+
+from pat_tokens.djangos_code import is_in_django
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -32,7 +33,7 @@ _profilers: list[Profiler] = []
 def uncached(queryset: _QuerySetT) -> _QuerySetT:
     """Return a copy of `queryset` that, like all querysets derived from it, reads its rows from the database.
 
-    If a database backend overrides `execute_sql()`, its method is used.
+    If a database backend overrides `execute_sql()`, its method is used, and calls Django's.
     """
     copy = queryset.all()
     query: Any = copy.query
@@ -61,17 +62,26 @@ def _uncached_class(cls: Any) -> Any:
 class _UncachedQuery:
     def get_compiler(self, *args: Any, **kwargs: Any) -> Any:
         compiler = super().get_compiler(*args, **kwargs)  # type: ignore[misc]
-        if type(compiler).execute_sql is SQLCompiler.execute_sql:
-            compiler.execute_sql = MethodType(_execute_uncached, compiler)
+        compiler.__class__ = _uncached_compiler_class(compiler.__class__)
         return compiler
 
 
-def _execute_uncached(compiler: Any, *args: Any, **kwargs: Any) -> Any:
-    run = partial(_execute_sql, compiler, *args, **kwargs)
-    if _profilers:
-        try:
-            sql, params = compiler.as_sql()
-        except EmptyResultSet:  # no query is made
-            return run()
-        return _profilers[0](compiler.connection, sql, params, run)
-    return run()
+class _UncachedCompiler(SQLCompiler):
+    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+        run = partial(_execute_sql, self, *args, **kwargs)
+        if _profilers:
+            try:
+                sql, params = self.as_sql()
+            except EmptyResultSet:  # no query is made
+                return run()
+            return _profilers[0](self.connection, sql, params, run)
+        return run()
+
+
+@cache
+def _uncached_compiler_class(cls: Any) -> Any:
+    if cls is SQLCompiler:
+        return _UncachedCompiler
+    is_overridden = any("execute_sql" in vars(base) for base in cls.__mro__ if not is_in_django(base))
+    # What an override of a backend calls with super() is Django's own method too.
+    return type(cls.__name__, (cls, _UncachedCompiler) if is_overridden else (_UncachedCompiler, cls), {})

@@ -296,8 +296,12 @@ def test_custom_compiler_is_used(make_token, monkeypatch):
     token = make_token("channels:*:read")
     monkeypatch.setattr(lookup, "_statements", {})
     monkeypatch.setitem(vars(connection.ops), "compiler", lambda name: OwnCompiler)
+    monkeypatch.setattr(SQLCompiler, "execute_sql", None)  # a query cache isn't called by super() either
     assert lookup.find_token(digests_of(token), RequiredScope("channels", "read", "1")).decision
-    assert executed
+    assert len(executed) == 1
+    assert token.scope_set.keys() == [ScopeKey("channels", "*", "read")]
+    assert uncached(token.scope_set.all()).exists()
+    assert len(executed) == 3
 
 
 class HidingManager(UserManager):
