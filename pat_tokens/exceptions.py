@@ -108,7 +108,7 @@ class InactiveOwner(InvalidToken):
 
 
 class RefusedToken(InvalidToken):
-    """The site's `PAT_TOKENS_REFUSE` refused the token."""
+    """The policy's `refuse_token` refused the token."""
 
     reason = "refused"
     default_message = _("This site does not accept the token.")
