@@ -130,6 +130,10 @@ def address_text(request: HttpRequest) -> str:
     return _("Your address is unknown. A token with networks would be refused from where you are.")
 
 
+# By entity type and operation; see _find_words().
+_Words = dict[tuple[str, str], tuple[str, str, str, bool, str]]
+
+
 class AnyScope(Protocol):
     """A Scope row, or a ScopeKey."""
 
@@ -267,7 +271,8 @@ def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[
     """Return labels for `scopes`, limited to what `user` can see, with one query per entity type that has ids."""
     scopes = list(scopes)
     names = entity_names(user, scopes)
-    return [describe_scope(scope, names) for scope in scopes]
+    words: _Words = {}
+    return [describe_scope(scope, names, words) for scope in scopes]
 
 
 def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
@@ -284,23 +289,34 @@ def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tup
     }
 
 
-def describe_scope(scope: AnyScope, names: dict[tuple[str, str], str]) -> ScopeLabel:
-    """Return the label of `scope`; `names` are those of the entities that the user can see."""
-    entity_type = registry.get(scope.entity_type)
+def describe_scope(scope: AnyScope, names: dict[tuple[str, str], str], words: _Words | None = None) -> ScopeLabel:
+    """Return the label of `scope`; `names` are those of the entities that the user can see.
+
+    `words` keeps what the labels of many scopes share.
+    """
+    key = (scope.entity_type, scope.operation)
+    words = {} if words is None else words
+    if key not in words:
+        words[key] = _find_words(*key)
+    label, all_of_type, operation, is_dangerous, problem = words[key]
+    entity = all_of_type if scope.entity_id == ALL else names.get((scope.entity_type, scope.entity_id))
+    if entity is None and not problem:
+        problem = _("No effect: the entity was deleted, or the owner can no longer see it.")
+    return ScopeLabel(scope, label, entity or scope.entity_id, operation, is_dangerous, problem)
+
+
+def _find_words(type_name: str, operation_name: str) -> tuple[str, str, str, bool, str]:
+    # The labels of an entity type, of all of its entities and of an operation; whether it is dangerous; the problem.
+    entity_type = registry.get(type_name)
     if entity_type is None:
         problem = _("No effect: this site no longer has this entity type.")
-        return ScopeLabel(scope, scope.entity_type, scope.entity_id, scope.operation, problem=problem)
-    label = type_label(entity_type)
-    is_all = scope.entity_id == ALL
-    entity = all_label(entity_type) if is_all else names.get((scope.entity_type, scope.entity_id))
-    operation = entity_type.get_operation(scope.operation)
+        return type_name, ALL, operation_name, False, problem
+    label, all_of_type = type_label(entity_type), all_label(entity_type)
+    operation = entity_type.get_operation(operation_name)
     if operation is None:
         problem = _("No effect: this site no longer has this operation.")
-        return ScopeLabel(scope, label, entity or scope.entity_id, scope.operation, problem=problem)
-    if entity is None:
-        problem = _("No effect: the entity was deleted, or the owner can no longer see it.")
-        return ScopeLabel(scope, label, scope.entity_id, str(operation.label), operation.dangerous, problem)
-    return ScopeLabel(scope, label, entity, str(operation.label), operation.dangerous)
+        return label, all_of_type, operation_name, False, problem
+    return label, all_of_type, str(operation.label), operation.dangerous, ""
 
 
 @dataclass(frozen=True)
