@@ -176,7 +176,10 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
         "last_used_at": token.last_used_at,
         "revoked_at": token.revoked_at,
         "previous_secret": previous and {field: getattr(previous, field) for field in _PREVIOUS_SECRET},
-        "scopes": [{"id": scope.pk, **scope.key._asdict()} for scope in token.scope_set.all()],
+        "scopes": [
+            {"id": scope.pk, **scope.key._asdict(), "last_used_at": scope.last_used_at}
+            for scope in token.scope_set.all()
+        ],
     }
 
 

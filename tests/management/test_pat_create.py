@@ -58,7 +58,13 @@ def test_json_output(user):
     assert answer["id"] == str(token.pk)
     assert answer["description"] == "for CI"
     assert answer["scopes"] == [
-        {"id": str(token.scope_set.get().pk), "entity_type": "pages", "entity_id": "*", "operation": "read"}
+        {
+            "id": str(token.scope_set.get().pk),
+            "entity_type": "pages",
+            "entity_id": "*",
+            "operation": "read",
+            "last_used_at": None,
+        }
     ]
     assert token.digest not in out
 
