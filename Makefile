@@ -109,12 +109,8 @@ bench-steps: $(VENV)/.bench ## measure the steps of authentication, on SQLite (1
 bench-check: $(VENV)/.bench ## check that the benchmarks work, without measuring
 	$(BIN)/python -m benchmarks --check
 
-.PHONY: bench-scale
-bench-scale: $(VENV)/.bench ## measure a table of ten million tokens on PostgreSQL (long)
-	$(BIN)/python -m benchmarks.scale $(ARGS)
-
 .PHONY: bench-load
-bench-load: $(VENV)/.bench ## measure servers under load on PostgreSQL, and a thousand open streams; needs wrk
+bench-load: $(VENV)/.bench ## measure gunicorn under load on PostgreSQL with prepared statements; needs wrk
 	$(BIN)/python -m benchmarks.load $(ARGS)
 
 .PHONY: stress

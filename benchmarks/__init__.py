@@ -1,4 +1,8 @@
-"""What authenticating a token costs, compared to other packages: `make bench`."""
+"""A comparison with other packages: `make bench`, or `python -m benchmarks --help`."""
 
-OURS = "pat_tokens, 50 scopes"  # the candidate that the bounds are about
-FEW = 1000  # rows in the table that has few
+FEW = 1000  # rows of the small tables
+ANONYMOUS = "anonymous"
+OURS = "pat_tokens, 50 scopes"
+INSTANCES = "its SELECT and instances"
+AUTHTOKEN = "DRF authtoken"
+COMPARED = ANONYMOUS, OURS, INSTANCES, AUTHTOKEN  # measured in each setting

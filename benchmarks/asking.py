@@ -1,20 +1,19 @@
-"""Whole requests, from the WSGI or ASGI handler to the last byte of the response."""
+"""Whole requests, from the WSGI handler to the last byte of the response."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.test import AsyncRequestFactory, RequestFactory
+from django.test import RequestFactory
 
 Ask = Callable[[], int]  # sends the request and returns the status of the response
 
 
-def by_wsgi(handler: WSGIHandler, path: str, headers: dict[str, str] | None = None) -> Ask:
-    """Return a function that sends this request through the WSGI handler."""
+def by_wsgi(handler: WSGIHandler, path: str, authorization: str | None = None) -> Ask:
+    """Return a function that sends this request through the handler."""
+    headers = None if authorization is None else {"Authorization": authorization}
     environ = RequestFactory().get(path, headers=headers).environ
     status = ""
 
@@ -31,31 +30,11 @@ def by_wsgi(handler: WSGIHandler, path: str, headers: dict[str, str] | None = No
     return ask
 
 
-def by_asgi(handler: ASGIHandler, path: str, headers: dict[str, str] | None = None) -> Callable[[], Awaitable[int]]:
-    """Return a function that sends this request through the ASGI handler."""
-    scope = AsyncRequestFactory().get(path, headers=headers).scope
+def repeat(ask: Ask) -> Callable[[int], None]:
+    """Return a function that sends the request so many times."""
 
-    async def ask() -> int:
-        received = 0
-        status = 0
+    def run(count: int) -> None:
+        for _ in range(count):
+            assert ask() == 200
 
-        async def receive() -> dict[str, Any]:
-            nonlocal received
-            received += 1
-            if received > 1:
-                await asyncio.Event().wait()  # the client stays connected
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Any) -> None:
-            nonlocal status
-            status = message.get("status", status)
-
-        await handler(dict(scope), receive, send)  # type: ignore[arg-type]
-        return status
-
-    return ask
-
-
-def headers_of(authorization: str | None) -> dict[str, str]:
-    """Return the headers of a request with these credentials."""
-    return {} if authorization is None else {"Authorization": authorization}
+    return run

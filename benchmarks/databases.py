@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+PREPARED = {"PREPARED": "1"}  # environment of a process that uses prepared statements
 POSTGRES_URL = os.environ.get("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 
 _numbers = itertools.count()

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "performance.md"
-PLOT = PAGE.with_name("performance.svg")
 PACKAGES = (
     "Django",
     "djangorestframework",
     "django-rest-knox",
     "djangorestframework-simplejwt",
-    "djangorestframework-api-key",
-    "django-oauth-toolkit",
     "psycopg",
 )
 
@@ -39,14 +34,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
-def provenance(command: str, *more: str) -> str:
+def provenance(command: str, *, python: bool = True) -> str:
     """Return a sentence with the date, the command, the machine and the versions."""
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    extra = "".join(f", {text}" for text in more)
-    return (
-        f"Measured on {datetime.now(UTC):%d %B %Y} by `{command}`: {_cpu()}, "
-        f"Python {platform.python_version()}, {packages}{extra}."
-    )
+    packages = [f"{name} {version(name)}" for name in PACKAGES]
+    if python:
+        packages.insert(0, f"Python {platform.python_version()}")
+    return f"Measured on {datetime.now(UTC):%d %B %Y} by `{command}`: {_cpu()}, {', '.join(packages)}."
 
 
 def _cpu() -> str:
@@ -56,9 +49,3 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{len(names)} cores of {names[0]}" if names else platform.machine()
-
-
-def run_worker(module: str, *args: str, env: dict[str, str]) -> str:
-    """Run a module of this package in a separate process, and return its output."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *args]
-    return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.utils import timezone
 
-from benchmarks.asking import by_wsgi, headers_of
+from benchmarks.asking import by_wsgi, repeat
 from benchmarks.candidates import Candidate
 from benchmarks.timing import Effort, measure
 from pat_tokens import authentication, crypto, log_events, lookup, services
@@ -35,13 +36,18 @@ STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
 
 def measure_steps(candidate: Candidate, effort: Effort) -> dict[str, float]:
     """Return how many microseconds of CPU each step costs (median); the whole request first."""
-    ask = by_wsgi(WSGIHandler(), candidate.path, headers_of(candidate.authorization))
+    ask = by_wsgi(WSGIHandler(), candidate.path, candidate.authorization)
     # Otherwise the use becomes due within this minute, and a token that isn't looked up again would write each time.
     PersonalAccessToken.objects.update(last_used_at=timezone.now())
     variants: dict[str, list[tuple[Any, str, Any]]] = {WHOLE: []}
     for step, places in STEPS.items():
         variants[step] = [(place, name, _stand_in(place, name, ask)) for place, name in places]
-    costs = measure({step: _asker(ask, changes) for step, changes in variants.items()}, effort)
+
+    def run(changes: list[tuple[Any, str, Any]], count: int) -> None:
+        with _changed(changes):
+            repeat(ask)(count)
+
+    costs = measure({step: partial(run, changes) for step, changes in variants.items()}, effort)
     whole = [cost.cpu for cost in costs.pop(WHOLE)]
     saved = {
         step: [seconds - one.cpu for seconds, one in zip(whole, rounds, strict=True)] for step, rounds in costs.items()
@@ -62,15 +68,6 @@ def _stand_in(place: Any, name: str, ask: Callable[[], int]) -> Any:
         assert ask() == 200
     (known,) = returned
     return lambda *_args, **_kwargs: known
-
-
-def _asker(ask: Callable[[], int], changes: list[tuple[Any, str, Any]]) -> Callable[[int], None]:
-    def run(count: int) -> None:
-        with _changed(changes):
-            for _ in range(count):
-                assert ask() == 200
-
-    return run
 
 
 @contextmanager  # not unittest.mock, because its seven patches cost as much as a small step

@@ -37,15 +37,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Spread:
-    """The minimum, median and maximum of several rounds."""
-
     low: float
     median: float
     high: float
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """Return the spread of `values`."""
         return cls(min(values), statistics.median(values), max(values))
 
 
@@ -71,8 +68,5 @@ def measure(asks: Mapping[Name, Callable[[int], None]], effort: Effort) -> dict[
 
 def ratios(costs: list[Cost], to: list[Cost]) -> tuple[Spread, Spread]:
     """Return the CPU and wall time of one candidate, as multiples of another's in the same round."""
-    pairs = list(zip(costs, to, strict=True))
-    return (
-        Spread.of([one.cpu / other.cpu for one, other in pairs]),
-        Spread.of([one.wall / other.wall for one, other in pairs]),
-    )
+    cpu = [one.cpu / other.cpu for one, other in zip(costs, to, strict=True)]
+    return Spread.of(cpu), Spread.of([one.wall / other.wall for one, other in zip(costs, to, strict=True)])

@@ -1,5 +1,6 @@
 """All candidates in one process, each as its own documentation configures it; DATABASE_URL chooses the database."""
 
+import os
 from datetime import timedelta
 
 import dj_database_url
@@ -18,42 +19,21 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework.authtoken",
     "knox",
-    "rest_framework_api_key",
-    "oauth2_provider",
     "pat_tokens",
     "benchmarks.site",
 ]
 
-# None for the comparison, because the cost of middleware would make all candidates look alike. The middleware of a new
-# Django project is used for the pages, and for one column of the table.
+# None, because the cost of middleware would make all candidates look alike.
 MIDDLEWARE: list[str] = []
-USUAL_MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-]
 
-ROOT_URLCONF = "benchmarks.site.urls"
-LOGIN_URL = "/"
-STATIC_URL = "static/"
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "APP_DIRS": True,
-        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
-    }
-]
-
+ROOT_URLCONF = "benchmarks.site.views"
 # Connections stay open, as on fast sites.
 DATABASES = {"default": dj_database_url.config(default="sqlite://:memory:", conn_max_age=None)}
+if "PREPARED" in os.environ:  # docs/how-to/prepared-statements.md
+    DATABASES["default"]["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
 
 REST_FRAMEWORK = {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"]}
 
 SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": timedelta(hours=6)}  # longer than a run
-OAUTH2_PROVIDER = {"SCOPES": {"read": "Read"}}
 
 LOGGING = {"version": 1, "loggers": {"pat_tokens": {"level": "ERROR"}, "django": {"level": "ERROR"}}}

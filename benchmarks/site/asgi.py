@@ -1,5 +1,0 @@
-"""What uvicorn serves."""
-
-from django.core.asgi import get_asgi_application
-
-application = get_asgi_application()
