@@ -37,6 +37,7 @@ pytestmark = [
 
 UPDATE = {"PATCH": Requirement("pages", "update", "pk"), "POST": Requirement("pages", "create")}
 User = get_user_model()
+SQL = f"SELECT * FROM {Page._meta.db_table} WHERE path = %s"
 
 
 class PageSerializer(serializers.ModelSerializer):
@@ -187,6 +188,9 @@ WRITES = {
     "pickle": lambda page, key: changed(page, key, made=lambda page: pickle.loads(pickle.dumps(page))).save(),
     "base save": lambda page, key: changed(page, key).save_base(),
     "raw": lambda page, key: changed(page, key).save_base(raw=True),
+    "related manager": lambda page, key: page.owner.page_set.add(changed(page, key), bulk=False),
+    "loaded by SQL": lambda page, key: changed(Page.objects.raw(SQL, [page.pk])[0], key).save(),
+    "loaded in batches": lambda page, key: changed(next(Page.objects.filter(pk=page.pk).iterator()), key).save(),
 }
 # What is refused only for keys that another row has.
 NEW = {
