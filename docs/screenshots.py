@@ -130,6 +130,7 @@ def fill_in(page: Page) -> None:
     page.locator("[data-pat-picker] input[role=combobox]").click()
     page.locator("[data-pat-picker] [role=listbox] [role=option]").nth(1).click()
     page.get_by_label("Publish").check()
+    page.locator("[data-pat-summary]").get_by_text("Publish").wait_for()
 
 
 def make_tokens(browser: Browser, address: str) -> None:
