@@ -58,8 +58,8 @@ def _check_coverage(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         yield checks.Warning(
             f"{len(undeclared)} operations refuse every token because their requirements aren't declared: "
             f"{_some(undeclared)}",
-            hint="manage.py pat_routes lists them. Set pat_requirements on the view, with None to refuse tokens. For a "
-            "view that you can't edit, use declare_view() or declare_url().",
+            hint="manage.py pat_routes --only undeclared lists them, and manage.py pat_routes --write prints "
+            "declarations for you to review. Or set pat_requirements on the view, with None to refuse tokens.",
             id="pat_tokens.W050",
         )
 
