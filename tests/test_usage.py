@@ -305,9 +305,10 @@ class TestMissing:
         services.add_scopes(token, [("channels", str(one.pk), "read"), ("channels", "*", "update")])
         assert missing(token) == {f"channels:{two.pk}:read": 1}
 
-    def test_scope_that_was_granted_meanwhile(self, token, channel):
+    def test_scope_that_was_granted_meanwhile(self, token, channel, django_capture_on_commit_callbacks):
         services.add_scopes(token, [("channels", "*", "read")])
-        usage.record_missing(token, [ScopeKey("channels", str(channel.pk), "read")])
+        with django_capture_on_commit_callbacks(execute=True):
+            usage.record_missing(token, [ScopeKey("channels", str(channel.pk), "read")])
         assert missing(token) == {}
 
     def test_deleted_with_its_token(self, token, channel, use):
