@@ -69,6 +69,7 @@ def test_rotating_shows_secret_once_and_both_hints(person, reader):
     assert stored().hint in text
     assert "Stops in" in text
     assert "cancel the rotation" in text
+    assert "If you lose it, regenerate" not in text
     assert buttons(page) == ["Regenerate", "More time", "Finish now", "Cancel"]
     assert stored().grace_period == "6h"
     for each in (reader.secret, secret):

@@ -6,7 +6,7 @@ Everything is set on the view object, which is created for each request. Nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -119,15 +119,12 @@ def hide_forms(view: APIView | None) -> None:
 def _finalize_without_forms(finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     response = finalize(*args, **kwargs)
     renderer: Any = getattr(response, "accepted_renderer", None)
-    for name in _form_methods(type(renderer)):
-        own = partial(_context_without_forms, renderer.get_context) if name == "get_context" else _no_form
-        setattr(renderer, name, own)
+    for name in _FORMS:
+        if hasattr(renderer, name):
+            setattr(renderer, name, _no_form)
+    if hasattr(renderer, "get_context"):
+        renderer.get_context = partial(_context_without_forms, renderer.get_context)
     return response
-
-
-@lru_cache(maxsize=64)
-def _form_methods(renderer: type[Any]) -> tuple[str, ...]:
-    return tuple(name for name in (*_FORMS, "get_context") if hasattr(renderer, name))
 
 
 def _context_without_forms(get_context: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
