@@ -9,12 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
-from django.db import connections
+from django.db import connections, router
 from django.views.debug import get_default_exception_reporter_filter
 
 from pat_tokens.checks.settings import HEADER_NAME
 from pat_tokens.conf import are_peppers, conf
 from pat_tokens.lookup import token_database
+from pat_tokens.models import PersonalAccessToken
 from pat_tokens.setting_values import matches
 
 INSECURE_PEPPER = "django-insecure-"  # the start of the SECRET_KEY that `startproject` generates
@@ -94,4 +95,23 @@ def check_prepared_statements(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-DEPLOYMENT_CHECKS = (check_peppers_for_deployment, check_tls, check_reports, check_logging, check_prepared_statements)
+def check_replicas(**kwargs: Any) -> Iterator[CheckMessage]:
+    alias = token_database()
+    if alias != router.db_for_write(PersonalAccessToken):
+        yield checks.Warning(
+            f"Tokens are looked up in the database {alias!r}, which is not the one that they are written to. Until it "
+            "has caught up, revoked tokens keep working, and new ones don't work.",
+            hint="Remove PAT_TOKENS_READ_FROM_REPLICAS. If tokens have to work while the primary database is down, add "
+            "'pat_tokens.W045' to SILENCED_SYSTEM_CHECKS.",
+            id="pat_tokens.W045",
+        )
+
+
+DEPLOYMENT_CHECKS = (
+    check_peppers_for_deployment,
+    check_tls,
+    check_reports,
+    check_logging,
+    check_prepared_statements,
+    check_replicas,
+)

@@ -479,6 +479,17 @@ def test_prepared_statements_are_only_for_postgresql(monkeypatch):
     assert list(deployment.check_prepared_statements()) == []
 
 
+def test_reading_from_replica_is_reported(settings):
+    """W045, where the setting has an effect."""
+    router = {"db_for_read": lambda *args, **hints: "replica", "db_for_write": lambda *args, **hints: "default"}
+    settings.PAT_TOKENS_READ_FROM_REPLICAS = True
+    assert list(deployment.check_replicas()) == []
+    settings.DATABASE_ROUTERS = [type("Router", (), router)()]
+    assert [message.id for message in deployment.check_replicas()] == ["pat_tokens.W045"]
+    settings.PAT_TOKENS_READ_FROM_REPLICAS = False
+    assert list(deployment.check_replicas()) == []
+
+
 def test_tls_by_proxy_passes(settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     assert found(deploy=True) == set()
