@@ -441,7 +441,7 @@ class TestEntities:
         assert operations["delete"] == {
             "name": "delete",
             "label": "Delete",
-            "description": "Delete an entity",
+            "description": "Delete Channels",
             "dangerous": True,
             "per_entity": True,
         }
