@@ -312,9 +312,10 @@ class TokenViewSet(OwnTokensViewSet):
         return Response(_describe(services.cancel_rotation(token, actor=self.actor)))
 
     def explain(self, request: Request, token_id: str) -> Response:
+        token = self.get_token()
         asked = ExplainSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        return Response(explain(self.get_token(), **asked.validated_data, request=request._request).as_dict())
+        return Response(explain(token, **asked.validated_data, request=request._request).as_dict())
 
 
 class ScopeViewSet(OwnTokensViewSet):

@@ -1,5 +1,6 @@
 """Who can use the management API."""
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -10,10 +11,11 @@ from django.urls import reverse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from pat_tokens import services
-from pat_tokens.contrib.rest_framework import views
+from pat_tokens.contrib.rest_framework import urls, views
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.entities import EntityType, registry
 from pat_tokens.models import PersonalAccessToken
@@ -34,15 +36,33 @@ NO_TOKEN_ROUTES = [
     ("delete", PATS + "{token}/"),
     ("post", PATS + "{token}/revoke/"),
     ("post", PATS + "{token}/regenerate/"),
+    ("post", PATS + "{token}/rotate/"),
+    ("post", PATS + "{token}/rotate/finish/"),
+    ("post", PATS + "{token}/rotate/cancel/"),
+    ("get", PATS + "{token}/explain/"),
+    ("get", PATS + "{token}/missing/"),
+    ("get", PATS + "{token}/activity/"),
     ("get", PATS + "{token}/scopes/"),
     ("post", PATS + "{token}/scopes/"),
     ("delete", PATS + "{token}/scopes/"),
     ("delete", PATS + "{token}/scopes/{scope}/"),
     ("get", PATS + "entities/"),
     ("get", PATS + "entities/channels/"),
+    ("get", PATS + "activity/"),
 ]
 TOKEN_ROUTES = [("get", PATS + "current/"), ("post", PATS + "current/revoke/")]
 ALL_ROUTES = NO_TOKEN_ROUTES + TOKEN_ROUTES
+
+
+def test_all_routes_are_listed():
+    listed = {(method, re.sub(r"\{\w+\}|(?<=entities/)\w+", "{}", path)) for method, path in ALL_ROUTES}
+    routed = {
+        (method, PATS + re.sub(r"<[^>]+>", "{}", str(route.pattern)))
+        for route in urls.urlpatterns
+        for method in route.callback.actions
+        if method != "head"
+    }
+    assert listed == routed
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -72,6 +92,11 @@ class KeyPolicy(Policy):
 
 class DenyAll(BasePermission):
     def has_permission(self, request, view):
+        return False
+
+
+class Never(BaseThrottle):
+    def allow_request(self, request, view):
         return False
 
 
@@ -109,6 +134,19 @@ class TestCredentials:
     def test_site_permissions_are_added(self, client, scoped, settings):
         settings.PAT_TOKENS_MANAGEMENT_PERMISSIONS = [f"{__name__}.DenyAll"]
         assert client.get(PATS).status_code == 403
+
+    def test_default_permissions_do_not_apply(self, case, client, scoped, monkeypatch):
+        monkeypatch.setattr(APIView, "permission_classes", [DenyAll])
+        for path in (PATS, url(scoped), PATS + "entities/", PATS + "activity/"):
+            with case(path):
+                assert client.get(path).status_code == 200
+
+    def test_default_throttles_apply(self, case, client, scoped, client_with, monkeypatch):
+        monkeypatch.setattr(APIView, "throttle_classes", [Never])
+        for path in (PATS, url(scoped), PATS + "entities/", PATS + "activity/"):
+            with case(path):
+                assert client.get(path).status_code == 429
+        assert client_with(scoped).get(PATS + "current/").status_code == 429
 
 
 class TestAccess:
