@@ -246,6 +246,14 @@ def test_forged_headers_do_not_help(case, bound, channel, settings):
                 assert response.json()["code"] == "network_not_allowed"
 
 
+def test_token_without_networks_works_from_everywhere(case, make_token, channel):
+    token = make_token("channels:*:read")
+    client = Client(headers={"authorization": f"Bearer {token.secret}"})
+    for address, headers in (("203.0.113.9", {}), ("2001:db8::1", {}), ("", {}), ("", {"x-forwarded-for": "junk"})):
+        with case(address, headers):
+            assert client.get(f"/drf/{channel.pk}/", REMOTE_ADDR=address, headers=headers).status_code == 200
+
+
 def test_unknown_address_is_refused_and_logged_as_the_peer(bound, rf):
     request = rf.get("/", headers={"x-forwarded-for": "10.0.0.1"}, REMOTE_ADDR="10.0.0.1")
     with pytest.raises(NetworkNotAllowed, match="address of this request is unknown"):

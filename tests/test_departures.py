@@ -239,6 +239,11 @@ class TestUserAdmin:
         assert page.count(f'href="{departure_url(user, site)}"') == 1
         assert "ends with this account" not in client.get(reverse(f"{site}:auth_user_add")).content.decode()
 
+    def test_admin_of_the_site_is_left_alone(self, token, user):
+        assert type(admin.site._registry[get_user_model()]) is UserAdmin
+        page = client_of(is_superuser=True).get(reverse("admin:auth_user_change", args=[user.pk])).content.decode()
+        assert "ends with this account" not in page
+
     def test_form_still_saves(self, user):
         data = {"username": "renamed", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
         response = client_of(is_superuser=True).post(reverse("staff:auth_user_change", args=[user.pk]), data)

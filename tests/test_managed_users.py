@@ -106,6 +106,15 @@ class TestApi:
                 assert ask().status_code == 404
         assert PersonalAccessToken.objects.count() == 2
 
+    def test_lists_and_deletions_without_a_name_are_of_the_user(self, user, bot_token, token):
+        client = session_client(user)
+        (found,) = client.get("/api/pats/").json()["results"]
+        assert found["id"] == str(token.pk)
+        (act,) = client.get("/api/pats/activity/").json()["results"]
+        assert act["token"]["id"] == str(token.pk)
+        assert client.delete("/api/pats/").json() == {"deleted": 1}
+        assert list(PersonalAccessToken.objects.all()) == [bot_token]
+
     def test_own_name_is_the_user_and_an_unclear_one_an_error(self, user, bot, token):
         client = session_client(user)
         assert client.get("/api/pats/", {"owner": "owner"}).json()["count"] == 1
@@ -187,6 +196,15 @@ class TestPages:
         data = {name: page.context[name] for name in ("ids", "active")}
         person.post("/pats/delete/?owner=build-bot", {**data, "number": "1"})
         assert list(PersonalAccessToken.objects.all()) == [token]
+
+    def test_pages_without_a_name_are_about_the_user(self, case, person, bot_token, token):
+        assert str(bot_token.pk) not in person.get("/pats/").content.decode()
+        chosen = {"ids": f"{bot_token.pk},{token.pk}", "active": f"{bot_token.pk},{token.pk}", "number": "2"}
+        assert person.get("/pats/delete/").context["ids"] == str(token.pk)
+        for name in ("delete", "selected/revoke", "selected/delete"):
+            with case(name):
+                person.post(f"/pats/{name}/", chosen)
+                assert list(PersonalAccessToken.objects.active()) == [bot_token]
 
 
 class TestLimits:

@@ -201,6 +201,20 @@ def test_regenerate_cuts_lifetime_to_maximum(settings, member):
         services.regenerate_token(token, duration="31d")
 
 
+def test_tighter_policy_changes_no_existing_token(settings, user, client_with, channel):
+    token = TokenFactory(user=user, duration="90d", scopes=[("channels", "*", "delete")])
+    before = PersonalAccessToken.objects.values().get()
+    settings.PAT_TOKENS_POLICY = policy_with(
+        get_max_tokens=lambda user: 0,
+        get_max_duration=lambda user, token=None: "7d",
+        can_grant=lambda user, entity_type, operation, token=None: False,
+        get_network_limits=lambda user, token=None: ["10.0.0.0/8"],
+    )
+    assert client_with(token).delete(f"/api/channels/{channel.pk}/").status_code == 204
+    after = PersonalAccessToken.objects.values().get()
+    assert {name for name in before if before[name] != after[name]} <= {"last_used_at", "last_used_ip"}
+
+
 class TestUserWithoutTokens:
     """`can_have_tokens` is called at each request, and effective immediately."""
 
@@ -260,6 +274,8 @@ def test_default_policy_makes_no_query(user, token, settings, client_with):
         assert policy.get_max_duration(user) == "366d"
         assert policy.allows_no_expiration(user) is False
         assert policy.can_grant(user, registry.get("channels"), operation)
+        assert policy.requires_networks(user) is False
+        assert policy.get_network_limits(user) == ()
         assert policy.get_reauthentication(request) is None
         assert policy.get_client_ip(request) == "127.0.0.1"
         assert policy.get_language(user) is None

@@ -230,6 +230,56 @@ def test_networks_are_required(case, settings, user):
             assert "Enter the networks that the token can be used from." in limit(limited, [])
 
 
+def test_entity_that_the_owner_lost_blocks_no_renewal(case, user, channel, stranger):
+    token = TokenFactory(user=user, scopes=[("channels", str(channel.pk), "read")])
+    channel.owner = stranger
+    channel.save()
+    for interface, renew in RENEW.items():
+        for act in ("rotate", "regenerate"):
+            with case(interface, act):
+                assert renew(token, act) == ""
+
+
+def test_methods_get_the_token(case, settings, user):
+    """Otherwise, a policy could not decide by what a token is for."""
+    heard = []
+
+    def hear(answer):
+        def method(user, *others, token=None):
+            heard.append(token or others[-1])
+            return answer
+
+        return method
+
+    settings.PAT_TOKENS_POLICY = policy_with(
+        get_default_duration=hear("30d"),
+        get_max_duration=hear("366d"),
+        allows_no_expiration=hear(False),
+        can_grant=hear(True),
+        requires_networks=hear(False),
+        get_network_limits=hear([]),
+    )
+    token = TokenFactory(user=user, allowed_networks=["10.0.0.0/8"], scopes=[("channels", "*", "read")])
+    page, boss = browser(user), browser(UserFactory(is_superuser=True, is_staff=True))
+    acts: dict[str, Any] = {f"limit by {name}": lambda limit=limit: limit(token, []) for name, limit in LIMIT.items()}
+    acts |= {
+        f"widen by {name}": lambda widen=widen, scope=scope: widen(token, scope)
+        for (name, widen), scope in zip(WIDEN.items(), ("channels:*:list", "channels:*:update"), strict=True)
+    }
+    for act in ("rotate", "regenerate"):
+        acts |= {f"{act} by {name}": lambda renew=renew, act=act: renew(token, act) for name, renew in RENEW.items()}
+        acts[f"form to {act}"] = lambda act=act: page.get(reverse(f"pat_tokens:token_{act}", args=[token.pk]))
+        acts[f"form of the admin to {act}"] = lambda act=act: boss.get(admin_url(act, token.pk))
+    acts["form to widen"] = lambda: page.get(reverse("pat_tokens:scopes_add", args=[token.pk]))
+    acts["list"] = lambda: run("pat_policy")
+    for name, act in acts.items():
+        with case(name):
+            heard.clear()
+            act()
+            assert heard
+            assert {found and found.pk for found in heard} == {token.pk}
+
+
 def test_refused_token_says_so_at_the_api_and_in_explain(settings, client_with, make_token):
     token = make_token("channels:*:list")
     settings.PAT_TOKENS_POLICY = policy_with(refuse_token=lambda token, request: "closed on Sundays")

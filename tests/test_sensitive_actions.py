@@ -47,3 +47,11 @@ def test_owner_whose_activity_cannot_be_set(staff):
 
 def test_owner_without_permissions(staff):
     assert find_obstacle(staff, SimpleNamespace(pk=0)) is None
+
+
+def test_owner_who_is_staff(staff):
+    """An admin site can let in people who are no staff."""
+    owner = UserFactory(is_staff=True)
+    assert find_obstacle(staff, owner) is None
+    staff.is_staff = False
+    assert "is a staff member, and you are not" in find_obstacle(staff, owner)

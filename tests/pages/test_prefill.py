@@ -205,6 +205,7 @@ class TestPresets:
     def test_they_are_offered(self, person):
         page = person.get("/pats/create/")
         offered = re.findall(r'<option value="([^"]+)">([^<]+)</option>', page.content.decode().split("id_preset")[2])
+        assert page.content.index(b'id="id_preset"') < page.content.index(b'name="scopes-0-entity_type"')
         assert offered[:2] == [("manager", "Manager – All of it."), ("channels-read-only", "Read only: Channels")]
 
     def test_using_one_keeps_what_was_typed(self, person):

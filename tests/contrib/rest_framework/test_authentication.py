@@ -14,6 +14,7 @@ from pat_tokens.contrib.rest_framework.authentication import PersonalAccessToken
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.models import PersonalAccessToken, Scope
 from tests.factories import ChannelFactory, TokenFactory
+from tests.policies import policy_with
 
 pytestmark = pytest.mark.django_db
 
@@ -63,8 +64,8 @@ def test_request_without_view_refuses_tokens(make_token):
     assert (caught.value.status_code, caught.value.get_codes()) == (403, "scope_not_declared")
 
 
-@pytest.mark.parametrize("state", ["malformed", "unknown", "expired", "revoked", "owner inactive"])
-def test_bad_secret_never_falls_through_to_session(client, stranger, state):
+@pytest.mark.parametrize("state", ["malformed", "unknown", "expired", "revoked", "owner inactive", "refused"])
+def test_bad_secret_never_falls_through_to_session(client, stranger, settings, state):
     token = TokenFactory(user=stranger, scopes=[("channels", "*", "list")])
     headers = {"authorization": f"Bearer {token.secret}"}
     assert client.get("/api/channels/").status_code == 200
@@ -81,12 +82,15 @@ def test_bad_secret_never_falls_through_to_session(client, stranger, state):
             services.revoke_token(token)
         case "owner inactive":
             type(stranger).objects.filter(pk=stranger.pk).update(is_active=False)
+        case "refused":
+            settings.PAT_TOKENS_POLICY = policy_with(refuse_token=lambda token, request: "Not on Sundays.")
     answer = client.get("/api/channels/", headers=headers)
     assert answer.status_code == 401
     assert answer.json()["code"] == "invalid_token"
     told = {
         "expired": "The token has expired. Its owner can regenerate it.",
         "revoked": "The token was revoked. Its owner can regenerate it.",
+        "refused": "Not on Sundays.",
     }.get(state, "The token is not valid.")
     assert answer["WWW-Authenticate"] == f'Bearer realm="api", error="invalid_token", error_description="{told}"'
 
