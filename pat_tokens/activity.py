@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth import get_user_model
 from django.db import router, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
@@ -193,8 +194,11 @@ def _write_refusal(row: Activity, alias: str) -> None:
             count=F("count") + row.count, last_at=Greatest("last_at", row.last_at), ip=row.ip, agent=row.agent
         )
         return
-    row.save(force_insert=True, using=alias)
-    _announce([row], alias)
+    # The new row refers to the owner, whose row the database locks for that, and would wait for.
+    owner = get_user_model()._base_manager.using(alias).filter(pk=row.owner_id).order_by()
+    if lock_or_skip(owner).values_list("pk").first():
+        row.save(force_insert=True, using=alias)
+        _announce([row], alias)
 
 
 def _announce(rows: Sequence[Activity], alias: str) -> None:

@@ -10,8 +10,10 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from pat_tokens import crypto, deferred_writes, services
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens import activity, crypto, deferred_writes, lookup, services, signals, usage
+from pat_tokens.conf import conf
+from pat_tokens.models import Activity, MissingScope, PersonalAccessToken, Scope
+from pat_tokens.scopes import RequiredScope, ScopeKey
 
 pytestmark = [pytest.mark.sql, pytest.mark.django_db(transaction=True)]
 
@@ -65,6 +67,21 @@ def test_refused_requests_leave_no_connection_open(serve, make_token, atomic_req
         assert serve("/api/channels/0/", token) == 404
         assert connection.connection is None
         assert used(token)
+
+
+def test_everything_is_recorded_for_any_response(serve, make_token, atomic_requests):
+    used, revoked, unscoped = make_token("channels:*:read", name="used"), make_token(name="revoked"), make_token()
+    services.revoke_token(revoked)
+    _token, used.secret = services.rotate_token(used)
+    for token, status in ((used, 404), (revoked, 401), (unscoped, 403)):
+        assert serve("/api/channels/0/", token) == status
+        assert connection.connection is None
+    assert used.scope_set.get().last_used_at is not None
+    assert PersonalAccessToken.objects.get(pk=used.pk).grace_started_at is not None
+    assert Activity.objects.refusals().get().token_id == revoked.pk
+    assert serve("/api/channels/", unscoped) == 403
+    assert connection.connection is None
+    assert unscoped.missing_scopes.get().operation == "list"
 
 
 def test_use_is_recorded_after_request(token, rf):
@@ -132,40 +149,69 @@ def test_servers_whose_clocks_differ_write_once(token, ahead, django_assert_num_
     assert not services.is_use_due(token)
 
 
+def use_scope(token):
+    found = lookup.find_token(crypto.digests(token.secret, conf.peppers), RequiredScope("channels", "read", "1"))
+    usage.record_scope_use(found)
+
+
+WRITES = {
+    # what is written: whose row another transaction has locked, and how it is written
+    "use": ("token", services.record_use),
+    "digest": ("token", lambda token: services.redigest_token(token, "0" * 64)),
+    "first use": ("token", services.record_first_use),
+    "scope": ("scope", use_scope),
+    "missing": ("token", lambda token: usage.record_missing(token, [ScopeKey("channels", "*", "list")])),
+    "refused": ("token", lambda token: activity.record_refusal(token, "revoked")),
+    "refused, owner": ("owner", lambda token: activity.record_refusal(token, "revoked")),
+}
+
+
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="not applicable: SQLite has one lock for the file")
-@pytest.mark.parametrize("what", ["use", "digest"])
-def test_locked_row_is_skipped(token, what):
-    locked, release = threading.Event(), threading.Event()
+@pytest.mark.parametrize("what", WRITES)
+def test_locked_row_is_skipped(make_token, what):
+    token, secret = services.rotate_token(make_token("channels:*:read"))
+    token.secret = secret
+    whose, write = WRITES[what]
+    row = {"token": token, "scope": token.scope_set.get(), "owner": token.user}[whose]
+    locked, release, failures = threading.Event(), threading.Event(), []
 
     def hold():
         try:
             with transaction.atomic():
-                PersonalAccessToken.objects.select_for_update().get(pk=token.pk)
+                type(row)._base_manager.select_for_update().get(pk=row.pk)
                 locked.set()
                 release.wait(30)
         finally:
             connections.close_all()
 
+    def hear(error, **kwargs):
+        failures.append(error)
+
+    def stored():
+        models = (PersonalAccessToken, Scope, MissingScope, Activity)
+        return [list(model.objects.order_by("pk").values()) for model in models]
+
     thread = threading.Thread(target=hold)
     thread.start()
+    signals.last_use_failed.connect(hear)
+    before = stored()
     try:
         assert locked.wait(30)
         with connection.cursor() as cursor:
-            wait = {"postgresql": "SET lock_timeout = '20s'", "mysql": "SET innodb_lock_wait_timeout = 20"}
+            wait = {"postgresql": "SET lock_timeout = '1s'", "mysql": "SET innodb_lock_wait_timeout = 1"}
             cursor.execute(wait[connection.vendor])
-        if what == "use":
-            services.record_use(token)
-        else:
-            services.redigest_token(token, "0" * 64)
+        write(token)
         assert thread.is_alive()
-        assert not release.is_set()
-        assert not used(token)
-        assert token.digest != "0" * 64
+        assert failures == [], "it waited for the lock"
+        assert stored() == before
     finally:
         release.set()
         thread.join()
-    services.record_use(token)
-    assert used(token)
+        signals.last_use_failed.disconnect(hear)
+    usage.forget_missing()
+    activity.forget_refusals()
+    write(token)
+    assert stored() != before
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="not applicable: SQLite has one lock for the file")

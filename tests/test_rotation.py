@@ -23,7 +23,7 @@ from pat_tokens.exceptions import (
     RotationInProgress,
     RotationInUse,
 )
-from pat_tokens.models import PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 from pat_tokens.watcher import Watch, find_ended
 from tests.clock import clock
@@ -274,6 +274,40 @@ def test_revoke_and_regenerate_stop_both_secrets(reader, use):
     assert works == [False, False, False, False, True]
 
 
+def test_deleting_stops_both_secrets(reader, use):
+    _token, new = services.rotate_token(reader)
+    services.delete_token(reader)
+    assert (use(reader.secret), use(new)) == (False, False)
+
+
+def test_replaced_secret_in_use_is_reported(
+    client, user, reader, channel, use, clock, caplog, mailoutbox, django_capture_on_commit_callbacks
+):
+    user.email = "owner@example.com"
+    user.save()
+    _token, new = services.rotate_token(reader, grace_period="1h")
+    use(new)
+    clock.move(hours=1)
+    heard = []
+
+    def hear(sender, reason, token, **kwargs):
+        heard.append((reason, token.pk))
+
+    signals.token_refused.connect(hear)
+    try:
+        for _ in range(3):
+            with django_capture_on_commit_callbacks(execute=True):
+                headers = {"authorization": f"Bearer {reader.secret}"}
+                assert client.get(f"/api/channels/{channel.pk}/", headers=headers).status_code == 401
+    finally:
+        signals.token_refused.disconnect(hear)
+    assert heard == [("replaced", reader.pk)] * 3
+    assert f"Token refused: reason=replaced token={reader.pk}" in caplog.text
+    assert [(row.reason, row.at) for row in Activity.objects.refusals()] == [("replaced", clock.now)]
+    assert [mail.to for mail in mailoutbox] == [["owner@example.com"]]
+    assert "is still in use" in mailoutbox[0].subject
+
+
 def test_signals_are_sent(reader, django_capture_on_commit_callbacks):
     heard = []
     names = ("token_rotated", "rotation_finished", "rotation_cancelled", "token_updated")
@@ -307,6 +341,20 @@ def test_last_use_is_recorded_per_secret(reader, channel, use, clock):
     clock.move(seconds=59)
     use(reader.secret)
     assert stored(reader).previous_secret.last_used_at == clock.now, "the other secret's use is not its own"
+
+
+def test_address_and_client_are_kept_per_secret(reader, clock, django_capture_on_commit_callbacks):
+    _token, new = services.rotate_token(reader)
+    for secret, ip, agent in ((reader.secret, "192.0.2.1", "old"), (new, "192.0.2.2", "new")):
+        clock.move(minutes=1)
+        found = lookup.find_token(crypto.digests(secret, conf.peppers), None)
+        with django_capture_on_commit_callbacks(execute=True):
+            services.record_use(found, ip=ip, agent=agent)
+    token = stored(reader)
+    assert (token.last_used_ip, token.last_used_agent) == ("192.0.2.2", "new")
+    previous = token.previous_secret
+    assert (previous.last_used_ip, previous.last_used_agent) == ("192.0.2.1", "old")
+    assert previous.last_used_at == token.last_used_at - timedelta(minutes=1)
 
 
 # Queries
