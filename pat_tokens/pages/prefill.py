@@ -183,6 +183,7 @@ class Prefill:
         source = self.source
         name, description = self._read_one("name"), self._read_one("description")
         if source is not None:
+            self._left_out += source.allowed_networks  # without them, the copy works from more addresses
             name = name or self._copied_name(source)
             description = description or source.description
         if name:

@@ -173,6 +173,11 @@ class TestCopy:
         assert field(create(copy=make_token(duration="1y").pk), "duration") == "30d"
         assert field(create(copy=make_token(duration="never").pk), "duration") == "30d"
 
+    def test_networks_are_named_and_left_out(self, create, person, make_token):
+        page = create(copy=make_token("channels:*:read", allowed_networks=["10.0.0.0/8", "2001:db8::/32"]).pk)
+        assert not field(page, "allowed_networks")
+        assert banner(page).endswith("not yours: 10.0.0.0/8 2001:db8::/32")
+
     def test_copied_name_stays_within_limit(self, create, make_token):
         name = field(create(copy=make_token(name="n" * 255).pk), "name")
         assert name == "n" * 253 + " 2"
