@@ -6,7 +6,7 @@ from io import StringIO
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.core.management import call_command
+from django.core.management import call_command, get_commands, load_command_class
 
 from pat_tokens.models import PersonalAccessToken
 
@@ -18,6 +18,14 @@ def test_closed_pipe_is_not_an_error(options):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_every_command_can_print_json():
+    names = [name for name, app in get_commands().items() if app == "pat_tokens"]
+    assert len(names) > 12
+    for name in names:
+        parser = load_command_class("pat_tokens", name).create_parser("manage.py", name)
+        assert "--json" in parser.format_help(), name
 
 
 @pytest.mark.django_db

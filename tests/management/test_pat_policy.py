@@ -67,3 +67,10 @@ def test_revoke_says_how_many_and_asks_first(tokens, monkeypatch):
     assert kept == tokens[""]
     assert Activity.objects.filter(kind="revoked", via="command").count() == 6
     assert "The policy doesn't allow 0 active tokens." in run(revoke=True)
+    assert json.loads(run(revoke=True, json=True)) == []
+
+
+def test_json_says_what_was_revoked(tokens):
+    rows = json.loads(run(revoke=True, interactive=False, json=True))
+    assert {row["id"] for row in rows} == {str(token.pk) for reason, token in tokens.items() if reason}
+    assert all(row["revoked"] and row["problems"] for row in rows)

@@ -502,6 +502,26 @@ def test_list_is_filtered_sorted_and_paginated(person, make_token):
     assert "No matching tokens" in person.get("/pats/?q=zzz").content.decode()
 
 
+def test_list_has_first_previous_next_and_last_page(case, person, make_token):
+    for number in range(12):
+        make_token(name=f"t{number:02}")
+    for page, rows, urls in (
+        ("1", [0, 1, 2, 3, 4], {"first": "", "previous": "", "next": "2", "last": "3"}),
+        ("2", [5, 6, 7, 8, 9], {"first": "1", "previous": "1", "next": "3", "last": "3"}),
+        ("3", [10, 11], {"first": "1", "previous": "2", "next": "", "last": ""}),
+        ("9", [10, 11], {"first": "1", "previous": "2", "next": "", "last": ""}),
+        ("junk", [0, 1, 2, 3, 4], {"first": "", "previous": "", "next": "2", "last": "3"}),
+    ):
+        with case(page):
+            answer = person.get(f"/pats/?sort=name&rows=5&page={page}")
+            table = answer.context["table"]
+            assert [token.name for token in table.rows] == [f"t{number:02}" for number in rows]
+            expected = {name: f"?sort=name&rows=5&page={number}" if number else "" for name, number in urls.items()}
+            assert table.page_urls == expected
+            for link in filter(None, expected.values()):
+                assert f'href="{link.replace("&", "&amp;")}"' in answer.content.decode()
+
+
 def test_search_uses_chosen_field(person, make_token):
     for name in ("alpha", "beta"):
         make_token(name=name, description=f"for the {name[::-1]} printer")
