@@ -1,5 +1,7 @@
 """OPTIONS requests with a token, and the browsable API."""
 
+import re
+
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.decorators import login_required
@@ -75,6 +77,7 @@ urlpatterns = [
     path("telling/<int:pk>/", Telling.as_view(DETAIL)),
     path("by-slug/<slug:slug>/", BySlug.as_view(DETAIL)),
     path("admin/", Admin.as_view({"get": "list", "post": "create"})),
+    path("admin/<int:pk>/", Admin.as_view({"get": "retrieve", "put": "update", "patch": "partial_update"})),
     path("tasks/", Tasks.as_view()),
     path("plain/<int:pk>/", plain),
     path("plain-by-slug/<slug:slug>/", plain_by_slug),
@@ -138,6 +141,28 @@ def test_browsable_api_has_no_forms(others, make_token, client_with, user, clien
     assert "somebody-else" not in with_token
     if method == "GET":
         assert "<select" in with_session or "somebody-else" in with_session or "<textarea" in with_session
+
+
+@pytest.mark.parametrize(("method", "operation"), [("POST", "create"), ("PUT", "update"), ("PATCH", "update")])
+def test_errors_are_shown_without_rows(others, make_token, client_with, client, user, method, operation):
+    """DRF's renderer for admins answers an invalid form with what GET returns."""
+    mine, _other = others
+
+    def has_row(content):
+        return re.search(rb"\bmine\b", content) is not None
+
+    path = "/admin/" if method == "POST" else f"/admin/{mine.pk}/"
+    fields = {"data": {"name": "", "owner": user.pk}, "headers": {"accept": "text/html"}, "format": "json"}
+    send = getattr(client_with(make_token(f"channels:*:{operation}")), method.lower())
+    page = send(path, **fields)
+    assert page.status_code == 400
+    assert "name" in page.data
+    assert not has_row(page.content)
+    both = client_with(make_token(f"channels:*:{operation}", "channels:*:list", "channels:*:read"))
+    assert not has_row(getattr(both, method.lower())(path, **fields).content)
+    person = type(both)()
+    person.force_login(user)
+    assert has_row(getattr(person, method.lower())(path, **fields).content)
 
 
 def test_options_makes_two_queries(others, make_token, client_with, django_assert_num_queries):

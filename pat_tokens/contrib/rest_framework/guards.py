@@ -113,10 +113,10 @@ def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -
 def hide_forms(view: APIView | None) -> None:
     """Hide forms and filters of the browsable API, which would list objects that the token can't read."""
     if view is not None:
-        view.finalize_response = partial(_finalize_without_forms, view.finalize_response)  # type: ignore[method-assign]
+        view.finalize_response = partial(_finalize_without_forms, view, view.finalize_response)  # type: ignore[method-assign]
 
 
-def _finalize_without_forms(finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _finalize_without_forms(view: Any, finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     response = finalize(*args, **kwargs)
     renderer: Any = getattr(response, "accepted_renderer", None)
     for name in _FORMS:
@@ -124,6 +124,13 @@ def _finalize_without_forms(finalize: Callable[..., Any], *args: Any, **kwargs: 
             setattr(renderer, name, _no_form)
     if hasattr(renderer, "get_context"):
         renderer.get_context = partial(_context_without_forms, renderer.get_context)
+        if hasattr(view, "get"):
+            # DRF's AdminRenderer gets the rows beside the errors of a form, which is another request.
+            view.get = partial(_same_response, response)
+    return response
+
+
+def _same_response(response: Any, *args: Any, **kwargs: Any) -> Any:
     return response
 
 
