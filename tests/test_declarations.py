@@ -3,6 +3,7 @@
 import pytest
 from django.http import JsonResponse
 from django.urls import include, path, re_path
+from django.views.generic import DetailView
 from ninja import NinjaAPI
 from rest_framework import viewsets
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication, TokenAuthentication
@@ -19,6 +20,7 @@ from tests.factories import ChannelFactory
 from tests.models import Channel
 from tests.plain_client import OURS, Asker
 from tests.site import serializers
+from tests.site.models import Project
 
 pytestmark = [
     pytest.mark.django_db,
@@ -27,6 +29,7 @@ pytestmark = [
 ]
 
 READ = Requirement("channels", "read", "pk")
+CHANNELS, PROJECTS = Channel.objects.all(), Project.objects.all()
 
 
 class View(APIView):
@@ -41,6 +44,10 @@ class Channels(viewsets.ReadOnlyModelViewSet):
 
 def plain(request, pk):
     return JsonResponse({"pk": pk})
+
+
+class Generic(DetailView):
+    pass
 
 
 class SessionFirst(View):
@@ -72,6 +79,10 @@ urlpatterns = [
     path("nested/", include([path("one/<int:pk>/", View.as_view())])),
     path("channels/<int:pk>/", Channels.as_view({"get": "retrieve"}), name="channel"),
     re_path(r"^channels/(?P<pk>[0-9]+)\.(?P<format>[a-z]+)$", Channels.as_view({"get": "retrieve"}), name="channel"),
+    path("generic-channels/<int:pk>/", Generic.as_view(model=Channel), name="shared-generic"),
+    path("generic-projects/<int:pk>/", Generic.as_view(model=Project), name="shared-generic"),
+    path("argument-one/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=CHANNELS), name="shared-argument"),
+    path("argument-two/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=PROJECTS), name="shared-argument"),
     path("session-first/<int:pk>/", SessionFirst.as_view()),
     path("other-schemes-first/<int:pk>/", OtherSchemesFirst.as_view()),
     path("mixed/<int:pk>/", Mixed.as_view()),
@@ -130,6 +141,13 @@ def test_check_reports_shared_url_names():
     (found,) = messages("W053")
     assert "/plain-one/<int:pk>/" in found
     assert "/other/<int:other>/" in found
+
+
+@pytest.mark.parametrize("name", ["shared-generic", "shared-argument"])
+def test_check_reports_name_shared_by_views_with_other_arguments(name):
+    declare_url(name, {"GET": READ})
+    (found,) = messages("W053")
+    assert "applies to 2 routes" in found
 
 
 def test_check_reports_missing_routes():

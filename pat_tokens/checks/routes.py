@@ -264,7 +264,7 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     for declaration in declarations_for_urls():
         routes = by_name.get(declaration.target, [])
         # A format suffix adds a second route to the same view, for the same entity.
-        kinds = {(id(class_of(one.route.view)), one.route.keywords - {"format"}) for one in routes}
+        kinds = {(*_identity(one.route.view), one.route.keywords - {"format"}) for one in routes}
         if len(kinds) > 1:
             yield checks.Warning(
                 f"declare_url({declaration.target!r}) applies to {len(routes)} routes that share the name: "
@@ -272,6 +272,12 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 hint="Declare each of them with declare_route(), or give them different names.",
                 id="pat_tokens.W053",
             )
+
+
+def _identity(view: Any) -> tuple[int, ...]:
+    # The arguments of as_view() can set another model.
+    given: Mapping[str, Any] = getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", {})
+    return id(class_of(view)), *(id(value) for _name, value in sorted(given.items()))
 
 
 def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:
