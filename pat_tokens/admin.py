@@ -29,6 +29,7 @@ from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
+from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
@@ -53,6 +54,10 @@ else:
     _UserAdminBase = object
 
 _NEVER_ASKED = {"digest", "previous_digest", "name_key"}  # columns that query strings can't filter by
+
+
+def _never(*args: Any) -> bool:
+    return False
 
 
 def _actor(request: HttpRequest) -> Actor:
@@ -316,6 +321,15 @@ class PersonalAccessTokenAdmin(_AdminBase):
         """Require the view permission too, because the secret is shown on the token's page."""
         return super().has_add_permission(request) and self.has_view_permission(request)
 
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Make inlines that a site adds for our own models read-only, because a formset can widen a token."""
+        inlines: list[Any] = super().get_inline_instances(request, obj)
+        for inline in inlines:
+            if inline.opts.app_label == self.opts.app_label:
+                inline.has_add_permission = inline.has_change_permission = inline.has_delete_permission = _never
+                inline.max_num = 0
+        return inlines
+
     # Writes, all through services
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -406,7 +420,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
             *super().get_urls(),
         ]
         for pattern in patterns:
-            pattern.callback = self._without_secret(pattern.callback)
+            # The admin's own CSRF protection can be switched off by other middleware.
+            pattern.callback = always_csrf_protect(self._without_secret(pattern.callback))
         return patterns
 
     def _without_secret(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

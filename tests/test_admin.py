@@ -15,7 +15,7 @@ from pat_tokens.activity import Actor
 from pat_tokens.admin import PersonalAccessTokenAdmin
 from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import is_well_formed, make_secret
-from pat_tokens.models import Activity, PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken, Scope
 from pat_tokens.requirements import ANY_TOKEN
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
 
@@ -23,9 +23,26 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_admin")]
 
 staff_site = admin.AdminSite(name="staff")
 staff_site.register(PersonalAccessToken, PersonalAccessTokenAdmin)
+
+
+class Scopes(admin.TabularInline):
+    """An inline that a site adds, and that anybody can write in."""
+
+    model = Scope
+    fields = ("entity_type", "entity_id", "operation")
+    has_add_permission = has_change_permission = has_delete_permission = lambda *args: True
+
+
+class WithInlines(PersonalAccessTokenAdmin):
+    inlines = (Scopes,)
+
+
+site_with_inlines = admin.AdminSite(name="inlines")
+site_with_inlines.register(PersonalAccessToken, WithInlines)
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("staff/", staff_site.urls),
+    path("inlines/", site_with_inlines.urls),
     path("", include("tests.urls")),
 ]
 
@@ -354,6 +371,26 @@ def test_staff_with_permission_can_act_for_others(staff, user, take_over):
     before = tokens()
     take_over(staff("view", "add", "change", "create_for_others"))
     assert tokens() != before
+
+
+@pytest.mark.parametrize("change", ["add", "edit", "delete"])
+def test_inlines_of_a_site_change_nothing(boss, make_token, change):
+    token = make_token("channels:*:read")
+    (scope,) = token.scope_set.all()
+    rows = {"scope_set-TOTAL_FORMS": "2", "scope_set-INITIAL_FORMS": "1", "scope_set-0-id": str(scope.pk)}
+    rows |= {"scope_set-0-token": str(token.pk), "scope_set-1-token": str(token.pk)}
+    key = {"entity_type": "channels", "entity_id": "*", "operation": "read"}
+    wide = {**key, "operation": "delete"}
+    rows |= {f"scope_set-0-{name}": value for name, value in (wide if change == "edit" else key).items()}
+    rows |= {f"scope_set-1-{name}": value for name, value in (wide.items() if change == "add" else ())}
+    rows |= {"scope_set-0-DELETE": "on"} if change == "delete" else {}
+    page = url("change", token.pk, site="inlines")
+    assert "channels" in boss.get(page).content.decode()
+    answer = boss.post(page, {"name": "renamed", "description": "", **rows})
+    assert answer.status_code == 302
+    token.refresh_from_db()
+    assert token.name == "renamed"
+    assert [str(one.key) for one in token.scope_set.all()] == ["channels:*:read"]
 
 
 def test_regenerate_is_hidden_if_refused(staff, token):

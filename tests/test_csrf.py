@@ -8,6 +8,7 @@ from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from pat_tokens.models import PersonalAccessToken
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +57,34 @@ def test_forged_request_changes_nothing(settings, user, make_token, middleware, 
         assert post(path, fields).status_code == 403, name
         assert post(path, fields, headers={"origin": "https://evil.example"}).status_code == 403, name
     assert state() == before
+
+
+@pytest.mark.urls("tests.test_admin")
+@pytest.mark.parametrize("middleware", [WITHOUT, [*MIDDLEWARE, SWITCH], [*WITHOUT, SWITCH]])
+def test_forged_request_changes_nothing_in_the_admin(settings, make_token, middleware):
+    settings.MIDDLEWARE = middleware
+    boss = UserFactory(is_staff=True, is_superuser=True)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(boss)
+    token = make_token("channels:*:list")
+    before = state()
+    for page, fields in (
+        ("add", {"user": boss.pk, "name": "stolen", "duration": "30d"}),
+        ("change", {"name": "other"}),
+        ("delete", {"post": "yes"}),
+        ("changelist", {"action": "revoke_selected", "_selected_action": str(token.pk)}),
+        ("revoke", {}),
+        ("regenerate", {"duration": "7d"}),
+        ("rotate", {"duration": "7d"}),
+    ):
+        args = [] if page in ("add", "changelist") else [token.pk]
+        path = reverse(f"admin:pat_tokens_personalaccesstoken_{page}", args=args)
+        assert client.post(path, fields).status_code == 403, page
+    assert state() == before
+    path = reverse("admin:pat_tokens_personalaccesstoken_revoke", args=[token.pk])
+    typed = {"csrfmiddlewaretoken": str(client.get(path).context["csrf_token"])}
+    assert client.post(path, typed).status_code == 302
+    assert state() != before
 
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT, [*WITHOUT, SWITCH]])
