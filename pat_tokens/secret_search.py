@@ -10,8 +10,9 @@ from django.utils.translation import pgettext
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.conf import conf
-from pat_tokens.crypto import SecretText, digests, is_legacy_key, is_well_formed, part_pattern
+from pat_tokens.crypto import SecretText, digests, is_among, is_legacy_key, is_well_formed, part_pattern
 from pat_tokens.labels import STATUS_LABELS
+from pat_tokens.models import Reason
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -49,7 +50,9 @@ def look_up(text: str, tokens: TokenQuerySet, *, are_own: bool = True) -> tuple[
     token = find_token(text, tokens)
     if token is not None:
         notice = pgettext("pat_tokens", "This is the secret of “%(name)s”. Status: %(status)s.")
-        return token, notice % {"name": token.name, "status": STATUS_LABELS[token.status]}
+        is_replaced = token.is_active and token.is_previous and token.previous_secret is None
+        status = Reason.REPLACED.label if is_replaced else STATUS_LABELS[token.status]
+        return token, notice % {"name": token.name, "status": status}
     if _secrets_in(text):
         unknown = pgettext("pat_tokens", "None of your tokens has this secret.")
         return None, unknown if are_own else pgettext("pat_tokens", "No token has this secret.")
@@ -73,7 +76,13 @@ def look_up_query(
 def find_token(text: str, tokens: TokenQuerySet) -> PersonalAccessToken | None:
     """Return the one of `tokens` whose secret is in `text`, however it was copied."""
     secrets = _secrets_in(text)
-    return tokens.with_any_digest(digests(secrets[0], conf.peppers)).first() if secrets else None
+    if not secrets:
+        return None
+    candidates = digests(secrets[0], conf.peppers)
+    token = tokens.with_any_digest(candidates).first()
+    if token is not None:
+        token.is_previous = not is_among(token.digest, candidates)
+    return token
 
 
 def _texts(query: QueryDict) -> Iterator[SecretText]:

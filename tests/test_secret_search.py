@@ -39,6 +39,21 @@ def test_pasted_secret_finds_token(person, make_token, form):
     assert token.secret not in page.content.decode() + answer.url
 
 
+def test_previous_secret_and_its_hint_find_token(person, token):
+    def search():
+        text = said(person.get(person.post(SEARCH, {"q": token.secret}).url))
+        return re.search(r"This is the secret of “deploy”. Status: (\w+).", text)[1]
+
+    services.rotate_token(token)
+    assert search() == "Active"
+    services.finish_rotation(token)
+    assert search() == "Replaced"
+    for hint in (token.hint, f"…{token.hint[-4:]}"):
+        assert str(token.pk) in person.get(LIST, {"q": hint}).content.decode()
+    services.revoke_token(token)
+    assert search() == "Revoked"
+
+
 def test_script_gets_same_result(person, make_token):
     token = services.revoke_token(made := make_token(name="deploy"))
     answer = person.post(SEARCH, {"q": made.secret}, headers=JSON).json()

@@ -66,7 +66,8 @@ class TokenFilter:
         matches = Q(pk=None) if self.field == "id" else Q(**{f"{self.field}__icontains": self.term})
         hint = self.term.replace("...", "…")
         if "…" in hint:
-            matches |= Q(hint__endswith=hint) if hint.startswith("…") else Q(hint=hint)
+            how = "endswith" if hint.startswith("…") else "exact"
+            matches |= Q(**{f"hint__{how}": hint}) | Q(**{f"previous_hint__{how}": hint})
         try:
             return matches | Q(pk=uuid.UUID(self.term))
         except ValueError:
