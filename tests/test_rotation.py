@@ -160,12 +160,15 @@ def test_default_grace_period(reader, settings, longest, default):
     assert (token.previous_secret is None) == (longest == "0")
 
 
-def test_default_duration_keeps_lifetime(make_token, clock):
+def test_default_duration_keeps_lifetime(make_token, clock, settings):
     token = make_token(duration="7d")
     clock.move(days=3)
     rotated, _secret = services.rotate_token(token)
     assert rotated.expires_at == clock.now + timedelta(days=7)
     assert services.rotate_token(make_token(), duration="24h")[0].expires_at == clock.now + timedelta(hours=24)
+    token = make_token(duration="90d")
+    settings.PAT_TOKENS_MAX_DURATION = "60d"
+    assert services.rotate_token(token)[0].expires_at == clock.now + timedelta(days=60)
 
 
 def test_third_secret_is_refused(reader, use, clock):

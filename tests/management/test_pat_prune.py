@@ -107,6 +107,13 @@ def test_locked_tokens_are_left_to_next_run(old):
     assert names() == {"live", "expired"}
 
 
+def test_unused_scopes_are_kept(make_token):
+    token = make_token("channels:*:read")
+    token.scope_set.update(watched_since=timezone.now() - timedelta(days=1000))
+    run("--days=0")
+    assert token.scope_set.count() == 1
+
+
 def test_default_is_90_days(old):
     assert run("-v2") == "Deleted: 0\n"
 

@@ -320,7 +320,8 @@ def test_number_of_unknown_field_errors_is_limited(client, paths):
 
 def test_duration_and_expiration_together(client, target):
     before = snapshot()
-    for path, body in ((PATS, {"name": "new"}), (f"{PATS}{target.pk}/regenerate/", {})):
+    paths = [f"{PATS}{target.pk}/{act}/" for act in ("regenerate", "rotate")]
+    for path, body in ((PATS, {"name": "new"}), *((path, {}) for path in paths)):
         answer = client.post(path, {**body, "duration": "7d", "expires_at": FUTURE})
         assert answer.status_code == 400
         assert list(answer.json()) == ["duration"]
