@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 PAGE = 100  # users in one query
+_REJECTED = (400, 413, 422)  # HTTP statuses of mail services for one email; others are about the account or the service
 MAX_FAILURES = 3  # emails in a row that fail because of the server; then the run stops
 
 
@@ -77,9 +78,9 @@ def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     summary = Summary()
     in_a_row = 0
     for user, count in _due_users(days, now):
-        if not owner_is_active(user) or (conf.reminder_mail and not get_policy().get_email_addresses(user)):
-            summary.skipped += 1
-        elif dry_run:
+        if not _is_reachable(user, count, summary):
+            continue
+        if dry_run:
             summary.tokens += count
             summary.mails += conf.reminder_mail
         else:
@@ -102,8 +103,7 @@ def _mail_about_previous_secrets(now: datetime, summary: Summary, *, dry_run: bo
         secret = token.get_previous_secret(now)
         if secret is None or not secret.is_used_late:
             continue
-        if not owner_is_active(token.user) or not get_policy().get_email_addresses(token.user):
-            summary.skipped += 1
+        if not _is_reachable(token.user, 1, summary):
             continue
         if dry_run:
             summary.mails += 1
@@ -123,14 +123,33 @@ def _mail_about_previous_secrets(now: datetime, summary: Summary, *, dry_run: bo
             return
 
 
+def _is_reachable(user: AbstractBaseUser, count: int, summary: Summary) -> bool:
+    """Return whether `user` can be reminded of `count` tokens; otherwise count the user in `summary`."""
+    try:
+        if owner_is_active(user) and (not conf.reminder_mail or get_policy().get_email_addresses(user)):
+            return True
+    except Exception as error:  # noqa: BLE001 -- the site's policy can raise anything
+        _log_failure(user, count, error, summary)
+    else:
+        summary.skipped += 1
+    return False
+
+
 def _is_about_one_mail(error: Exception) -> bool:
     # Otherwise a few addresses or token names that a server rejects would stop all later reminders, in every run.
     if isinstance(error, smtplib.SMTPDataError):
         return error.smtp_code >= 500  # rejected for its content; 4xx is about the server
     if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPNotSupportedError):
         return True
+    if _http_status(error) in _REJECTED:
+        return True
     # All other errors of smtplib, sockets and HTTP clients are OSErrors; any other error is about building the email.
     return not isinstance(error, OSError)
+
+
+def _http_status(error: Exception) -> Any:
+    # requests and httpx have a response, urllib has a code.
+    return getattr(getattr(error, "response", None), "status_code", getattr(error, "code", None))
 
 
 def build_mail(user: AbstractBaseUser, reminders: Sequence[Reminder], *, now: datetime) -> EmailMultiAlternatives:

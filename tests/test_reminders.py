@@ -1,6 +1,7 @@
 import smtplib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core import mail
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from pat_tokens import services, signals
 from pat_tokens.models import PersonalAccessToken, Reminder
+from pat_tokens.policy import Policy
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.reminders import Summary, send_reminders
 from tests.factories import TokenFactory, UserFactory
@@ -165,6 +167,17 @@ def test_signal_only_without_email(stranger, settings, expiring, django_capture_
     assert mail.outbox == []
 
 
+class RejectedByService(OSError):
+    """An error of requests, httpx or urllib, such as those of mail backends that use an HTTP API."""
+
+    def __init__(self, status, *, in_response=True):
+        super().__init__(status)
+        if in_response:
+            self.response = SimpleNamespace(status_code=status)
+        else:
+            self.code = status
+
+
 class TestFailures:
     @pytest.fixture
     def refuse(self, monkeypatch):
@@ -210,6 +223,9 @@ class TestFailures:
             UnicodeEncodeError("ascii", "x", 0, 1, "no"),
             ValueError("newline"),
             RuntimeError("a template"),
+            RejectedByService(400),
+            RejectedByService(422),
+            RejectedByService(413, in_response=False),
         ],
         ids=repr,
     )
@@ -230,6 +246,8 @@ class TestFailures:
             smtplib.SMTPAuthenticationError(535, b"no"),
             smtplib.SMTPServerDisconnected("gone"),
             TimeoutError(),
+            RejectedByService(401),
+            RejectedByService(429, in_response=False),
         ],
         ids=repr,
     )
@@ -239,6 +257,21 @@ class TestFailures:
             make(UserFactory(email=address), left=timedelta(days=2))
         refuse(*addresses, error=error)
         assert send_reminders() == Summary(failed=3, stopped=True)
+
+    @pytest.mark.parametrize("method", ["get_email_addresses", "get_language"])
+    def test_policy_that_fails_for_some_users(self, settings, method):
+        users = [UserFactory(email=f"{number}@example.org") for number in range(5)]
+        for user in users:
+            make(user, left=timedelta(days=2))
+
+        def fail(user):
+            if user in users[:4]:
+                raise AttributeError("the user has no profile")
+            return getattr(Policy(), method)(user)
+
+        settings.PAT_TOKENS_POLICY = policy_with(**{method: fail})
+        assert send_reminders() == Summary(tokens=1, mails=1, failed=4)
+        assert [message.to for message in mail.outbox] == [[users[4].email]]
 
     def test_unsent_email_counts_as_failed(self, user, monkeypatch):
         make(user, left=timedelta(days=2))

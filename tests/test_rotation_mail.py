@@ -8,7 +8,7 @@ from django.core.mail.backends.locmem import EmailBackend
 
 from pat_tokens import services
 from pat_tokens.authentication import authenticate
-from pat_tokens.reminders import send_reminders
+from pat_tokens.reminders import Summary, send_reminders
 from pat_tokens.requirements import Requirement
 from tests.clock import clock
 from tests.factories import UserFactory
@@ -148,3 +148,22 @@ def test_last_quarter_is_that_of_the_time_until_the_end(reader, use, clock):
     clock.move(hours=3, minutes=1)
     use(reader.secret)
     assert sent().count(SUBJECT) == 1
+
+
+def test_policy_that_fails_for_one_owner_does_not_stop_others(reader, make_token, use, clock, settings):
+    other = make_token("channels:*:read", user=UserFactory(email="other@example.org"), duration="90d")
+    for token in (reader, other):
+        _token, new = services.rotate_token(token, grace_period="4h", duration="90d")
+        use(new)
+    clock.move(hours=3)
+    use(reader.secret)
+    use(other.secret)
+
+    def get_email_addresses(user):
+        if user == reader.user:
+            raise AttributeError("the user has no profile")
+        return [user.email]
+
+    settings.PAT_TOKENS_POLICY = policy_with(get_email_addresses=get_email_addresses)
+    assert send_reminders() == Summary(mails=1, failed=1)
+    assert [message.to for message in mail.outbox] == [["other@example.org"]]
