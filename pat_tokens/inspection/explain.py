@@ -16,6 +16,7 @@ from pat_tokens.exceptions import InsufficientScope, InvalidToken, NetworkNotAll
 from pat_tokens.inspection.declarations import propose
 from pat_tokens.inspection.middleware import CSRF, LOGIN_REQUIRED, middleware_that_refuses
 from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect, integration_of
+from pat_tokens.labels import TimeFormat
 from pat_tokens.models import owner_is_active
 from pat_tokens.policy import get_policy, is_overridden
 from pat_tokens.querysets import Status
@@ -141,13 +142,14 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
 
 
 def _explain_token(explanation: Explanation, token: PersonalAccessToken) -> None:
-    texts = {"name": token.name, "revoked": token.revoked_at, "expires": token.expires_at}
-    if token.status == Status.REVOKED:
+    if token.revoked_at:
+        texts = {"name": token.name, "revoked": TimeFormat().exact(token.revoked_at)}
         explanation.add("token", False, _("The token “%(name)s” was revoked on %(revoked)s.") % texts)
-    elif token.status == Status.EXPIRED:
+    elif token.expires_at and token.status == Status.EXPIRED:
+        texts = {"name": token.name, "expires": TimeFormat().exact(token.expires_at)}
         explanation.add("token", False, _("The token “%(name)s” expired on %(expires)s.") % texts)
     else:
-        explanation.add("token", True, _("The token “%(name)s” is active.") % texts)
+        explanation.add("token", True, _("The token “%(name)s” is active.") % {"name": token.name})
     if not owner_is_active(token.user):
         explanation.add("token", False, _("Its owner can't log in."))
     if not get_policy().can_have_tokens(token.user):
