@@ -352,8 +352,9 @@ class Registry:
 def _to_operations(entity_type: type[EntityType]) -> tuple[Operation, ...]:
     declared: Any = entity_type.operations
     where = f"{entity_type.__module__}.{entity_type.__qualname__}"
-    if isinstance(declared, str):
-        raise ImproperlyConfigured(f"{where}: operations must be a list or tuple, not the string {declared!r}.")
+    if isinstance(declared, str) or not isinstance(declared, Iterable):
+        what = f"the string {declared!r}" if isinstance(declared, str) else repr(declared)
+        raise ImproperlyConfigured(f"{where}: operations must be a list or tuple, not {what}.")
     operations = []
     for operation in declared:
         found = STANDARD_OPERATIONS.get(operation) if isinstance(operation, str) else operation

@@ -213,5 +213,5 @@ def format_http_date(when: datetime) -> str:
 
 def client_agent(request: HttpRequest, *, prefix: str) -> str:
     """Return the user agent without characters that databases can't store."""
-    agent = str(request.META.get("HTTP_USER_AGENT", "")).replace("\0", "")
+    agent = str(request.META.get("HTTP_USER_AGENT", "")).replace("\0", "").encode(errors="ignore").decode()
     return "" if re.search(part_pattern(prefix, legacy=True), agent) else agent

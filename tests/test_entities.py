@@ -109,6 +109,8 @@ def test_standard_operations_by_name():
         (["lend"], "read, list"),
         ([1], "1 is not"),
         ("read", "the string 'read'"),
+        (None, "list or tuple, not None"),
+        (READ, "list or tuple, not Operation"),
     ],
 )
 def test_unknown_operation_is_an_error(operations, message):

@@ -250,6 +250,7 @@ def test_challenge_is_not_translated():
 def test_user_agent_can_be_stored():
     agents = {
         "cu\0rl": "curl",
+        "cu\ud800rl": "curl",
         "pat_tool/1.0": "pat_tool/1.0",
         make_secret("pat"): "",
         f"curl Bearer {make_secret('pat')[:30]}": "",
