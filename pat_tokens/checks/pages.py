@@ -116,12 +116,12 @@ def reachable_blocks(template: Template) -> set[str]:
         for node in nodes:
             if isinstance(node, BlockNode):
                 reached.add(node.name)
-                authenticate_request(definitions[node.name])
+                walk_block(definitions[node.name])
             elif isinstance(node, Node):
                 for attribute in node.child_nodelists:
                     walk(getattr(node, attribute, ()))
 
-    def authenticate_request(nodes: list[BlockNode]) -> None:
+    def walk_block(nodes: list[BlockNode]) -> None:
         # The definition that is rendered, and those that it includes with block.super.
         for node in nodes:
             walk(node.nodelist)
@@ -130,7 +130,7 @@ def reachable_blocks(template: Template) -> set[str]:
             ):
                 break
 
-    root = template
+    root, seen = template, [template.origin]
     while True:
         for block in _find_nodes(root.nodelist, BlockNode):
             definitions.setdefault(block.name, []).append(block)
@@ -141,7 +141,9 @@ def reachable_blocks(template: Template) -> set[str]:
         parent: Any = extends.parent_name
         if parent.filters or not isinstance(parent.var, str):
             return set(BLOCKS)  # the parent is chosen at each request
-        root = template.engine.get_template(parent.var)
+        # A template can extend one of the same name in another folder or app, like in Django's own search.
+        root, origin = template.engine.find_template(parent.var, skip=seen)
+        seen.append(origin)
 
 
 def _find_nodes(nodes: NodeList, kind: type[_N]) -> Iterator[_N]:

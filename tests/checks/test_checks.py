@@ -303,9 +303,20 @@ def test_base_template_without_rendered_block(settings, tmp_path, base):
     assert message.msg.endswith("fill: content.")
 
 
-def test_base_template_with_missing_parent(settings, tmp_path):
-    templates(settings, tmp_path, base="{% extends 'nowhere.html' %}")
+@pytest.mark.parametrize("parent", ["nowhere", "base", "middle"])
+def test_base_template_with_missing_parent(settings, tmp_path, parent):
+    templates(settings, tmp_path, base=f"{{% extends '{parent}.html' %}}", middle="{% extends 'base.html' %}")
     assert found() == {"pat_tokens.E017"}
+
+
+def test_base_template_that_extends_one_of_the_same_name(settings, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "second" / "base.html").write_text(ROOT)
+    base = "{% extends 'base.html' %}{% block body %}{% block content %}{% endblock %}{% endblock %}"
+    templates(settings, tmp_path / "first", base=base)
+    settings.TEMPLATES[0]["DIRS"].append(tmp_path / "second")
+    assert found() == set()
 
 
 def test_only_other_template_engines_are_reported(settings, tmp_path):
