@@ -78,12 +78,18 @@ def complete(response: _ResponseT, error: Exception) -> _ResponseT:
 
 def _find_neighbors(detail: str, data: Any) -> Any:
     if isinstance(data, dict):
-        if any(isinstance(value, str) and value == detail for value in data.values()):
+        if any(_says(value, detail) for value in data.values()):
             return data
         data = list(data.values())
     if isinstance(data, list):
         return next(filter(None, (_find_neighbors(detail, value) for value in data)), None)
     return None
+
+
+def _says(value: Any, detail: str) -> bool:
+    # Formats have the text alone, in a list, or within a longer one.
+    texts = value if isinstance(value, list) else [value]
+    return any(isinstance(text, str) and detail in text for text in texts)
 
 
 def as_validation_error(error: InvalidInput) -> ValidationError:
