@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -370,18 +370,20 @@ class PersonalAccessTokenAdmin(_AdminBase):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Ask for the password before any form of this admin creates a token, whichever view it came from."""
-        if (
-            request.method == "POST"
-            and password_prompt.FIELD in request.POST
-            and (question := self._ask_for_password(request))
-        ):
+        is_new = object_id is None and self.has_add_permission(request)
+        show_prompt = partial(
+            self._ask_for_password, request, back=self._url("changelist") if is_new else request.get_full_path()
+        )
+        if is_new and (response := password_prompt.ask_on_opening(request, show_prompt)):
+            return response
+        if request.method == "POST" and password_prompt.FIELD in request.POST and (question := show_prompt()):
             return question
         # The secret has to be shown before another token is created.
         context = {**(extra_context or {}), "show_save_and_add_another": False}
         try:
             return super().changeform_view(request, object_id, form_url, context)
         except ReauthenticationRequired:
-            return self._ask_for_password(request) or HttpResponseRedirect(request.get_full_path())
+            return show_prompt() or HttpResponseRedirect(request.get_full_path())
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -587,9 +589,12 @@ class PersonalAccessTokenAdmin(_AdminBase):
         token = self._get_changeable(request, object_id)
         if obstacle := sensitive_actions.find_obstacle(request.user, token.user):
             raise PermissionDenied(obstacle)
+        show_prompt = partial(self._ask_for_password, request, token, back=self._url("change", token))
+        if response := password_prompt.ask_on_opening(request, show_prompt):
+            return response
         form = form_class(request.POST or None, token=token)
         if request.method == "POST" and form.is_valid():
-            if question := self._ask_for_password(request, token):
+            if question := show_prompt():
                 return question
             try:
                 sensitive_actions.require(request, token.user)
@@ -664,7 +669,14 @@ class PersonalAccessTokenAdmin(_AdminBase):
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/ask.html", context)
 
-    def _ask_for_password(self, request: HttpRequest, token: PersonalAccessToken | None = None) -> HttpResponse | None:
+    def _ask_for_password(
+        self,
+        request: HttpRequest,
+        token: PersonalAccessToken | None = None,
+        *,
+        back: str,
+        kept: Sequence[tuple[str, str]] = (),
+    ) -> HttpResponse | None:
         question = password_prompt.ask(request)
         if question is None:
             return None
@@ -679,8 +691,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
             "original": token,
             "title": _("Confirm your identity"),
             "question": question,
+            "kept": [*question.kept, *kept],
             "media": self.media,
-            "back": here,
+            "back": back,
         }
         request.current_app = self.admin_site.name
         template = "admin/pat_tokens/personalaccesstoken/reauthenticate.html"

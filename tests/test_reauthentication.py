@@ -572,6 +572,35 @@ class TestAdmin:
             del session[reauthentication.STAMP]
             session.save()
 
+    @pytest.mark.parametrize("name", ["add", "regenerate", "rotate"])
+    def test_opening_form_asks_first(self, boss, token, turn_clock, name):
+        args = [] if name == "add" else [token.pk]
+        path = reverse(f"admin:pat_tokens_personalaccesstoken_{name}", args=args) + "?_popup=1"
+        page = boss.get(path)
+        assert is_question(page)
+        assert f'href="{path}"' not in page.content.decode()
+        page = boss.post(path, {**fields_of(page), "pat_password": "wrong"})
+        assert is_question(page)
+        answer = boss.post(path, {**fields_of(page), "pat_password": PASSWORD})
+        assert (answer.status_code, answer.url) == (302, path)
+        page = boss.get(path)
+        assert not is_question(page)
+        assert 'name="duration"' in page.content.decode()
+        turn_clock(600)
+        assert is_question(boss.get(path))
+
+    def test_other_forms_do_not_ask_on_opening(self, boss, token):
+        for name, args in (("changelist", []), *((name, [token.pk]) for name in ("change", "revoke", "delete"))):
+            page = boss.get(reverse(f"admin:pat_tokens_personalaccesstoken_{name}", args=args))
+            assert page.status_code == 200
+            assert not is_question(page)
+
+    def test_user_who_cannot_add_is_not_asked(self, boss, user):
+        user.is_staff = True
+        user.save()
+        boss.force_login(user)
+        assert boss.get(reverse("admin:pat_tokens_personalaccesstoken_add")).status_code == 403
+
     def test_revoke_rename_and_delete_do_not_ask(self, boss, token):
         name = "admin:pat_tokens_personalaccesstoken_{}".format
         data = {"name": "renamed", "description": ""}

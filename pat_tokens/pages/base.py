@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet
 
 _NO_ID = uuid.UUID(int=0)
-OPENING = "pat_opening"  # sent by the password prompt that is shown before a form
 
 
 class Page(LoginRequiredMixin, View):
@@ -75,7 +74,7 @@ class Page(LoginRequiredMixin, View):
             if self.is_sensitive and request.user.is_authenticated:
                 if obstacle := find_obstacle(request.user, self.owner):
                     raise PermissionDenied(obstacle)
-                if response := self.ask_on_opening():
+                if response := password_prompt.ask_on_opening(self.request, self.ask_for_password):
                     return response
             return super().dispatch(request, *args, **kwargs)
         except (Http404, PersonalAccessToken.DoesNotExist, Scope.DoesNotExist):
@@ -165,14 +164,6 @@ class Page(LoginRequiredMixin, View):
         if notice:
             notices.add(self.request, notice)
         return HttpResponseRedirect(url)
-
-    def ask_on_opening(self) -> HttpResponse | None:
-        """Return the password prompt or, after it, a redirect to the form. None: show the form."""
-        if self.request.method in ("GET", "HEAD"):
-            return self.ask_for_password(kept=[(OPENING, "1")])
-        if OPENING in self.request.POST:
-            return self.ask_for_password() or HttpResponseRedirect(self.request.get_full_path())
-        return None
 
     def ask_for_password(self, *, kept: Sequence[tuple[str, str]] = ()) -> HttpResponse | None:
         """Return the password prompt if the user has to confirm their identity, otherwise None.

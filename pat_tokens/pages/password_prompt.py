@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django import forms
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 FIELD = "pat_password"  # must differ from the fields of all forms
+OPENING = "pat_opening"  # sent by the prompt that is shown before a form
 NOT_KEPT = (FIELD, "csrfmiddlewaretoken")
 
 
@@ -68,3 +71,15 @@ def ask(request: HttpRequest) -> PasswordPrompt | None:
             form.add_error(FIELD, _("Too many attempts. Wait five minutes, then try again."))
     kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]
     return PasswordPrompt(form=form, kept=kept)
+
+
+def ask_on_opening(request: HttpRequest, show: Callable[..., HttpResponse | None]) -> HttpResponse | None:
+    """Return the prompt before a form or, after it, a redirect to the form. None: show the form.
+
+    `show` returns the prompt, or None; it also sends the fields in `kept` along.
+    """
+    if request.method in ("GET", "HEAD"):
+        return show(kept=[(OPENING, "1")])
+    if OPENING in request.POST:
+        return show() or HttpResponseRedirect(request.get_full_path())
+    return None
