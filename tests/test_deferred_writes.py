@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from pat_tokens import activity, crypto, deferred_writes, lookup, services, signals, usage
-from pat_tokens.conf import conf
+from pat_tokens.conf import MIDDLEWARE_PATH, conf
 from pat_tokens.models import Activity, MissingScope, PersonalAccessToken, Scope
 from pat_tokens.scopes import RequiredScope, ScopeKey
 
@@ -23,13 +23,12 @@ OLD, NEW = "o" * 40 + "lder pepper", "n" * 40 + "ewer pepper"
 @pytest.fixture
 def serve():
     """Handle requests like a server: with a transaction, and closing connections at the end."""
-    handler = WSGIHandler()
 
     def get(path, token, **extra):
         environ = RequestFactory().get(path, headers={"authorization": f"Bearer {token.secret}"}, **extra).environ
         environ["wsgi.input"] = BytesIO()
         status = []
-        response = handler(environ, lambda line, headers: status.append(int(line[:3])))
+        response = WSGIHandler()(environ, lambda line, headers: status.append(int(line[:3])))
         b"".join(response)
         response.close()
         return status[0]
@@ -69,19 +68,31 @@ def test_refused_requests_leave_no_connection_open(serve, make_token, atomic_req
         assert used(token)
 
 
-def test_everything_is_recorded_for_any_response(serve, make_token, atomic_requests):
+@pytest.mark.parametrize(
+    ("urls", "path", "usual"),
+    [
+        ("tests.urls", "/api/channels/{}/", 404),
+        ("tests.plain_site", "/function/{}/", 200),
+        ("tests.contrib.ninja.api", "/sync/{}", 200),
+    ],
+    ids=["DRF", "plain", "ninja"],
+)
+def test_everything_is_recorded_for_any_response(
+    serve, make_token, channel, settings, atomic_requests, urls, path, usual
+):
+    settings.ROOT_URLCONF = urls
+    if urls == "tests.plain_site":
+        settings.MIDDLEWARE = [MIDDLEWARE_PATH, *settings.MIDDLEWARE]
     used, revoked, unscoped = make_token("channels:*:read", name="used"), make_token(name="revoked"), make_token()
     services.revoke_token(revoked)
     _token, used.secret = services.rotate_token(used)
-    for token, status in ((used, 404), (revoked, 401), (unscoped, 403)):
-        assert serve("/api/channels/0/", token) == status
+    for token, status, pk in ((used, usual, 0), (revoked, 401, 0), (unscoped, 403, channel.pk)):
+        assert serve(path.format(pk), token) == status
         assert connection.connection is None
     assert used.scope_set.get().last_used_at is not None
     assert PersonalAccessToken.objects.get(pk=used.pk).grace_started_at is not None
     assert Activity.objects.refusals().get().token_id == revoked.pk
-    assert serve("/api/channels/", unscoped) == 403
-    assert connection.connection is None
-    assert unscoped.missing_scopes.get().operation == "list"
+    assert str(unscoped.missing_scopes.get()) == f"channels:{channel.pk}:read"
 
 
 def test_use_is_recorded_after_request(token, rf):
