@@ -286,6 +286,8 @@ def update_token(
         changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
         networks = changed.get("allowed_networks", locked.allowed_networks)
         widens = not are_within(networks, locked.allowed_networks)
+        if widens:
+            check_can_have_tokens(locked.user)
         if before_widening and widens:
             before_widening()
         if "grace_period" in changed:

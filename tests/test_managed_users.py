@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
+from django.template import Context, Template
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import include, path, reverse
@@ -258,6 +259,8 @@ class TestLimits:
 
         settings.PAT_TOKENS_POLICY = RobotsOnly
         assert person.get("/pats/", OWNER).status_code == 200
+        entry = Template("{% include 'pat_tokens/menu_entry.html' %}")
+        assert "/pats/" in entry.render(Context({"user": user}))
         assert session_client(user).get("/api/pats/", OWNER).json()["count"] == 1
         assert session_client(user).post("/api/pats/", {"name": "new"}).status_code == 400
 

@@ -195,7 +195,7 @@ def test_maximum_number(case, settings, user):
 
 
 def test_user_without_tokens(case, settings, user):
-    token = TokenFactory(user=user)
+    token = TokenFactory(user=user, allowed_networks=["10.0.0.0/8"])
     settings.PAT_TOKENS_POLICY = policy_with(can_have_tokens=lambda user: user.is_superuser)
     before = snapshot()
     for interface, create in ISSUE.items():
@@ -208,6 +208,14 @@ def test_user_without_tokens(case, settings, user):
             with case(interface, act):
                 assert renew(token, act)
                 assert snapshot() == before
+    for interface, widen in WIDEN.items():
+        with case(interface, "scopes"):
+            assert widen(token, "channels:*:read")
+            assert snapshot() == before
+    for interface, limit in LIMIT.items():
+        with case(interface, "networks"):
+            assert limit(token, [])
+            assert snapshot() == before
 
 
 def test_networks_are_required(case, settings, user):
