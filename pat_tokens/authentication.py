@@ -319,7 +319,7 @@ def _find_for_options(
     key = secret, tuple(asked), tuple(sorted((name, str(value)) for name, value in kwargs.items()))
     if key not in known:
         with _database_answers(request, token):
-            held = token.scope_set.keys()
+            held = token.scope_set.using(lookup.token_database()).keys()
             known[key] = any(decide(held, need_of(requirement, kwargs, token.user)) for requirement in asked)
     return token, known[key]
 

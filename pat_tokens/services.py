@@ -360,7 +360,7 @@ def add_scopes(
     keys = clean.values["scopes"]
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
-        held = locked.scope_set.keys()
+        held = locked.scope_set.using(_alias()).keys()
         redundant, added = absorb(held, keys)
         check_scope_count(len(held) - len(redundant) + len(added))
         if redundant:
@@ -565,7 +565,7 @@ class _Input:
 
     def require_policy(self, token: PersonalAccessToken) -> None:
         """Require what the policy of today does of a token that is renewed."""
-        self.require("scopes", lambda: check_held_scopes(token, token.scope_set.sorted().keys()))
+        self.require("scopes", lambda: check_held_scopes(token, token.scope_set.using(_alias()).sorted().keys()))
         self.require("allowed_networks", lambda: check_networks(token.user, token.allowed_networks, token))
 
     def check(self, find_conflicts: Callable[[], Mapping[str, Any]] = dict) -> None:

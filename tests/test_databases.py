@@ -237,4 +237,16 @@ def test_replica_is_used_only_if_configured(owner, channel, settings, from_repli
         found = authentication.authenticate(secret, Requirement("channels", "list"), {}, filtered=True)
         assert found.decision.limited
         LimitedList(found, Requirement("channels", "list")).limit(Channel.objects.using("primary"))
-    assert len(statements.inside + statements.outside) == (2 if from_replicas else 0)
+        authentication.authenticate_options(secret, [Requirement("channels", "list")], {})
+    assert len(statements.inside + statements.outside) == (4 if from_replicas else 0)
+
+
+@pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)
+def test_replica_does_not_decide_what_is_written(owner, channel):
+    """It can still have scopes that were deleted, which would cover those that are added."""
+    token, _secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "list")])
+    statements = Statements()
+    with connections["replica"].execute_wrapper(statements):
+        services.add_scopes(token, [("channels", str(channel.pk), "read")])
+        services.rotate_token(token)
+    assert [sql for sql in statements.inside + statements.outside if Scope._meta.db_table in sql] == []
