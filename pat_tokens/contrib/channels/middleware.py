@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText, is_legacy_key
-from pat_tokens.declarations import find_declared
+from pat_tokens.declarations import find_declared, find_own
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.guards import add_sunset, refusal
 from pat_tokens.http import error_status, hide_scope_headers
@@ -110,7 +110,8 @@ class ConsumerGuard:
     def find_requirement(self) -> Requirement | None:
         """Return what the consumer declares, or None."""
         consumer = getattr(self.app, "consumer_class", self.app)
-        own = getattr(consumer, "pat_requirements", None)
+        given = getattr(self.app, "consumer_initkwargs", {})
+        own = find_own(consumer, given) if isinstance(consumer, type) else getattr(consumer, "pat_requirements", None)
         declared = find_declared(("GET",), view=consumer, url_name=None, own=own)
         return declared.requirement if declared else None
 

@@ -10,6 +10,8 @@ from django.urls import path, re_path
 
 from pat_tokens.contrib.channels.middleware import PersonalAccessTokenMiddleware
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
+from tests.models import Channel
+from tests.site.models import Project
 
 SUBSCRIBE = {"GET": Requirement("channels", "subscribe", "pk")}
 connected = []  # consumers that were called
@@ -67,6 +69,21 @@ class Undeclared(Consumer):
     pass
 
 
+class OfChannel(Subscriber):
+    """Has a model, like the generic consumers of djangochannelsrestframework."""
+
+    queryset = Channel.objects.all()
+    pat_requirements = SUBSCRIBE
+
+
+class OfProject(OfChannel):
+    queryset = Project.objects.all()
+
+
+class OfTheSameChannel(OfChannel):
+    pass
+
+
 class Refusing(Consumer):
     pat_requirements = {"GET": None}
 
@@ -109,6 +126,9 @@ routes = [
     path("ws/foreign/<int:pk>/", Foreign.as_asgi()),
     re_path(r"^ws/nested/(?P<pk>\d+)/", URLRouter([path("deeper/", Subscriber.as_asgi())])),
     path("ws/undeclared/<int:pk>/", Undeclared.as_asgi()),
+    path("ws/of-channel/<int:pk>/", OfTheSameChannel.as_asgi()),
+    path("ws/of-project/<int:pk>/", OfProject.as_asgi()),
+    path("ws/by-argument/<int:pk>/", OfChannel.as_asgi(queryset=Project.objects.all())),
     path("ws/refusing/<int:pk>/", Refusing.as_asgi()),
     path("ws/by-slug/<slug:slug>/", BySlug.as_asgi()),
     path("ws/anything/", Anything.as_asgi()),

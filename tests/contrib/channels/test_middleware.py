@@ -142,6 +142,13 @@ def test_undeclared_consumer_denies_tokens(make_token, path):
     assert shake(path) is True
 
 
+def test_requirement_is_inherited_for_the_same_model(make_token, channel):
+    token = make_token(f"channels:{channel.pk}:subscribe")
+    assert shake(f"/ws/of-channel/{channel.pk}/", token.secret) is True
+    for name in ("of-project", "by-argument"):
+        assert shake(f"/ws/{name}/{channel.pk}/", token.secret) == 4403, name
+
+
 @pytest.mark.parametrize("header", [None, b"Basic dXNlcjpwYXNz", b"Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", b"Token \xff"])
 def test_handshake_without_token_is_unchanged(channel, header, django_assert_num_queries):
     headers = [] if header is None else [(b"authorization", header)]
