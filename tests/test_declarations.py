@@ -5,6 +5,7 @@ from django.http import JsonResponse
 from django.urls import include, path, re_path
 from django.views.generic import DetailView
 from ninja import NinjaAPI
+from ninja.security import APIKeyHeader, django_auth
 from rest_framework import viewsets
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.response import Response
@@ -67,6 +68,24 @@ api = NinjaAPI(urls_namespace="declared-ninja")
 
 @api.get("/one/{int:pk}", auth=NinjaAuthentication(), url_name="shared")
 def ninja(request, pk: int):
+    return {"pk": pk}
+
+
+class Key(APIKeyHeader):
+    param_name = "X-Key"
+
+    def authenticate(self, request, key):
+        return None
+
+
+def by_session(request):
+    return request.user.is_authenticated
+
+
+@api.get("/session-first/{int:pk}", auth=[django_auth, by_session, NinjaAuthentication(READ)])
+@api.get("/key-first/{int:pk}", auth=[Key(), NinjaAuthentication(READ), django_auth])
+@api.get("/session-only/{int:pk}", auth=django_auth)
+def ninja_in_order(request, pk: int):
     return {"pk": pk}
 
 
@@ -158,6 +177,10 @@ def test_check_reports_missing_routes():
 
 
 def test_check_reports_session_before_token():
-    (found,) = messages("W054")
-    assert "SessionFirst" in found
-    assert "rest_framework.authentication.SessionAuthentication" in found
+    rest, ninja = messages("W054")
+    assert "SessionFirst" in rest
+    assert "rest_framework.authentication.SessionAuthentication" in rest
+    assert "ninja/session-first" in ninja
+    assert "ninja.security.session.SessionAuth" in ninja
+    assert "by_session" in ninja
+    assert "Key" not in ninja

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from inspect import isfunction
+from itertools import chain
+from typing import Any
+
 from ninja.operation import Operation
+from ninja.security import APIKeyHeader, APIKeyQuery, HttpBasicAuth
 
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import find_path_view
@@ -29,6 +35,7 @@ def inspect(route: Route) -> RouteReport | None:
         keys=frozenset(report.method for report in reports),
         has_head=False,
         has_options=False,
+        asked_before=tuple(dict.fromkeys(chain.from_iterable(map(_asked_before, path_view.operations)))),
         # Ninja adds a pattern per operation, all for one path. Django resolves the first, which finds the operation.
         dispatcher=path_view,
     )
@@ -41,6 +48,18 @@ def _report(operation: Operation, method: str, route: Route) -> MethodReport:
     resolution = authenticator.resolve(method, route.url_name, route.pattern)
     limits = method == "GET" and can_be_bound(operation) and authenticator.is_filtered(resolution.requirement)
     return MethodReport(method, resolution, limits=limits, may_limit=limits)
+
+
+def _asked_before(operation: Operation) -> Iterator[str]:
+    # Callables before ours that can accept a session, because they read neither another header nor the query string.
+    if _authenticator_of(operation) is None:
+        return
+    for one in operation.auth_callbacks:
+        if isinstance(one, PersonalAccessTokenAuthentication):
+            return
+        if not isinstance(one, HttpBasicAuth | APIKeyHeader | APIKeyQuery):
+            named: Any = one if isfunction(one) else type(one)
+            yield f"{named.__module__}.{named.__qualname__}"
 
 
 def _authenticator_of(operation: Operation) -> PersonalAccessTokenAuthentication | None:
