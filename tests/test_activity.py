@@ -19,6 +19,7 @@ from rest_framework.authtoken.models import Token
 from pat_tokens import activity, rate_limits, services, signals
 from pat_tokens.activity import Actor
 from pat_tokens.models import Activity, Kind, PersonalAccessToken, Reason, Reminder
+from tests.contrib.channels.test_middleware import path_of, shake
 from tests.contrib.rest_framework.management import PATS, row, session_client
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import TokenFactory, UserFactory
@@ -461,6 +462,13 @@ class TestRefused:
         assert statuses == [401, 401, 401, 403]
         expected = [(reason.value, reason.value, 1, IP) for reason in EVERY_REASON]
         assert trail("reason", "token_name", "count", "ip") == expected
+
+    @pytest.mark.django_db(transaction=True)
+    def test_handshake_has_a_row(self, token, channel):
+        services.revoke_token(token)
+        for _ in range(2):
+            assert shake(path_of("channels", channel.pk), token.secret) == 4401
+        assert trail("reason", "count", "via") == [("revoked", 1, "token")]
 
     def test_other_refusals_have_none(self, client, make_token, user):
         token = make_token("pages:*:read")
