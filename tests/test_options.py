@@ -17,7 +17,7 @@ from tests.factories import ChannelFactory, UserFactory
 from tests.models import Channel
 from tests.plain_client import OURS, SERVERS, Asker
 from tests.site import serializers
-from tests.site.models import Task
+from tests.site.models import Project, Task
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("entity_types")]
 
@@ -60,6 +60,13 @@ class Tasks(generics.ListCreateAPIView):
     pat_requirements = {"GET": Requirement("tasks", "list"), "POST": Requirement("tasks", "create")}
 
 
+class TaskForm(generics.RetrieveAPIView):
+    queryset = Task.objects.order_by("pk")
+    serializer_class = serializers.TaskSerializer
+    renderer_classes = [renderers.HTMLFormRenderer]
+    pat_requirements = {"GET": Requirement("tasks", "read", "pk")}
+
+
 @pat_requirements(PLAIN)
 @login_required
 def plain(request, pk):
@@ -79,6 +86,7 @@ urlpatterns = [
     path("admin/", Admin.as_view({"get": "list", "post": "create"})),
     path("admin/<int:pk>/", Admin.as_view({"get": "retrieve", "put": "update", "patch": "partial_update"})),
     path("tasks/", Tasks.as_view()),
+    path("task-form/<int:pk>/", TaskForm.as_view()),
     path("plain/<int:pk>/", plain),
     path("plain-by-slug/<slug:slug>/", plain_by_slug),
 ]
@@ -141,6 +149,18 @@ def test_browsable_api_has_no_forms(others, make_token, client_with, user, clien
     assert "somebody-else" not in with_token
     if method == "GET":
         assert "<select" in with_session or "somebody-else" in with_session or "<textarea" in with_session
+
+
+def test_object_as_a_form_has_no_choices(user, make_token, client_with, client):
+    one, two = (Project.objects.create(owner=user, name=name, slug=name) for name in ("one", "another-project"))
+    task = Task.objects.create(project=one, name="a", slug="a")
+    html = {"accept": "text/html"}
+    page = client_with(make_token(f"tasks:{task.pk}:read")).get(f"/task-form/{task.pk}/", headers=html)
+    assert page.status_code == 200
+    assert two.name.encode() not in page.content
+    assert b"<select" not in page.content
+    client.force_login(user)
+    assert two.name.encode() in client.get(f"/task-form/{task.pk}/", headers=html).content
 
 
 @pytest.mark.parametrize(("method", "operation"), [("POST", "create"), ("PUT", "update"), ("PATCH", "update")])

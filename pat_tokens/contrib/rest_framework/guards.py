@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _DESCRIPTION = ("name", "description", "renders", "parses")  # attributes of a view that an OPTIONS response contains
-_FORMS = ("get_rendered_html_form", "get_raw_data_form", "get_filter_form", "show_form_for_method")  # of a renderer
+_FORMS = (  # of a renderer; the last one of HTMLFormRenderer
+    "get_rendered_html_form",
+    "get_raw_data_form",
+    "get_filter_form",
+    "show_form_for_method",
+    "render_field",
+)
 
 
 def vary(view: APIView | None) -> None:
@@ -138,8 +144,8 @@ def _context_without_forms(get_context: Callable[..., Any], *args: Any, **kwargs
     return {**get_context(*args, **kwargs), "display_edit_forms": False}
 
 
-def _no_form(*args: Any, **kwargs: Any) -> None:
-    return None
+def _no_form(*args: Any, **kwargs: Any) -> str:
+    return ""
 
 
 def _guard_list(view: APIView, request: Request, rows: LimitedList) -> None:
