@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 SESSION_KEY = "pat_tokens_reveal"
 COOKIE_NAME = "pat_tokens_reveal"
 COOKIE_AGE = 300  # seconds
-PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")  # some browsers and proxies still send the older ones
+# Some browsers, apps and proxies still send the older ones.
+PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 MAX_WAITING = 5  # pads that a session keeps for pages that were never opened
 
 
@@ -114,10 +115,9 @@ def close(response: HttpResponseBase, revealed: Revealed, *, path: str) -> None:
 
 
 def is_prefetch(request: HttpRequest) -> bool:
-    """Return whether a browser prefetches the page, which must not use up the secret."""
-    return request.method != "GET" or any(
-        "prefetch" in request.headers.get(name, "").lower() for name in PREFETCH_HEADERS
-    )
+    """Return whether a browser prefetches or previews the page, which must not use up the secret."""
+    purposes = " ".join(request.headers.get(name, "").lower() for name in PREFETCH_HEADERS)
+    return request.method != "GET" or "prefetch" in purposes or "preview" in purposes
 
 
 @sensitive_variables()

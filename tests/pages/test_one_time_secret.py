@@ -93,6 +93,8 @@ def test_replaced_secret_is_not_shown(hidden, request_with, token):
         {"Purpose": "prefetch"},
         {"X-Moz": "prefetch"},
         {"Purpose": "Prefetch"},
+        {"Purpose": "preview"},
+        {"X-Purpose": "preview"},
     ],
 )
 def test_prefetch_does_not_use_up_secret(hidden, request_with, token, ahead):
