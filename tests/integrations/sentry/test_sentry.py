@@ -36,6 +36,7 @@ def kept():
         dsn="https://key@sentry.invalid/1",
         transport=transport,
         send_default_pii=True,
+        before_send=lambda event, hint: {**event, "tags": {"added": "by the site"}},
         integrations=[DjangoIntegration()],
     )
     yield transport
@@ -62,6 +63,27 @@ def test_events_have_no_secret(kept, settings, monkeypatch, make_token, user, he
     assert "RuntimeError" in sent
     assert token.secret[4:24] not in sent
     assert token.secret[-24:] not in sent
+
+
+@pytest.mark.parametrize("query", ["{}", "q={}", "q=Bearer+{}", "{}=1&x=2"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_events_have_no_secret_from_data(kept, monkeypatch, make_token, query, method):
+    monkeypatch.setattr(ChannelViewSet, "initial", fail)
+    secret = str(make_token().secret)
+    text = query.format(secret)
+    url, body = ("/api/channels/", text) if method == "post" else (f"/api/channels/?{text}", "")
+    environ = {
+        **RequestFactory().generic(method.upper(), url).environ,
+        "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body.encode()),
+    }
+    b"".join(WSGIHandler()(environ, lambda *args: None))
+    sent = "\n".join(kept.texts)
+    assert "RuntimeError" in sent
+    assert "by the site" in sent
+    assert secret[4:24] not in sent
+    assert secret[-24:] not in sent
 
 
 def header_key(header):
