@@ -9,6 +9,7 @@ from ninja.security import APIKeyHeader, django_auth
 from rest_framework import viewsets
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
 from pat_tokens.checks.routes import check_routes
@@ -89,6 +90,12 @@ def ninja_in_order(request, pk: int):
     return {"pk": pk}
 
 
+def router_of_version(number):
+    router = SimpleRouter()
+    router.register("channels", Channels, basename=f"{number}version"[1:])  # equal names, not the same string
+    return router
+
+
 urlpatterns = [
     path("one/<int:pk>/", View.as_view(), name="shared"),
     path("two/<int:pk>/", View.as_view(), name="shared"),
@@ -102,6 +109,8 @@ urlpatterns = [
     path("generic-projects/<int:pk>/", Generic.as_view(model=Project), name="shared-generic"),
     path("argument-one/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=CHANNELS), name="shared-argument"),
     path("argument-two/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=PROJECTS), name="shared-argument"),
+    path("v1/", include(router_of_version(1).urls)),
+    path("v2/", include(router_of_version(2).urls)),
     path("session-first/<int:pk>/", SessionFirst.as_view()),
     path("other-schemes-first/<int:pk>/", OtherSchemesFirst.as_view()),
     path("mixed/<int:pk>/", Mixed.as_view()),
@@ -167,6 +176,11 @@ def test_check_reports_name_shared_by_views_with_other_arguments(name):
     declare_url(name, {"GET": READ})
     (found,) = messages("W053")
     assert "applies to 2 routes" in found
+
+
+def test_check_accepts_one_viewset_in_two_routers():
+    declare_url("version-detail", {"GET": READ})
+    assert messages("W053") == []
 
 
 def test_check_reports_missing_routes():

@@ -274,10 +274,12 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             )
 
 
-def _identity(view: Any) -> tuple[int, ...]:
+def _identity(view: Any) -> tuple[Any, ...]:
     # The arguments of as_view() can set another model.
     given: Mapping[str, Any] = getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", {})
-    return id(class_of(view)), *(id(value) for _name, value in sorted(given.items()))
+    return id(class_of(view)), *(
+        (name, value if isinstance(value, str) else id(value)) for name, value in sorted(given.items())
+    )
 
 
 def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:
