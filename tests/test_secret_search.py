@@ -8,6 +8,7 @@ from django.views.debug import ExceptionReporter
 
 from pat_tokens import services
 from pat_tokens.crypto import make_secret
+from pat_tokens.entities import registry
 from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.secret_search import find_token, holds_secret
 
@@ -165,3 +166,18 @@ def test_error_report_has_no_secret(person, token, settings, monkeypatch, caplog
     report = ExceptionReporter(answer.wsgi_request, kind, error, frames)
     assert "the database has gone" in report.get_traceback_text()
     assert token.secret not in report.get_traceback_html() + report.get_traceback_text() + caplog.text
+
+
+@pytest.mark.parametrize("field", ["name", "description", "scopes-0-term"])
+def test_report_of_a_form_has_no_secret(person, token, monkeypatch, field):
+    def fail(*args, **kwargs):
+        raise RuntimeError("the database has gone")
+
+    monkeypatch.setattr(services, "create_token", fail)
+    monkeypatch.setattr(type(registry.get("channels")), "search", fail)
+    person.raise_request_exception = False
+    fields = {"name": "new", "duration": "24h", "step": "search-0" if field == "scopes-0-term" else ""}
+    answer = person.post("/pats/create/", {**fields, "scopes-0-entity_type": "channels", field: token.secret})
+    report = ExceptionReporter(answer.wsgi_request, *answer.exc_info).get_traceback_text()
+    assert "the database has gone" in report
+    assert token.secret not in report

@@ -59,9 +59,8 @@ class Page(LoginRequiredMixin, View):
         super().setup(request, *args, **kwargs)
         request.user = get_user(request)
 
-    @method_decorator(
-        [never_framed, never_cache, always_csrf_protect, sensitive_post_parameters(password_prompt.FIELD, "q")]
-    )
+    # All parameters: a password, and secrets that users paste into any field.
+    @method_decorator([never_framed, never_cache, always_csrf_protect, sensitive_post_parameters()])
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Respond with 404 also if a row is deleted while it is being used."""
         if self.is_scripted and not request.user.is_authenticated:
