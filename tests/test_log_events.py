@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.test import RequestFactory
 
 from pat_tokens import log_events, services, signals
@@ -11,7 +12,6 @@ from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import make_secret
 from pat_tokens.exceptions import MalformedToken, UnknownToken
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.querysets import TokenQuerySet
 from pat_tokens.rate_limits import RateLimitResult
 from pat_tokens.requirements import ANY_TOKEN
 
@@ -105,7 +105,7 @@ def test_failed_use_is_logged(token, records, monkeypatch, django_capture_on_com
         raise DatabaseError("read-only")
 
     signals.last_use_failed.connect(receiver, sender=PersonalAccessToken)
-    monkeypatch.setattr(TokenQuerySet, "update", fail)
+    monkeypatch.setattr(QuerySet, "update", fail)
     try:
         with django_capture_on_commit_callbacks(execute=True):
             authenticate(token.secret, ANY_TOKEN, request=RequestFactory().get("/"))
