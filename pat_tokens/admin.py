@@ -689,7 +689,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": token,
-            "title": _("Confirm your identity"),
+            "title": pgettext("pat_tokens", "Confirm your identity"),
             "question": question,
             "kept": [*question.kept, *kept],
             "media": self.media,

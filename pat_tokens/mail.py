@@ -138,7 +138,7 @@ def _title(row: Activity) -> str:
 
 def _advice(row: Activity) -> str:
     if row.reason == Reason.REPLACED:
-        return _("A program still sends the secret from before the rotation, and is refused. Give it the new secret.")
+        return _("A program still sends a secret that was replaced, and is refused. Give it the current secret.")
     if row.reason == Reason.NETWORK_NOT_ALLOWED:
         return _(
             "The request was refused. If none of the programs that should use the token sent it, somebody else has the "

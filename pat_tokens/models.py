@@ -90,7 +90,7 @@ class PersonalAccessToken(models.Model):
     )
     # Empty: everywhere.
     allowed_networks = NetworksField(
-        _("allowed networks"),
+        pgettext_lazy("pat_tokens", "allowed networks"),
         max_length=MAX_NETWORKS * (MAX_NETWORK_LENGTH + 1),
         blank=True,
         default=(),
@@ -273,7 +273,9 @@ class Scope(models.Model):
     )
     # Since when uses are recorded: the migration for scopes that are older. Null for scopes that a process of the
     # previous version adds during a deployment; then it is `created_at`.
-    watched_since = models.DateTimeField(_("uses recorded since"), default=timezone.now, null=True, editable=False)
+    watched_since = models.DateTimeField(
+        pgettext_lazy("pat_tokens", "uses recorded since"), default=timezone.now, null=True, editable=False
+    )
 
     objects = ScopeQuerySet.as_manager()
 

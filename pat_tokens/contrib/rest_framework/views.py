@@ -19,7 +19,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions, status, views, viewsets
 from rest_framework.authentication import SessionAuthentication
@@ -162,7 +162,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         """The user that `?owner=` names, if the user of the request manages their tokens; else the latter."""
         names = self.request.query_params.getlist(OWNER)
         if len(names) > 1 or "" in names:
-            raise exceptions.ValidationError({OWNER: [_("Give one username.")]})
+            raise exceptions.ValidationError({OWNER: [pgettext("pat_tokens", "Give one username.")]})
         try:
             return cast("AbstractBaseUser", find_owner(self.user, names[0] if names else None))
         except ObjectDoesNotExist:
