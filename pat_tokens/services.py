@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from django.contrib.auth import get_user_model
 from django.db import connections, router, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -472,9 +472,11 @@ def release_overlap_mail(token: PersonalAccessToken) -> None:
 
 
 def is_use_due(token: PersonalAccessToken) -> bool:
-    """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the recorded last use."""
+    """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the recorded last use of this secret."""
     now, interval = timezone.now(), conf.last_used_interval
-    last = token.previous_last_used_at if token.is_previous else token.last_used_at
+    last = token.previous_last_used_at
+    if not token.is_previous:  # the last use of the token can be that of its previous secret
+        last = None if token.last_used_at == last else token.last_used_at
     # The clocks of two servers differ: a use that is a little in the future has just been recorded.
     return last is None or not now - interval < last <= now + interval
 
@@ -494,6 +496,8 @@ def record_use(
     if token.is_previous:
         due &= Q(rotated_at=token.rotated_at)
         fields |= {f"previous_{name}": value for name, value in fields.items()}
+    else:
+        due |= Q(last_used_at=F("previous_last_used_at"))
     _update_later(token, due, fields, request)
 
 

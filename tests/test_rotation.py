@@ -344,6 +344,16 @@ def test_last_use_is_recorded_per_secret(reader, channel, use, clock):
     clock.move(seconds=59)
     use(reader.secret)
     assert stored(reader).previous_secret.last_used_at == clock.now, "the other secret's use is not its own"
+    previous_use = clock.now
+    clock.move(seconds=1)
+    use(new)
+    token = stored(reader)
+    assert (token.last_used_at, token.previous_secret.last_used_at) == (clock.now, previous_use)
+    recorded = clock.now
+    clock.move(seconds=1)
+    for secret in (new, reader.secret, new):
+        use(secret)
+    assert stored(reader).last_used_at == recorded, "once a minute for each of them"
 
 
 def test_address_and_client_are_kept_per_secret(reader, clock, django_capture_on_commit_callbacks):
@@ -367,7 +377,7 @@ def test_previous_secret_costs_one_more_query(reader, channel, use, clock, setti
     _token, new = services.rotate_token(reader)
     for peppers in ([settings.SECRET_KEY], [settings.SECRET_KEY, OLD]):
         settings.PAT_TOKENS_PEPPERS = peppers
-        for secret in (new, reader.secret):
+        for secret in (reader.secret, new):
             use(secret)  # which is recorded
         with django_assert_num_queries(1):
             found = authenticate(new, READ, {"pk": str(channel.pk)})
