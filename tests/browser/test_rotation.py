@@ -76,7 +76,7 @@ def test_page_counts_down_to_end_of_previous_secret(screen, make_token):
     now = timezone.now().replace(microsecond=0)
     token = make_token("channels:*:read", name="deploy", duration="90d")
     services.rotate_token(token, grace_period="24h")
-    PersonalAccessToken.objects.update(grace_started_at=now - timedelta(hours=21, minutes=59))
+    PersonalAccessToken.objects.update(grace_started_at=now - timedelta(hours=22))
     screen.clock.install(time=now + timedelta(seconds=2))
     screen.goto(f"/pats/{token.pk}/")
     stops = screen.locator("time[data-pat-time=stops]")
