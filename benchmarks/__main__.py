@@ -67,7 +67,7 @@ def main() -> None:
 def _work(
     kind: str, *arguments: str, rows: int = FEW, prepared: bool = False, python: str = sys.executable
 ) -> dict[str, Any]:
-    """Run the worker in a process of its own, and return its results."""
+    """Run the worker in a new process, and return its results."""
     with database(kind) as url, database(kind) as many:
         if rows > FEW:
             arguments = (*arguments, "--rows", str(rows), "--many", many)

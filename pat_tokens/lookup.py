@@ -1,9 +1,9 @@
 """Load a token, its owner and the decision in one SELECT.
 
 Building the SQL of a queryset costs several times as much as executing it, so it is built once for each kind of query
-and then executed through Django's cursor. This is only done if Django's own code builds the SQL: a backend that quotes
-names or compiles queries in its own way could do so differently for each request, so it makes the SQL anew each time,
-from a queryset that is built once.
+and then executed through Django's cursor. This is only done if Django's own code builds the SQL. A backend that
+overrides how names are quoted or queries are compiled could build different SQL for each request, so it compiles the
+query each time; only the queryset is built once.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Statement(NamedTuple):
 
 
 class _Template(NamedTuple):
-    """A queryset with slots, of which the database backend makes the SQL anew each time."""
+    """A queryset with slots, which the database backend compiles for each request."""
 
     tokens: TokenQuerySet
     slots: Sequence[_Slot]

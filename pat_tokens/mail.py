@@ -1,4 +1,4 @@
-"""Emails about tokens, to their owners or whoever looks after them: how they are built, and notices about changes.
+"""Emails about tokens: how they are built, who receives them, and notices about changes.
 
 `pat_tokens.reminders` sends reminders. Notices are sent when a row of activity is recorded, after its commit.
 """

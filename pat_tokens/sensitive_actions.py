@@ -53,7 +53,7 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
         return None
     permissions = _get_permissions(owner)
     if permissions is None:
-        return _("%(owner)s is not active, and nobody can say which permissions they would have.") % {"owner": owner}
+        return _("%(owner)s is inactive, so it is unknown which permissions they have.") % {"owner": owner}
     if lacking := sorted(permissions - (_get_permissions(actor) or set())):
         return _("%(owner)s has a permission that you do not have: %(permission)s.") % {
             "owner": owner,

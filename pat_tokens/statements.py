@@ -83,7 +83,7 @@ class Statement:
 
 
 class Watcher:
-    """Something that is told about the statements of the request for which it was created."""
+    """Base class of objects that are notified of each SQL statement of a request."""
 
     def executes(self, statement: Statement) -> None:
         """Called before `statement` is executed. An exception prevents it."""

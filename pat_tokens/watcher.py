@@ -107,8 +107,8 @@ async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
 def find_ended(watches: Iterable[Watch]) -> list[Watch]:
     """Return the `watches` whose token no longer allows what they require.
 
-    Makes one query per batch of secrets. Only instances can tell about previous secrets and, if the site's policy or
-    user model has rules of its own, about all of them; these take two or three queries.
+    Makes one query per batch of secrets. Previous secrets are checked on model instances, with two or three queries. So
+    are all secrets if the site overrides the policy's rules for requests, or the user manager.
     """
     by_secret: dict[tuple[str, ...], list[Watch]] = {}
     for one in watches:

@@ -55,7 +55,7 @@ class Writes(Watcher):
             raise KeyNotAllowed
         saved = statement.saved
         if isinstance(saved, query.model):
-            # For keys with a default, Django only gets here if it is told to update.
+            # If the key has a default, Django only sends an UPDATE for save(force_update=True).
             self._check_new(saved, statement.using, [(query.model, vars(saved).get(query.model._meta.pk.attname))])
         for instance in statement.bulk_updated:
             self._check_known(instance)

@@ -1,11 +1,17 @@
-"""Read translation catalogs, as text and compiled, without gettext's tools."""
+"""Read translation catalogs, as text and compiled, and collect the strings that belong into them."""
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from gettext import GNUTranslations, c2py
 from pathlib import Path
+
+import pytest
 
 import pat_tokens
 
@@ -97,6 +103,23 @@ def plural_rule(header: Message) -> tuple[int, Callable[[int], int]]:
     found = re.search(r"nplurals=(\d+); plural=(.+);", header.translations[0])
     assert found is not None
     return int(found[1]), c2py(found[2])
+
+
+def collect(package: Path, folder: Path) -> list[Message]:
+    """Return the strings in the code and templates of `package`, of which a copy is made in `folder`.
+
+    Skips the test if gettext isn't installed.
+    """
+    if shutil.which("xgettext") is None:
+        pytest.skip("gettext is not installed")
+    copy = folder / package.name
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "locale"))
+    (copy / "locale").mkdir()
+    command = [sys.executable, "-m", "django", "makemessages", "--locale=de", "--no-location"]
+    environment = {name: text for name, text in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True, timeout=120)
+    # Nothing separates the first string from the header of a new catalog.
+    return [message for message in read_po(copy / "locale/de/LC_MESSAGES/django.po") if message.text]
 
 
 def fixed_parts(text: str) -> list[str]:
