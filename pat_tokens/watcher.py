@@ -191,10 +191,6 @@ def is_allowed_by_policy(token: PersonalAccessToken) -> bool:
     return policy.can_have_tokens(token.user) and not policy.refuse_token(token, None)
 
 
-def _scopes_needed(watches: list[Watch]) -> set[ScopeKey]:
-    return {scope for one in watches if one.required_scope is not None for scope in one.required_scope.scopes}
-
-
 def _types_and_operations(watches: list[Watch]) -> tuple[set[str], set[str]]:
     """Return the entity types and operations that the watches require."""
     required = [one.required_scope for one in watches if one.required_scope is not None]
