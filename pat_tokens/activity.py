@@ -139,7 +139,7 @@ def record_refusal(token: PersonalAccessToken, reason: str, *, request: HttpRequ
         at=now,
         last_at=now,
     )
-    write_later(_alias(), partial(_write_refusal, row), token=token, request=request)
+    write_later(partial(_write_refusal, row), token=token, request=request)
 
 
 def find_refusals(token: PersonalAccessToken) -> list[Refusals]:

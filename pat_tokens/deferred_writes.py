@@ -10,11 +10,12 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db import Error, connections, transaction
-from django.db.models import F, QuerySet
+from django.db import Error, connections, router, transaction
+from django.db.models import F, Q, QuerySet
 
 from pat_tokens import log_events, signals
 from pat_tokens.models import PersonalAccessToken
@@ -35,8 +36,18 @@ _paused_until: dict[str, float] = {}
 _QuerySetT = TypeVar("_QuerySetT", bound=QuerySet[Any])
 
 
+def is_due(last: datetime | None, now: datetime, interval: timedelta) -> bool:
+    """Return whether a use has to be recorded, because `interval` has passed since the `last` recorded one."""
+    # The clocks of two servers differ: a use that is a little in the future has just been recorded.
+    return last is None or not now - interval < last <= now + interval
+
+
+def due_condition(column: str, now: datetime, interval: timedelta) -> Q:
+    """Return the condition for `is_due` to be true of `column`."""
+    return Q(**{column: None}) | Q(**{f"{column}__lte": now - interval}) | Q(**{f"{column}__gt": now + interval})
+
+
 def write_later(
-    alias: str,
     write: Callable[[str], object],
     *,
     token: PersonalAccessToken,
@@ -45,9 +56,10 @@ def write_later(
 ) -> None:
     """Call `write` with the alias of a database connection, in its own transaction, as soon as possible.
 
-    That is immediately, unless `alias` is in a transaction: then when it commits or, if it is rolled back, when
-    `request` is closed. A `django.db.Error` is logged and otherwise ignored.
+    That is immediately, unless the database of tokens is in a transaction: then when it commits or, if it is rolled
+    back, when `request` is closed. A `django.db.Error` is logged and otherwise ignored.
     """
+    alias = router.db_for_write(PersonalAccessToken)
     connection = connections[alias]
     try:
         is_in_transaction = connection.in_atomic_block or not connection.get_autocommit()
@@ -73,11 +85,9 @@ def write_later(
         _call_on_close(request, write_once)
 
 
-def write_at_end(
-    alias: str, write: Callable[[str], object], *, token: PersonalAccessToken, request: HttpRequest
-) -> None:
+def write_at_end(write: Callable[[str], object], *, token: PersonalAccessToken, request: HttpRequest) -> None:
     """Like `write_later`, but only when `request` is closed. Can be called in an event loop."""
-    thread = state_of(request).thread
+    alias, thread = router.db_for_write(PersonalAccessToken), state_of(request).thread
 
     def write_at_end() -> None:
         if get_ident() == thread:  # see write_later

@@ -26,7 +26,7 @@ from pat_tokens import log_events, signals
 from pat_tokens.activity import SYSTEM, Actor, record
 from pat_tokens.conf import conf
 from pat_tokens.crypto import digest, digests, hint, legacy_hint, make_secret, pepper_id
-from pat_tokens.deferred_writes import take_write_lock, update_unlocked, write_later
+from pat_tokens.deferred_writes import due_condition, is_due, take_write_lock, update_unlocked, write_later
 from pat_tokens.durations import parse_grace_period
 from pat_tokens.exceptions import (
     NON_FIELD,
@@ -473,12 +473,10 @@ def release_overlap_mail(token: PersonalAccessToken) -> None:
 
 def is_use_due(token: PersonalAccessToken) -> bool:
     """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the recorded last use of this secret."""
-    now, interval = timezone.now(), conf.last_used_interval
     last = token.previous_last_used_at
     if not token.is_previous:  # the last use of the token can be that of its previous secret
         last = None if token.last_used_at == last else token.last_used_at
-    # The clocks of two servers differ: a use that is a little in the future has just been recorded.
-    return last is None or not now - interval < last <= now + interval
+    return is_due(last, timezone.now(), conf.last_used_interval)
 
 
 def record_use(
@@ -489,9 +487,8 @@ def record_use(
     The use of a previous secret is recorded for it and for the token, whose last use is that of either. Written after
     the transaction of `request`, and lost if that fails.
     """
-    now, interval = timezone.now(), conf.last_used_interval
-    column = "previous_last_used_at" if token.is_previous else "last_used_at"
-    due = Q(**{column: None}) | Q(**{f"{column}__lte": now - interval}) | Q(**{f"{column}__gt": now + interval})
+    now, column = timezone.now(), "previous_last_used_at" if token.is_previous else "last_used_at"
+    due = due_condition(column, now, conf.last_used_interval)
     fields = {"last_used_at": now, "last_used_ip": ip, "last_used_agent": agent[:MAX_AGENT_LENGTH]}
     if token.is_previous:
         due &= Q(rotated_at=token.rotated_at)
@@ -532,7 +529,7 @@ def _update_later(
     def update(alias: str) -> None:
         update_unlocked(PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk), **fields)
 
-    write_later(_alias(), update, token=token, request=request, pauses=pauses)
+    write_later(update, token=token, request=request, pauses=pauses)
 
 
 class _Input:

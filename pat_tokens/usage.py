@@ -17,7 +17,15 @@ from django.db import router
 from django.db.models import F, Q
 from django.utils import timezone
 
-from pat_tokens.deferred_writes import lock_or_skip, take_write_lock, update_unlocked, write_at_end, write_later
+from pat_tokens.deferred_writes import (
+    due_condition,
+    is_due,
+    lock_or_skip,
+    take_write_lock,
+    update_unlocked,
+    write_at_end,
+    write_later,
+)
 from pat_tokens.models import MissingScope, PersonalAccessToken, Scope
 from pat_tokens.querysets import MISSING_LATELY
 from pat_tokens.rate_limits import RateLimiter
@@ -56,11 +64,11 @@ def record_scope_use(token: PersonalAccessToken, *, request: HttpRequest | None 
     due = [
         key
         for key, last in zip(required_scope.scopes, token.scope_uses, strict=False)
-        if last is not None and _is_due(last, now)
+        if last is not None and is_due(last, now, INTERVAL)
     ]
     if due:
         write = partial(_write_use, token, reduce(or_, map(_covers, due)), now)
-        write_later(_alias(), write, token=token, request=request)
+        write_later(write, token=token, request=request)
 
 
 def record_list_use(use: ListUse, uses: Iterable[datetime | None], *, request: HttpRequest) -> None:
@@ -69,12 +77,9 @@ def record_list_use(use: ListUse, uses: Iterable[datetime | None], *, request: H
     `uses` are the last uses of the scopes. Nothing is recorded if those are all within the hour.
     """
     now = timezone.now()
-    if any(last is None or _is_due(last, now) for last in uses):
-        scopes = Q(entity_type=use.entity_type, operation=use.operation)
-        write = partial(_write_use, use.token, scopes, now)
-        write_at_end(
-            _alias(), lambda alias: write(alias) if use.was_returned else None, token=use.token, request=request
-        )
+    if any(is_due(last, now, INTERVAL) for last in uses):
+        write = partial(_write_use, use.token, Q(entity_type=use.entity_type, operation=use.operation), now)
+        write_at_end(lambda alias: write(alias) if use.was_returned else None, token=use.token, request=request)
 
 
 def record_missing(
@@ -96,9 +101,9 @@ def record_missing(
     if counts:
         write = partial(_write_missing, token, counts, timezone.now())
         if request is not None and _is_in_event_loop():  # an async view was refused
-            write_at_end(_alias(), write, token=token, request=request)
+            write_at_end(write, token=token, request=request)
         else:
-            write_later(_alias(), write, token=token, request=request)
+            write_later(write, token=token, request=request)
 
 
 def find_missing(token: PersonalAccessToken) -> list[MissingScope]:
@@ -116,7 +121,7 @@ def forget_missing() -> None:
 
 def prune_missing(*, batch: int = PRUNE_BATCH) -> int:
     """Delete scopes that have not been missing lately, and return their number. Each batch is one transaction."""
-    rows = MissingScope.objects.using(_alias())
+    rows = MissingScope.objects.using(router.db_for_write(PersonalAccessToken))
     old = rows.filter(last_at__lte=timezone.now() - MISSING_LATELY).order_by("last_at")
     count = 0
     while ids := list(old.values_list("pk", flat=True)[:batch]):
@@ -132,13 +137,8 @@ def _is_in_event_loop() -> bool:
     return True
 
 
-def _is_due(last: datetime, now: datetime) -> bool:
-    # The clocks of two servers differ: a use that is a little in the future has just been recorded.
-    return not now - INTERVAL < last <= now + INTERVAL
-
-
 def _write_use(token: PersonalAccessToken, scopes: Q, now: datetime, alias: str) -> None:
-    due = Q(last_used_at=None) | Q(last_used_at__lte=now - INTERVAL) | Q(last_used_at__gt=now + INTERVAL)
+    due = due_condition("last_used_at", now, INTERVAL)
     update_unlocked(Scope.objects.using(alias).filter(scopes, due, token=token.pk), last_used_at=now)
 
 
@@ -152,8 +152,8 @@ def _write_missing(token: PersonalAccessToken, counts: Mapping[ScopeKey, int], n
         return
     scopes = Scope.objects.using(alias).filter(token=token.pk)
     rows = MissingScope.objects.using(alias).filter(token=token.pk)
+    lately = rows.lately()
     for key in keys:
-        lately = rows.lately()
         if scopes.filter(_covers(key)).exists():
             continue
         if not lately.filter(**key._asdict()).update(count=F("count") + counts[key], last_at=now):
@@ -164,7 +164,3 @@ def _write_missing(token: PersonalAccessToken, counts: Mapping[ScopeKey, int], n
 
 def _covers(key: ScopeKey) -> Q:
     return Q(entity_type=key.entity_type, operation=key.operation, entity_id__in={ALL, key.entity_id})
-
-
-def _alias() -> str:
-    return router.db_for_write(PersonalAccessToken)
