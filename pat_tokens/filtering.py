@@ -53,15 +53,13 @@ class LimitedList(Watcher):
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
         return self  # copies of a queryset belong to the same list
 
-    def limit(
-        self, queryset: QuerySet[Any], *, filter_by: str | None = None, request: HttpRequest | None = None
-    ) -> QuerySet[Any]:
+    def limit(self, queryset: QuerySet[Any], *, request: HttpRequest | None = None) -> QuerySet[Any]:
         """Return the rows of `queryset` that the token can list. Makes one query, for the ids.
 
         Their use is recorded when `request` is closed, if its response is the list. Raises InsufficientScope if
         `queryset` can't be limited.
         """
-        path = filter_by or self.requirement.filter_by
+        path = self.requirement.filter_by
         if not _can_be_limited(queryset, self.requirement, path):
             raise self.refusal()
         entity_type = self.requirement.get_entity_type()
