@@ -39,7 +39,7 @@ class PatTokensConfig(AppConfig):
         autodiscover_modules("pat_entities")
         request_started.connect(_hide_header, dispatch_uid="pat_tokens.hide_header")
         got_request_exception.connect(_hide_failed_request, dispatch_uid="pat_tokens.hide_header")
-        statements.watch_connections()
+        statements.observe_connections()
         mail.connect()
         checks.register_checks()
 

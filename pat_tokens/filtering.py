@@ -26,13 +26,13 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
-from pat_tokens.statements import Statement, Watcher, watch
+from pat_tokens.statements import Observer, Statement, observe
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
-class LimitedList(Watcher):
+class LimitedList(Observer):
     """The list that one view returns to a token with scopes for some ids.
 
     It knows the ids once a queryset was limited, and which rows have been read since.
@@ -48,7 +48,7 @@ class LimitedList(Watcher):
         self.was_read = False  # rows of the limited queryset were read
         self.leaked = False  # other rows of the same model were read
         self._read_before: set[Any] = set()  # what was read before a queryset was limited: models, or SQL
-        watch(self)
+        observe(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LimitedList:
         return self  # copies of a queryset belong to the same list

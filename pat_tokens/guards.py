@@ -18,7 +18,7 @@ from pat_tokens.filtering import LimitedList, enter_list
 from pat_tokens.http import error_body, error_headers, error_status
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement
-from pat_tokens.writing import watch_writes
+from pat_tokens.writing import guard_writes
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -35,16 +35,16 @@ def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: 
         return
     if token.decision is not None and token.decision.limited:
         enter_list(request, LimitedList(token, requirement))
-    writes = watch_writes(str(request.method), token, requirement, request)
-    if writes is not None:
-        state_of(request).writes.append(writes)
+    guard = guard_writes(str(request.method), token, requirement, request)
+    if guard is not None:
+        state_of(request).write_guards.append(guard)
 
 
 def release_request(request: HttpRequest) -> None:
     """Stop checking what the view does; its response is known."""
     enter_list(request, None)
-    while writes := state_of(request).writes:
-        writes.pop().close()
+    while guards := state_of(request).write_guards:
+        guards.pop().close()
 
 
 def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pat_tokens.filtering import LimitedList
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.scopes import RequiredScope
-    from pat_tokens.writing import Writes
+    from pat_tokens.writing import WriteGuard
 
 _ATTRIBUTE = "_pat_tokens"
 
@@ -30,16 +30,16 @@ class GuardResult:
 
 @dataclass
 class ViewState:
-    """The list that one view can return, what it writes, and whether it has to load the entity in the URL."""
+    """The list that one view can return, the guard of its writes, and whether it has to load the entity in the URL."""
 
     limited_list: LimitedList | None = None
-    writes: Writes | None = None
+    write_guard: WriteGuard | None = None
     needs_object: bool = False
 
     def close(self) -> None:
         """Stop checking what the view writes; its response is known."""
-        if self.writes is not None:
-            self.writes.close()
+        if self.write_guard is not None:
+            self.write_guard.close()
 
 
 @dataclass(repr=False)  # the keys contain secrets, and error reports show the attributes of a request
@@ -50,7 +50,7 @@ class RequestState:
     requirement whose entity was looked up. `options`: whether a token is allowed OPTIONS. `allowed` has the token for
     each requirement that was allowed to a plain Django view. `malformed_header` is a header that was already refused.
     `guard_result` is the result of the middleware. `sunset` is the value of the header `Sunset`, if the secret is a
-    previous one with a known end. `limited_list` is the list that the view can return, and `writes` watch what it
+    previous one with a known end. `limited_list` is the list that the view can return, and `write_guards` check what it
     writes. `views` has the state of each view, because views can call each other with the same request. `thread` is the
     one that queries the database for this request.
     """
@@ -63,7 +63,7 @@ class RequestState:
     malformed_header: str | bytes | None = None
     sunset: str | None = None
     limited_list: LimitedList | None = None
-    writes: list[Writes] = field(default_factory=list)
+    write_guards: list[WriteGuard] = field(default_factory=list)
     views: dict[Any, ViewState] = field(default_factory=dict)
     thread: int = field(default_factory=get_ident)
 

@@ -1,7 +1,7 @@
-"""Tell the watchers of the current request about each SQL statement, before it is executed.
+"""Notify observers of each SQL statement of a request before it is executed.
 
-Django tells a wrapper of a connection only the SQL. The query that it was compiled from, and the instances that are
-being written, are found on the stack.
+Django passes only the SQL to the wrappers of a connection. The query that it was compiled from, and the instances that
+are being written, are found on the stack.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Statement:
             frame = frame.f_back
 
 
-class Watcher:
+class Observer:
     """Base class of objects that are notified of each SQL statement of a request."""
 
     def executes(self, statement: Statement) -> None:
@@ -90,48 +90,48 @@ class Watcher:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop watching."""
-        _watchers.set(tuple(one for one in _watchers.get() if one() not in (None, self)))
+        """Stop observing."""
+        _observers.set(tuple(one for one in _observers.get() if one() not in (None, self)))
 
 
-_watchers: ContextVar[tuple[ref[Watcher], ...]] = ContextVar("pat_tokens_watchers", default=())
+_observers: ContextVar[tuple[ref[Observer], ...]] = ContextVar("pat_tokens_observers", default=())
 
 
-def watch(watcher: Watcher) -> None:
-    """Tell `watcher` about the statements of the current context, as long as it exists."""
-    _watchers.set((*(one for one in _watchers.get() if one() is not None), ref(watcher)))
+def observe(observer: Observer) -> None:
+    """Notify `observer` of the statements of the current context, for as long as it exists."""
+    _observers.set((*(one for one in _observers.get() if one() is not None), ref(observer)))
 
 
-def watchers() -> Iterator[Watcher]:
-    """Return the watchers of the current context."""
-    for one in _watchers.get():
-        watcher = one()
-        if watcher is not None:
-            yield watcher
+def observers() -> Iterator[Observer]:
+    """Return the observers of the current context."""
+    for one in _observers.get():
+        observer = one()
+        if observer is not None:
+            yield observer
 
 
-def watch_connections() -> None:
+def observe_connections() -> None:
     """Receive the statements of all connections, including those of other threads."""
-    connection_created.connect(_watch_connection, dispatch_uid="pat_tokens.statements")
+    connection_created.connect(_observe_connection, dispatch_uid="pat_tokens.statements")
     request_finished.connect(_close_all, dispatch_uid="pat_tokens.statements")
     for connection in connections.all(initialized_only=True):
-        _watch_connection(connection)
+        _observe_connection(connection)
 
 
-def _watch_connection(connection: Any, **kwargs: Any) -> None:
+def _observe_connection(connection: Any, **kwargs: Any) -> None:
     if _execute not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, _execute)  # others remove the last wrapper, which has to be their own
 
 
 def _execute(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-    if _watchers.get():
+    if _observers.get():
         statement = Statement(sql, context["connection"].alias, sys._getframe(1))
-        for watcher in watchers():
-            watcher.executes(statement)
+        for observer in observers():
+            observer.executes(statement)
     return execute(sql, params, many, context)
 
 
 def _close_all(**kwargs: Any) -> None:
-    # Threads are used again, and after an unhandled exception nothing else closes the watchers.
-    for watcher in watchers():
-        watcher.close()
+    # Threads are reused, and after an unhandled exception nothing else closes the observers.
+    for observer in observers():
+        observer.close()

@@ -20,7 +20,7 @@ from django.utils.functional import LazyObject
 
 from pat_tokens.exceptions import KeyNotAllowed
 from pat_tokens.scopes import ALL
-from pat_tokens.statements import Statement, Watcher, watch, watchers
+from pat_tokens.statements import Observer, Statement, observe, observers
 
 if TYPE_CHECKING:
     from pat_tokens.entities import EntityType
@@ -34,8 +34,8 @@ _lock = Lock()
 _running: set[int] = set()
 
 
-class Writes(Watcher):
-    """What one view writes to the entities that its requirement is about."""
+class WriteGuard(Observer):
+    """Checks what one view writes to the entities that its requirement is about."""
 
     def __init__(self, entities: Iterable[tuple[EntityType, str]]) -> None:
         self.entities = [(entity_type, entity_id) for entity_type, entity_id in entities if entity_type.model]
@@ -67,7 +67,7 @@ class Writes(Watcher):
                 self._check_new(instance, statement.using, zip(_key_models(instance), _keys_of(instance), strict=True))
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop checking."""
         super().close()
         with _lock:
             _running.discard(id(self))
@@ -76,7 +76,7 @@ class Writes(Watcher):
                     signal.disconnect(dispatch_uid="pat_tokens.writing")
 
     def check_save(self, instance: Model, using: str) -> None:
-        """Raise KeyNotAllowed if saving `instance` would write the row of another key than that it was loaded with."""
+        """Raise KeyNotAllowed if saving `instance` would write another row than the one it was loaded from."""
         if self.is_about(type(instance)):
             self._check_loaded(instance)
             self._check_new(instance, using, _chosen(instance))
@@ -118,18 +118,20 @@ class Writes(Watcher):
         return False
 
 
-def watch_writes(method: str, token: PersonalAccessToken, requirement: Requirement, *places: object) -> Writes | None:
+def guard_writes(
+    method: str, token: PersonalAccessToken, requirement: Requirement, *places: object
+) -> WriteGuard | None:
     """Refuse writes from now on that change or choose the key of an entity that `requirement` is about.
 
-    `places` are objects that can already hold instances, such as the request. The writes are watched until the result
-    is closed, at the latest when the request ends.
+    `places` are objects that can already hold instances, such as the request. Writes are checked until the
+    result is closed, which is when the request ends at the latest.
     """
     if method in SAFE_METHODS:
         return None
     required = token.decision.required_scope if token.decision is not None else None
     ids = [scope.entity_id for scope in required.scopes] if required is not None else [ALL] * len(requirement.parts)
-    writes = Writes(zip([part.get_entity_type() for part in requirement.parts], ids, strict=True))
-    number = id(writes)
+    guard = WriteGuard(zip([part.get_entity_type() for part in requirement.parts], ids, strict=True))
+    number = id(guard)
     with _lock:
         if not _running:
             post_init.connect(_remember, dispatch_uid="pat_tokens.writing")
@@ -137,17 +139,17 @@ def watch_writes(method: str, token: PersonalAccessToken, requirement: Requireme
             pre_save.connect(_check, dispatch_uid="pat_tokens.writing")
         _running.add(number)
     # Nothing else, because the garbage collector can run while any lock is held, including that of a signal.
-    finalize(writes, _running.discard, number)
-    watch(writes)
+    finalize(guard, _running.discard, number)
+    observe(guard)
     for value in (token.user, *(value for place in places for value in list(vars(place).values()))):
         found = vars(value).get("_wrapped") if issubclass(type(value), LazyObject) else value  # without loading it
         if issubclass(type(found), Model):
             _remember(type(found), found)
-    return writes
+    return guard
 
 
-def _current() -> Iterator[Writes]:
-    return (one for one in watchers() if isinstance(one, Writes))
+def _current() -> Iterator[WriteGuard]:
+    return (one for one in observers() if isinstance(one, WriteGuard))
 
 
 def _is_about(one: type[Model], model: type[Model]) -> bool:
@@ -157,13 +159,13 @@ def _is_about(one: type[Model], model: type[Model]) -> bool:
 
 
 def _remember(sender: Any, instance: Model, **kwargs: Any) -> None:
-    if any(writes.is_about(type(instance)) for writes in _current()):
+    if any(guard.is_about(type(instance)) for guard in _current()):
         setattr(instance._state, _KEYS, tuple(_keys_of(instance)))
 
 
 def _check(sender: Any, instance: Model, using: str, **kwargs: Any) -> None:
-    for writes in _current():
-        writes.check_save(instance, using)
+    for guard in _current():
+        guard.check_save(instance, using)
 
 
 def _key_models(instance: Model) -> Iterator[type[Model]]:
@@ -180,7 +182,7 @@ def _keys_of(instance: Model) -> Iterator[Any]:
 
 
 def _chosen(instance: Model) -> Iterator[tuple[type[Model], Any]]:
-    # For default keys, Django inserts a row and doesn't update an existing one unless it is told to.
+    # For default keys, Django inserts a row and doesn't update an existing one unless it has to.
     for model, key in zip(_key_models(instance), _keys_of(instance), strict=True):
         if not (model._meta.pk.has_default() and model._meta.pk.default):
             yield model, key

@@ -16,7 +16,7 @@ from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import Route, inspect
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision, RequiredScope
-from pat_tokens.statements import watchers
+from pat_tokens.statements import observers
 from tests.factories import ChannelFactory
 from tests.limited_site import EMPTY, KEPT, LOST, TRACED
 from tests.models import Channel
@@ -170,7 +170,7 @@ def test_statements_are_not_watched_afterwards(some):
         for path in PLACES:
             ask(f"{path}?made={name}")
     gc.collect()
-    assert list(watchers()) == []
+    assert list(observers()) == []
     assert connection.execute_wrappers == wrappers
 
 

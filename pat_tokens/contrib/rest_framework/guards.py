@@ -25,7 +25,7 @@ from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.request_state import ViewState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
 from pat_tokens.scopes import ALL
-from pat_tokens.writing import watch_writes
+from pat_tokens.writing import guard_writes
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -71,7 +71,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     state = state_of(request._request).views[view] = ViewState()
     view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
     if requirement is not None and requirement is not ANY_TOKEN:
-        state.writes = watch_writes(method, token, requirement, request._request, view)
+        state.write_guard = guard_writes(method, token, requirement, request._request, view)
         for position, part in enumerate(requirement.parts):
             _guard_entity(view, request, token, resolution, state, part, position)
         if token.decision is not None and token.decision.limited:
