@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -670,12 +670,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/ask.html", context)
 
     def _ask_for_password(
-        self,
-        request: HttpRequest,
-        token: PersonalAccessToken | None = None,
-        *,
-        back: str,
-        kept: Sequence[tuple[str, str]] = (),
+        self, request: HttpRequest, token: PersonalAccessToken | None = None, *, back: str
     ) -> HttpResponse | None:
         question = password_prompt.ask(request)
         if question is None:
@@ -691,7 +686,6 @@ class PersonalAccessTokenAdmin(_AdminBase):
             "original": token,
             "title": pgettext("pat_tokens", "Confirm your identity"),
             "question": question,
-            "kept": [*question.kept, *kept],
             "media": self.media,
             "back": back,
         }

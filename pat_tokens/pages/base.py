@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -164,11 +164,8 @@ class Page(LoginRequiredMixin, View):
             notices.add(self.request, notice)
         return HttpResponseRedirect(url)
 
-    def ask_for_password(self, *, kept: Sequence[tuple[str, str]] = ()) -> HttpResponse | None:
-        """Return the password prompt if the user has to confirm their identity, otherwise None.
-
-        The prompt sends the fields of the form along, and those in `kept`.
-        """
+    def ask_for_password(self) -> HttpResponse | None:
+        """Return the password prompt if the user has to confirm their identity, otherwise None."""
         question = password_prompt.ask(self.request)
         if question is None:
             return None
@@ -181,7 +178,6 @@ class Page(LoginRequiredMixin, View):
             return JsonResponse({"location": response.url, "visit": True}) if self.is_scripted else response
         context = {
             "question": question,
-            "kept": [*question.kept, *kept],
             "username": self.user.get_username(),
             "token": getattr(self, "token", None),
             **self._shared(),

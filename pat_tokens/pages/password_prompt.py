@@ -70,16 +70,16 @@ def ask(request: HttpRequest) -> PasswordPrompt | None:
         else:
             form.add_error(FIELD, _("Too many attempts. Wait five minutes, then try again."))
     kept = [(name, value) for name, values in request.POST.lists() if name not in NOT_KEPT for value in values]
-    return PasswordPrompt(form=form, kept=kept)
+    return PasswordPrompt(form=form, kept=kept if request.method == "POST" else [(OPENING, "1")])
 
 
-def ask_on_opening(request: HttpRequest, show: Callable[..., HttpResponse | None]) -> HttpResponse | None:
+def ask_on_opening(request: HttpRequest, show: Callable[[], HttpResponse | None]) -> HttpResponse | None:
     """Return the prompt before a form or, after it, a redirect to the form. None: show the form.
 
-    `show` returns the prompt, or None; it also sends the fields in `kept` along.
+    `show` returns the page with the prompt of `ask`, or None.
     """
     if request.method in ("GET", "HEAD"):
-        return show(kept=[(OPENING, "1")])
+        return show()
     if OPENING in request.POST:
         return show() or HttpResponseRedirect(request.get_full_path())
     return None
