@@ -229,13 +229,14 @@ def parse_scope(text: str) -> ScopeKey:
         raise CommandError(f"--scope {text}: write TYPE:ID:OPERATION, such as channels:42:publish.") from None
 
 
-def input_lines(error: InvalidInput, scopes: Sequence[str]) -> list[str]:
-    """Return the errors, each with its option; `scopes` are those of the command line."""
-    lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"} | {"grace_period"}
+def input_lines(error: InvalidInput, scopes: Sequence[str], *, scope_option: str = "--scope") -> list[str]:
+    """Return the errors, each with its option; `scopes` are those of the command line, given with `scope_option`."""
+    lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"} | {"grace_period", "unused_for"}
     for field, messages in error.errors.items():
         for position, message in enumerate(messages):
             if isinstance(message, Mapping):
-                lines += [f"--scope {scopes[position]}: {' '.join(map(str, texts))}" for texts in message.values()]
+                problems = (" ".join(map(str, texts)) for texts in message.values())
+                lines += [f"{scope_option} {scopes[position]}: {problem}" for problem in problems]
             else:
                 lines.append(f"--{field.replace('_', '-')}: {message}" if field in options else str(message))
     return lines

@@ -58,7 +58,7 @@ def test_adds_what_was_missing(used, channel):
     assert "missing" not in output
     act = Activity.objects.for_token(used.pk).get(kind="scopes_added")
     assert (act.via, act.changes) == ("command", {"scopes_added": [f"channels:{channel.pk}:read"]})
-    with pytest.raises(CommandError, match="--scope channels:0:read: No such entity"):
+    with pytest.raises(CommandError, match="--add channels:0:read: No such entity"):
         run(used, "--add=channels:0:read")
 
 
@@ -86,7 +86,7 @@ def test_asks_before_removing(used, monkeypatch):
 def test_bad_options(used):
     with pytest.raises(CommandError, match="--remove needs --unused-for"):
         run(used, "--remove")
-    with pytest.raises(CommandError, match="Enter a duration with a unit"):
+    with pytest.raises(CommandError, match="--unused-for: Enter a duration with a unit"):
         run(used, "--unused-for=90")
     with pytest.raises(CommandError, match="no token with this id"):
         run("x")

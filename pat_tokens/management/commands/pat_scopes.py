@@ -55,7 +55,7 @@ class Command(TokenCommand):
             if options["unused_for"] is not None:
                 scopes = scopes.unused_since(clean_unused_for(options["unused_for"]))
         except InvalidInput as error:
-            raise CommandError("\n".join(input_lines(error, options["scopes"]))) from None
+            raise CommandError("\n".join(input_lines(error, options["scopes"], scope_option="--add"))) from None
         rows = list(scopes)
         if options["remove"] and rows:
             confirm(self, f"This removes {len(rows)} scopes of token {printable(token.name)}.", options)
