@@ -64,9 +64,9 @@ def check_base_template(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 def check_template_order(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Django takes a template from the first app that has it."""
+    """Django uses the template of the first app that has it."""
     configs = list(apps.get_app_configs())
-    ours = next(config for config in configs if config.name == "pat_tokens")
+    ours = apps.get_app_config("pat_tokens")
     own_names = _template_names(ours)
     for config in configs[configs.index(ours) + 1 :]:
         if own_names & _template_names(config):

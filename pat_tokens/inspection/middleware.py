@@ -26,5 +26,5 @@ def middleware_that_refuses(name: str, *, is_ours: bool) -> str | None:
 
     `is_ours`: our middleware reads the token, and not the view itself.
     """
-    found = next((path for path, _middleware in site_middleware(name)), None)
-    return found if not is_ours or found in (None, *middleware_before_ours()) else None
+    found = (path for path, _middleware in site_middleware(name))
+    return next((path for path in found if not is_ours or path in middleware_before_ours()), None)
