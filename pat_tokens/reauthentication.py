@@ -1,7 +1,7 @@
 """Whether users have confirmed their identity lately, and how they confirm it with their password.
 
-For actions that give access: a new token, more scopes, a new secret or a longer lifetime. An open or stolen session is
-then not enough (OWASP ASVS 4.0.3 section 3.7.1, NIST SP 800-63B section 7.2).
+For actions that give access: a new token, more scopes or networks, a new secret or a longer lifetime. An open
+or stolen session is then not enough (OWASP ASVS 4.0.3 section 3.7.1, NIST SP 800-63B section 7.2).
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def test_owner_without_permissions(staff):
 
 
 def test_owner_who_is_staff(staff):
-    """An admin site can let in people who are no staff."""
+    """An admin site can let in people who aren't staff."""
     owner = UserFactory(is_staff=True)
     assert find_obstacle(staff, owner) is None
     staff.is_staff = False
