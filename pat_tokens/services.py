@@ -390,8 +390,8 @@ def delete_scopes(token: PersonalAccessToken, selected: ScopeQuerySet | None = N
     """
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
-        scopes = locked.scope_set.all() if selected is None else selected.using(_alias()).filter(token=locked)
-        rows = list(scopes.sorted())
+        scopes = locked.scope_set.all() if selected is None else selected.filter(token=locked)
+        rows = list(scopes.using(_alias()).sorted())
         keys = [row.key for row in rows]
         if keys:
             locked.scope_set.filter(pk__in=[row.pk for row in rows]).delete()

@@ -243,10 +243,13 @@ def test_replica_is_used_only_if_configured(owner, channel, settings, from_repli
 
 @pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)
 def test_replica_does_not_decide_what_is_written(owner, channel):
-    """It can still have scopes that were deleted, which would cover those that are added."""
+    """It can still have scopes that were deleted, and not yet those that were added."""
     token, _secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "list")])
     statements = Statements()
     with connections["replica"].execute_wrapper(statements):
         services.add_scopes(token, [("channels", str(channel.pk), "read")])
         services.rotate_token(token)
+        services.delete_scopes(token, token.scope_set.filter(operation="read"))
+        services.delete_scopes(token)
+    assert not Scope.objects.using("primary").exists()
     assert [sql for sql in statements.inside + statements.outside if Scope._meta.db_table in sql] == []
