@@ -186,7 +186,7 @@ def _write_refusal(row: Activity, alias: str) -> None:
     if not lock_or_skip(token).values_list("pk").first():
         return
     rows = Activity.objects.using(alias)
-    # Without the period, a token with many rows, and none of a refusal, would be read as a whole.
+    # Without the period, the database would read all activity of a token that was never refused.
     lately = rows.for_token(row.token_id).refusals().since(row.at - PERIOD)
     last = lately.filter(reason=row.reason).newest_first().first()
     if last is not None:
@@ -194,7 +194,7 @@ def _write_refusal(row: Activity, alias: str) -> None:
             count=F("count") + row.count, last_at=Greatest("last_at", row.last_at), ip=row.ip, agent=row.agent
         )
         return
-    # The new row refers to the owner, whose row the database locks for that, and would wait for.
+    # The insert locks the row of the owner, to which the new row refers. It would wait for another transaction's lock.
     owner = get_user_model()._base_manager.using(alias).filter(pk=row.owner_id).order_by()
     if lock_or_skip(owner).values_list("pk").first():
         row.save(force_insert=True, using=alias)

@@ -89,11 +89,11 @@ def write_at_end(write: Callable[[str], object], *, token: PersonalAccessToken, 
     """Like `write_later`, but only when `request` is closed. Can be called in an event loop."""
     alias, thread = router.db_for_write(PersonalAccessToken), state_of(request).thread
 
-    def write_at_end() -> None:
+    def write_on_close() -> None:
         if get_ident() == thread:  # see write_later
             _write_now(alias, write, token, pauses=True)
 
-    _call_on_close(request, write_at_end)
+    _call_on_close(request, write_on_close)
 
 
 def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:

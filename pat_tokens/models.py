@@ -271,8 +271,8 @@ class Scope(models.Model):
     last_used_at = models.DateTimeField(
         pgettext_lazy("pat_tokens", "last used at"), null=True, blank=True, editable=False
     )
-    # Since when uses are recorded: the migration for scopes that are older. Null for scopes that a process of the
-    # previous version adds during a deployment; then it is `created_at`.
+    # When recording uses started. For older scopes, that is when the migration ran. Null if a process of the previous
+    # version added the scope during a deployment: then it is `created_at`.
     watched_since = models.DateTimeField(
         pgettext_lazy("pat_tokens", "uses recorded since"), default=timezone.now, null=True, editable=False
     )

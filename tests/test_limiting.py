@@ -163,7 +163,7 @@ def test_limiting_makes_one_more_query(some, path, django_assert_num_queries):
         ask(f"{path}?made=itself")
 
 
-def test_statements_are_not_watched_afterwards(some):
+def test_statements_are_not_observed_afterwards(some):
     ask = Asker("wsgi", some)
     wrappers = list(connection.execute_wrappers)
     for name in ("itself", "limited and dropped"):
