@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
@@ -64,6 +65,13 @@ def user(db: None) -> Any:
 def stranger(db: None) -> Any:
     """Another user."""
     return UserFactory(username="stranger")
+
+
+@pytest.fixture
+def person(client: Client, user: Any) -> Client:
+    """The owner's browser."""
+    client.force_login(user)
+    return client
 
 
 @pytest.fixture

@@ -17,12 +17,6 @@ LIST = "/pats/"
 JSON = {"accept": "application/json, text/html"}
 
 
-@pytest.fixture
-def person(client, user):
-    client.force_login(user)
-    return client
-
-
 def said(page):
     return " ".join(re.sub(r"<[^>]*>", " ", page.content.decode()).split())
 

@@ -15,12 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def person(client, user):
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def tokens(make_token, stranger):
     """Two active tokens, one with each other status, and one of another user."""
     made = {name: make_token(name=name) for name in ("alpha", "beta", "old", "stopped")}

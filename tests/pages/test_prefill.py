@@ -17,12 +17,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def person(client, user):
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def create(person):
     """Follow a link to the form for a new token."""
     return lambda **query: person.get("/pats/create/?" + urlencode(query, doseq=True))

@@ -19,12 +19,6 @@ BUTTONS = ("Rotate", "Regenerate", "More time", "Finish now", "Cancel")
 
 
 @pytest.fixture
-def person(client, user):
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def reader(make_token, channel):
     return make_token(f"channels:{channel.pk}:read")
 

@@ -21,13 +21,6 @@ from tests.factories import ChannelFactory
 from tests.models import Channel
 
 
-@pytest.fixture
-def person(client: Client, user: Any) -> Client:
-    """The owner's browser."""
-    client.force_login(user)
-    return client
-
-
 def url(name: str, token: PersonalAccessToken, *args: Any) -> str:
     return reverse(f"pat_tokens:{name}", args=[token.pk, *args])
 

@@ -48,12 +48,6 @@ def test_tests_are_in_threat_model():
     assert [name for name in tests if "threat_model" not in name and name not in text] == []
 
 
-@pytest.fixture
-def person(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
 def pages(token: PersonalAccessToken) -> list[tuple[str, Any]]:
     """Every page of the package with its view."""
     scope = token.scope_set.first()
