@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import assert_sound
+from tests.browser.steps import create_token_for_pump, open_dialogs_of_token
 from tests.browser.test_other_sites import open_on_site
 from tests.factories import ChannelFactory
 
@@ -45,21 +46,8 @@ def test_token_is_created_and_deleted(open_with_bootstrap, user, width):
     page = open_with_bootstrap(viewport={"width": width, "height": 800})
     page.goto("/pats/")
     assert_sound(page)
-    page.get_by_role("link", name="+ Create PAT").click()
-    page.get_by_label("Name").fill("deploy")
-    page.get_by_label("Entity Type").select_option("channels")
-    page.locator("[data-pat-picker] [role=combobox]").fill("pump")
-    page.get_by_role("option", name="Pump").first.click()
-    page.get_by_label("Delete").check()
-    assert_sound(page)
-    page.get_by_role("button", name="Create", exact=True).click()
-    expect(page.locator("#token-secret")).to_be_visible()
-    assert_sound(page)
-    for name in ("Add Scope", "Revoke"):
-        page.get_by_role("button", name=name).first.click()
-        expect(page.get_by_role("dialog")).to_be_visible()
-        assert_sound(page)
-        page.keyboard.press("Escape")
+    create_token_for_pump(page, "deploy")
+    open_dialogs_of_token(page)
     page.goto("/pats/")
     page.get_by_label("Actions for deploy").click()
     assert_sound(page)

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from pytest_django import DjangoDbBlocker
 
+from tests.browser.conftest import assert_sound
+from tests.browser.steps import create_token_for_pump, open_dialogs_of_token
 from tests.demo.factories import ChannelFactory
 from tests.demo.servers import ROOT, Server, serve
 
@@ -30,12 +31,6 @@ def test_unknown_look_is_an_error() -> None:
 def workshop(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
     with django_db_blocker.unblock(), serve(DEMO_LOOK="workshop") as server:
         yield server
-
-
-def assert_sound(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
@@ -61,23 +56,10 @@ def test_pages_work_with_second_look(browser: Browser, workshop: Server, alice: 
     page.get_by_role("link", name="Personal Access Tokens").last.click()
     expect(page.get_by_role("heading", name="Personal Access Tokens")).to_be_visible()
     assert_sound(page)
-    page.get_by_role("link", name="+ Create PAT").click()
-    page.get_by_label("Name").fill(f"shown in {scheme}")
-    page.get_by_label("Entity Type").select_option("Channels")
-    page.locator("[data-pat-picker] [role=combobox]").fill("pump")
-    page.get_by_role("option", name="Pump").first.click()
-    page.get_by_label("Delete").check()
-    assert_sound(page)
-    page.get_by_role("button", name="Create", exact=True).click()
-    expect(page.locator("#token-secret")).to_be_visible()
+    create_token_for_pump(page, f"shown in {scheme}")
     expect(page.locator(".wk-badge-active").first).to_be_visible()
     assert page.locator(".wk-button").count() > 5
-    assert_sound(page)
-    for name in ("Add Scope", "Revoke"):
-        page.get_by_role("button", name=name).click()
-        expect(page.get_by_role("dialog")).to_be_visible()
-        assert_sound(page)
-        page.keyboard.press("Escape")
+    open_dialogs_of_token(page)
     page.get_by_role("button", name="Edit name").click()
     page.get_by_role("textbox", name="Name").fill(f"renamed in {scheme}")
     page.keyboard.press("Enter")
