@@ -11,13 +11,8 @@ from django.template.defaulttags import WithNode
 from django.template.smartif import TokenBase
 from django.templatetags.i18n import BlockTranslateNode
 
-_SETS = (
-    "asvar",
-    "target_var",
-    "variable",
-    "loopvars",
-    "countervar",
-)  # attributes of nodes with names of variables that they set
+# Attributes of nodes with names of variables that they set.
+_SETS = ("asvar", "target_var", "variable", "loopvars", "countervar")
 _ALWAYS = {"block", "forloop", "True", "False", "None"}
 
 
@@ -36,8 +31,6 @@ def variables_of(name: str) -> set[str]:
 
 def _made_by(node: Node) -> set[str]:
     made: set[str] = set(node.extra_context) if isinstance(node, (BlockTranslateNode, WithNode)) else set()
-    if isinstance(node, BlockTranslateNode):
-        made.add(node.countervar)
     for attribute in _SETS:
         value = getattr(node, attribute, None)
         made |= {value} if isinstance(value, str) else set(value) if isinstance(value, list) else set()

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from pat_tokens.models import PersonalAccessToken
 from tests.factories import UserFactory
+from tests.interfaces import admin_url
 
 pytestmark = pytest.mark.django_db
 
@@ -78,10 +79,9 @@ def test_forged_request_changes_nothing_in_the_admin(settings, make_token, middl
         ("rotate", {"duration": "7d"}),
     ):
         args = [] if page in ("add", "changelist") else [token.pk]
-        path = reverse(f"admin:pat_tokens_personalaccesstoken_{page}", args=args)
-        assert client.post(path, fields).status_code == 403, page
+        assert client.post(admin_url(page, *args), fields).status_code == 403, page
     assert state() == before
-    path = reverse("admin:pat_tokens_personalaccesstoken_revoke", args=[token.pk])
+    path = admin_url("revoke", token.pk)
     typed = {"csrfmiddlewaretoken": str(client.get(path).context["csrf_token"])}
     assert client.post(path, typed).status_code == 302
     assert state() != before

@@ -25,6 +25,7 @@ from pat_tokens.reauthentication import Proof
 from pat_tokens.requirements import ANY_TOKEN
 from tests.contrib.rest_framework.management import row, session_client, snapshot
 from tests.factories import TokenFactory, UserFactory
+from tests.interfaces import admin_url
 from tests.policies import policy_with
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_reauthentication")]
@@ -575,7 +576,7 @@ class TestAdmin:
     @pytest.mark.parametrize("name", ["add", "regenerate", "rotate"])
     def test_opening_form_asks_first(self, boss, token, turn_clock, name):
         args = [] if name == "add" else [token.pk]
-        path = reverse(f"admin:pat_tokens_personalaccesstoken_{name}", args=args) + "?_popup=1"
+        path = admin_url(name, *args) + "?_popup=1"
         page = boss.get(path)
         assert is_question(page)
         assert f'href="{path}"' not in page.content.decode()
@@ -591,7 +592,7 @@ class TestAdmin:
 
     def test_other_forms_do_not_ask_on_opening(self, boss, token):
         for name, args in (("changelist", []), *((name, [token.pk]) for name in ("change", "revoke", "delete"))):
-            page = boss.get(reverse(f"admin:pat_tokens_personalaccesstoken_{name}", args=args))
+            page = boss.get(admin_url(name, *args))
             assert page.status_code == 200
             assert not is_question(page)
 
@@ -599,7 +600,7 @@ class TestAdmin:
         user.is_staff = True
         user.save()
         boss.force_login(user)
-        assert boss.get(reverse("admin:pat_tokens_personalaccesstoken_add")).status_code == 403
+        assert boss.get(admin_url("add")).status_code == 403
 
     def test_revoke_rename_and_delete_do_not_ask(self, boss, token):
         name = "admin:pat_tokens_personalaccesstoken_{}".format

@@ -6,10 +6,12 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
 from pat_tokens.models import PersonalAccessToken
+from tests.clock import clock
 from tests.factories import ChannelFactory
+
+__all__ = ["clock"]  # a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -17,8 +19,8 @@ NOW = datetime(2030, 6, 15, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def now(monkeypatch):
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
+def now(clock):
+    clock.now = NOW
 
 
 class Interface:

@@ -3,7 +3,7 @@
 import pytest
 
 from pat_tokens.inspection.examples import find_example_call
-from tests.factories import ChannelFactory, TokenFactory
+from tests.factories import ChannelFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +42,7 @@ def test_no_example_for_token_that_no_longer_works(make_token, user):
     assert find_example_call(token) is None
 
 
-def test_entity_that_owner_cannot_see_is_no_example(user):
-    others = TokenFactory(user=user, name="other", scopes=())
-    others.scope_set.create(entity_type="channels", entity_id="999", operation="read")
-    assert find_example_call(others) is None
+def test_entity_that_owner_cannot_see_is_no_example(token, stranger):
+    for pk in (ChannelFactory(owner=stranger).pk, 999):
+        token.scope_set.create(entity_type="channels", entity_id=str(pk), operation="read")
+    assert find_example_call(token) is None

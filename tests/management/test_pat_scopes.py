@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from rest_framework.test import APIClient
 
 from pat_tokens.models import Activity
 
@@ -19,10 +18,10 @@ def run(token, *options):
 
 
 @pytest.fixture
-def used(make_token, channel):
+def used(make_token, channel, client_with):
     """A token that uses one of two scopes, and lacks a third."""
     token = make_token("channels:*:list", "channels:*:delete", name="nightly")
-    client = APIClient(headers={"authorization": f"Bearer {token.secret}"})
+    client = client_with(token)
     assert client.get("/api/channels/").status_code == 200
     assert client.get(f"/api/channels/{channel.pk}/").status_code == 403
     return token

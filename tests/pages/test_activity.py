@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 
 from pat_tokens import services
 from pat_tokens.models import Activity
 from pat_tokens.pages import activity
 from tests.factories import TokenFactory, UserFactory
+from tests.interfaces import admin_url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_admin")]
 
@@ -40,7 +40,7 @@ def ask(request: Any, user: Any) -> Any:
         client.force_login(user)
     else:
         client.force_login(UserFactory(is_staff=True, is_superuser=True))
-        url = reverse("admin:pat_tokens_personalaccesstoken_owner_activity")
+        url = admin_url("owner_activity")
         owner = {"owner": str(user.pk)}
     return lambda query, more=owner: client.get(url, {**more, **query})
 

@@ -6,22 +6,16 @@ from html import unescape
 
 import pytest
 from django.utils import timezone
-from rest_framework.test import APIClient
 
 from pat_tokens.entities import DELETE
 from pat_tokens.models import PersonalAccessToken
-from tests.factories import ChannelFactory, DeviceFactory
+from tests.factories import ChannelFactory, DeviceFactory, UserFactory
 from tests.pages.test_prefill import banner, post_as_is, rows
+from tests.policies import policy_with
 
 pytestmark = pytest.mark.django_db
 
 OPERATIONS = ("create", "read", "list", "update", "delete", "publish", "subscribe")
-
-
-@pytest.fixture
-def person(client, user):
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
@@ -39,18 +33,14 @@ def checkboxes(page):
     return {scope: bool(checked) for scope, checked in boxes}
 
 
-def api(token):
-    return APIClient(headers={"authorization": f"Bearer {token.secret}"})
-
-
 class TestMissing:
-    def test_script_until_it_works(self, person, detail, token, user):
+    def test_script_until_it_works(self, person, detail, token, user, client_with):
         channel = ChannelFactory(owner=user)
         calls = [
             ("get", "/api/channels/"), ("get", f"/api/channels/{channel.pk}/"),
             ("delete", f"/api/channels/{channel.pk}/"), ("post", "/api/devices/"), ("get", "/api/devices/"),
         ]  # fmt: skip
-        script, rounds, url = api(token), 0, f"/pats/{token.pk}/scopes/add/"
+        script, rounds, url = client_with(token), 0, f"/pats/{token.pk}/scopes/add/"
         while any(getattr(script, method)(path).status_code == 403 for method, path in calls):  # ends at the first
             rounds += 1
             page = detail(token)
@@ -71,18 +61,18 @@ class TestMissing:
         assert not checkboxes(detail(token))
         assert b"Missing lately" not in detail(token).content
 
-    def test_several_at_once(self, person, detail, token, user):
+    def test_several_at_once(self, person, detail, token, user, client_with):
         channels = [ChannelFactory(owner=user) for _ in range(3)]
         for channel in channels:
-            assert api(token).get(f"/api/channels/{channel.pk}/").status_code == 403
+            assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 403
         needed = {f"channels:{channel.pk}:read" for channel in channels}
         assert checkboxes(detail(token)) == dict.fromkeys(needed, True)
         form = person.get(f"/pats/{token.pk}/scopes/add/", {"scope": sorted(needed)})
         post_as_is(person, form, f"/pats/{token.pk}/scopes/add/")
         assert set(map(str, token.scope_set.all())) == needed
 
-    def test_form_adds_what_is_ticked(self, detail, token, user):
-        api(token).get("/api/channels/")
+    def test_form_adds_what_is_ticked(self, detail, token, user, client_with):
+        client_with(token).get("/api/channels/")
         text = detail(token).content.decode()
         (form,) = re.findall(
             r'<form class="pat-form" method="get" action="([^"]+)">(?:(?!</form>).)*name="scope"', text, re.DOTALL
@@ -91,9 +81,12 @@ class TestMissing:
         assert "List – All Channels, now and in future" in words(text)
         assert "Refused at least 1 time, last" in words(text)
 
-    def test_user_who_cannot_add_gets_no_button(self, detail, token, monkeypatch):
-        api(token).get("/api/channels/")
-        monkeypatch.setattr("pat_tokens.pages.base.find_obstacle", lambda *args: "no")
+    def test_user_who_cannot_add_gets_no_button(self, detail, make_token, user, client_with, settings):
+        """They manage an account with more rights, whose tokens they can see and revoke."""
+        boss = UserFactory(is_superuser=True)
+        settings.PAT_TOKENS_POLICY = policy_with(get_managed_users=lambda found: type(user).objects.filter(pk=boss.pk))
+        token = make_token(user=boss)
+        client_with(token).get("/api/channels/")
         text = detail(token).content.decode()
         assert "Missing lately" in text
         assert "Add selected" not in text
@@ -101,13 +94,13 @@ class TestMissing:
 
 class TestUnused:
     @pytest.fixture
-    def ten(self, make_token, user):
+    def ten(self, make_token, user, client_with):
         """A token with ten scopes, three of which are used."""
         channel, device = ChannelFactory(owner=user), DeviceFactory(owner=user)
         scopes = [*(f"channels:*:{name}" for name in OPERATIONS), *(f"devices:*:{name}" for name in OPERATIONS[:3])]
         token = make_token(*scopes)
         for path in ("channels/", f"channels/{channel.pk}/", f"devices/{device.pk}/"):
-            assert api(token).get(f"/api/{path}").status_code == 200
+            assert client_with(token).get(f"/api/{path}").status_code == 200
         return token
 
     def test_seven_of_ten_in_two_clicks(self, person, detail, ten):
@@ -125,10 +118,10 @@ class TestUnused:
         assert set(map(str, ten.scope_set.all())) == {"channels:*:list", "channels:*:read", "devices:*:read"}
         assert "Remove unused" not in answer.content.decode()
 
-    def test_scope_that_is_used_meanwhile_is_kept(self, person, ten):
+    def test_scope_that_is_used_meanwhile_is_kept(self, person, ten, client_with):
         link = f"/pats/{ten.pk}/scopes/unused/"
         ids = person.get(link).context["ids"]
-        assert api(ten).post("/api/channels/", {"name": "new"}).status_code == 201
+        assert client_with(ten).post("/api/channels/", {"name": "new"}).status_code == 201
         person.post(link, {"ids": ids})
         assert ten.scope_set.filter(operation="create", entity_type="channels").exists()
         assert ten.scope_set.count() == 4
@@ -154,10 +147,10 @@ class TestUnused:
         ten.scope_set.filter(operation="read").update(last_used_at=now - timedelta(days=90))
         assert len(unused("")) == 9
 
-    def test_scopes_of_vanished_entities_are_listed(self, person, make_token, user):
+    def test_scopes_of_vanished_entities_are_listed(self, person, make_token, user, client_with):
         channel = ChannelFactory(owner=user)
         token = make_token(f"channels:{channel.pk}:read")
-        assert api(token).get(f"/api/channels/{channel.pk}/").status_code == 200
+        assert client_with(token).get(f"/api/channels/{channel.pk}/").status_code == 200
         link = f"/pats/{token.pk}/scopes/unused/"
         assert not person.get(link).context["unused"]
         assert "There are no such scopes." in person.get(link).content.decode()
