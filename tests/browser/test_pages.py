@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from pat_tokens.crypto import make_secret
 from pat_tokens.models import PersonalAccessToken
 from tests.browser.conftest import assert_sound
+from tests.browser.steps import open_form_of_new_token
 from tests.factories import ChannelFactory, DeviceFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -47,7 +48,7 @@ def test_create_with_two_scopes_and_copy_secret(screen, user):
     pump, lamp = ChannelFactory(owner=user, name="Pump"), DeviceFactory(owner=user, name="Lamp")
     screen.goto("/pats/")
     expect(screen.get_by_text("You have no tokens yet")).to_be_visible()
-    screen.get_by_role("link", name="+ Create PAT").click()
+    open_form_of_new_token(screen)
     screen.get_by_label("Name").fill("publisher")
     screen.get_by_label("Duration").select_option("24h")
     expect(screen.get_by_text("The token will expire on")).to_be_visible()
@@ -783,7 +784,7 @@ def test_publish_on_three_channels_takes_few_actions(screen, user):
     for name in ("Fan", "Lamp", "Pump"):
         ChannelFactory(owner=user, name=name)
     screen.goto("/pats/")
-    screen.get_by_role("link", name="+ Create PAT").click()
+    open_form_of_new_token(screen)
     screen.get_by_label("Name").fill("publisher")
     row = screen.locator("[data-pat-row]")
     row.get_by_label("Entity Type").select_option("channels")

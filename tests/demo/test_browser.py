@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from demo_project.devices.models import Channel
 from pat_tokens.services import create_token
+from tests.browser.steps import open_form_of_new_token
 from tests.demo.factories import ChannelFactory
 from tests.demo.servers import Server
 
@@ -65,7 +66,7 @@ def test_create_use_revoke_and_regenerate_token(server: Server, visitor: Page, a
     visitor.get_by_label("Account of alice").click()
     visitor.locator("header").get_by_role("link", name="Personal Access Tokens").click()
 
-    visitor.get_by_role("link", name="+ Create PAT").click()
+    open_form_of_new_token(visitor)
     visitor.get_by_label("Name").fill("publisher")
     visitor.get_by_label("Entity Type").select_option("Channels")
     visitor.get_by_role("button", name="Choose").click()
