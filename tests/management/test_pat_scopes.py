@@ -82,6 +82,22 @@ def test_asks_before_removing(used, monkeypatch):
     assert used.scope_set.count() == 2
 
 
+def test_scope_that_is_used_before_the_answer_is_kept(used, monkeypatch):
+    used.scope_set.update(last_used_at=None, watched_since=timezone.now() - timedelta(days=90))
+
+    def answer(_question):
+        used.scope_set.filter(operation="list").update(last_used_at=timezone.now())
+        return "yes"
+
+    monkeypatch.setattr("builtins.input", answer)
+    removed, kept, _count, *_missing = run(used, "--unused-for=90d", "--remove").splitlines()
+    assert removed.startswith("channels:*:delete")
+    assert removed.endswith("(removed)")
+    assert kept.startswith("channels:*:list")
+    assert not kept.endswith("(removed)")
+    assert [str(scope) for scope in used.scope_set.all()] == ["channels:*:list"]
+
+
 def test_bad_options(used):
     with pytest.raises(CommandError, match="--remove needs --unused-for"):
         run(used, "--remove")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import CommandError, no_translations
 
@@ -48,7 +49,6 @@ class Command(TokenCommand):
             raise CommandError("--remove needs --unused-for, such as --unused-for 90d.")
         token = find_or_read_token(options["id"])
         scopes = token.scope_set.sorted()
-        removed = 0
         try:
             if options["scopes"]:
                 services.add_scopes(token, [parse_scope(text) for text in options["scopes"]], actor=ACTOR)
@@ -57,9 +57,12 @@ class Command(TokenCommand):
         except InvalidInput as error:
             raise CommandError("\n".join(input_lines(error, options["scopes"], scope_option="--add"))) from None
         rows = list(scopes)
+        removed: set[UUID] = set()
         if options["remove"] and rows:
             confirm(self, f"This removes {len(rows)} scopes of token {printable(token.name)}.", options)
-            removed = services.delete_scopes(token, scopes, actor=ACTOR)
+            services.delete_scopes(token, scopes, actor=ACTOR)
+            # Without those that were used before the question was answered.
+            removed = {row.pk for row in rows} - set(token.scope_set.values_list("pk", flat=True))
         missing = find_missing(token)
         if options["json"]:
             self.write_json(
@@ -67,7 +70,12 @@ class Command(TokenCommand):
                     "id": token.pk,
                     "name": token.name,
                     "scopes": [
-                        {"id": row.pk, **row.key._asdict(), "last_used_at": row.last_used_at, "removed": bool(removed)}
+                        {
+                            "id": row.pk,
+                            **row.key._asdict(),
+                            "last_used_at": row.last_used_at,
+                            "removed": row.pk in removed,
+                        }
                         for row in rows
                     ],
                     "missing": [{**row.key._asdict(), "count": row.count, "last_at": row.last_at} for row in missing],
@@ -77,7 +85,7 @@ class Command(TokenCommand):
         for row in rows:
             used = "used" if row.last_used_at else "not used, watched since"
             when = format_datetime(row.unused_since, none="")
-            self.stdout.write(f"{printable(str(row))}  {used} {when}{'  (removed)' if removed else ''}")
+            self.stdout.write(f"{printable(str(row))}  {used} {when}{'  (removed)' if row.pk in removed else ''}")
         self.stdout.write(f"{len(rows)} scopes.")
         for lacked in missing:
             last_at = format_datetime(lacked.last_at, none="")
