@@ -527,6 +527,18 @@ def test_list_counts_secrets_under_other_peppers(boss, make_token, settings):
     assert "a pepper that is no longer configured" in boss.get(url("changelist")).content.decode()
 
 
+def test_peppers_are_counted_only_for_the_list(boss, token, staff):
+    def queries(send):
+        with CaptureQueriesContext(connection) as captured:
+            send()
+        return [query["sql"] for query in captured if "pepper_id" in query["sql"] and "COUNT(" in query["sql"]]
+
+    assert len(queries(lambda: boss.get(url("changelist")))) == 1
+    data = {"action": "revoke_selected", "_selected_action": token.pk}
+    assert queries(lambda: boss.post(url("changelist"), data)) == []
+    assert queries(lambda: staff("add").get(url("changelist"))) == []
+
+
 def test_pages_have_one_title_in_every_theme(boss, token, settings, tmp_path):
     pages = [
         url("regenerate", token.pk),
