@@ -256,10 +256,6 @@ class PersonalAccessTokenScopesAddSerializer(InputSerializer):
     scopes = ScopesField(allow_empty=False)
 
 
-class NoInputSerializer(InputSerializer):
-    """A body without fields."""
-
-
 class EntityOperationSerializer(serializers.Serializer[Any]):
     """An operation on entities of a type."""
 
