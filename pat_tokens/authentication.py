@@ -411,7 +411,7 @@ def refuse(
 ) -> TokenError:
     """Log that `error` refuses the request, send the signal, and return `error` for the caller to raise.
 
-    Sets `fix_url` of an InsufficientScope.
+    Sets `fix_url` of an InsufficientScope, and records what is missing.
     """
     # The response to OPTIONS doesn't say what is missing.
     is_options = request is not None and request.method == "OPTIONS"

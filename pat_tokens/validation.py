@@ -232,7 +232,7 @@ def clean_grace_period(value: str | timedelta | None) -> str:
 
 
 def clean_unused_for(value: str) -> datetime:
-    """Return when a scope was last used, at the latest, that has been unused for this duration."""
+    """Return the datetime that is this duration ago: what hasn't been used since then is unused."""
     try:
         span = parse_duration(value)
         if span <= timedelta():
