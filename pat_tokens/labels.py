@@ -58,7 +58,7 @@ _SHORT_DURATION = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII)
 
 
 class TimeFormat:
-    """Datetimes and spans in the current language and time zone. A page makes one, because each look-up costs time."""
+    """Datetimes and spans in the current language and time zone. Use one for a whole page: each look-up costs time."""
 
     def __init__(self) -> None:
         self.units = {unit: str(text) for unit, text in UNITS.items()}
@@ -130,8 +130,7 @@ def address_text(request: HttpRequest) -> str:
     return _("Your address is unknown. A token with networks would be refused from where you are.")
 
 
-# By entity type and operation; see _find_words().
-_Words = dict[tuple[str, str], tuple[str, str, str, bool, str]]
+_Words = tuple[str, str, str, bool, str]  # see _find_words()
 
 
 class AnyScope(Protocol):
@@ -270,9 +269,13 @@ def _shorten(by_type: list[tuple[str, list[tuple[int, str, bool]]]]) -> Access:
 def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[ScopeLabel]:
     """Return labels for `scopes`, limited to what `user` can see, with one query per entity type that has ids."""
     scopes = list(scopes)
-    names = entity_names(user, scopes)
-    words: _Words = {}
-    return [describe_scope(scope, names, words) for scope in scopes]
+    return label_scopes(scopes, entity_names(user, scopes))
+
+
+def label_scopes(scopes: Sequence[AnyScope], names: dict[tuple[str, str], str]) -> list[ScopeLabel]:
+    """Return labels for `scopes`; `names` are those of the entities that the user can see."""
+    words = {key: _find_words(*key) for key in {(scope.entity_type, scope.operation) for scope in scopes}}
+    return [_label_scope(scope, names, words[scope.entity_type, scope.operation]) for scope in scopes]
 
 
 def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
@@ -289,23 +292,15 @@ def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tup
     }
 
 
-def describe_scope(scope: AnyScope, names: dict[tuple[str, str], str], words: _Words | None = None) -> ScopeLabel:
-    """Return the label of `scope`; `names` are those of the entities that the user can see.
-
-    `words` keeps what the labels of many scopes share.
-    """
-    key = (scope.entity_type, scope.operation)
-    words = {} if words is None else words
-    if key not in words:
-        words[key] = _find_words(*key)
-    label, all_of_type, operation, is_dangerous, problem = words[key]
+def _label_scope(scope: AnyScope, names: dict[tuple[str, str], str], words: _Words) -> ScopeLabel:
+    label, all_of_type, operation, is_dangerous, problem = words
     entity = all_of_type if scope.entity_id == ALL else names.get((scope.entity_type, scope.entity_id))
     if entity is None and not problem:
         problem = _("No effect: the entity was deleted, or the owner can no longer see it.")
     return ScopeLabel(scope, label, entity or scope.entity_id, operation, is_dangerous, problem)
 
 
-def _find_words(type_name: str, operation_name: str) -> tuple[str, str, str, bool, str]:
+def _find_words(type_name: str, operation_name: str) -> _Words:
     # The labels of an entity type, of all of its entities and of an operation; whether it is dangerous; the problem.
     entity_type = registry.get(type_name)
     if entity_type is None:

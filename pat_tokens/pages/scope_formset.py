@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -20,9 +20,9 @@ from pat_tokens.labels import (
     Capability,
     ScopeLabel,
     all_label,
-    describe_scope,
     describe_scopes,
     entity_names,
+    label_scopes,
     summarize,
     type_label,
 )
@@ -330,9 +330,8 @@ class ScopeFormSet(_FormSetBase):
         keys = (key for form in self.forms for key in form.grantable_keys)
         return list(dict.fromkeys(islice(keys, self.absolute_max)))
 
-    def _describe(self, keys: Iterable[ScopeKey]) -> list[ScopeLabel]:
-        names = self.names
-        return [label for key in keys if not (label := describe_scope(key, names)).problem]
+    def _describe(self, keys: Sequence[ScopeKey]) -> list[ScopeLabel]:
+        return [label for label in label_scopes(keys, self.names) if not label.problem]
 
     def suggestions_for(self, form: ScopeForm) -> list[tuple[str, str]]:
         """Return the entities that `form` offers: those that were searched for, or the first ones of its type."""
