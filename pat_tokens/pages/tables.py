@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
+from django.utils.translation import pgettext_lazy
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 SIZES = (5, 10, 25, 50, 100)  # rows per page
 COOKIE_AGE = 365 * 24 * 3600  # seconds
+PAGE_LABELS = {
+    "first": pgettext_lazy("pat_tokens", "First page"),
+    "previous": pgettext_lazy("pat_tokens", "Previous page"),
+    "next": pgettext_lazy("pat_tokens", "Next page"),
+    "last": pgettext_lazy("pat_tokens", "Last page"),
+}
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,11 @@ class Table:
             "next": self.url(page=str(self.number + 1)) if has_next else "",
             "last": self.url(page=str(self.page_count)) if has_next else "",
         }
+
+    @property
+    def page_links(self) -> list[tuple[str, _StrOrPromise, str]]:
+        """The name, label and URL of each link in `page_urls`."""
+        return [(name, PAGE_LABELS[name], url) for name, url in self.page_urls.items()]
 
     def url(self, **changes: str) -> str:
         """Return the relative URL of the first page with these changes; an empty string removes a parameter."""
