@@ -319,9 +319,14 @@ def _find_for_options(
     key = secret, tuple(asked), tuple(sorted((name, str(value)) for name, value in kwargs.items()))
     if key not in known:
         with _database_answers(request, token):
-            held = token.scope_set.using(lookup.token_database()).keys()
+            held = find_held_scopes(token)
             known[key] = any(decide(held, need_of(requirement, kwargs, token.user)) for requirement in asked)
     return token, known[key]
+
+
+def find_held_scopes(token: PersonalAccessToken) -> list[ScopeKey]:
+    """Return all scopes of `token`, from the database in which tokens are looked up."""
+    return token.scope_set.using(lookup.token_database()).keys()
 
 
 def need_of(requirement: Requirement, kwargs: Mapping[str, Any], user: Any) -> RequiredScope:

@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from pat_tokens import authentication, crypto, services, signals
 from pat_tokens.filtering import LimitedList
+from pat_tokens.inspection.explain import explain
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from tests.factories import ChannelFactory, UserFactory
@@ -239,6 +240,21 @@ def test_replica_is_used_only_if_configured(owner, channel, settings, from_repli
         LimitedList(found, Requirement("channels", "list")).limit(Channel.objects.using("primary"))
         authentication.authenticate_options(secret, [Requirement("channels", "list")], {})
     assert len(statements.inside + statements.outside) == (4 if from_replicas else 0)
+
+
+@pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)
+@pytest.mark.parametrize("from_replicas", [False, True])
+def test_explanation_reads_what_authentication_reads(owner, channel, settings, from_replicas):
+    settings.PAT_TOKENS_READ_FROM_REPLICAS = from_replicas
+    made, _secret = services.create_token(owner, name="deploy", scopes=[("channels", str(channel.pk), "read")])
+    tables = [PersonalAccessToken._meta.db_table, Scope._meta.db_table]
+    for alias in ("primary", "replica"):
+        token = PersonalAccessToken.objects.select_related("user").using(alias).get(pk=made.pk)
+        statements = Statements()
+        with connections["primary" if from_replicas else "replica"].execute_wrapper(statements):
+            for method in ("GET", "OPTIONS"):
+                assert explain(token, method, f"/api/channels/{channel.pk}/").allowed
+        assert [sql for sql in statements.outside if any(table in sql for table in tables)] == []
 
 
 @pytest.mark.parametrize("databases", [PrimaryAndReplica], indirect=True)

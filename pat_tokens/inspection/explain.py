@@ -10,7 +10,7 @@ from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.translation import gettext as _
 
 from pat_tokens import links, lookup
-from pat_tokens.authentication import find_entity_id, need_of
+from pat_tokens.authentication import find_entity_id, find_held_scopes, need_of
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, NetworkNotAllowed, ScopeNotDeclared
 from pat_tokens.inspection.declarations import propose
@@ -90,6 +90,9 @@ class Explanation:
 
 def explain(token: PersonalAccessToken, method: str, path: str, *, request: HttpRequest | None = None) -> Explanation:
     """Explain whether `token` can send `method` to `path`, a path or URL of this site."""
+    alias = lookup.token_database()
+    if token._state.db != alias:  # a replica can lag behind
+        token.refresh_from_db(using=alias)
     explanation = _explain(token, method, path)
     wanted = explanation.missing or explanation.suggested
     if wanted and explanation.is_fixable and links.can_add(token, wanted):
@@ -236,7 +239,7 @@ def _explain_options(
         explanation.add("requirement", False, _("The view declares no requirements."))
         explanation.refuse(403, ScopeNotDeclared.code)
         return
-    keys = token.scope_set.keys()
+    keys = find_held_scopes(token)
     is_allowed = ANY_TOKEN in asked or any(decide(keys, need_of(one, kwargs, token.user)) for one in asked)
     explanation.add("scope", is_allowed, _("OPTIONS needs a scope that allows another method of the same URL."))
     if not is_allowed:
@@ -265,7 +268,7 @@ def _explain_scope(
     ):
         explanation.add("scope", None, _("The URL names no entity that the token's owner can see."))
     decision: Decision = lookup.decide_again(token, required_scope).decision  # type: ignore[assignment]  # it has one
-    keys = token.scope_set.keys()
+    keys = find_held_scopes(token)
     for scope in required_scope.scopes:
         if scope in decision.missing:
             explanation.add("scope", False, _missing_text(scope, keys))
