@@ -43,7 +43,7 @@ from pat_tokens.policy import grantable_operations, grantable_types
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.secret_search import look_up, look_up_query, query_holds_secret
-from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, describe_required_networks
 
 if TYPE_CHECKING:
     _FormBase = forms.ModelForm[PersonalAccessToken]
@@ -86,6 +86,12 @@ class ServiceForm(_FormBase):
 
     request: HttpRequest  # set by PersonalAccessTokenAdmin.get_form()
 
+    def describe_networks(self, owner: Any, token: PersonalAccessToken | None = None) -> None:
+        """Say which networks the policy requires, if any."""
+        required = describe_required_networks(owner, token)
+        if required and "allowed_networks" in self.fields:  # not for users with the view permission alone
+            self.fields["allowed_networks"].help_text = required
+
     def _post_clean(self) -> None:
         # Not in save(), because the admin can only show errors during validation.
         if self.errors:
@@ -125,6 +131,7 @@ class TokenAddForm(ServiceForm):
         owner = self._chosen_user() or self.request.user
         duration: Any = self.fields["duration"]
         duration.offer(DurationRules(owner))
+        self.describe_networks(owner)
         self.fields["scopes"].help_text = render_to_string(
             "admin/pat_tokens/personalaccesstoken/scopes_help.html",
             {
@@ -179,6 +186,10 @@ class TokenChangeForm(ServiceForm):
         model = PersonalAccessToken
         fields = EDITABLE_FIELDS
         widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.describe_networks(self.instance.user, self.instance)
 
     def write(self) -> None:
         require = partial(sensitive_actions.require, self.request, self.instance.user)

@@ -102,20 +102,28 @@ def clean_networks(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(networks))
 
 
+def describe_required_networks(user: Any, token: PersonalAccessToken | None = None) -> str:
+    """Return what the policy asks for if a token of `user` has to be limited to networks, otherwise an empty string."""
+    policy = get_policy()
+    if limits := policy.get_network_limits(user, token):
+        return _("Enter networks within %(limits)s that the token can be used from.") % {"limits": ", ".join(limits)}
+    if policy.requires_networks(user, token):
+        return _("Enter the networks that the token can be used from.")
+    return ""
+
+
 def check_networks(user: Any, networks: Sequence[str], token: PersonalAccessToken | None = None) -> None:
     """Raise InvalidInput if the policy doesn't allow a token of `user` with these networks."""
-    policy = get_policy()
-    limits = policy.get_network_limits(user, token)
-    listed = ", ".join(limits)
-    if not networks and (limits or policy.requires_networks(user, token)):
-        message = _("Enter the networks that the token can be used from.")
-        if limits:
-            message = _("Enter networks within %(limits)s that the token can be used from.") % {"limits": listed}
-        raise InvalidInput({"allowed_networks": [message]})
+    if not networks:
+        if message := describe_required_networks(user, token):
+            raise InvalidInput({"allowed_networks": [message]})
+        return
+    limits = get_policy().get_network_limits(user, token)
     wrong = [network for network in networks if not are_within([network], limits)]
     if wrong:
         message = _("Only networks within %(limits)s are allowed, not %(networks)s.")
-        raise InvalidInput({"allowed_networks": [message % {"limits": listed, "networks": ", ".join(wrong)}]})
+        listed = {"limits": ", ".join(limits), "networks": ", ".join(wrong)}
+        raise InvalidInput({"allowed_networks": [message % listed]})
 
 
 class TokenFields(TypedDict, total=False):

@@ -18,7 +18,7 @@ from pat_tokens.policy import Policy
 from tests.contrib.rest_framework.management import PATS, session_client, snapshot
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import TokenFactory, UserFactory
-from tests.interfaces import CREATE, LIMIT, RENEW, WIDEN, admin_url, browser, by_import, run
+from tests.interfaces import CREATE, LIMIT, RENEW, WIDEN, admin_url, browser, by_import, colleague, run
 from tests.policies import policy_with
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_policy")]
@@ -236,6 +236,22 @@ def test_networks_are_required(case, settings, user):
     for interface, limit in LIMIT.items():
         with case(interface):
             assert "Enter the networks that the token can be used from." in limit(limited, [])
+
+
+def test_forms_say_which_networks_are_required(case, settings, user):
+    settings.PAT_TOKENS_POLICY = policy_with(get_network_limits=lambda user, token=None: ["192.0.2.0/24"])
+    token = TokenFactory(user=user, allowed_networks=["192.0.2.7/32"])
+    staff = browser(colleague())
+    for form, page in {
+        "create": browser(user).get(reverse("pat_tokens:token_create")),
+        "edit": browser(user).get(reverse("pat_tokens:token_edit", args=[token.pk, "allowed_networks"])),
+        "add in the admin": staff.get(reverse("admin:pat_tokens_personalaccesstoken_add")),
+        "change in the admin": staff.get(admin_url("change", token.pk)),
+    }.items():
+        with case(form):
+            text = page.content.decode()
+            assert "Enter networks within 192.0.2.0/24 that the token can be used from." in text
+            assert "Empty: everywhere." not in text
 
 
 def test_entity_that_the_owner_lost_blocks_no_renewal(case, user, channel, stranger):

@@ -231,12 +231,14 @@ def parse_scope(text: str) -> ScopeKey:
 
 def input_lines(error: InvalidInput, scopes: Sequence[str], *, scope_option: str = "--scope") -> list[str]:
     """Return the errors, each with its option; `scopes` are those of the command line, given with `scope_option`."""
-    lines, options = [], NewTokenFields.__optional_keys__ - {"scopes"} | {"grace_period", "unused_for"}
+    fields = NewTokenFields.__optional_keys__ - {"scopes"} | {"grace_period", "unused_for"}
+    options = {field: f"--{field.replace('_', '-')}" for field in fields} | {"allowed_networks": "--network"}
+    lines = []
     for field, messages in error.errors.items():
         for position, message in enumerate(messages):
             if isinstance(message, Mapping):
                 problems = (" ".join(map(str, texts)) for texts in message.values())
                 lines += [f"{scope_option} {scopes[position]}: {problem}" for problem in problems]
             else:
-                lines.append(f"--{field.replace('_', '-')}: {message}" if field in options else str(message))
+                lines.append(f"{options[field]}: {message}" if field in options else str(message))
     return lines

@@ -89,10 +89,17 @@ class TokenFieldsForm(ServiceForm):
         help_text=gettext_lazy("Addresses or networks, such as 10.0.0.0/8, one per line. Empty: everywhere."),
     )
 
-    def __init__(self, *args: Any, only: str | None = None, address_text: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        only: str | None = None,
+        required_networks: str = "",
+        address_text: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         networks = self.fields["allowed_networks"]
-        networks.help_text = f"{networks.help_text} {address_text}".strip()
+        networks.help_text = f"{required_networks or networks.help_text} {address_text}".strip()
         self.fields["description"].widget.attrs["maxlength"] = max_description_length()
         if only is not None:
             self.fields = {only: self.fields[only]}

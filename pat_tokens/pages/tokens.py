@@ -49,7 +49,7 @@ from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
 from pat_tokens.secret_search import holds_secret, look_up, look_up_query
 from pat_tokens.usage import find_missing
-from pat_tokens.validation import EDITABLE_FIELDS, DurationRules
+from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, describe_required_networks
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
@@ -293,7 +293,11 @@ class TokenCreate(Page):
 
     @property
     def _form_rules(self) -> dict[str, Any]:
-        return {"rules": DurationRules(self.owner), "address_text": address_text(self.request)}
+        return {
+            "rules": DurationRules(self.owner),
+            "required_networks": describe_required_networks(self.owner),
+            "address_text": address_text(self.request),
+        }
 
     def _show(self, form: TokenForm, formset: ScopeFormSet) -> HttpResponse:
         return self.show(
@@ -381,7 +385,10 @@ class TokenEdit(TokenDetail):
     def _form(self, field: str, *args: Any, **kwargs: Any) -> TokenFieldsForm:
         if field not in EDITABLE_FIELDS:
             raise Http404
-        return TokenFieldsForm(*args, only=field, address_text=address_text(self.request), **kwargs)
+        required = describe_required_networks(self.token.user, self.token)
+        return TokenFieldsForm(
+            *args, only=field, required_networks=required, address_text=address_text(self.request), **kwargs
+        )
 
 
 class TokenRegenerate(TokenPage):

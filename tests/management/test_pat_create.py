@@ -92,6 +92,7 @@ def test_invalid_input_is_reported(case, token):
         (["owner", "--name= "], "--name: Enter a name"),
         (["owner", "--name=deploy"], "--name: There is already a token with this name"),
         (["owner", "--name=x", "--description=" + "x" * 1001], "--description: Use at most 1000"),
+        (["owner", "--name=x", "--network=10.0.0.1/8"], "--network: 10.0.0.1/8 is not a network"),
         (["owner", "--name=x", "--duration=0d"], "--duration: Enter a duration"),
         (["owner", "--name=x", "--duration=2y"], "--duration: Too long"),
         (["owner", "--name=x", "--expires-at=tomorrow"], "--expires-at: Enter a date"),
