@@ -25,7 +25,7 @@ code { color: #b02a37; }
 .btn-danger { background: #a52834; color: #fff; }
 .dropdown { position: relative; }
 .card { position: relative; }
-.card, .list-group-item { border: 1px solid var(--bs-border-color); }
+.card { border: 1px solid var(--bs-border-color); }
 .card-body { padding: 1rem; }
 .form-control, .form-select { width: 100%; padding: .4rem; border: 1px solid #777; font: inherit; }
 .table { width: 100%; border-collapse: collapse; }

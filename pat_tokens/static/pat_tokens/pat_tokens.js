@@ -472,7 +472,6 @@ async function openDialog(url, opener) {
 function showPanel(dialog, panel, url, isGone) {
   dialog.dataset.patUrl = url;
   dialog.toggleAttribute("data-pat-gone", isGone);
-  dialog.toggleAttribute("data-pat-wide", panel.hasAttribute("data-pat-wide"));
   dialog.querySelector("[data-pat-panel]")?.remove();
   dialog.querySelector("[data-pat-toasts]").before(document.adoptNode(panel));
 }
