@@ -39,7 +39,7 @@ from pat_tokens.models import Activity, PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
 from pat_tokens.pages.activity import ActivityFilter, read_page
 from pat_tokens.pages.one_time_secret import Revealed
-from pat_tokens.policy import grantable_operations, grantable_types
+from pat_tokens.policy import grantable_operations, grantable_types, has_own_session
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.secret_search import look_up, look_up_query, query_holds_secret
@@ -259,7 +259,7 @@ class EntityTypeFilter(admin.SimpleListFilter):
 
 @admin.register(PersonalAccessToken)
 class PersonalAccessTokenAdmin(_AdminBase):
-    """List, create, rename, revoke, regenerate and delete tokens.
+    """List, create, rename, revoke, regenerate and delete tokens, for staff who logged in to a session.
 
     A secret is shown once, and a digest never. All writes go through services.
     """
@@ -327,11 +327,23 @@ class PersonalAccessTokenAdmin(_AdminBase):
             "admin/pat_tokens/personalaccesstoken/scopes.html", {"scopes": describe_scopes(token.user, scopes)}
         )
 
-    # Permissions
+    # Permissions, of which users whom middleware set for another credential, such as an API key, have none
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return has_own_session(request) and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_own_session(request) and super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Require the view permission too, because the secret is shown on the token's page."""
         return super().has_add_permission(request) and self.has_view_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_own_session(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_own_session(request) and super().has_delete_permission(request, obj)
 
     def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Make inlines that a site adds for our own models read-only, because a formset can widen a token."""
@@ -435,8 +447,24 @@ class PersonalAccessTokenAdmin(_AdminBase):
         ]
         for pattern in patterns:
             # The admin's own CSRF protection can be switched off by other middleware.
-            pattern.callback = always_csrf_protect(self._without_secret(pattern.callback))
+            pattern.callback = always_csrf_protect(self._in_person(self._without_secret(pattern.callback)))
         return patterns
+
+    def _in_person(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if has_own_session(request) or not self.admin_site.has_permission(request):
+                return view(request, *args, **kwargs)
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": pgettext("pat_tokens", "Log in"),
+            }
+            request.current_app = self.admin_site.name
+            template = "admin/pat_tokens/personalaccesstoken/not_in_person.html"
+            return TemplateResponse(request, template, context, status=403)
+
+        return checked
 
     def _without_secret(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         # Also before the admin redirects to its login page, with the URL as a parameter.

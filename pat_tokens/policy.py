@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import auth
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.exceptions import DisallowedHost
 from django.utils.module_loading import import_string
@@ -166,9 +167,17 @@ def can_see_tokens(user: Any) -> bool:
 
 def has_own_session(request: HttpRequest) -> bool:
     """Return whether the user of `request` is the one who logged in to its session."""
-    user: Any = request.user
+    user: Any = getattr(request, "user", None)
     session = getattr(request, "session", None)
-    return session is not None and session.get(SESSION_KEY) == user._meta.pk.value_to_string(user)
+    if session is None or not isinstance(user, get_user_model()):
+        return False
+    if session.get(SESSION_KEY) != user._meta.pk.value_to_string(user):
+        return False
+    if not hasattr(request, "_cached_user"):
+        # Not done by Django's middleware, because other middleware has set a user. Ends a session that a new password
+        # made invalid.
+        request._cached_user = auth.get_user(request)  # type: ignore[attr-defined]
+    return SESSION_KEY in session
 
 
 def get_policy() -> Policy:

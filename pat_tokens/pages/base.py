@@ -32,7 +32,7 @@ from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import ServiceForm
 from pat_tokens.pages.framing import never_framed
-from pat_tokens.policy import can_see_tokens, get_policy
+from pat_tokens.policy import can_see_tokens, get_policy, has_own_session
 from pat_tokens.secret_search import query_holds_secret
 from pat_tokens.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
@@ -57,7 +57,8 @@ class Page(LoginRequiredMixin, View):
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Take the user only from the session, because other middleware can set one for a token."""
         super().setup(request, *args, **kwargs)
-        request.user = get_user(request)
+        if not has_own_session(request):
+            request.user = get_user(request)
 
     # All parameters: a password, and secrets that users paste into any field.
     @method_decorator([never_framed, never_cache, always_csrf_protect, sensitive_post_parameters()])
