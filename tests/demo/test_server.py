@@ -52,6 +52,17 @@ def publish(client: httpx.Client, channel: Channel, payload: object) -> int:
     return int(response.json()["receivers"])
 
 
+def test_forwarded_headers_are_not_believed(server: Server, alice: User) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    with browser(alice, server) as client:
+        created = client.post("/api/pats/", json={"name": "job"}, headers=forged)
+        (row,) = client.get("/api/pats/activity/").json()["results"]
+        assert row["ip"] == "127.0.0.1"
+        with httpx.Client(base_url=server.address, headers=forged) as script:
+            script.headers["Authorization"] = f"Bearer {created.json()['secret']}"
+            assert script.get("/api/clients/").json()["fix_url"].startswith(server.address)
+
+
 def test_messages_reach_subscriber(server: Server, alice: User, channel: Channel) -> None:
     with browser(alice, server) as client, subscribed(client, channel) as lines:
         assert publish(client, channel, "hello") == 1

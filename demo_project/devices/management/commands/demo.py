@@ -57,6 +57,8 @@ class Command(BaseCommand):
             port=port,
             workers=workers,
             lifespan="off",
+            # Otherwise, uvicorn takes the client's address from X-Forwarded-For, which any client here can write.
+            proxy_headers=False,
             log_level="info" if verbosity > 1 else "warning",
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
