@@ -39,8 +39,8 @@ class Operation:
     """Something that a token can do with entities of a type.
 
     `per_entity` is False for operations without an object, such as `create`, whose scopes are always on `*`.
-    `dangerous` operations are highlighted on the pages. `%(type)s` in the `description` stands for the label of the
-    entity type.
+    `dangerous` operations are highlighted on the pages. In the `description`, `%(type)s` stands for what a single
+    entity is called, and `%(types)s` for the label of the entity type.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Operation:
 
 CREATE = Operation("create", pgettext_lazy("pat_tokens", "Create"), _("Create new %(type)s"), per_entity=False)
 READ = Operation("read", pgettext_lazy("pat_tokens", "Read"), _("Read/view %(type)s"))
-LIST = Operation("list", pgettext_lazy("pat_tokens", "List"), _("List %(type)s"))
+LIST = Operation("list", pgettext_lazy("pat_tokens", "List"), _("List %(types)s"))
 UPDATE = Operation("update", pgettext_lazy("pat_tokens", "Update"), _("Update/modify %(type)s"))
 DELETE = Operation("delete", pgettext_lazy("pat_tokens", "Delete"), _("Delete %(type)s"), dangerous=True)
 SHARE = Operation("share", pgettext_lazy("pat_tokens", "Share"), _("Share %(type)s with others"), dangerous=True)
@@ -105,6 +105,7 @@ class EntityType:
     name: ClassVar[str]
     model: ClassVar[type[Model]]
     label: ClassVar[_StrOrPromise] = ""
+    singular: ClassVar[_StrOrPromise] = ""  # the model's verbose_name if empty
     # Declared as `Operation`s or names of standard operations; always read as `Operation`s.
     operations: ClassVar[Sequence[Any]] = (CREATE, READ, LIST, UPDATE, DELETE)
     search_fields: ClassVar[Sequence[str]] = ()
@@ -152,7 +153,8 @@ class EntityType:
 
     def describe(self, operation: Operation) -> str:
         """Return the description of `operation` on these entities."""
-        return str(operation.description).replace("%(type)s", str(self.label or self.name))
+        description = str(operation.description).replace("%(types)s", str(self.label or self.name))
+        return description.replace("%(type)s", str(self.singular or self.model._meta.verbose_name))
 
     def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Return the entities in `queryset` that match the first `MAX_WORDS` words of `term`, or its id."""

@@ -6,6 +6,7 @@ from django.db.models import Manager
 
 from pat_tokens import services
 from pat_tokens.entities import (
+    LIST,
     READ,
     SHARE,
     UPDATE,
@@ -298,16 +299,17 @@ class TestPresets:
 
 
 def test_descriptions_name_the_entity_type():
-    assert CHANNELS.describe(READ) == "Read/view Channels"
+    assert CHANNELS.describe(READ) == "Read/view channel"
+    assert CHANNELS.describe(LIST) == "List Channels"
     lend = Operation("lend", "Lend", "Lend %(type)s at 50%")
-    assert CHANNELS.describe(lend) == "Lend Channels at 50%"
+    assert make(model=Channel, singular="a tube")().describe(lend) == "Lend a tube at 50%"
     assert make(model=Channel)().describe(Operation("x", "X")) == ""
 
 
 def test_descriptions_are_shown(client, user):
     client.force_login(user)
-    assert "Publish messages to Channels" in client.get("/pats/create/?scope=channels:*:read").content.decode()
+    assert "Publish messages to channel" in client.get("/pats/create/?scope=channels:*:read").content.decode()
     types = {one["name"]: one["operations"] for one in client.get("/api/pats/entities/").json()}
     described = {one["name"]: one["description"] for one in types["channels"]}
-    assert described["read"] == "Read/view Channels"
+    assert described["read"] == "Read/view channel"
     assert not any("%(" in text for one in types.values() for text in (row["description"] for row in one))

@@ -441,7 +441,7 @@ class TestEntities:
         assert operations["delete"] == {
             "name": "delete",
             "label": "Delete",
-            "description": "Delete Channels",
+            "description": "Delete channel",
             "dangerous": True,
             "per_entity": True,
         }
