@@ -398,12 +398,22 @@ def require_scope(request: Any, entity_type: str, operation: str, entity_id: obj
     if problem:
         raise ImproperlyConfigured(f"require_scope(): {problem}.")
     key = None if entity_id == ALL else requirement.get_entity_type().to_id(entity_id)
-    required_scope = RequiredScope(entity_type, operation, key or ALL)
+    require_again(
+        token,
+        RequiredScope(entity_type, operation, key or ALL),
+        is_fixable=key is not None or entity_id == ALL,
+        request=getattr(request, "_request", request),
+    )
+
+
+def require_again(
+    token: PersonalAccessToken, required_scope: RequiredScope, *, is_fixable: bool = True, request: HttpRequest | None
+) -> None:
+    """Raise InsufficientScope, for the integration to log and to convert, unless `token` also has this scope."""
     decided = lookup.decide_again(token, required_scope)
     if not decided.decision:
-        # The integration logs it and creates the response.
-        raise InsufficientScope(required_scope.scopes, is_fixable=key is not None or entity_id == ALL)
-    usage.record_scope_use(decided, request=getattr(request, "_request", request))
+        raise InsufficientScope(required_scope.scopes, is_fixable=is_fixable)
+    usage.record_scope_use(decided, request=request)
 
 
 async def arequire_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:

@@ -331,12 +331,14 @@ def _find_paths() -> None:
 class Own(NamedTuple):
     """What a view itself declares.
 
-    `model` is the model of the parent class that declares it, if it is inherited; `problem` is why it can't be.
+    `model` is the model of the parent class that declares it, if it is inherited and the parent names one; `problem` is
+    why it can't be inherited.
     """
 
     requirements: object
     model: type[Model] | None = None
     problem: str | None = None
+    is_inherited: bool = False
 
 
 def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), name: str = "pat_requirements") -> Own:
@@ -353,11 +355,11 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
     requirements = vars(holder)[name]
     theirs, ours = model_of(holder, {}), model_of(cls, attributes)
     if theirs is None or (holder is cls and theirs is ours):
-        return Own(requirements)
+        return Own(requirements, is_inherited=holder is not cls)
     if ours is None or issubclass(ours, theirs):
-        return Own(requirements, theirs)
+        return Own(requirements, theirs, is_inherited=holder is not cls)
     problem = f"inherited from {holder.__qualname__}, which is about {theirs.__name__}; this is about {ours.__name__}"
-    return Own(requirements, theirs, problem)
+    return Own(requirements, theirs, problem, is_inherited=holder is not cls)
 
 
 def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
@@ -412,7 +414,8 @@ def find_declared(
                 found = find_problem(requirement) or (of_view.problem if is_own else None)
                 if found is None:
                     bound = of_view.model if is_own and _is_about(requirement, of_view.model) else None
-                    return Resolution(requirement, origin, bound_model=bound)
+                    is_inherited = is_own and of_view.is_inherited
+                    return Resolution(requirement, origin, is_inherited=is_inherited, bound_model=bound)
                 return Resolution(None, f"{origin}: {found}", problem=found)
     return None
 

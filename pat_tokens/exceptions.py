@@ -208,6 +208,33 @@ class MethodNotAllowed(ScopeNotDeclared, PermissionDenied):
     default_message = _("A personal access token can't be used for another method than that of its request.")
 
 
+class InheritanceNotAllowed(ScopeNotDeclared, PermissionDenied):
+    """A view inherits its requirement, and loads something that the requirement isn't about."""
+
+    default_message = _(
+        "This view inherits a required scope that isn't about what it loads. It has to declare its own "
+        "pat_requirements."
+    )
+
+
+class KeywordNotAllowed(ScopeNotDeclared, PermissionDenied):
+    """A keyword of the URL would get the value of another entity than the one that was decided about."""
+
+    reason = "keyword_not_allowed"
+    default_message = _(
+        "The URL keyword %(keyword)s was changed after the scopes of the token were checked. Middleware that changes "
+        "it has to come before PersonalAccessTokenMiddleware."
+    )
+
+    def __init__(self, keyword: str) -> None:
+        super().__init__()
+        self.keyword = keyword
+
+    @property
+    def message(self) -> str:
+        return super().message % {"keyword": self.keyword}
+
+
 class OwnerNotAllowed(NotAllowed):
     """The token's scopes cover the request, but its owner isn't allowed to do it."""
 

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from pat_tokens.conf import conf
 from pat_tokens.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
 from pat_tokens.django_views import guards
+from pat_tokens.django_views.bound_views import guard_class_based_views, use_url_keywords
 from pat_tokens.django_views.requirements import is_guarded
 from pat_tokens.guards import REFUSALS, refuse, release_request
 from pat_tokens.integrations import integration_of
@@ -32,12 +33,15 @@ class PersonalAccessTokenMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        guard_class_based_views()
         self.get_response = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if conf.header_key in request.META:
+            use_url_keywords(request)
         if self.is_async:
             return self._acall(request)
         response = self.get_response(request)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
+    from pat_tokens.django_views.bound_views import BoundView
     from pat_tokens.exceptions import TokenError
     from pat_tokens.filtering import LimitedList
     from pat_tokens.models import PersonalAccessToken
@@ -21,11 +22,12 @@ _ATTRIBUTE = "_pat_tokens"
 
 @dataclass
 class GuardResult:
-    """The result of the middleware: the allowed token, and the response if the view isn't called."""
+    """The result of the middleware: the allowed token and its view, or the response if the view isn't called."""
 
     token: PersonalAccessToken | None = None
     response: HttpResponseBase | None = None
     varies: bool = False  # the response depends on the header
+    bound_view: BoundView | None = None
 
 
 @dataclass

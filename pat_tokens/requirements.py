@@ -178,8 +178,8 @@ class Resolution:
     """What a route requires, and where that was declared; without a requirement, why tokens are refused.
 
     `known`: inferred from the view. `refused`: declared to refuse tokens. `problem`: the declaration can't work.
-    `is_override`: inferred from a handler that overrides the framework's. `bound_model`: only valid for objects of this
-    model, which one of the entity types has.
+    `is_override`: inferred from a handler that overrides the framework's. `is_inherited`: declared on a parent class.
+    `bound_model`: only valid for objects of this model, which one of the entity types has.
     """
 
     requirement: Requirement | None
@@ -188,6 +188,7 @@ class Resolution:
     refused: bool = False
     problem: str | None = None
     is_override: bool = False
+    is_inherited: bool = False
     bound_model: type[Model] | None = None
 
 

@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import authentication
 from pat_tokens.crypto import is_legacy_key
+from pat_tokens.django_views.bound_views import BoundView
 from pat_tokens.django_views.requirements import View, declared_methods, find_requirement
 from pat_tokens.exceptions import (
     OwnerNotAllowed,
@@ -27,7 +28,7 @@ from pat_tokens.exceptions import (
 from pat_tokens.filtering import current_list, is_made_of, needs_all
 from pat_tokens.guards import add_sunset, bind_request, refusal, set_cache_headers, set_token_user
 from pat_tokens.request_state import GuardResult, state_of
-from pat_tokens.requirements import Requirement, is_list
+from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -47,7 +48,8 @@ def authenticate_request(
     route: str | None = None,
 ) -> GuardResult:
     """Set `request.user` and `request.auth` if `view` accepts the token; otherwise set the response to return."""
-    requirement = find_requirement(view, str(request.method), url_name=url_name, route=route).requirement
+    resolution = find_requirement(view, str(request.method), url_name=url_name, route=route)
+    requirement = resolution.requirement
     describes = request.method == "OPTIONS" and requirement is None
     methods = declared_methods(view, url_name=url_name, route=route) if describes else []
     try:
@@ -69,13 +71,21 @@ def authenticate_request(
     if describes:
         # A function could handle OPTIONS like another method that the token isn't allowed to use.
         guard_result.response = _describe(methods)
-    else:
+    elif requirement is not ANY_TOKEN:
         bind_request(request, token, requirement)
+        view_class = getattr(view, "view_class", None)
+        guard_result.bound_view = BoundView(token, resolution, view_class, dict(kwargs))
+        guard_result.bound_view.bind_keywords(kwargs)
     return guard_result
 
 
 def find_refusal(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> TokenError | None:
-    """Return why the token can't get this response, or None: an unlimited list, or a redirect to the login page."""
+    """Return why the token can't get this response, or None: an unlimited list, or a redirect to the login page.
+
+    Or other middleware was stopped.
+    """
+    if guard_result.bound_view is not None and guard_result.bound_view.error is not None:
+        return guard_result.bound_view.error
     decision = guard_result.token.decision if guard_result.token is not None else None
     if decision is None or getattr(response, "status_code", 500) >= 400:
         return None

@@ -61,7 +61,7 @@ def _find_own(view: View) -> Own:
     if isinstance(view_class, type) and getattr(view_class, "dispatch", None) is not None:
         # Set by @method_decorator; subclasses inherit it with the method.
         of_dispatch = find_own(view_class, {}, "dispatch")
-        return Own(of_function, of_dispatch.model, of_dispatch.problem)
+        return of_dispatch._replace(requirements=of_function)
     return Own(of_function)
 
 
