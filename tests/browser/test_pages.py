@@ -1003,3 +1003,20 @@ def test_toast_covers_nothing_and_can_be_closed(screen, make_token):
     screen.get_by_role("link", name="Revoked").click()
     screen.get_by_role("row", name="token 1").wait_for()
     expect(toast).to_have_count(0)
+
+
+def test_toast_does_not_cover_what_keyboard_reaches(open_browser, make_token):
+    for number in range(12):
+        make_token(name=f"token {number}")
+    page = open_browser(viewport=PHONE)
+    page.goto("/pats/?rows=50")
+    row_menu(page, "token 11").get_by_role("button", name="Copy ID").click()
+    toast, menu = page.locator("[data-pat-toasts] > *"), page.get_by_label("Actions for token 5")
+    expect(toast).to_be_visible()
+    page.get_by_role("link", name="token 5").focus()
+    page.evaluate("y => scrollBy(0, y)", menu.bounding_box()["y"] - toast.bounding_box()["y"])
+    assert abs(menu.bounding_box()["y"] - toast.bounding_box()["y"]) < 1
+    page.keyboard.press("Tab")
+    expect(menu).to_be_focused()
+    box, above = menu.bounding_box(), toast.bounding_box()
+    assert box["y"] + box["height"] <= above["y"] or box["y"] >= above["y"] + above["height"]

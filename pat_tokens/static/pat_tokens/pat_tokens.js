@@ -11,6 +11,7 @@ function start() {
   root.addEventListener("change", onChange);
   root.addEventListener("input", onInput);
   for (const name of ["change", "input", "focusin", "click"]) root.addEventListener(name, checkSelects);
+  root.addEventListener("focusin", uncover);
   root.addEventListener("keydown", onKeydown);
   root.addEventListener("toggle", onToggle, true);
   document.addEventListener("click", closeMenus);
@@ -538,6 +539,14 @@ function dismiss(note) {
   const dialog = note.closest("dialog");
   note.remove();
   if (hadFocus) (dialog?.querySelector("h1") ?? root.querySelector("[data-pat-heading]"))?.focus();
+}
+
+// On a long page, a toast is above other elements. What the keyboard reaches is scrolled out from under it.
+function uncover({ target }) {
+  const [note] = root.querySelectorAll("[data-pat-toasts] > *");
+  if (!note || note.contains(target) || !target.matches(":focus-visible")) return;
+  const covered = target.getBoundingClientRect(), cover = note.getBoundingClientRect();
+  if (covered.bottom > cover.top && covered.top < cover.bottom) target.scrollIntoView({ block: "center" });
 }
 
 // What was said about the last step is over with the next one.
