@@ -937,6 +937,7 @@ def test_relative_times_update_and_show_date(screen, make_token):
     card = screen.locator('[data-pat-region="token"]')
     expires = card.locator("time[data-pat-time=expires]")
     expect(expires).to_have_text("Expires in 2 h")
+    assert expires.text_content() == "Expires in 2\u00a0h"
     expect(card.locator("time[data-pat-time=used]")).to_have_text("just now")
     exact = expires.get_attribute("title")
     end = (now + timedelta(hours=2, seconds=20)).astimezone(ZoneInfo("Europe/Berlin"))

@@ -670,7 +670,7 @@ function span(milliseconds) {
   return parts
     .slice(start, start + 2)
     .filter(([number, unit], position) => position === 0 || (number && unit !== "s"))
-    .map(([number, unit]) => say(unit, number))
+    .map(([number, unit]) => say(unit, number).replace(" ", "\u00a0")) // a number and its unit stay in one line
     .join(" ");
 }
 
