@@ -8,7 +8,7 @@ query each time; only the queryset is built once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from datetime import datetime
 from functools import cache
@@ -16,15 +16,15 @@ from itertools import chain
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.contrib.auth import get_user_model
 from django.core.signals import setting_changed
 from django.db import connections, router
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Model
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
 from pat_tokens.djangos_code import has_replaced_methods, is_djangos, is_in_django
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.owners import load_owners, with_owner
 from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
 from pat_tokens.uncached import execute, uncached
 
@@ -225,31 +225,6 @@ def _complete(
     token.is_previous = previous and not is_among(token.digest, digests)
     load_owners([token])
     return token
-
-
-def with_owner(tokens: TokenQuerySet) -> TokenQuerySet:
-    """Load the owners in the same query, unless the site's user manager decides which there are: see `load_owners`."""
-    return tokens if has_manager_with_rules(get_user_model()) else tokens.select_related("user")
-
-
-def load_owners(tokens: Collection[PersonalAccessToken]) -> None:
-    """Load the owners that `with_owner` did not, in one query. Sets `owner_is_hidden` where the manager hides one."""
-    without = [token for token in tokens if not PersonalAccessToken.user.is_cached(token)]
-    if not without:
-        return
-    users: Any = get_user_model()._default_manager.using(without[0]._state.db)
-    owners = {owner.pk: owner for owner in uncached(users.filter(pk__in={token.user_id for token in without}))}
-    for token in without:
-        token.owner_is_hidden = token.user_id not in owners
-        if not token.owner_is_hidden:
-            token.user = owners[token.user_id]
-
-
-def has_manager_with_rules(model: type[Any]) -> bool:
-    """Return whether the model's default manager can hide rows or columns."""
-    manager: Any = model._default_manager
-    are_djangos = is_djangos(type(manager), like=Manager) and is_djangos(manager._queryset_class, like=QuerySet)
-    return has_replaced_methods(manager) or not are_djangos
 
 
 def _compile(
