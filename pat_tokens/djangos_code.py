@@ -29,6 +29,15 @@ def is_djangos(cls: type[Any], *, like: type[Any], besides: Collection[str] = ()
     return all(_is_djangos_method(method) for method in methods)
 
 
+def makes_djangos_sql(ops: Any, compiler: Any) -> bool:
+    """Return whether Django's own code builds the SQL with these operations of a connection and this compiler."""
+    # Profilers and query caches patch `execute_sql()`, not SQL generation. Other overrides aren't theirs.
+    classes, kind = type(compiler).__mro__, type(ops)
+    overrides_execution = any("execute_sql" in vars(cls) for cls in classes if not is_in_django(cls))
+    are_djangos = is_djangos(kind, like=kind) and is_djangos(classes[0], like=classes[0], besides={"execute_sql"})
+    return are_djangos and not overrides_execution and not has_replaced_methods(ops)
+
+
 def _is_djangos_method(method: Any) -> bool:
     function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
     return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith(_DJANGO)

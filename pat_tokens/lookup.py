@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from datetime import datetime
 from functools import cache
 from itertools import chain
 from types import FunctionType, MethodType
@@ -22,7 +21,7 @@ from django.db.models import Model
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
-from pat_tokens.djangos_code import has_replaced_methods, is_djangos, is_in_django
+from pat_tokens.djangos_code import makes_djangos_sql
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.owners import load_owners, with_owner
 from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
@@ -183,15 +182,6 @@ def decide_again(token: PersonalAccessToken, required_scope: RequiredScope) -> P
     return decided
 
 
-def find_entity_uses(token: PersonalAccessToken, entity_type: str, operation: str) -> dict[str, datetime | None]:
-    """Return the entity ids of the token's scopes for this operation, and when each scope was last used.
-
-    Bypasses the compiler's `execute_sql()`, which query caches replace, because a deleted scope must not count.
-    """
-    scopes = uncached(token.scope_set.using(token_database()).matching(entity_type, operation))
-    return dict(iter(scopes.values_list("entity_id", "last_used_at")))
-
-
 def token_database() -> str:
     """Return the alias of the database in which tokens are looked up."""
     # A lagging replica would still accept a revoked token.
@@ -233,7 +223,7 @@ def _compile(
     """Return the statement of such a query, or None if it can't be reused."""
     tokens, slots = _with_slots(connection.alias, count, required_scope, previous=previous)
     compiler: Any = tokens.query.get_compiler(using=connection.alias)
-    if not _makes_djangos_sql(connection.ops, compiler):
+    if not makes_djangos_sql(connection.ops, compiler):
         return None
     sql, params = compiler.as_sql()
     if not _has_all(params, slots):
@@ -278,14 +268,6 @@ def _with_slots(
 
 def _has_all(params: Sequence[Any], slots: Sequence[_Slot]) -> bool:
     return {param for param in params if type(param) is _Slot} == set(slots)
-
-
-def _makes_djangos_sql(ops: Any, compiler: Any) -> bool:
-    # Profilers and query caches patch `execute_sql()`, not SQL generation. Other overrides aren't theirs.
-    classes, kind = type(compiler).__mro__, type(ops)
-    overrides_execution = any("execute_sql" in vars(cls) for cls in classes if not is_in_django(cls))
-    are_djangos = is_djangos(kind, like=kind) and is_djangos(classes[0], like=classes[0], besides={"execute_sql"})
-    return are_djangos and not overrides_execution and not has_replaced_methods(ops)
 
 
 def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converter]:

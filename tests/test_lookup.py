@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pat_tokens import crypto, lookup, services
+from pat_tokens import crypto, filtering, lookup, services
 from pat_tokens.authentication import find_entity_id
 from pat_tokens.conf import conf
 from pat_tokens.models import PersonalAccessToken, Scope
@@ -248,7 +248,7 @@ def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
     for _ in range(2):
         lookup.find_token(digests_of(token), None)
         lookup.decide_again(token, RequiredScope("channels", "read", "1"))
-        lookup.find_entity_uses(token, "channels", "list")
+        filtering.find_uses(token, "channels", "list")
     assert len(made) == 6
 
 
@@ -261,7 +261,7 @@ def test_patched_execute_sql_is_not_called(make_token, channel, monkeypatch, wit
     assert lookup.find_token(digests_of(token), required_scope).decision
     assert lookup.find_token_by_orm(digests_of(token), required_scope).user == token.user
     assert lookup.decide_again(token, required_scope).decision
-    assert list(lookup.find_entity_uses(token, "channels", "list")) == [key]
+    assert list(filtering.find_uses(token, "channels", "list")) == [key]
     assert token.scope_set.keys() == [ScopeKey("channels", key, "list")]
     assert find_entity_id(Requirement("channels", "list", EntityLookup(pk="pk")), {"pk": key}, token.user) == key
 
