@@ -8,16 +8,16 @@ query each time; only the queryset is built once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Context, ContextVar
 from copy import copy
-from functools import cache
 from itertools import chain
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.signals import setting_changed
 from django.db import connections, router
-from django.db.models import Model
+from django.db.models import Model, Value
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
@@ -35,10 +35,16 @@ if TYPE_CHECKING:
 Converter = tuple[int, Callable[..., Any], bool, Any]  # position in the row, function, takes operations, expression
 
 
-class _Slot(str):
-    """A parameter of a queryset whose value is replaced each time its SQL is executed."""
+# The values of the slots in the query that is being compiled, by name.
+_values: ContextVar[Mapping[str, str] | None] = ContextVar("pat_tokens_lookup_values", default=None)
 
-    __slots__ = ()
+
+class _Slot(Value):
+    """A parameter of a queryset that gets its value when the SQL is built. Without values, it is its own value."""
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, tuple[Any]]:
+        values = _values.get()
+        return "%s", (self if values is None else values[self.value],)
 
 
 class _Columns(NamedTuple):
@@ -51,20 +57,18 @@ class _Columns(NamedTuple):
 
 
 class _Statement(NamedTuple):
-    """The SQL of a queryset, and how its rows become model instances."""
+    """The SQL of a queryset, with named parameters, and how its rows become model instances."""
 
     sql: str
-    params: Sequence[Any]  # a value, or a slot
-    slots: Sequence[_Slot]
+    constants: Mapping[str, Any]  # parameters that aren't slots
     converters: Sequence[Converter]
     token: _Columns
     user: _Columns | None
-    annotations: dict[str, int]
+    annotations: Mapping[str, int]
 
-    def fetch(self, connection: BaseDatabaseWrapper, values: Sequence[str]) -> PersonalAccessToken | None:
-        params = _fill(self.params, dict(zip(self.slots, values, strict=True)))
+    def load(self, connection: BaseDatabaseWrapper, values: Mapping[str, str]) -> PersonalAccessToken | None:
         with connection.cursor() as cursor:
-            execute(cursor, self.sql, params)
+            execute(cursor, self.sql, {**self.constants, **values})
             found = cursor.fetchone()
         if found is None:
             return None
@@ -80,46 +84,24 @@ class _Statement(NamedTuple):
         return token
 
 
-class _Template(NamedTuple):
-    """A queryset with slots, which the database backend compiles for each request."""
+class _Query(NamedTuple):
+    """A queryset with slots, and its SQL, or None if the database backend has to build the SQL each time."""
 
+    slots: Sequence[str]
     tokens: TokenQuerySet
-    slots: Sequence[_Slot]
+    statement: _Statement | None
 
-    def fill(self, values: Sequence[str]) -> TokenQuerySet:
-        tokens = uncached(self.tokens)
-        query: Any = tokens.query
-        query.__class__ = _slotted_class(query.__class__)
-        query.by_slot = dict(zip(self.slots, values, strict=True))
-        return tokens
-
-
-@cache
-def _slotted_class(cls: Any) -> Any:
-    return type(cls.__name__, (_SlottedQuery, cls), {})
+    def load(self, connection: BaseDatabaseWrapper, values: Mapping[str, str]) -> PersonalAccessToken | None:
+        if self.statement is not None:
+            return self.statement.load(connection, values)
+        before = _values.set(values)
+        try:
+            return next(iter(uncached(self.tokens)), None)
+        finally:
+            _values.reset(before)
 
 
-class _SlottedQuery:
-    by_slot: dict[_Slot, str]
-
-    def get_compiler(self, *args: Any, **kwargs: Any) -> Any:
-        compiler = super().get_compiler(*args, **kwargs)  # type: ignore[misc]
-        make_sql = compiler.as_sql
-
-        def as_sql(*args: Any, **kwargs: Any) -> tuple[str, tuple[Any, ...]]:
-            sql, params = make_sql(*args, **kwargs)
-            return sql, _fill(params, self.by_slot)
-
-        compiler.as_sql = as_sql
-        return compiler
-
-
-def _fill(params: Sequence[Any], by_slot: dict[_Slot, str]) -> tuple[Any, ...]:
-    return tuple(by_slot[param] if type(param) is _Slot else param for param in params)
-
-
-_statements: dict[tuple[Any, ...], _Statement | None] = {}
-_templates: dict[tuple[Any, ...], _Template | None] = {}
+_queries: dict[tuple[Any, ...], _Query] = {}
 
 
 def find_token(
@@ -137,40 +119,15 @@ def _find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
-    key = (connection.alias, type(connection), type(connection.ops), *_form(digests, required_scope, previous))
-    if key not in _statements:
-        _statements[key] = _compile(connection, len(digests), required_scope, previous=previous)
-    statement = _statements[key]
-    if statement is None:
-        return find_token_by_orm(digests, required_scope, previous=previous)
-    found = statement.fetch(connection, _values(digests, required_scope))
-    return _complete(found, digests, required_scope, previous=previous)
-
-
-def find_token_by_orm(
-    digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool = False
-) -> PersonalAccessToken | None:
-    """Like `find_token`, with the plain ORM. Used for backends that build SQL in their own way."""
-    alias = token_database()
-    key = (alias, *_form(digests, required_scope, previous))
-    if key not in _templates:
-        _templates[key] = _make_template(alias, len(digests), required_scope, previous=previous)
-    template = _templates[key]
-    if template is None:
-        tokens = uncached(_queryset(alias, digests, required_scope, previous=previous))
-    else:
-        tokens = template.fill(_values(digests, required_scope))
-    return _complete(next(iter(tokens), None), digests, required_scope, previous=previous)
-
-
-def _form(digests: Sequence[str], required_scope: RequiredScope | None, previous: bool) -> tuple[Any, ...]:
-    """Return what the SQL depends on: among others, which facts about the required scope are needed."""
+    # What the SQL depends on: among others, which facts about the required scope are needed.
     facts = required_scope and (required_scope.filtered, len(required_scope.also))
-    return len(digests), previous, facts, conf.read_from_replicas
-
-
-def _values(digests: Sequence[str], required_scope: RequiredScope | None) -> list[str]:
-    return [*digests, *(chain.from_iterable(required_scope.scopes) if required_scope else ())]
+    key = connection.alias, type(connection), type(connection.ops), len(digests), facts, previous
+    query = _queries.get(key)
+    if query is None:
+        query = _queries[key] = _build(connection, len(digests), required_scope, previous=previous)
+    scopes = required_scope.scopes if required_scope else ()
+    token = query.load(connection, dict(zip(query.slots, chain(digests, *scopes), strict=True)))
+    return token and _complete(token, digests, required_scope, previous=previous)
 
 
 def decide_again(token: PersonalAccessToken, required_scope: RequiredScope) -> PersonalAccessToken:
@@ -200,10 +157,8 @@ def _queryset(
 
 
 def _complete(
-    token: PersonalAccessToken | None, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
-) -> PersonalAccessToken | None:
-    if token is None:
-        return None
+    token: PersonalAccessToken, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
+) -> PersonalAccessToken:
     facts = vars(token)
     if required_scope is None:
         token.decision = Decision()
@@ -217,57 +172,42 @@ def _complete(
     return token
 
 
-def _compile(
+def _build(
     connection: BaseDatabaseWrapper, count: int, required_scope: RequiredScope | None, *, previous: bool
-) -> _Statement | None:
-    """Return the statement of such a query, or None if it can't be reused."""
-    tokens, slots = _with_slots(connection.alias, count, required_scope, previous=previous)
+) -> _Query:
+    digests: list[Any] = [_Slot(f"digest_{number}") for number in range(count)]
+    scopes: list[Any] = [
+        ScopeKey(*(_Slot(f"{name}_{number}") for name in ScopeKey._fields))  # type: ignore[arg-type]
+        for number in range(len(required_scope.scopes) if required_scope else 0)
+    ]
+    example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
+    tokens = _queryset(connection.alias, digests, example, previous=previous)
+    return _Query([slot.value for slot in chain(digests, *scopes)], tokens, _compile(tokens.all(), connection))
+
+
+def _compile(tokens: TokenQuerySet, connection: BaseDatabaseWrapper) -> _Statement | None:
+    """Return the statement of a queryset, or None if it can't be reused."""
     compiler: Any = tokens.query.get_compiler(using=connection.alias)
     if not makes_djangos_sql(connection.ops, compiler):
         return None
-    sql, params = compiler.as_sql()
-    if not _has_all(params, slots):
-        return None
+    sql, params = Context().run(compiler.as_sql)  # without the values of a look-up that this one is nested in
     columns = [expression for expression, _sql, _alias in compiler.select]
     converters = list(_find_converters(compiler, columns))
     if any(_may_hold(convert, connection) for _position, convert, _takes_ops, _expression in converters):
         return None
     info = compiler.klass_info
     related = [_find_columns(one, columns) for one in info.get("related_klass_infos", ())]
+    named = {f"constant_{number}": param for number, param in enumerate(params)}
+    names = [param.value if isinstance(param, _Slot) else name for name, param in named.items()]
     return _Statement(
-        sql,
-        tuple(params),
-        tuple(slots),
+        # Named, because on SQLite Django searches the SQL for positional parameters each time.
+        sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in names),
+        {name: param for name, param in named.items() if not isinstance(param, _Slot)},
         converters,
         _find_columns(info, columns),
         related[0] if related else None,
         dict(compiler.annotation_col_map or {}),
     )
-
-
-def _make_template(alias: str, count: int, required_scope: RequiredScope | None, *, previous: bool) -> _Template | None:
-    """Return such a query, or None if its parameters don't remain what they are."""
-    tokens, slots = _with_slots(alias, count, required_scope, previous=previous)
-    _sql, params = tokens.query.get_compiler(using=alias).as_sql()
-    return _Template(tokens, slots) if _has_all(params, slots) else None
-
-
-def _with_slots(
-    alias: str, count: int, required_scope: RequiredScope | None, *, previous: bool
-) -> tuple[TokenQuerySet, list[_Slot]]:
-    digest_slots = [_Slot(f"digest {number}") for number in range(count)]
-    scope_slots = [
-        [_Slot(f"{name} {number}") for name in ScopeKey._fields]
-        for number in range(len(required_scope.scopes) if required_scope else 0)
-    ]
-    scopes = [ScopeKey(*texts) for texts in scope_slots]
-    example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
-    tokens = _queryset(alias, digest_slots, example, previous=previous)
-    return tokens, [*digest_slots, *chain.from_iterable(scope_slots)]
-
-
-def _has_all(params: Sequence[Any], slots: Sequence[_Slot]) -> bool:
-    return {param for param in params if type(param) is _Slot} == set(slots)
 
 
 def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converter]:
@@ -298,10 +238,9 @@ def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
     return _Columns(info["model"], fields, [positions[name] for name in fields])
 
 
-def _forget_statements(**_kwargs: object) -> None:
+def _forget_queries(**_kwargs: object) -> None:
     # Settings only change in tests, among them DATABASES and USE_TZ.
-    _statements.clear()
-    _templates.clear()
+    _queries.clear()
 
 
-setting_changed.connect(_forget_statements, dispatch_uid="pat_tokens.lookup")
+setting_changed.connect(_forget_queries, dispatch_uid="pat_tokens.lookup")

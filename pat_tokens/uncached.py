@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
-Profiler = Callable[["BaseDatabaseWrapper", str, Sequence[Any], Callable[[], Any]], Any]
+Params = Sequence[Any] | dict[str, Any]  # for `%s`, or for `%(name)s`
+Profiler = Callable[["BaseDatabaseWrapper", str, Params, Callable[[], Any]], Any]
 
 _QuerySetT = TypeVar("_QuerySetT", bound=QuerySet[Any])
 
@@ -41,7 +42,7 @@ def uncached(queryset: _QuerySetT) -> _QuerySetT:
     return copy
 
 
-def execute(cursor: CursorWrapper, sql: str, params: Sequence[Any]) -> None:
+def execute(cursor: CursorWrapper, sql: str, params: Params) -> None:
     """Execute a SELECT that the caller compiled."""
     if _profilers:
         _profilers[0](cursor.db, sql, params, partial(cursor.execute, sql, params))

@@ -73,7 +73,21 @@ def found_by_sql(monkeypatch):
 
     def find(digests, required_scope):
         with monkeypatch.context() as patched:
-            patched.setattr(lookup, "find_token_by_orm", refuse)
+            patched.setattr(lookup, "uncached", refuse)
+            return lookup.find_token(digests, required_scope)
+
+    return find
+
+
+@pytest.fixture
+def found_by_orm(monkeypatch):
+    """Find a token as with a backend that builds SQL in its own way."""
+    queries = {}
+
+    def find(digests, required_scope):
+        with monkeypatch.context() as patched:
+            patched.setattr(lookup, "_queries", queries)
+            patched.setattr(lookup, "_compile", lambda *args: None)
             return lookup.find_token(digests, required_scope)
 
     return find
@@ -81,17 +95,14 @@ def found_by_sql(monkeypatch):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(held=st.sets(KEYS), required_scope=NEEDS)
-def test_compiled_and_orm_agree_with_decide(db, held, required_scope, found_by_sql):
+def test_compiled_and_orm_agree_with_decide(db, held, required_scope, found_by_sql, found_by_orm):
     token = getattr(test_compiled_and_orm_agree_with_decide, "token", None)
     if token is None or not type(token).objects.filter(pk=token.pk).exists():
         token = TokenFactory()
         test_compiled_and_orm_agree_with_decide.token = token
     token.scope_set.all().delete()
     Scope.objects.bulk_create(Scope(token=token, **key._asdict()) for key in held)
-    by_sql, by_orm = (
-        found_by_sql(digests_of(token), required_scope),
-        lookup.find_token_by_orm(digests_of(token), required_scope),
-    )
+    by_sql, by_orm = found_by_sql(digests_of(token), required_scope), found_by_orm(digests_of(token), required_scope)
     assert all_of(by_sql) == all_of(by_orm)
     assert all_of(by_sql.user) == all_of(by_orm.user)
     assert by_sql.decision == decide(held, required_scope)
@@ -141,6 +152,46 @@ def test_sql_is_built_once(make_token, channel, monkeypatch):
     assert not lookup.find_token(digests_of(token), required_scope._replace(entity_id="0")).decision
 
 
+def test_look_ups_can_be_nested(make_token, found_by_orm, monkeypatch):
+    """An execute wrapper of a site can look up a token in another database."""
+    outer, inner = make_token("channels:*:read"), make_token("channels:*:read")
+    build, queries, nested = lookup._compile, {}, []
+
+    def find(token):
+        with monkeypatch.context() as patched:
+            patched.setattr(lookup, "_compile", build)
+            patched.setattr(lookup, "_queries", queries)
+            return lookup.find_token(digests_of(token), None)
+
+    def nest(execute, *args):
+        if not nested:
+            nested.append(None)
+            nested[0] = find(inner)
+        return execute(*args)
+
+    with connection.execute_wrapper(nest):
+        assert found_by_orm(digests_of(outer), None) == outer
+    assert nested == [inner]
+    assert find(outer) == outer
+
+
+def test_each_value_is_passed_once(make_token, channel):
+    """By its name; on SQLite, Django would search the whole SQL for other parameters each time."""
+    token = make_token("channels:*:read")
+    passed = []
+
+    def note(execute, sql, params, *args):
+        passed.append(params)
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(note):
+        lookup.find_token(digests_of(token), RequiredScope("channels", "read", str(channel.pk)))
+    (params,) = passed
+    assert [list(params.values()).count(value) for value in (token.digest, "channels", "read", str(channel.pk))] == [
+        1
+    ] * 4
+
+
 @pytest.mark.parametrize(
     "required_scope", [RequiredScope("channels", "read", "1"), RequiredScope("channels", "list", ALL, True)]
 )
@@ -188,7 +239,7 @@ def replace_quoting_on_the_instance(monkeypatch):
 @pytest.mark.parametrize("change", [override_quoting, patch_quoting, replace_quoting_on_the_instance])
 def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
     """Backends can use another tenant's tables for each request."""
-    monkeypatch.setattr(lookup, "_statements", {})
+    monkeypatch.setattr(lookup, "_queries", {})
     change(monkeypatch)
     token = make_token("channels:*:read")
     required_scope = RequiredScope("channels", "read", "1")
@@ -207,14 +258,13 @@ def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
     assert lookup.decide_again(token, required_scope).decision
 
 
-def test_other_backends_build_queryset_once(make_token, monkeypatch):
+def test_other_backends_build_queryset_once(make_token, monkeypatch, found_by_orm):
     tokens = {name: make_token(f"{name}:*:read") for name in ("channels", "devices")}
-    monkeypatch.setattr(lookup, "_templates", {})
     build, built = lookup._queryset, []
     monkeypatch.setattr(lookup, "_queryset", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
     for name, token in tokens.items():
         for needed in tokens:
-            found = lookup.find_token_by_orm(digests_of(token), RequiredScope(needed, "read", "1"))
+            found = found_by_orm(digests_of(token), RequiredScope(needed, "read", "1"))
             assert found == token
             assert bool(found.decision) == (name == needed)
     assert len(built) == 1
@@ -227,8 +277,7 @@ def test_backend_can_change_parameters(make_token, monkeypatch):
             return sql, tuple(f"{param}" if isinstance(param, str) else param for param in params)
 
     token = make_token("channels:*:read")
-    monkeypatch.setattr(lookup, "_statements", {})
-    monkeypatch.setattr(lookup, "_templates", {})
+    monkeypatch.setattr(lookup, "_queries", {})
     monkeypatch.setitem(vars(connection.ops), "compiler", lambda name: OwnCompiler)
     for entity_id in ("1", "2"):
         assert lookup.find_token(digests_of(token), RequiredScope("channels", "read", entity_id)).decision
@@ -252,27 +301,28 @@ def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
     assert len(made) == 6
 
 
-def test_patched_execute_sql_is_not_called(make_token, channel, monkeypatch, with_manager):
+def test_patched_execute_sql_is_not_called(make_token, channel, monkeypatch, with_manager, found_by_orm):
     key = str(channel.pk)
     token = make_token(f"channels:{key}:list")
     required_scope = RequiredScope("channels", "list", key)
     with_manager(MANAGERS["manager"])
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)
     assert lookup.find_token(digests_of(token), required_scope).decision
-    assert lookup.find_token_by_orm(digests_of(token), required_scope).user == token.user
+    assert found_by_orm(digests_of(token), required_scope).user == token.user
     assert lookup.decide_again(token, required_scope).decision
     assert list(filtering.find_uses(token, "channels", "list")) == [key]
     assert token.scope_set.keys() == [ScopeKey("channels", key, "list")]
     assert find_entity_id(Requirement("channels", "list", EntityLookup(pk="pk")), {"pk": key}, token.user) == key
 
 
-@pytest.mark.parametrize("find", [lookup.find_token, lookup.find_token_by_orm])
-def test_profiler_sees_each_query(make_token, monkeypatch, find):
-    token = make_token("channels:*:read")
+@pytest.mark.parametrize("way", ["found_by_sql", "found_by_orm"])
+def test_profiler_sees_each_query(make_token, way, request):
+    token, find = make_token("channels:*:read"), request.getfixturevalue(way)
     seen = []
 
     def profile(connection, sql, params, run):
-        seen.append((connection.alias, sql.partition(" ")[0], token.digest in params))
+        values = params.values() if isinstance(params, dict) else params
+        seen.append((connection.alias, sql.partition(" ")[0], token.digest in values))
         return run()
 
     set_profiler(profile)
@@ -294,7 +344,7 @@ def test_custom_compiler_is_used(make_token, monkeypatch):
             return super().execute_sql(*args, **kwargs)
 
     token = make_token("channels:*:read")
-    monkeypatch.setattr(lookup, "_statements", {})
+    monkeypatch.setattr(lookup, "_queries", {})
     monkeypatch.setitem(vars(connection.ops), "compiler", lambda name: OwnCompiler)
     monkeypatch.setattr(SQLCompiler, "execute_sql", None)  # a query cache isn't called by super() either
     assert lookup.find_token(digests_of(token), RequiredScope("channels", "read", "1")).decision
@@ -338,8 +388,7 @@ def with_manager(monkeypatch):
 
     def replace(manager):
         manager.contribute_to_class(User, "objects")
-        monkeypatch.setattr(lookup, "_statements", {})
-        monkeypatch.setattr(lookup, "_templates", {})
+        monkeypatch.setattr(lookup, "_queries", {})
 
     original = User.objects
     cached = "default_manager", "managers", "managers_map", "base_manager"
@@ -350,8 +399,7 @@ def with_manager(monkeypatch):
     User.objects = original
     for name in cached:
         vars(User._meta).pop(name, None)
-    lookup._statements.clear()
-    lookup._templates.clear()
+    lookup._queries.clear()
 
 
 @pytest.mark.parametrize("kind", MANAGERS)
@@ -394,7 +442,7 @@ def test_plain_manager_costs_no_query(make_token, with_manager):
     assert len(queries) == 1
 
 
-def test_invalid_scope_row_grants_nothing(case, token, found_by_sql):
+def test_invalid_scope_row_grants_nothing(case, token, found_by_sql, found_by_orm):
     rows = [
         (("channels", "1", "create"), RequiredScope("channels", "create")),
         (("pages", "A", "read"), RequiredScope("pages", "read", "a")),
@@ -417,4 +465,4 @@ def test_invalid_scope_row_grants_nothing(case, token, found_by_sql):
         with case(written, required_scope):
             Scope.objects.create(token=token, **ScopeKey(*written)._asdict())
             assert not found_by_sql(digests_of(token), required_scope).decision
-            assert not lookup.find_token_by_orm(digests_of(token), required_scope).decision
+            assert not found_by_orm(digests_of(token), required_scope).decision

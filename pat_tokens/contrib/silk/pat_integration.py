@@ -5,17 +5,21 @@ Silk replaces `SQLCompiler.execute_sql()`, and so do query caches. Only silk is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.uncached import set_profiler
+from pat_tokens.uncached import Params, set_profiler
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+_NAMED = re.compile(r"%\((\w+)\)s")
 
 
 class _Query:
@@ -27,18 +31,19 @@ class _Compiler:
 
     query = _Query
 
-    def __init__(
-        self, connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], run: Callable[[], Any]
-    ) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, sql: str, params: Params, run: Callable[[], Any]) -> None:
         self.connection = connection
         self._sql = sql, params
         self._execute_sql = run
 
-    def as_sql(self) -> tuple[str, Sequence[Any]]:
-        return self._sql
+    def as_sql(self) -> tuple[str, Params]:
+        sql, params = self._sql
+        if isinstance(params, dict):  # silk only formats positional parameters
+            return _NAMED.sub("%s", sql), [params[name] for name in _NAMED.findall(sql)]
+        return sql, params
 
 
-def _profile(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any], run: Callable[[], Any]) -> Any:
+def _profile(connection: BaseDatabaseWrapper, sql: str, params: Params, run: Callable[[], Any]) -> Any:
     # Imported late: silk's modules need its models.
     return import_module("silk.sql").execute_sql(_Compiler(connection, sql, params, run))
 

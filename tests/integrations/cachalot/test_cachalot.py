@@ -59,7 +59,7 @@ def by_the_manager(monkeypatch, replace_manager):
 @pytest.fixture(params=[by_compiled_sql, by_the_orm, by_the_manager])
 def way(request, monkeypatch, with_manager):  # noqa: F811
     """Each way to look up a token."""
-    monkeypatch.setattr(lookup, "_statements", {})
+    monkeypatch.setattr(lookup, "_queries", {})
     request.param(monkeypatch, with_manager)
 
 

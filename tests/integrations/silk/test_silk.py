@@ -47,7 +47,7 @@ def test_token_query_is_recorded(make_token, channel, client_with, recorded):
 
 
 def test_orm_query_is_recorded_once(make_token, channel, client_with, recorded, monkeypatch):
-    monkeypatch.setattr(lookup, "_statements", {})
+    monkeypatch.setattr(lookup, "_queries", {})
     override_quoting(monkeypatch)
     client = client_with(make_token(f"channels:{channel.pk}:read"))
     assert client.get(f"/api/channels/{channel.pk}/").status_code == 200
