@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from pat_tokens.conf import conf
-from pat_tokens.contrib.rest_framework.deferred_imports import authentication
+from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete_errors
 from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.guards import add_sunset, guard, guard_options, hide_forms, vary
@@ -43,7 +43,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             return None
         complete_errors(view)
         try:
-            secret = authentication.read_secret(request._request)
+            secret = deferred.authentication.read_secret(request._request)
             if secret is None:
                 return None
             hide_forms(view)
@@ -69,17 +69,17 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         """Return the token if it meets the view's requirement. Raises TokenError and ThirdPartyToken."""
         third_party = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
-            return authentication.authenticate(secret, None, third_party=third_party, request=request._request)
+            return deferred.authentication.authenticate(secret, None, third_party=third_party, request=request._request)
         method = str(request.method)  # asked for once: it is a way round to Django's request each time
         if method == "OPTIONS" and not ViewInfo.of(view).has_own_options:
-            token = authentication.authenticate_options(
+            token = deferred.authentication.authenticate_options(
                 secret, find_requirements(view, request), view.kwargs, third_party=third_party, request=request._request
             )
             guard_options(view, request, token)
             return token
         resolution = find_requirement(view, request, method)
         requirement = resolution.requirement
-        token = authentication.authenticate(
+        token = deferred.authentication.authenticate(
             secret,
             requirement,
             view.kwargs,
@@ -95,7 +95,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         return token
 
     def _is_for_another(self, request: Request) -> bool:
-        scheme = authentication.legacy_scheme(request._request)
+        scheme = deferred.authentication.legacy_scheme(request._request)
         return any(text.partition(" ")[0].lower() == scheme for text in self._find_challenges(request))
 
     def _find_challenges(self, request: Request) -> Iterator[str]:

@@ -6,17 +6,18 @@ models are loaded.
 
 from __future__ import annotations
 
-from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-from django.utils.functional import SimpleLazyObject
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pat_tokens import authentication, filtering, guards
-else:
-    authentication = SimpleLazyObject(partial(import_module, "pat_tokens.authentication"))
-    filtering = SimpleLazyObject(partial(import_module, "pat_tokens.filtering"))
-    guards = SimpleLazyObject(partial(import_module, "pat_tokens.guards"))
 
-__all__: list[str] = ["authentication", "filtering", "guards"]  # for type checkers: the module is not public
+__all__ = ["authentication", "filtering", "guards"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(name)
+    # Kept, so that this function is called once for each module (PEP 562).
+    module = globals()[name] = import_module(f"pat_tokens.{name}")
+    return module

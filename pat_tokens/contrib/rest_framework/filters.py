@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-from pat_tokens.contrib.rest_framework.deferred_imports import authentication, filtering
+from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import has_limited_list
@@ -36,12 +36,14 @@ class ScopeFilterBackend(BaseFilterBackend):
             return queryset
         state = state_of(request._request).views.get(view)
         if state is None or (rows := state.limited_list) is None:
-            error = filtering.needs_all(decision)
-            raise TokenAPIException(authentication.refuse(error, token=token, request=request._request))
+            error = deferred.filtering.needs_all(decision)
+            raise TokenAPIException(deferred.authentication.refuse(error, token=token, request=request._request))
         try:
             return rows.limit(queryset, request=request._request)
         except InsufficientScope as refused:
-            raise TokenAPIException(authentication.refuse(refused, token=token, request=request._request)) from refused
+            raise TokenAPIException(
+                deferred.authentication.refuse(refused, token=token, request=request._request)
+            ) from refused
 
 
 class ScopeFilterMixin:

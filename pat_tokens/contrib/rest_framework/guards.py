@@ -15,7 +15,7 @@ from django.db.models import Model
 from rest_framework.request import Request
 
 from pat_tokens.conf import conf
-from pat_tokens.contrib.rest_framework.deferred_imports import authentication, filtering, guards
+from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
@@ -75,7 +75,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
         for position, part in enumerate(requirement.parts):
             _guard_entity(view, request, token, resolution, state, part, position)
         if token.decision is not None and token.decision.limited:
-            state.limited_list = filtering.LimitedList(token, requirement)
+            state.limited_list = deferred.filtering.LimitedList(token, requirement)
             _guard_list(view, request, state.limited_list)
     # A partial instead of a closure: closures create extra objects for the garbage collector on every request.
     view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
@@ -84,7 +84,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
 def _handle_exception(state: ViewState, handle: Callable[..., Any], request: Request, error: Exception) -> Any:
     # The core doesn't import DRF's exceptions.
     if isinstance(error, NotAllowed):
-        error = TokenAPIException(authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
+        error = TokenAPIException(deferred.authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
     try:
         return handle(error)
     finally:
@@ -249,13 +249,13 @@ def _check_entity(
     if entity_id == allowed or (allowed == ALL and not (decision.limited and position == 0)):
         return
     try:
-        authentication.require_entity(token, entity_id, position=position, request=request._request)
+        deferred.authentication.require_entity(token, entity_id, position=position, request=request._request)
     except TokenError as error:
         raise TokenAPIException(error) from error
 
 
 def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIException:
-    return TokenAPIException(authentication.refuse(ScopeNotDeclared(), token=token, request=request._request))
+    return TokenAPIException(deferred.authentication.refuse(ScopeNotDeclared(), token=token, request=request._request))
 
 
 def _finalize_response(
@@ -276,15 +276,15 @@ def _finalize_response(
             token: Any = view.request.auth
             response = view.handle_exception(_undeclared(request, token))
         elif rows is not None and not _is_made_of(rows, response):
-            refused = authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
+            refused = deferred.authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
             response = view.handle_exception(TokenAPIException(refused))
     response = finalize(request, response, *args, **kwargs)
-    guards.set_cache_headers(request._request, response)
+    deferred.guards.set_cache_headers(request._request, response)
     return response
 
 
 def _is_made_of(rows: LimitedList, response: Any) -> bool:
-    return filtering.is_made_of(rows, response, getattr(response, "data", None), find=_serialized)
+    return deferred.filtering.is_made_of(rows, response, getattr(response, "data", None), find=_serialized)
 
 
 def _serialized(value: Any) -> Any:
