@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from django.utils import timezone
 from django.utils.dates import MONTHS_3
@@ -65,6 +65,7 @@ class TimeFormat:
         self.months = [str(name).title() for name in MONTHS_3.values()]
         self.date_pattern = str(DATE_PATTERN)
         self.datetime_pattern = str(DATETIME_PATTERN)
+        self.zone = timezone.get_current_timezone()
 
     def span(self, span: timedelta) -> str:
         """Return `span` as `23 h 54 min`."""
@@ -72,22 +73,21 @@ class TimeFormat:
 
     def date(self, value: datetime) -> str:
         """Return the date of `value` as `Nov 29, 2026`."""
-        return self._date(_localized(value))
+        return self._date(self._localize(value))
 
     def exact(self, value: datetime) -> str:
         """Return `value` as `Nov 29, 2026, 18:05 UTC`."""
-        local = _localized(value)
+        local = self._localize(value)
         facts = {"date": self._date(local), "time": f"{local:%H:%M}", "zone": local.tzname()}
         return self.datetime_pattern % facts
 
     def _date(self, local: datetime) -> str:
         return self.date_pattern % {"month": self.months[local.month - 1], "day": local.day, "year": local.year}
 
-
-def _localized(value: datetime) -> datetime:
-    if timezone.is_naive(value):
-        value = timezone.make_aware(value, timezone.get_default_timezone())
-    return timezone.localtime(value)
+    def _localize(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            value = timezone.make_aware(value, timezone.get_default_timezone())
+        return value.astimezone(self.zone)
 
 
 def duration_label(duration: str) -> str:
@@ -213,8 +213,10 @@ def _rank(label: ScopeLabel) -> tuple[bool, int]:
     return not label.is_dangerous, names.index(label.scope.operation)
 
 
-@dataclass(frozen=True)
-class TypeAccess:
+# Dictionaries, as in `pages.tokens`.
+
+
+class TypeAccess(TypedDict):
     """Operations on an entity type, the dangerous ones first; `more` are not in `operations`."""
 
     entity_type: str
@@ -223,13 +225,12 @@ class TypeAccess:
     is_more_dangerous: bool
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(TypedDict):
     """What a token can do, in short: some entity types, the dangerous ones first, and how many `more` there are."""
 
-    types: Sequence[TypeAccess] = ()
-    more: int = 0
-    is_more_dangerous: bool = False
+    types: Sequence[TypeAccess]
+    more: int
+    is_more_dangerous: bool
 
 
 def describe_access(operations: Iterable[tuple[Any, str, str]]) -> dict[Any, Access]:
@@ -260,10 +261,21 @@ def _shorten(by_type: list[tuple[str, list[tuple[int, str, bool]]]]) -> Access:
             (text, dangerous) for _position, text, dangerous in sorted(found, key=lambda one: (not one[2], one))
         ]
         rest = operations[MAX_OPERATIONS:]
-        types.append(TypeAccess(label, operations[:MAX_OPERATIONS], len(rest), any(one[1] for one in rest)))
-    types.sort(key=lambda one: (not one.operations[0][1], one.entity_type.casefold()))
+        types.append(
+            TypeAccess(
+                entity_type=label,
+                operations=operations[:MAX_OPERATIONS],
+                more=len(rest),
+                is_more_dangerous=any(one[1] for one in rest),
+            )
+        )
+    types.sort(key=lambda one: (not one["operations"][0][1], one["entity_type"].casefold()))
     others = types[MAX_TYPES:]
-    return Access(types[:MAX_TYPES], len(others), any(one.operations[0][1] for one in others))
+    return Access(
+        types=types[:MAX_TYPES],
+        more=len(others),
+        is_more_dangerous=any(one["operations"][0][1] for one in others),
+    )
 
 
 def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[ScopeLabel]:

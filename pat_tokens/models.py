@@ -304,12 +304,6 @@ class Scope(models.Model):
     def is_for_all(self) -> bool:
         return bool(self.entity_id == ALL)
 
-    @property
-    def unused_since(self) -> datetime:
-        """The last use, or since when uses are recorded; see `ScopeQuerySet.unused_since`."""
-        since: datetime = self.last_used_at or self.watched_since or self.created_at
-        return since
-
     def get_entity_type(self) -> EntityType | None:
         return registry.get(self.entity_type)
 

@@ -248,10 +248,19 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
         """The scopes in a stable order."""
         return self.order_by("entity_type", "entity_id", "operation", "pk")
 
+    def with_use(self) -> Self:
+        """The scopes with `recorded_since`, when recording of uses began, and `unused_since`: the last use, or that."""
+        recorded_since = Coalesce("watched_since", "created_at")
+        return self.annotate(recorded_since=recorded_since, unused_since=Coalesce("last_used_at", recorded_since))
+
     def unused_since(self, when: datetime) -> Self:
         """The scopes that have been watched since `when`, or longer, and not been used after it."""
-        since = Coalesce("last_used_at", "watched_since", "created_at")
-        return self.alias(unused_since=since).filter(unused_since__lte=when)
+        return self.with_use().filter(unused_since__lte=when)
+
+    def uses(self) -> models.QuerySet[Scope, Any]:
+        """The scopes `with_use` as named tuples for pages, because instances of 500 scopes take twice as long."""
+        columns = ("pk", "entity_type", "entity_id", "operation", "last_used_at", "recorded_since", "unused_since")
+        return self.with_use().values_list(*columns, named=True)
 
     def keys(self) -> list[ScopeKey]:
         return [ScopeKey(*row) for row in uncached(self).values_list("entity_type", "entity_id", "operation")]

@@ -228,14 +228,14 @@ def token_url(token: PersonalAccessToken) -> str:
     return reverse("pat_tokens:token_detail", args=[token.pk])
 
 
-def token_urls(*names: str) -> Callable[[PersonalAccessToken], dict[str, SafeString]]:
-    """Return a function that returns the URLs of these pages of a token, escaped for HTML.
+def token_urls(*names: str) -> Callable[[SafeString], dict[str, SafeString]]:
+    """Return a function that returns the URLs of these pages of the token with an escaped id, escaped for HTML.
 
     It is for lists: to reverse and to escape each URL takes longer.
     """
     parts = {name: reverse(f"pat_tokens:{name}", args=[_NO_ID]).rpartition(str(_NO_ID)) for name in names}
     escaped = {name: (escape(before), escape(after)) for name, (before, _id, after) in parts.items()}
-    return lambda token: {name: before + escape(token.pk) + after for name, (before, after) in escaped.items()}
+    return lambda key: {name: before + key + after for name, (before, after) in escaped.items()}
 
 
 def safe_url(request: HttpRequest, url: str) -> str:

@@ -24,7 +24,7 @@ DURATIONS = ("7d", "30d", LONG_UNUSED, "1y")
 
 
 def find_unused(labels: Sequence[ScopeLabel], unused_for: str = "") -> list[ScopeLabel]:
-    """Return the labels of scopes that can be removed: those without effect, and those that are unused.
+    """Return the labels of `ScopeQuerySet.uses` that can be removed: those without effect, and those that are unused.
 
     Unused are those that were not used for this duration; without one, those that were never used, or not for 90 days.
     """
@@ -39,7 +39,7 @@ def find_unused(labels: Sequence[ScopeLabel], unused_for: str = "") -> list[Scop
 def find_watched_since(labels: Sequence[ScopeLabel]) -> datetime | None:
     """Return since when uses of the scopes have been recorded."""
     scopes: list[Any] = [label.scope for label in labels]
-    return min((scope.watched_since or scope.created_at for scope in scopes), default=None)
+    return min((scope.recorded_since for scope in scopes), default=None)
 
 
 class ScopesUnused(TokenPage):
@@ -67,7 +67,7 @@ class ScopesUnused(TokenPage):
         return self.done(token_url(self.token), text % {"count": count} if count else _("No scopes were removed."))
 
     def find_unused(self) -> list[ScopeLabel]:
-        return find_unused(describe_scopes(self.owner, self.token.scope_set.sorted()), self.unused_for)
+        return find_unused(describe_scopes(self.owner, self.token.scope_set.sorted().uses()), self.unused_for)
 
     @property
     def unused_for(self) -> str:

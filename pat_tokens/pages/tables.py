@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
+from django.utils.html import conditional_escape
 from django.utils.translation import pgettext_lazy
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, QueryDict
     from django.utils.functional import _StrOrPromise
+    from django.utils.safestring import SafeString
 
 SIZES = (5, 10, 25, 50, 100)  # rows per page
 COOKIE_AGE = 365 * 24 * 3600  # seconds
@@ -142,9 +144,9 @@ class Table:
         return [(column, column.name not in self.hidden) for column in self.all_columns if column.can_hide]
 
     @cached_property
-    def shows(self) -> dict[str, bool]:
-        """Whether each column is visible, by name."""
-        return {column.name: column.name not in self.hidden for column in self.all_columns}
+    def labels(self) -> dict[str, SafeString]:
+        """The labels of the visible columns by name, escaped once and not for each cell."""
+        return {column.name: conditional_escape(column.label) for column in self.columns}
 
     def _read_sort(self, default: str) -> tuple[str, bool]:
         text = self._query.get("sort", "")

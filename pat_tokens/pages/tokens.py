@@ -137,7 +137,8 @@ class RowMaker:
 
     def make(self, token: PersonalAccessToken, access: Access) -> TokenRow:
         name = {"name": token.name}
-        key, urls = escape(token.pk), self.urls(token)
+        key = escape(token.pk)
+        urls = self.urls(key)
         menu = self._menu(key, urls, is_active=token.is_active)
         return TokenRow(
             token=token,
@@ -209,10 +210,10 @@ class TokenList(Page):
     def _rows(self, table: Table) -> list[TokenRow]:
         tokens = list(table.rows)
         access = {}
-        if tokens and table.shows["access"]:
+        if tokens and "access" in table.labels:
             access = describe_access(Scope.objects.operations_of([token.pk for token in tokens]))
         maker = RowMaker(self.owner_query, can_issue=self.can_issue(self.owner))
-        nothing = Access()
+        nothing = Access(types=(), more=0, is_more_dangerous=False)
         return [maker.make(token, access.get(token.pk, nothing)) for token in tokens]
 
     def drop_query(self) -> HttpResponse:
@@ -322,8 +323,9 @@ class TokenDetail(TokenPage):
 
     def _show(self, revealed: Revealed, form: ServiceForm | None = None, field: str = "") -> HttpResponse:
         table = Table(self.request, "scopes", SCOPE_COLUMNS, sort="entity_type", size=5)
-        scopes = describe_scopes(self.owner, self.token.scope_set.all())
+        scopes = describe_scopes(self.owner, self.token.scope_set.uses())
         _fill(table, scopes)
+        delete_label = _("Delete scope %(operation)s: %(entity)s")
         previous_secret = self.token.previous_secret
         name_field, *more_fields = (field for field in TokenFieldsForm(initial=model_to_dict(self.token)))
         return self.show(
@@ -334,6 +336,7 @@ class TokenDetail(TokenPage):
             revealed=revealed,
             try_it=_try_it(self.request, self.token) if revealed.secret else None,
             table=table,
+            rows=[(one, delete_label % {"operation": one.operation, "entity": one.entity}) for one in table.rows],
             capabilities=summarize(scopes),
             form=form,
             field=field,

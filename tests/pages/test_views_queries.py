@@ -1,9 +1,10 @@
-"""The number of queries of each page is constant."""
+"""The number of queries of each page is constant, and so is that of translations of pages with tables."""
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.translation.trans_real import DjangoTranslation
 
 from pat_tokens import services, urls
 from pat_tokens.models import PersonalAccessToken, Scope
@@ -100,3 +101,25 @@ def test_pages_make_constant_queries(client, user, make_token, method, name):
 
 def test_every_page_has_query_count():
     assert {name for _, name in PAGES} == {pattern.name for pattern in urls.urlpatterns}
+
+
+@pytest.mark.parametrize("name", ["token_list", "token_detail", "scopes_unused"])
+def test_texts_are_translated_once_for_all_rows(client, user, make_token, monkeypatch, name):
+    translated = []
+    find = DjangoTranslation.gettext
+    monkeypatch.setattr(DjangoTranslation, "gettext", lambda self, text: translated.append(text) or find(self, text))
+    client.force_login(user)
+    token = make_token("channels:*:list", "channels:*:delete")
+    path = reverse(f"pat_tokens:{name}", kwargs=keywords(name, token))
+
+    def translate():
+        translated.clear()
+        assert client.get(path, {"rows": 100}).status_code == 200
+        return sorted(translated)
+
+    few = translate()
+    for number in range(9):
+        make_token("channels:*:list", name=f"other {number}")
+        Scope.objects.create(token=token, entity_type="channels", entity_id=str(number), operation="delete")
+        ChannelFactory(owner=user, pk=number)
+    assert translate() == few

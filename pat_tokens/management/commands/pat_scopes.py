@@ -48,7 +48,7 @@ class Command(TokenCommand):
         if options["remove"] and options["unused_for"] is None:
             raise CommandError("--remove needs --unused-for, such as --unused-for 90d.")
         token = find_or_read_token(options["id"])
-        scopes = token.scope_set.sorted()
+        scopes = token.scope_set.sorted().with_use()
         try:
             if options["scopes"]:
                 services.add_scopes(token, [parse_scope(text) for text in options["scopes"]], actor=ACTOR)
@@ -56,7 +56,7 @@ class Command(TokenCommand):
                 scopes = scopes.unused_since(clean_unused_for(options["unused_for"]))
         except InvalidInput as error:
             raise CommandError("\n".join(input_lines(error, options["scopes"], scope_option="--add"))) from None
-        rows = list(scopes)
+        rows: list[Any] = list(scopes)
         removed: set[UUID] = set()
         if options["remove"] and rows:
             confirm(self, f"This removes {len(rows)} scopes of token {printable(token.name)}.", options)

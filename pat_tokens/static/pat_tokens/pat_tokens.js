@@ -287,7 +287,7 @@ function onSelect(select) {
 
 // The selected rows of a table, and the buttons that act on them.
 function countSelected(form, changed) {
-  const boxes = [...form.elements].filter((element) => element.matches("[data-pat-select]"));
+  const boxes = [...form.elements].filter((element) => element.name === "id");
   const all = form.querySelector("[data-pat-select-all]");
   if (changed === all) boxes.forEach((box) => (box.checked = all.checked));
   const count = boxes.filter((box) => box.checked).length;
@@ -318,7 +318,7 @@ function mend(field) {
 function onChange(event) {
   const picker = event.target.matches("[data-pat-picker-place]") && event.target.querySelector("[role=combobox]");
   mend(picker || event.target);
-  if (event.target.matches("[data-pat-select], [data-pat-select-all]")) countSelected(event.target.form, event.target);
+  if (event.target.matches("[name=id], [data-pat-select-all]")) countSelected(event.target.form, event.target);
   const columns = event.target.closest("[data-pat-columns]");
   if (columns) attempt(async () => (await send(columns), visit(location.href, [columns.dataset.patColumns])));
 }
