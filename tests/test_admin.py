@@ -198,6 +198,18 @@ def test_search_by_owner_and_name(boss, token, stranger):
         assert [one.name for one in boss.get(url("changelist"), {"q": term}).context["cl"].result_list] == names
 
 
+def test_search_is_limited_to_first_words(boss, make_token):
+    make_token(name="one two three four five six seven eight")
+    for term, count in {
+        "one two three four five six seven eight": 1,
+        "eight seven six five four three two one " + "more " * 2000: 1,
+        "more one two three four five six seven eight": 0,
+    }.items():
+        answer = boss.get(url("changelist"), {"q": term})
+        assert answer.status_code == 200
+        assert answer.context["cl"].result_count == count
+
+
 def test_filters(boss, make_token):
     make_token("channels:*:read", name="reader")
     services.revoke_token(make_token("pages:*:read", name="dead"))
