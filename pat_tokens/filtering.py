@@ -232,7 +232,7 @@ class LimitedList(Observer):
         query = statement.query
         if query is not None and _reads_rows(query) and self._is_limited(query):
             self.was_read = True
-        elif not (statement.loads_one or self._is_of_row(statement.queryset)):
+        elif not (self._is_look_up(statement) or self._is_of_row(statement.queryset)):
             read = [statement.sql] if query is None else [*_find_models(query)]
             if self.model is None:
                 self._read_before.update(read)
@@ -248,6 +248,11 @@ class LimitedList(Observer):
                 and not _reads_table(source, PersonalAccessToken)
             )
         return self._is_about(source)
+
+    def _is_look_up(self, statement: Statement) -> bool:
+        # Views look up an object, such as the parent of the rows, before they limit the list. After that, they could
+        # return what they look up.
+        return (self.model is None or self.in_object) and statement.loads_one
 
     def _is_of_row(self, queryset: QuerySet[Any] | None) -> bool:
         # Whether these rows belong to a row of the list, such as its parent.

@@ -106,6 +106,8 @@ LOST = {
     "of their owner": lambda limit, rows: last(
         list(limit(rows)), rows.get(name="b").owner.channel_set.order_by("name")
     ),
+    "looked up": lambda limit, rows: last(limited := list(limit(rows)), [*limited, rows.get(name="b")]),
+    "looked up by order": lambda limit, rows: last(list(limit(rows)), [rows.exclude(name="a").earliest("name")]),
     "raw": lambda limit, rows: last(list(limit(rows)), list(Channel.objects.raw(SQL))),
     "raw before": lambda limit, rows: last(read := list(Channel.objects.raw(SQL)), list(limit(rows)), read),
     "cursor": lambda limit, rows: last(list(limit(rows)), by_cursor()),
