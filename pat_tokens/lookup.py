@@ -46,6 +46,9 @@ class _Slot(Value):
         values = _values.get()
         return "%s", (self if values is None else values[self.value],)
 
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> _Slot:
+        return self  # Django's makes a copy each time the SQL is built
+
 
 class _Columns(NamedTuple):
     model: type[Model]
