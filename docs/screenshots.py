@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-PATIENCE = 60  # seconds for the demo to start
+PATIENCE = 60  # seconds until the demo has to have started
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -38,7 +38,6 @@ WIDTHS = {"": (1180, 760), "-360": (360, 740)}  # suffix of the file name, and s
 SCHEMES = ("light", "dark")
 DIALOGS = {"add-scope": "Add Scope", "revoke": "Revoke", "regenerate": "Regenerate"}  # file name to button label
 OTHER_LOOK = "workshop"
-SCOPE = ("entity_type", "entity_id", "operation")
 
 TOKENS = (
     ("Pump room sensors", "Readings of the pumps, every minute", "90d", ["channels:*:publish", "channels:*:read"]),

@@ -20,7 +20,7 @@ _CHANGES_OF_SECRET = (Kind.CREATED, Kind.IMPORTED, Kind.REGENERATED, Kind.ROTATE
 
 @dataclass(frozen=True)
 class KnownSecret:
-    """A secret of somebody else's token that works, and that was shown to the user by the act in `row`."""
+    """A secret of somebody else's token that works, and that was shown to the user by the change in `row`."""
 
     token: PersonalAccessToken
     row: Activity

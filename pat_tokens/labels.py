@@ -365,7 +365,7 @@ def client_of(row: Activity) -> str:
 
 
 def refusals_text(row: Activity, count: int, *, date: str) -> str:
-    """Return how often a secret was sent in vain, and last by `row` on `date`; `count` is a lower bound."""
+    """Return how often a secret was refused, and when last: `row`, on `date`; `count` is a lower bound."""
     texts = {
         Reason.REVOKED: ngettext(
             "A revoked secret of this token was used at least %(count)d time",

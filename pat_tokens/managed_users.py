@@ -26,7 +26,7 @@ def find_owner(user: Any, username: str | None) -> Any:
     managed = get_policy().get_managed_users(user)
     try:
         return managed.get(**{get_user_model().USERNAME_FIELD: username})
-    except (ValidationError, ValueError, TypeError):  # what such a field can't hold
+    except (ValidationError, ValueError, TypeError):  # not a valid value for the field
         raise ObjectDoesNotExist from None
 
 

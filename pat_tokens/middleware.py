@@ -52,7 +52,7 @@ class PersonalAccessTokenMiddleware:
         response = await self.get_response(request)
         error = await guards.afind_refusal(request, _guard_result(request), response)
         response = await sync_to_async(self._refuse)(request, error) if error else response
-        if needs_csrf_cookie(request):  # which may lie in the session
+        if needs_csrf_cookie(request):  # which can be in the session
             return await sync_to_async(self._finalize_response)(request, response)
         return self._finalize_response(request, response)
 
@@ -85,7 +85,7 @@ class PersonalAccessTokenMiddleware:
     def _find_forgery(
         self, request: HttpRequest, view: Callable[..., Any], url_name: str | None, route: str | None
     ) -> HttpResponseBase | None:
-        # Also on a site that leaves CSRF protection to decorators, a guarded view does not trust a session alone.
+        # Even on a site that leaves CSRF protection to decorators, a guarded view doesn't trust a session alone.
         if request.method in SAFE_METHODS or getattr(view, "csrf_exempt", False) or not has_session(request):
             return None
         return find_forgery(request) if is_guarded(view, url_name=url_name, route=route) else None
@@ -93,7 +93,7 @@ class PersonalAccessTokenMiddleware:
     async def _aauthenticate(
         self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        # Without a secret nothing is asked of the database, and no thread is needed, unless CSRF_USE_SESSIONS is on.
+        # Without a secret there is no query, so no thread is needed, unless CSRF_USE_SESSIONS is on.
         if conf.header_key not in request.META and request.method in SAFE_METHODS:
             return self._authenticate(request, view, args, kwargs)
         return await sync_to_async(self._authenticate)(request, view, args, kwargs)

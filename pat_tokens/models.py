@@ -309,7 +309,7 @@ class Scope(models.Model):
 
 
 class MissingScope(models.Model):
-    """A scope that a working token was lately refused for, and that its owner could grant."""
+    """A scope that a working token recently lacked, and that its owner could grant."""
 
     id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(
@@ -428,7 +428,7 @@ class Activity(models.Model):
         actor_id: Any
         objects: ClassVar[ActivityQuerySet]
 
-    id = models.BigAutoField(pgettext_lazy("pat_tokens", "ID"), primary_key=True)  # in the order of the acts
+    id = models.BigAutoField(pgettext_lazy("pat_tokens", "ID"), primary_key=True)  # in the order of the changes
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=pgettext_lazy("pat_tokens", "owner"),

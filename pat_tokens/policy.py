@@ -30,8 +30,8 @@ class Policy:
     def can_have_tokens(self, user: Any) -> bool:
         """Return whether `user` can have tokens at all.
 
-        If not, the menu entry and the pages are hidden, the API answers 403, nothing can be created, and no token of
-        this user works.
+        If not, the menu entry and the pages are hidden, the API responds with 403, nothing can be created, and no token
+        of this user works.
         """
         return True
 
@@ -42,7 +42,7 @@ class Policy:
         """
         return None
 
-    # Called when something is created, widened or renewed; `token` is None while it does not exist yet
+    # Called when something is created, widened or renewed; `token` is None if it doesn't exist yet
 
     def get_max_tokens(self, user: Any) -> int:
         """Return how many tokens `user` can have, including inactive ones."""
@@ -57,7 +57,7 @@ class Policy:
         return conf.max_duration
 
     def allows_no_expiration(self, user: Any, token: PersonalAccessToken | None = None) -> bool:
-        """Return whether a token can do without an expiration date."""
+        """Return whether tokens without an expiration date are allowed."""
         return conf.allow_no_expiry
 
     def can_grant(
@@ -74,7 +74,7 @@ class Policy:
         """Return the networks that those of a token have to lie in, such as `["10.0.0.0/8"]`; empty for any."""
         return ()
 
-    # Asked about who manages tokens
+    # Called to find out who manages tokens
 
     def can_manage_tokens(self, request: HttpRequest) -> bool:
         """Return whether the credential of `request` stands for the user in person, so that it can manage tokens.
@@ -102,8 +102,8 @@ class Policy:
     def get_reauthentication(self, request: HttpRequest) -> float | str | None:
         """Return how the user of `request` has to confirm their identity before a sensitive action.
 
-        None: not at all. A number: by their password, which then counts for so many seconds. A string: on the page of
-        the site with this URL; an empty one refuses the action.
+        None: not at all. A number: by their password, which then counts for this number of seconds. A string: on the
+        page of the site with this URL; an empty one refuses the action.
         """
         return conf.reauthenticate_after
 
@@ -137,7 +137,7 @@ class Policy:
             return conf.site_url
         try:
             return f"{request.scheme}://{request.get_host()}"
-        except DisallowedHost:  # a view may answer without asking for the host
+        except DisallowedHost:  # a view can respond without reading the host
             return ""
 
 
@@ -160,7 +160,7 @@ def _normalized(text: str | None) -> str | None:
 
 
 def can_see_tokens(user: Any) -> bool:
-    """Return whether `user` has any tokens to look after, their own or those of managed users."""
+    """Return whether `user` can have tokens, or manages those of other users."""
     policy = get_policy()
     return policy.can_have_tokens(user) or policy.get_managed_users(user).exists()
 

@@ -155,7 +155,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(has_scope(**fields))
 
     def refused(self) -> Self:
-        """The tokens whose secrets were sent in vain since they were issued."""
+        """The tokens whose secrets were refused since they were issued."""
         rows = apps.get_model("pat_tokens", "Activity").objects.refusals()
         return self.filter(Exists(rows.filter(token_id=OuterRef("pk"), last_at__gte=OuterRef("issued_at"))))
 
@@ -254,7 +254,7 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
         return self.annotate(recorded_since=recorded_since, unused_since=Coalesce("last_used_at", recorded_since))
 
     def unused_since(self, when: datetime) -> Self:
-        """The scopes that have been watched since `when`, or longer, and not been used after it."""
+        """The scopes that weren't used after `when`, although uses have been recorded since then or longer."""
         return self.with_use().filter(unused_since__lte=when)
 
     def uses(self) -> models.QuerySet[Scope, Any]:
@@ -267,7 +267,7 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
 
 
 class MissingScopeQuerySet(models.QuerySet["MissingScope"]):
-    """Reusable, chainable filters for scopes that tokens lately lacked."""
+    """Reusable, chainable filters for scopes that tokens recently lacked."""
 
     def lately(self) -> Self:
         """The scopes that were missing within the last 30 days, the latest first."""
@@ -320,7 +320,7 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         return self.model._base_manager.using(self.db)
 
     def refusals(self) -> Self:
-        """The requests that sent a secret in vain."""
+        """The requests whose secret was refused."""
         return self.filter(kind="refused")
 
     def older_than(self, when: datetime) -> Self:

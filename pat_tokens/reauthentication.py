@@ -1,4 +1,4 @@
-"""Whether users have confirmed their identity lately, and how they confirm it with their password.
+"""Whether users have recently confirmed their identity, and how they confirm it with their password.
 
 For actions that give access: a new token, more scopes or networks, a new secret or a longer lifetime. An open
 or stolen session is then not enough (OWASP ASVS 4.0.3 section 3.7.1, NIST SP 800-63B section 7.2).
@@ -42,7 +42,7 @@ class Proof(Enum):
 
 
 def require(request: HttpRequest) -> None:
-    """Raise ReauthenticationRequired unless the user confirmed their identity lately, or doesn't have to.
+    """Raise ReauthenticationRequired unless the user has recently confirmed their identity, or doesn't have to.
 
     The policy's `get_reauthentication` says whether and how. Users without a password, and sessions of another user,
     can't confirm it with one, so they are refused.

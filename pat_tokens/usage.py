@@ -107,7 +107,7 @@ def record_missing(
 
 
 def find_missing(token: PersonalAccessToken) -> list[MissingScope]:
-    """Return the scopes that `token` lately lacked and that its owner can grant now, the latest first."""
+    """Return the scopes that `token` recently lacked and that its owner can grant now, the latest first."""
     rows = list(token.missing_scopes.lately())
     grantable, _errors = sort_scopes(token.user, [row.key for row in rows], token)
     return [row for row, key in zip(rows, grantable, strict=True) if key is not None]
@@ -120,7 +120,7 @@ def forget_missing() -> None:
 
 
 def prune_missing(*, batch: int = PRUNE_BATCH) -> int:
-    """Delete scopes that have not been missing lately, and return their number. Each batch is one transaction."""
+    """Delete scopes that have not been missing recently, and return their number. Each batch is one transaction."""
     rows = MissingScope.objects.using(router.db_for_write(PersonalAccessToken))
     old = rows.filter(last_at__lte=timezone.now() - MISSING_LATELY).order_by("last_at")
     count = 0

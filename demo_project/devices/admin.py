@@ -10,7 +10,7 @@ admin.site.unregister(get_user_model())
 
 @admin.register(get_user_model())
 class DemoUserAdmin(DepartureMixin, UserAdmin):
-    """Says which tokens end with an account."""
+    """Shows which tokens end with an account."""
 
 
 @admin.register(Client, Channel, Group)

@@ -66,11 +66,11 @@ class _Shape(NamedTuple):
 
 @dataclass
 class _Node:
-    """What earlier routes have at a place of the path: their next segments, and the number of the first that ends."""
+    """How earlier routes continue at a point of the path: their next segments, and the number of the first to end."""
 
     children: dict[_Segment, _Node] = field(default_factory=dict)
     end: int | None = None
-    rest: int | None = None  # matches whatever follows, also nothing
+    rest: int | None = None  # matches whatever follows, or nothing
     more: int | None = None  # matches whatever follows, but not nothing
 
     def add(self, shape: _Shape, number: int) -> None:
@@ -96,9 +96,9 @@ class _Node:
 
 
 def find_shadows(routes: Iterable[Route]) -> list[str | None]:
-    """Return, for each route of `walk()`, the pattern of an earlier one that answers all of its requests, or None.
+    """Return, for each route of `walk()`, the pattern of an earlier one that handles all of its requests, or None.
 
-    Only what is certain: None also if it depends on regular expressions that can't be compared.
+    None also if that is uncertain, because it depends on regular expressions that can't be compared.
     """
     tree = _Node()
     known: list[Route] = []

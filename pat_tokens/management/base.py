@@ -221,6 +221,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return the number and the noun, such as `1 token` or `2 tokens`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def parse_scope(text: str) -> ScopeKey:
     """Return the scope in `text`, such as `channels:42:publish`. Raises CommandError."""
     try:

@@ -83,7 +83,7 @@ class Page(LoginRequiredMixin, View):
             return self.refused(error)
 
     def refused(self, error: Conflict) -> HttpResponseBase:
-        """Respond where the token is not in the state that the page is for."""
+        """Respond if the token isn't in the state that the page is for."""
         raise error
 
     def drop_query(self) -> HttpResponse:
@@ -131,7 +131,7 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def managed_owner(self) -> Any:
-        """The owner, if it is somebody else than the user; None also where what the page is about is missing."""
+        """The owner, unless it is the user. None also if the page is about something that doesn't exist."""
         try:
             return self.owner if self.owner != self.user else None
         except Http404:
@@ -211,7 +211,7 @@ class TokenPage(Page):
         return self.token.user
 
     def not_found(self) -> HttpResponse:
-        """Respond alike, whether the token was deleted, belongs to somebody else or never existed."""
+        """Respond in the same way whether the token was deleted, belongs to somebody else or never existed."""
         token = find_managed_tokens(self.user).filter(pk=self.kwargs["pk"]).first()
         return self.show_missing(None) if token is None else self.part_not_found(token)
 

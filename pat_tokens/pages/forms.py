@@ -57,7 +57,7 @@ class ServiceForm(forms.Form):
                 self.add_error(name, [str(message) for message in messages])
 
     def focus(self, name: str | None = None) -> None:
-        """Let browsers focus the field `name`, or the first wrong one."""
+        """Let browsers focus the field `name`, or the first invalid one."""
         name = name or next((name for name in self.fields if name in self.errors), None)
         if name is not None:
             self.fields[name].widget.attrs["autofocus"] = True

@@ -47,7 +47,7 @@ class PasswordPrompt:
 
 @sensitive_variables()
 def ask(request: HttpRequest) -> PasswordPrompt | None:
-    """Return the prompt, or None if identity was confirmed lately or with this request.
+    """Return the prompt, or None if identity was confirmed recently or with this request.
 
     The password is sent together with the other fields, so the server doesn't have to store them.
     """

@@ -111,7 +111,7 @@ class ScopeForm(ServiceForm):
     def grantable_keys(self) -> Iterator[ScopeKey]:
         """The scopes of this form that are complete and can be granted, with canonical ids.
 
-        Other than in `keys`, single entities beside all of them are included.
+        Unlike in `keys`, single entities are included even next to a scope for all entities.
         """
         if self.type is None:
             return
@@ -315,7 +315,7 @@ class ScopeFormSet(_FormSetBase):
 
     @cached_property
     def redundant(self) -> Redundant:
-        """What of the complete forms changes nothing, and what of the token is replaced."""
+        """Which scopes of the complete forms change nothing, and which scopes of the token they replace."""
         keys = self._grantable_keys
         held = set(self.token.scope_set.keys()) if self.token is not None and keys else set()
         replaced, added = absorb(held, keys)
@@ -350,7 +350,10 @@ class ScopeFormSet(_FormSetBase):
 
 @dataclass(frozen=True)
 class Redundant:
-    """Scopes that change nothing, because one for all `included` them or they are `present`, and those `replaced`."""
+    """Scopes that change nothing, and scopes that are replaced.
+
+    `included` are covered by a scope for all entities. The token already has those in `present`.
+    """
 
     included: list[ScopeLabel]
     present: list[ScopeLabel]

@@ -29,10 +29,10 @@ def used(make_token, channel, client_with):
 
 def test_lists_uses_and_missing_scopes(used, channel):
     first, second, count, missing = run(used).splitlines()
-    assert first.startswith("channels:*:delete  not used, watched since 2")
+    assert first.startswith("channels:*:delete  not used, recorded since 2")
     assert second.startswith("channels:*:list  used 2")
     assert count == "2 scopes."
-    assert missing.startswith(f"missing  channels:{channel.pk}:read  at least 1 requests, last on 2")
+    assert missing.startswith(f"missing  channels:{channel.pk}:read  at least 1 request, last on 2")
     found = json.loads(run(used, "--json"))
     assert (found["id"], found["name"]) == (str(used.pk), "nightly")
     rows = {row["operation"]: (row["last_used_at"] is not None, row["removed"]) for row in found["scopes"]}
@@ -64,10 +64,10 @@ def test_adds_what_was_missing(used, channel):
 def test_removes_unused_scopes(used):
     assert run(used, "--unused-for=90d").startswith("0 scopes.")
     used.scope_set.filter(operation="delete").update(watched_since=timezone.now() - timedelta(days=90))
-    assert "1 scopes." in run(used, "--unused-for=90d")
+    assert "1 scope." in run(used, "--unused-for=90d")
     assert used.scope_set.count() == 2
     output = run(used, "--unused-for=90d", "--remove", "--no-input")
-    assert "channels:*:delete  not used, watched since" in output
+    assert "channels:*:delete  not used, recorded since" in output
     assert "(removed)" in output
     assert [str(scope) for scope in used.scope_set.all()] == ["channels:*:list"]
     assert Activity.objects.for_token(used.pk).get(kind="scopes_deleted").via == "command"

@@ -78,7 +78,7 @@ class ConsumerGuard:
         scheme = _SCHEMES.get(scope.get("scheme", ""), "http")
         request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
         if credentials.value:
-            # Next to a header, as if that had been sent twice.
+            # Besides a header, this is like sending the header twice.
             given = filter(None, (request.META.get(conf.header_key), credentials.value))
             request.META[conf.header_key] = SecretText(", ".join(given))
         try:
@@ -117,7 +117,7 @@ class ConsumerGuard:
 
 
 class _Subprotocols(NamedTuple):
-    """What a browser sends in place of a header, which it cannot set: the subprotocols `bearer, <secret>`."""
+    """The subprotocols `bearer, <secret>`, which browsers send because they can't set a header."""
 
     value: SecretText  # as a header would have it; empty where no subprotocol has a secret in it
     others: list[str]  # the subprotocols that a consumer can choose from

@@ -70,7 +70,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         third_party = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
             return deferred.authentication.authenticate(secret, None, third_party=third_party, request=request._request)
-        method = str(request.method)  # asked for once: it is a way round to Django's request each time
+        method = str(request.method)  # read once, because each access goes through Django's request
         if method == "OPTIONS" and not ViewInfo.of(view).has_own_options:
             token = deferred.authentication.authenticate_options(
                 secret, find_requirements(view, request), view.kwargs, third_party=third_party, request=request._request
@@ -83,7 +83,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             secret,
             requirement,
             view.kwargs,
-            # What another method writes would stay written, though its list is refused.
+            # What another method writes couldn't be undone if its list was refused.
             filtered=method in ("GET", "HEAD")
             and requirement is not None
             and is_list(requirement)

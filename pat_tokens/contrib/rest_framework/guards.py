@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pat_tokens.models import PersonalAccessToken
 
 _DESCRIPTION = ("name", "description", "renders", "parses")  # attributes of a view that an OPTIONS response contains
-_FORMS = (  # of a renderer; the last one of HTMLFormRenderer
+_FORMS = (  # methods of renderers; the last one is of HTMLFormRenderer
     "get_rendered_html_form",
     "get_raw_data_form",
     "get_filter_form",
@@ -131,7 +131,7 @@ def _finalize_without_forms(view: Any, finalize: Callable[..., Any], *args: Any,
     if hasattr(renderer, "get_context"):
         renderer.get_context = partial(_context_without_forms, renderer.get_context)
         if hasattr(view, "get"):
-            # DRF's AdminRenderer gets the rows beside the errors of a form, which is another request.
+            # DRF's AdminRenderer gets the rows in addition to the errors of a form, as if by another request.
             view.get = partial(_same_response, response)
     return response
 

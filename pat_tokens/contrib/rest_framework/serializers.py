@@ -47,7 +47,7 @@ class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
 
 
 class PersonalAccessTokenMissingScopeSerializer(serializers.ModelSerializer[MissingScope]):
-    """A scope that a token was lately refused for; `count` is how often, at least."""
+    """A scope that a token recently lacked; `count` is the number of refused requests, at least."""
 
     last_at = StrictDateTimeField(read_only=True)
 

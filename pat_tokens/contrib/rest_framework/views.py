@@ -354,7 +354,7 @@ class ScopeViewSet(OwnTokensViewSet):
 
 
 class MissingScopeViewSet(OwnTokensViewSet):
-    """The scopes that a token was lately refused for."""
+    """The scopes that a token recently lacked."""
 
     serializer_class = PersonalAccessTokenMissingScopeSerializer
 

@@ -8,7 +8,15 @@ from typing import Any
 from django.core.management.base import no_translations
 
 from pat_tokens import services
-from pat_tokens.management.base import ACTOR, TokenCommand, add_confirmation_argument, as_dict, confirm, printable
+from pat_tokens.management.base import (
+    ACTOR,
+    TokenCommand,
+    add_confirmation_argument,
+    as_dict,
+    confirm,
+    counted,
+    printable,
+)
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.validation import find_policy_problems
 
@@ -33,7 +41,7 @@ class Command(TokenCommand):
                 found.append((token, problems))
         is_revoked = bool(options["revoke"] and found)
         if is_revoked:
-            confirm(self, f"This revokes {len(found)} tokens that the policy doesn't allow.", options)
+            confirm(self, f"This revokes {counted(len(found), 'token')} that the policy doesn't allow.", options)
             for token, _problems in found:
                 services.revoke_token(token, actor=ACTOR)
         if options["json"]:
@@ -44,4 +52,4 @@ class Command(TokenCommand):
             self.stdout.write(f"{token.pk}  {owner}  {name}{'  (revoked)' if is_revoked else ''}")
             for text in problems:
                 self.stdout.write(f"    {printable(text)}")
-        self.stdout.write(f"The policy doesn't allow {len(found)} active tokens.")
+        self.stdout.write(f"The policy doesn't allow {counted(len(found), 'active token')}.")

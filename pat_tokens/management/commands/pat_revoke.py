@@ -19,6 +19,7 @@ from pat_tokens.management.base import (
     add_confirmation_argument,
     as_dict,
     confirm,
+    counted,
     find_token,
     find_user,
     printable,
@@ -47,7 +48,7 @@ class Command(TokenCommand):
             tokens = [find_token(token_id) for token_id in options["ids"]]
         else:
             tokens = self.select(options)
-            confirm(self, f"This revokes {len(tokens)} active tokens.", options)
+            confirm(self, f"This revokes {counted(len(tokens), 'active token')}.", options)
         self.revoke(tokens, options)
 
     def select(self, options: dict[str, Any]) -> list[PersonalAccessToken]:

@@ -15,6 +15,7 @@ from pat_tokens.management.base import (
     TokenCommand,
     add_confirmation_argument,
     confirm,
+    counted,
     find_or_read_token,
     format_datetime,
     input_lines,
@@ -26,7 +27,7 @@ from pat_tokens.validation import clean_unused_for
 
 
 class Command(TokenCommand):
-    help = "List the scopes of a token, when each was last used, and which scopes it lately lacked."
+    help = "List the scopes of a token, when each was last used, and the scopes that it recently lacked."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -59,7 +60,7 @@ class Command(TokenCommand):
         rows: list[Any] = list(scopes)
         removed: set[UUID] = set()
         if options["remove"] and rows:
-            confirm(self, f"This removes {len(rows)} scopes of token {printable(token.name)}.", options)
+            confirm(self, f"This removes {counted(len(rows), 'scope')} of token {printable(token.name)}.", options)
             services.delete_scopes(token, scopes, actor=ACTOR)
             # Without those that were used before the question was answered.
             removed = {row.pk for row in rows} - set(token.scope_set.values_list("pk", flat=True))
@@ -83,10 +84,11 @@ class Command(TokenCommand):
             )
             return
         for row in rows:
-            used = "used" if row.last_used_at else "not used, watched since"
+            used = "used" if row.last_used_at else "not used, recorded since"
             when = format_datetime(row.unused_since, none="")
             self.stdout.write(f"{printable(str(row))}  {used} {when}{'  (removed)' if row.pk in removed else ''}")
-        self.stdout.write(f"{len(rows)} scopes.")
+        self.stdout.write(f"{counted(len(rows), 'scope')}.")
         for lacked in missing:
             last_at = format_datetime(lacked.last_at, none="")
-            self.stdout.write(f"missing  {printable(str(lacked))}  at least {lacked.count} requests, last on {last_at}")
+            requests = counted(lacked.count, "request")
+            self.stdout.write(f"missing  {printable(str(lacked))}  at least {requests}, last on {last_at}")
