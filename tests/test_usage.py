@@ -277,7 +277,7 @@ class TestMissing:
         assert len(answers) == 1
 
     def test_oldest_is_replaced(self, token, user, use, clock):
-        channels = [ChannelFactory(owner=user) for _ in range(usage.MAX_MISSING + 2)]
+        channels = [ChannelFactory(owner=user) for _ in range(52)]
         for channel in channels:
             usage.forget_missing()
             clock.move(seconds=1)
