@@ -26,11 +26,11 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
-from pat_tokens.exceptions import Conflict
+from pat_tokens.exceptions import Conflict, InvalidInput
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
-from pat_tokens.pages.forms import ServiceForm
+from pat_tokens.pages.forms import RegenerateForm, ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.policy import can_see_tokens, get_policy, has_own_session
 from pat_tokens.secret_search import query_holds_secret
@@ -221,6 +221,33 @@ class TokenPage(Page):
 
     def show_missing(self, token: PersonalAccessToken | None) -> HttpResponse:
         return render(self.request, "pat_tokens/not_found.html", {"token": token, **self._shared()}, status=404)
+
+
+class NewSecretPage(TokenPage):
+    """A page with a form that gives the token a new secret."""
+
+    is_sensitive = True
+    form_class: type[RegenerateForm]
+
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        return self.show(token=self.token, form=self.form_class(token=self.token))
+
+    @sensitive_variables("secret")
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        form = self.form_class(request.POST, token=self.token)
+        if form.is_valid() and (question := self.ask_for_password()):
+            return question
+        try:
+            token, secret = self.renew(form)
+        except InvalidInput as error:
+            form.add_service_errors(error.errors)
+            form.focus()
+            return self.show(token=self.token, form=form)
+        return self.reveal(token, secret)
+
+    def renew(self, form: RegenerateForm) -> tuple[PersonalAccessToken, str]:
+        """Return the token and its new secret. Raises InvalidInput, also with the errors of `form`."""
+        raise NotImplementedError
 
 
 def token_url(token: PersonalAccessToken) -> str:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
-from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import services
 from pat_tokens.exceptions import Conflict, InvalidInput, NoRotation, NotActive, RotationInProgress, RotationInUse
-from pat_tokens.models import PreviousSecret
-from pat_tokens.pages.base import TokenPage, token_url
+from pat_tokens.models import PersonalAccessToken, PreviousSecret
+from pat_tokens.pages.base import NewSecretPage, TokenPage, token_url
 from pat_tokens.pages.confirmations import TokenConfirmation
-from pat_tokens.pages.forms import GracePeriodForm, RotateForm
+from pat_tokens.pages.forms import GracePeriodForm, RegenerateForm, RotateForm
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -38,37 +37,27 @@ class RotationPage(TokenPage):
         return secret
 
 
-class TokenRotate(RotationPage):
+class TokenRotate(RotationPage, NewSecretPage):
     """A new secret, while the previous one keeps working."""
 
-    is_sensitive = True
     template_name = "pat_tokens/token_rotate.html"
+    form_class = RotateForm
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         if not self.token.is_active:
             raise NotActive
         if self.token.previous_secret is not None:
             raise RotationInProgress
-        return self.show(token=self.token, form=RotateForm(token=self.token))
+        return super().get(request, pk)
 
-    @sensitive_variables("secret")
-    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        form = RotateForm(request.POST, token=self.token)
-        if form.is_valid() and (question := self.ask_for_password()):
-            return question
-        try:
-            token, secret = services.rotate_token(
-                self.token,
-                grace_period=form.cleaned_data.get("grace_period") or None,
-                errors=form.service_errors,
-                actor=self.actor,
-                **form.expiry,
-            )
-        except InvalidInput as error:
-            form.add_service_errors(error.errors)
-            form.focus()
-            return self.show(token=self.token, form=form)
-        return self.reveal(token, secret)
+    def renew(self, form: RegenerateForm) -> tuple[PersonalAccessToken, str]:
+        return services.rotate_token(
+            self.token,
+            grace_period=form.cleaned_data.get("grace_period") or None,
+            errors=form.service_errors,
+            actor=self.actor,
+            **form.expiry,
+        )
 
 
 class RotationGracePeriod(RotationPage):

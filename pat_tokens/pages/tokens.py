@@ -37,7 +37,7 @@ from pat_tokens.labels import (
 from pat_tokens.managed_users import find_managed_names
 from pat_tokens.models import Activity, PersonalAccessToken, Scope
 from pat_tokens.pages import notices, one_time_secret
-from pat_tokens.pages.base import Page, TokenPage, token_url, token_urls
+from pat_tokens.pages.base import NewSecretPage, Page, TokenPage, token_url, token_urls
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm, TokenFieldsForm, TokenForm
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.prefill import Prefill, choose_preset
@@ -394,27 +394,12 @@ class TokenEdit(TokenDetail):
         )
 
 
-class TokenRegenerate(TokenPage):
-    is_sensitive = True
+class TokenRegenerate(NewSecretPage):
     template_name = "pat_tokens/token_regenerate.html"
+    form_class = RegenerateForm
 
-    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        return self.show(token=self.token, form=RegenerateForm(token=self.token))
-
-    @sensitive_variables("secret")
-    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        form = RegenerateForm(request.POST, token=self.token)
-        if form.is_valid() and (question := self.ask_for_password()):
-            return question
-        try:
-            token, secret = services.regenerate_token(
-                self.token, errors=form.service_errors, actor=self.actor, **form.expiry
-            )
-        except InvalidInput as error:
-            form.add_service_errors(error.errors)
-            form.focus()
-            return self.show(token=self.token, form=form)
-        return self.reveal(token, secret)
+    def renew(self, form: RegenerateForm) -> tuple[PersonalAccessToken, str]:
+        return services.regenerate_token(self.token, errors=form.service_errors, actor=self.actor, **form.expiry)
 
 
 def _list_of(token: PersonalAccessToken | None) -> str:
