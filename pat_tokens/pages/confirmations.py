@@ -47,7 +47,7 @@ class Confirmation(Page):
             submit_label=self.submit_label,
             back_url=self.get_back_url(),
             token=getattr(self, "token", None),
-            **{"ids": "", "active": "", "named": (), "unnamed": 0, "number": None, "number_error": "", **fields},
+            **{"ids": "", "active": "", "named": (), "unnamed": 0, "number": None, "number_errors": (), **fields},
         )
 
     def get_title(self) -> str:
@@ -127,11 +127,11 @@ class TokensConfirmation(Confirmation):
         selected = self.tokens.filter(pk__in=ids)
         if not ids or (self.asks_number and active and _read_number(request.POST.get("number", "")) != len(ids)):
             self.selected = list((selected if ids else self.get_selected()).order_by(Lower("name"), "pk"))
-            error = _("This is not the number of tokens.") if ids else ""
-            return self._ask(error) if self.selected else self.done(self.get_back_url(), self.get_nothing())
+            errors = [_("This is not the number of tokens.")] if ids else []
+            return self._ask(*errors) if self.selected else self.done(self.get_back_url(), self.get_nothing())
         return self.done(self.get_back_url(), self.act(selected, active))
 
-    def _ask(self, error: str = "") -> HttpResponse:
+    def _ask(self, *errors: str) -> HttpResponse:
         named = sorted(self.selected, key=lambda token: not token.is_active)
         return self.ask(
             ids=_join_ids(self.selected),
@@ -139,7 +139,7 @@ class TokensConfirmation(Confirmation):
             named=named[:MAX_NAMED],
             unnamed=len(named) - MAX_NAMED,
             number=len(self.selected) if self.asks_number and self.active else None,
-            number_error=error,
+            number_errors=errors,
         )
 
     @cached_property
@@ -269,10 +269,9 @@ class ScopeDelete(TokenConfirmation):
         return self.show_missing(token)
 
     def get_title(self) -> str:
-        words = self.scope
         return _("Delete the scope “%(operation)s: %(entity)s”?") % {
-            "operation": words.operation,
-            "entity": words.entity,
+            "operation": self.scope.operation,
+            "entity": self.scope.entity,
         }
 
     def get_consequences(self) -> Sequence[str]:
