@@ -38,7 +38,7 @@ def field(page, name):
 
 def banner(page):
     """Return the text of the banner, with normalized whitespace."""
-    match = re.search(r"<div [^>]*data-pat-prefilled.*?</div>", page.content.decode(), re.DOTALL)
+    match = re.search(r'<div class="pat-alert pat-alert-warning".*?</div>', page.content.decode(), re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", match[0])).split()) if match else ""
 
 
