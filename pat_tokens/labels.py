@@ -130,7 +130,7 @@ def address_text(request: HttpRequest) -> str:
     return _("Your address is unknown. A token with networks would be refused from where you are.")
 
 
-_Words = tuple[str, str, str, bool, str]  # see _find_words()
+_Texts = tuple[str, str, str, bool, str]  # see _find_texts()
 
 
 class AnyScope(Protocol):
@@ -286,8 +286,8 @@ def describe_scopes(user: AbstractBaseUser, scopes: Iterable[AnyScope]) -> list[
 
 def label_scopes(scopes: Sequence[AnyScope], names: dict[tuple[str, str], str]) -> list[ScopeLabel]:
     """Return labels for `scopes`; `names` are those of the entities that the user can see."""
-    words = {key: _find_words(*key) for key in {(scope.entity_type, scope.operation) for scope in scopes}}
-    return [_label_scope(scope, names, words[scope.entity_type, scope.operation]) for scope in scopes]
+    texts = {key: _find_texts(*key) for key in {(scope.entity_type, scope.operation) for scope in scopes}}
+    return [_label_scope(scope, names, texts[scope.entity_type, scope.operation]) for scope in scopes]
 
 
 def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
@@ -304,15 +304,15 @@ def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tup
     }
 
 
-def _label_scope(scope: AnyScope, names: dict[tuple[str, str], str], words: _Words) -> ScopeLabel:
-    label, all_of_type, operation, is_dangerous, problem = words
+def _label_scope(scope: AnyScope, names: dict[tuple[str, str], str], texts: _Texts) -> ScopeLabel:
+    label, all_of_type, operation, is_dangerous, problem = texts
     entity = all_of_type if scope.entity_id == ALL else names.get((scope.entity_type, scope.entity_id))
     if entity is None and not problem:
         problem = _("No effect: the entity was deleted, or the owner can no longer see it.")
     return ScopeLabel(scope, label, entity or scope.entity_id, operation, is_dangerous, problem)
 
 
-def _find_words(type_name: str, operation_name: str) -> _Words:
+def _find_texts(type_name: str, operation_name: str) -> _Texts:
     # The labels of an entity type, of all of its entities and of an operation; whether it is dangerous; the problem.
     entity_type = registry.get(type_name)
     if entity_type is None:
