@@ -85,7 +85,8 @@ class TestManyTokens:
         monkeypatch.setattr("builtins.input", lambda prompt: "no")
         with pytest.raises(CommandError, match="Nothing was changed"):
             call_command("pat_revoke", **options, stderr=errors)
-        assert f"This revokes {len(expected)} active tokens." in errors.getvalue()
+        number = "1 active token" if len(expected) == 1 else f"{len(expected)} active tokens"
+        assert f"This revokes {number}." in errors.getvalue()
         assert PersonalAccessToken.objects.active().count() == 3
         call_command("pat_revoke", **options, interactive=False, stdout=StringIO(), stderr=StringIO())
         revoked = set(PersonalAccessToken.objects.revoked())
