@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.functional import SimpleLazyObject
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -55,6 +56,7 @@ else:
     _UserAdminBase = object
 
 _NEVER_ASKED = {"digest", "previous_digest", "name_key"}  # columns that query strings can't filter by
+MAX_LISTED_NAME = 60  # characters of a name in the list; a long one would push out the other columns
 
 
 def _never(*args: Any) -> bool:
@@ -264,7 +266,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
     A secret is shown once, and a digest never. All writes go through services.
     """
 
-    list_display = ("name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
+    list_display = ("get_short_name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
     list_select_related = ("user",)
     list_filter = (StatusFilter, "is_legacy", EntityTypeFilter)
     ordering = ("-issued_at", "pk")
@@ -313,6 +315,10 @@ class PersonalAccessTokenAdmin(_AdminBase):
         form: Any = super().get_form(request, obj, change, form=TokenChangeForm if obj else TokenAddForm, **kwargs)
         form.request = request
         return form
+
+    @admin.display(description=PersonalAccessToken._meta.get_field("name").verbose_name, ordering="name")
+    def get_short_name(self, token: PersonalAccessToken) -> str:
+        return str(Truncator(token.name).chars(MAX_LISTED_NAME))
 
     @admin.display(description=pgettext_lazy("pat_tokens", "status"))
     def get_status(self, token: PersonalAccessToken) -> str:

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import include, path, reverse
+from pytest_django.asserts import assertContains
 
 from pat_tokens import services
 from pat_tokens.activity import Actor
@@ -208,6 +209,11 @@ def test_search_is_limited_to_first_words(boss, make_token):
         answer = boss.get(url("changelist"), {"q": term})
         assert answer.status_code == 200
         assert answer.context["cl"].result_count == count
+
+
+def test_long_name_is_shortened_in_list(boss, make_token):
+    make_token(name="x" * 255)
+    assertContains(boss.get(f"{url('changelist')}?o=1"), f">{'x' * 59}…</a>")
 
 
 def test_filters(boss, make_token):
