@@ -102,3 +102,18 @@ def test_unstyled_theme_shows_links_and_whole_secret(open_browser, user, make_to
     assert secret.evaluate("input => input.scrollWidth <= input.clientWidth")
     revoke, regenerate = (page.get_by_role("link", name=name).bounding_box() for name in ("Revoke", "Regenerate"))
     assert revoke["x"] + revoke["width"] + 8 <= regenerate["x"]
+
+
+RESET = "@layer base { * { border: 0 solid } }"  # as in Tailwind
+
+
+def test_fields_have_borders_in_theme_that_resets_them(open_browser, user, token):
+    type(user).objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    page = open_browser()
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.route("**/admin/css/**", lambda route: route.fulfill(content_type="text/css", body=RESET))
+    for path in ("add/", f"{token.pk}/change/"):
+        page.goto(f"/admin/pat_tokens/personalaccesstoken/{path}")
+        for label in ("Name", "Description"):
+            field = page.get_by_label(label)
+            assert field.evaluate("field => getComputedStyle(field).borderTopWidth") == "1px"
