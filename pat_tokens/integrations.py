@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.core.checks import CheckMessage
 from django.urls import ResolverMatch
 
-from pat_tokens.proposals import Proposal
+from pat_tokens.proposals import Lookup, Lookups, Proposal
 from pat_tokens.requirements import Requirement, Resolution
 
 
@@ -111,7 +111,8 @@ class RouteReport:
     dispatcher: Any = None
     other_names: tuple[str | None, ...] = ()
     asked_before: tuple[str, ...] = ()  # authentication classes before ours, which can accept a session
-    propose: Callable[[MethodReport], Proposal] | None = None
+    lookup: Lookup | None = None
+    propose: Callable[[MethodReport, Lookups], Proposal] | None = None
     format_keyword: str | None = None
 
     def find(self, method: str) -> MethodReport | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
 
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from pat_tokens.integrations import Route
 
-_PARENT = re.compile(r"(?P<name>\w+?)_(?P<field>pk|id|uuid|slug|\w+)")  # project_pk, as nested routers write it
+CERTAIN = "a plain route of a generic view of a registered model"
+BY_NAMES = "by the names of the model, the method, and the URL keywords"
+
+
+class Lookup(NamedTuple):
+    """The field by which a view looks up an entity of a model with a URL keyword."""
+
+    model: type[Model]
+    keyword: str
+    field: str
+
+
+Lookups = Mapping["type[Model]", Mapping[str, "str | None"]]
 
 
 @dataclass(frozen=True)
@@ -49,14 +61,33 @@ class ViewHints:
     harmless_keywords: frozenset[str] = frozenset()
 
 
-def guess(hints: ViewHints, method: str, route: Route) -> Proposal:
+def collect_lookups(found: Iterable[Lookup]) -> Lookups:
+    """Return the field by model and URL keyword, None where views differ."""
+    lookups: dict[type[Model], dict[str, str | None]] = {}
+    for model, keyword, field in found:
+        by_keyword = lookups.setdefault(model, {})
+        by_keyword[keyword] = field if by_keyword.get(keyword, field) == field else None
+    return lookups
+
+
+def _find_field(lookups: Lookups, model: type[Model], keyword: str) -> str | None:
+    """Return the field that a keyword of any view holds: that of views with the same keyword, else of all views."""
+    by_keyword = lookups.get(model, {})
+    if keyword in by_keyword:
+        return by_keyword[keyword]
+    fields = set(by_keyword.values())
+    return fields.pop() if len(fields) == 1 else None
+
+
+def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Proposal:
     """Return a proposal based only on names, which is never certain."""
-    model, keyword, action = hints.model, hints.lookup_keyword, None
+    model, keyword, field, action = hints.model, hints.lookup_keyword, hints.lookup_field, None
     if model is None:
         by_url = _read_segments(route.pattern)
         if by_url is None:
             return Proposal(None, "neither the view nor the URL names a registered entity type")
         model, keyword, action = by_url
+        field = _find_field(lookups, model, keyword) or "pk"
     entity_type = registry.for_model(model)
     if entity_type is None:
         registered = [one.name for one in registry.all_for_model(model)]
@@ -72,13 +103,13 @@ def guess(hints: ViewHints, method: str, route: Route) -> Proposal:
         return Proposal(None, f"{entity_type.name} has no operation {names[-1]!r}")
     if not has_entity or not operation.per_entity or operation.name == LIST.name:
         return Proposal(Requirement(entity_type.name, operation.name), _reason_without_entity(operation.name, keywords))
-    parents = _parents(model, keywords - {keyword})
-    entity = _entity(entity_type, hints.lookup_field, keyword, parents)
-    reason = "by the names of the model, the method, and the URL keyword"
-    unknown = keywords - {keyword} - set(parents.values())
-    if unknown:
-        reason += f"; the URL also has {', '.join(sorted(unknown))}"
-    return Proposal(Requirement(entity_type.name, operation.name, entity), reason)
+    parents = _parents(model, keywords - {keyword}, lookups)
+    entity = _entity(entity_type, field, keyword, parents)
+    unknown = ", ".join(sorted(keywords - {keyword} - set(parents.values())))
+    return Proposal(
+        Requirement(entity_type.name, operation.name, entity),
+        f"{unknown} in the URL can be what a token should need" if unknown else BY_NAMES,
+    )
 
 
 def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
@@ -105,10 +136,8 @@ def _operation_for(method: str, *, is_list: bool, has_entity: bool) -> str:
 
 def _reason_without_entity(operation: str, keywords: frozenset[str]) -> str:
     if keywords and operation in (LIST.name, CREATE.name):
-        return f"the URL names a parent ({', '.join(sorted(keywords))}), which may be what a token should need"
-    if operation in (LIST.name, CREATE.name):
-        return "by the names of the model and the method"
-    return "the URL names no entity, so this needs a scope for all"
+        return f"{', '.join(sorted(keywords))} in the URL can be what a token should need"
+    return BY_NAMES if operation in (LIST.name, CREATE.name) else "a scope for all, because the URL names no entity"
 
 
 def _entity(entity_type: EntityType, field: str, keyword: str, parents: dict[str, str]) -> str | EntityLookup:
@@ -117,16 +146,31 @@ def _entity(entity_type: EntityType, field: str, keyword: str, parents: dict[str
     return EntityLookup(**{field: keyword}, **parents)
 
 
-def _parents(model: type[Model], keywords: frozenset[str]) -> dict[str, str]:
-    found = {}
+def _parents(model: type[Model], keywords: frozenset[str], lookups: Lookups, path: str = "") -> dict[str, str]:
+    """Return the keywords that hold a field of a related model, by field path: `project__slug` for `project_slug`."""
+    found, related = {}, {}
     for keyword in sorted(keywords):
-        match = _PARENT.fullmatch(keyword)
-        if match is None:
-            continue
-        try:
-            relation = model._meta.get_field(match["name"])
-        except FieldDoesNotExist:
-            continue
-        if relation.is_relation and relation.related_model is not None:
-            found[f"{match['name']}__{match['field']}"] = keyword
+        name, parent, field = keyword, _related_model(model, keyword), None
+        if parent is not None:
+            field = _find_field(lookups, parent, keyword)
+        else:  # project_pk, as nested routers write it
+            name, _separator, field = keyword.rpartition("_")
+            parent = _related_model(model, name)
+        if parent is not None and field and (field == "pk" or _find(parent, field)):
+            found[f"{path}{name}__{field}"] = keyword
+            related[name] = parent
+    for name, parent in related.items():
+        found |= _parents(parent, keywords - set(found.values()), lookups, f"{path}{name}__")
     return found
+
+
+def _related_model(model: type[Model], name: str) -> type[Model] | None:
+    related = getattr(_find(model, name), "related_model", None)
+    return related if isinstance(related, type) else None
+
+
+def _find(model: type[Model], name: str) -> Any:
+    try:
+        return model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 from django.db.models import Model
@@ -10,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from pat_tokens.declarations import class_of, plain_route
 from pat_tokens.integrations import MethodReport, RouteReport
-from pat_tokens.proposals import Proposal, ViewHints, guess
+from pat_tokens.proposals import BY_NAMES, CERTAIN, Lookups, Proposal, ViewHints, collect_lookups, guess
 
 _NAMES = {"declarations": ("declare_route", "declare_view"), "requirements": ("EntityLookup", "Requirement")}
 _UNKNOWN = 'Requirement("?", "?")'
@@ -41,18 +42,23 @@ class Operation(NamedTuple):
         return f'"{self.key}": {requirement.as_code() if requirement else _UNKNOWN},'
 
 
-def propose(report: RouteReport, method: MethodReport) -> Operation | None:
+def find_lookups(reports: Iterable[RouteReport]) -> Lookups:
+    """Return how the views of a site look up entities, which says what the keywords of nested routes hold."""
+    return collect_lookups(report.lookup for report in reports if report.lookup is not None)
+
+
+def propose(report: RouteReport, method: MethodReport, lookups: Lookups) -> Operation | None:
     """Return what a method most likely requires, or None if it is declared, inferred or refused."""
     if method.status != "undeclared" or not (report.reads_tokens and method.reads_tokens):
         return None
     if report.propose is not None:
-        return Operation(report, method, report.propose(method))
-    return Operation(report, method, guess(ViewHints(), method.method, report.route))
+        return Operation(report, method, report.propose(method, lookups))
+    return Operation(report, method, guess(ViewHints(), method.method, report.route, lookups))
 
 
-def write_module(reports: Sequence[RouteReport]) -> str:
+def write_module(reports: Sequence[RouteReport], lookups: Lookups) -> str:
     """Return the source of a module: certain declarations are code, and guesses are comments."""
-    found = [one for report in reports for method in report.methods if (one := propose(report, method))]
+    found = [one for report in reports for method in report.methods if (one := propose(report, method, lookups))]
     by_view: dict[str, list[Operation]] = {}
     for operation in found:
         by_view.setdefault(operation.report.route.view_name, []).append(operation)
@@ -67,16 +73,24 @@ def _write_head(operations: Sequence[Operation], body: str) -> str:
         if (used := [name for name in names if f"{name}(" in body])
     ]
     certain = sum(operation.proposal.is_certain for operation in operations)
-    lines = [
-        f"# {len(operations)} operations; {certain} of them are certain. Review the others: a line that is a comment",
-        "# declares nothing, so tokens are refused. To refuse them on purpose, write None instead of the requirement.",
-    ]
+    lines = _comment(
+        f"{len(operations)} operations; {certain} of them are certain: {CERTAIN}. The others are guesses {BY_NAMES}. "
+        "Review them: a line that is a comment declares nothing, so tokens are refused. To refuse them on purpose, "
+        "write None instead of the requirement."
+    )
     if imports:
         lines += ["", *imports]
     models = sorted({_name_of(one.proposal.model) for one in operations if one.proposal.model is not None})
     if models:
-        lines += ["", f"# No entity type has these models; register them in pat_entities.py: {', '.join(models)}"]
+        lines += [
+            "",
+            *_comment(f"No entity type has these models; register them in pat_entities.py: {', '.join(models)}"),
+        ]
     return "\n".join(lines)
+
+
+def _comment(text: str) -> list[str]:
+    return wrap(text, 120, initial_indent="# ", subsequent_indent="# ", break_long_words=False, break_on_hyphens=False)
 
 
 def _name_of(model: type[Model] | None) -> str:
@@ -115,9 +129,7 @@ def _write_call(function: str, target: str, operations: Sequence[Operation]) -> 
     lines = [f"{function}(", f"    {target!r},".replace("'", '"'), "    {"]
     for operation in operations:
         proposal = operation.proposal
-        if proposal.is_certain:
-            lines.append(f"        {operation.line}  # certain: {proposal.reason}")
-        else:
-            word = "a guess" if proposal.requirement else "unknown"
-            lines.append(f"        # {operation.line}  # {word}: {proposal.reason}")
+        word = "certain" if proposal.is_certain else "a guess" if proposal.requirement else "unknown"
+        why = "" if proposal.reason in (BY_NAMES, CERTAIN) else f": {proposal.reason}"
+        lines.append(f"        {'' if proposal.is_certain else '# '}{operation.line}  # {word}{why}")
     yield from (*lines, "    },", ")")

@@ -11,10 +11,12 @@ from django.utils.translation import gettext as _
 
 from pat_tokens import links, lookup
 from pat_tokens.authentication import find_entity_id, find_held_scopes, need_of
+from pat_tokens.declarations import plain_route
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, NetworkNotAllowed, ScopeNotDeclared
-from pat_tokens.inspection.declarations import propose
+from pat_tokens.inspection.declarations import find_lookups, propose
 from pat_tokens.inspection.middleware import CSRF, LOGIN_REQUIRED, middleware_that_refuses
+from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect, integration_of
 from pat_tokens.labels import TimeFormat
 from pat_tokens.models import owner_is_active
@@ -186,7 +188,7 @@ def _explain_route(explanation: Explanation, path: str) -> tuple[RouteReport, di
         return None
     route = Route.of(match)
     report = inspect(route)
-    texts = {"view": route.view_name, "kind": report.kind, "route": f"/{route.pattern}"}
+    texts = {"view": route.view_name, "kind": report.kind, "route": f"/{plain_route(route.pattern)}"}
     explanation.add("route", True, _("%(route)s leads to %(view)s (%(kind)s).") % texts)
     return report, match.kwargs
 
@@ -216,7 +218,7 @@ def _exists(path: str) -> bool:
 
 
 def _explain_declaration(explanation: Explanation, report: RouteReport, asked: MethodReport) -> None:
-    operation = propose(report, asked)
+    operation = propose(report, asked, find_lookups(inspect_all()))
     if operation is None or operation.proposal.requirement is None:
         return
     texts = {"line": operation.as_call(), "why": operation.proposal.reason}

@@ -3,18 +3,20 @@
 from types import ModuleType
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.urls import path
 from rest_framework import generics, serializers
 from rest_framework.decorators import api_view
 from rest_framework.views import APIView
-from rest_framework.viewsets import ModelViewSet
+from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
-from pat_tokens.inspection.declarations import propose, write_module
+from pat_tokens.entities import register_models
+from pat_tokens.inspection.declarations import find_lookups, propose, write_module
 from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.requirements import EntityLookup, Requirement
-from tests.site.models import Channel, Task
+from tests.site.models import Channel, Project, Task
 
 
 class ChannelSerializer(serializers.ModelSerializer):
@@ -56,6 +58,23 @@ class Tasks(generics.ListAPIView):
     serializer_class = TaskSerializer
 
 
+class OneTask(generics.RetrieveAPIView):
+    queryset = Task.objects.all()
+    serializer_class = TaskSerializer
+    lookup_field = "slug"
+
+
+class OnePermission(generics.RetrieveAPIView):
+    queryset = Permission.objects.all()
+    lookup_field = "codename"
+
+
+class Projects(ReadOnlyModelViewSet):
+    queryset = Project.objects.all()
+    lookup_field = "slug"
+    lookup_url_kwarg = "project"
+
+
 class Anything(APIView):
     def get(self, request, **kwargs):
         raise NotImplementedError
@@ -79,7 +98,7 @@ def proposals(settings, declarations):
             f"{method.method} {report.route.pattern}": found.proposal
             for report in inspect_all()
             for method in report.methods
-            if (found := propose(report, method))
+            if (found := propose(report, method, find_lookups(inspect_all())))
         }
 
     return proposals
@@ -127,6 +146,40 @@ def test_uncertain_proposals_are_marked(proposals):
         assert not found[row].is_certain, row
 
 
+def test_parents_are_looked_up_like_in_their_own_views(proposals):
+    register_models(Task, Permission, get_queryset=lambda model, user: model.objects.all())
+    project = Projects.as_view({"get": "retrieve"})
+    found = proposals(
+        path("api/projects/<slug:project>/", project),
+        path("api/projects/<slug:project>/settings/", Anything.as_view()),
+        path("projects/<slug:project>/tasks/<slug:slug>/", OneTask.as_view()),
+        path("<owner_username>/<slug:project>/tasks/<slug:slug>/", OneTask.as_view()),
+        path("types/<int:content_type_pk>/permissions/<codename>/", OnePermission.as_view()),
+    )
+    assert {row: proposal.requirement.entity for row, proposal in found.items() if row.startswith("GET")} == {
+        "GET api/projects/<slug:project>/settings/": EntityLookup(slug="project"),
+        "GET projects/<slug:project>/tasks/<slug:slug>/": EntityLookup(slug="slug", project__slug="project"),
+        "GET <owner_username>/<slug:project>/tasks/<slug:slug>/": EntityLookup(
+            slug="slug", project__slug="project", project__owner__username="owner_username"
+        ),
+        "GET types/<int:content_type_pk>/permissions/<codename>/": EntityLookup(
+            codename="codename", content_type__pk="content_type_pk"
+        ),
+    }
+
+
+def test_parents_that_views_look_up_differently_are_left_out(proposals):
+    register_models(Task, get_queryset=lambda model, user: model.objects.all())
+    projects = [
+        path(f"{field}/<project>/", Projects.as_view({"get": "retrieve"}, lookup_field=field))
+        for field in ("slug", "name")
+    ]
+    found = proposals(*projects, path("<slug:project>/tasks/<slug:slug>/", OneTask.as_view()))
+    proposal = found["GET <slug:project>/tasks/<slug:slug>/"]
+    assert proposal.requirement == Requirement("tasks", "read", EntityLookup(slug="slug"))
+    assert proposal.reason.startswith("project in the URL")
+
+
 def test_no_proposal_without_enough_information(proposals):
     found = proposals(path("tasks/", Tasks.as_view()), path("anything/", Anything.as_view()))
     assert found["GET tasks/"].model is Task
@@ -141,9 +194,9 @@ def test_module_declares_only_certain_proposals(settings, declarations, urlconf)
         (report.route.pattern, method.method)
         for report in inspect_all()
         for method in report.methods
-        if (found := propose(report, method)) and found.proposal.is_certain
+        if (found := propose(report, method, find_lookups(inspect_all()))) and found.proposal.is_certain
     }
-    exec(write_module(inspect_all()), {})
+    exec(write_module(inspect_all(), find_lookups(inspect_all())), {})
     opened = {row for row, status in statuses().items() if status != before[row]}
     assert opened <= certain
     assert (not certain) or opened
@@ -160,7 +213,7 @@ def test_routes_of_one_view_are_distinguished(settings, proposals, capsys):
     call_command("pat_routes", "--write")
     written = capsys.readouterr().out
     assert 'declare_route(\n    "channels/<key>/",' in written
-    assert '# "GET": Requirement("channels", "read", "key"),  # a guess:' in written
+    assert '# "GET": Requirement("channels", "read", "key"),  # a guess\n' in written
     assert "declare_view(" not in written
 
 

@@ -19,7 +19,7 @@ from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
 from pat_tokens.contrib.rest_framework.requirements import STANDARD_ACTIONS, RouteInfo, infer, resolve
 from pat_tokens.declarations import model_of
 from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermission
-from pat_tokens.proposals import Proposal, ViewHints, guess
+from pat_tokens.proposals import CERTAIN, Lookup, Lookups, Proposal, ViewHints, guess
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
 _DRF = "rest_framework.permissions."
@@ -54,6 +54,7 @@ def inspect(route: Route) -> RouteReport | None:
         has_all_methods=not facts.has_own_405,
         has_head=facts.serves("head"),
         asked_before=_asked_before(facts),
+        lookup=_lookup(facts, route),
         propose=partial(_propose, facts, where, route),
         format_keyword=str(api_settings.FORMAT_SUFFIX_KWARG),
     )
@@ -81,12 +82,18 @@ def _report(facts: ViewInfo, method: str, where: RouteInfo, *, reads: bool) -> M
     return MethodReport(method, resolution, action, limits, reads, may_limit)
 
 
-def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodReport) -> Proposal:
+def _lookup(facts: ViewInfo, route: Route) -> Lookup | None:
+    keyword, field = facts.lookup_keyword, facts.lookup_field
+    model = model_of(facts.cls, facts.attributes) if keyword in route.keywords else None
+    return Lookup(model, keyword, field) if model and keyword and field else None
+
+
+def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodReport, lookups: Lookups) -> Proposal:
     action = method.action or _generic_action(facts, method.method)
     if action is not None and not facts.is_viewset:
         inferred = infer(facts, action, where)
         if inferred.requirement is not None and not inferred.is_override:
-            return Proposal(inferred.requirement, "a plain route of a generic view of a registered model", True)
+            return Proposal(inferred.requirement, CERTAIN, True)
     model = model_of(facts.cls, facts.attributes)
     hints = ViewHints(
         model=model,
@@ -96,7 +103,7 @@ def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodRepo
         has_rows=action == "list",
         harmless_keywords=facts.harmless_keywords,
     )
-    return guess(hints, method.method, route)
+    return guess(hints, method.method, route, lookups)
 
 
 def _generic_action(facts: ViewInfo, method: str) -> str | None:

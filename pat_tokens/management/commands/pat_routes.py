@@ -9,11 +9,12 @@ from typing import Any
 from django.core.management.base import CommandError, no_translations
 
 from pat_tokens.declarations import plain_route
-from pat_tokens.inspection.declarations import propose, write_module
+from pat_tokens.inspection.declarations import find_lookups, propose, write_module
 from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
 from pat_tokens.inspection.shadows import find_shadows
 from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.management.base import TokenCommand
+from pat_tokens.proposals import Lookups
 
 WORDS = ("declared", "known", "refused", "undeclared", "broken", "not read")
 
@@ -57,9 +58,12 @@ class Command(TokenCommand):
         shadows = dict(zip(map(id, everything), find_shadows(one.route for one in everything), strict=True))
         reports = [one for one in without_format_suffixes(everything) if _path(one).startswith(prefix)]
         only = {word.replace("-", " ") for word in options["only"] or WORDS}
-        rows = [row for report in reports for row in _rows(report, shadows[id(report)]) if row["tokens"] in only]
+        lookups = find_lookups(everything)
+        rows = [
+            row for report in reports for row in _rows(report, shadows[id(report)], lookups) if row["tokens"] in only
+        ]
         if options["write"]:
-            self.stdout.write(write_module(reports))
+            self.stdout.write(write_module(reports, lookups))
         elif options["json"]:
             self.write_json(rows)
         else:
@@ -99,9 +103,9 @@ def _said(row: dict[str, Any]) -> str:
     return f"{said} (or ids, which limit the list)" if row["requirement"] and row["limits"] else said
 
 
-def _rows(report: RouteReport, shadow: str | None) -> Iterator[dict[str, Any]]:
+def _rows(report: RouteReport, shadow: str | None, lookups: Lookups) -> Iterator[dict[str, Any]]:
     for method in report.methods or (None,):
-        yield {**_row(report, method), "shadowed_by": shadow}
+        yield {**_row(report, method, lookups), "shadowed_by": shadow}
 
 
 def _word(report: RouteReport, method: MethodReport | None) -> str:
@@ -110,9 +114,9 @@ def _word(report: RouteReport, method: MethodReport | None) -> str:
     return "refused" if method is None else method.status
 
 
-def _row(report: RouteReport, method: MethodReport | None) -> dict[str, Any]:
+def _row(report: RouteReport, method: MethodReport | None, lookups: Lookups) -> dict[str, Any]:
     requirement = method.resolution.requirement if method else None
-    operation = propose(report, method) if method else None
+    operation = propose(report, method, lookups) if method else None
     return {
         "method": method.method if method else None,
         "route": report.route.pattern,
