@@ -25,7 +25,7 @@ from pat_tokens.declarations import (
     refusals,
 )
 from pat_tokens.django_views.requirements import layers
-from pat_tokens.inspection.routes import inspect_all
+from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
 from pat_tokens.integrations import RouteReport, integration_of
 from pat_tokens.requirements import ANY_TOKEN, Requirements
 
@@ -49,8 +49,8 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def _check_coverage(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     undeclared = [
-        f"{method.method} /{report.route.pattern}"
-        for report in reports
+        f"{method.method} {_path(report)}"
+        for report in without_format_suffixes(reports)
         for method in report.methods
         if method.status == "undeclared"
     ]
@@ -74,7 +74,7 @@ def _is_run_by_another_command() -> bool:
 
 def _check_plain_views(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     unread = [
-        f"/{report.route.pattern}"
+        _path(report)
         for report in reports
         if report.methods and not report.reads_tokens and integration_of(report.route.view) is None
     ]
@@ -87,6 +87,10 @@ def _check_plain_views(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         )
 
 
+def _path(report: RouteReport) -> str:
+    return f"/{plain_route(report.route.pattern)}"
+
+
 def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
@@ -96,7 +100,7 @@ def _check_methods(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     for report in reports:
         for method in report.methods:
             resolution = method.resolution
-            where = f"{report.route.view_name}, {method.method} /{report.route.pattern}"
+            where = f"{report.route.view_name}, {method.method} {_path(report)}"
             if resolution.problem:
                 key = (report.route.view_name, method.method, method.action, resolution.problem)
                 if key not in seen:
@@ -268,7 +272,7 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         if len(kinds) > 1:
             yield checks.Warning(
                 f"declare_url({declaration.target!r}) applies to {len(routes)} routes that share the name: "
-                f"{_some([f'/{one.route.pattern}' for one in routes])}",
+                f"{_some([_path(one) for one in routes])}",
                 hint="Declare each of them with declare_route(), or give them different names.",
                 id="pat_tokens.W053",
             )
@@ -286,7 +290,7 @@ def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for report in reports:
         if report.asked_before and report.reads_tokens:
-            found.setdefault((report.route.view_name, report.asked_before), []).append(f"/{report.route.pattern}")
+            found.setdefault((report.route.view_name, report.asked_before), []).append(_path(report))
     for (view, before), patterns in found.items():
         yield checks.Warning(
             f"{view} ({_some(patterns)}) lists {', '.join(before)} before PersonalAccessTokenAuthentication, so a "

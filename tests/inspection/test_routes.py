@@ -43,6 +43,11 @@ class View(APIView):
         pass
 
 
+class OwnViewSet(ViewSet):
+    def list(self, request):
+        raise NotImplementedError
+
+
 class Several(View):
     post = put = delete = View.get
 
@@ -243,6 +248,8 @@ class TestCommand:
         assert [row["route"] for row in listed()] == ["a/", "b/<int:pk>/"]
         declare_route("a<format>", {"GET": ANY_TOKEN})
         assert [row["route"] for row in listed()][:2] == ["a/", "a<drf_format_suffix:format>"]
+        declare_route("b/<pk>/", {"GET": ANY_TOKEN})
+        assert [row["route"] for row in listed()][2:] == ["b/<int:pk>/"]
 
     def test_unreachable_routes(self, urls, listed, capsys):
         urls(path("<str:name>/", View.as_view()), path("export/", Several.as_view()))
@@ -393,6 +400,15 @@ class TestChecks:
         (message,) = check_routes()
         assert message.id == "pat_tokens.W050"
         assert message.msg.startswith("9 operations")
+
+    def test_undeclared_routes_are_named_like_in_the_list(self, urls):
+        router = DefaultRouter()
+        router.register("a", OwnViewSet, basename="a")
+        router.include_root_view = False
+        urls(*router.urls)
+        (message,) = check_routes()
+        assert message.msg.startswith("1 operations")
+        assert message.msg.endswith(": GET /a/")
 
     @pytest.mark.parametrize(
         ("argv", "is_warned"),
