@@ -193,7 +193,7 @@ def find_refusal(view: Any, route: str | None) -> str | None:
     """Return what refuses tokens for a view or its route, or None."""
     if _declared.refused_urls and route is not None:
         plain = plain_route(route)
-        prefix = next((prefix for prefix in _declared.refused_urls if plain.startswith(prefix)), None)
+        prefix = next((prefix for prefix in _declared.refused_urls if _is_under(plain, prefix)), None)
         if prefix is not None:
             return f"refuse_urls({f'/{prefix}'!r})"
     if _declared.refused_views and view is not None:
@@ -201,6 +201,13 @@ def find_refusal(view: Any, route: str | None) -> str | None:
         if target is not None:
             return f"refuse_views({target!r})"
     return None
+
+
+def _is_under(route: str, prefix: str) -> bool:
+    # `books.<format>` is under `books/`: it is another URL of the same view.
+    return route.startswith(prefix) or (
+        prefix[-1:] == "/" and route.startswith((f"{prefix[:-1]}.<", f"{prefix[:-1]}<"))
+    )
 
 
 def names_view(target: Any, view: Any) -> bool:

@@ -5,13 +5,14 @@ from types import ModuleType
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse, JsonResponse
-from django.urls import path
+from django.urls import path, re_path
 from ninja import NinjaAPI
 from rest_framework import generics, viewsets
 from rest_framework.decorators import action, api_view
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
+from rest_framework.urlpatterns import format_suffix_patterns
 from rest_framework.views import APIView
 
 from pat_tokens.checks.routes import check_routes
@@ -237,6 +238,17 @@ def test_refusals_come_before_all_else(ask, declarations, url):
             response = ask(url)
             assert (target, response.status_code) == (target, 403)
             assert response.json()["code"] == "scope_not_declared"
+
+
+def test_refused_prefix_includes_format_suffixes(ask, settings):
+    settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
+    patterns = [path("channels/", Channels.as_view()), re_path("^again/$", Channels.as_view())]
+    settings.ROOT_URLCONF.urlpatterns = format_suffix_patterns(patterns)
+    declare_crud(Channels, OneChannel, "channels")
+    urls = ("/channels/", "/channels.json", "/again/", "/again.json")
+    assert [ask(url).status_code for url in urls] == [200] * 4
+    refuse_urls("/channels/", "/again/")
+    assert [ask(url).status_code for url in urls] == [403] * 4
 
 
 @pytest.mark.parametrize(
