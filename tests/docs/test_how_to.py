@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, Block, find_block, read_blocks
+from tests.docs.pages import DOCS, ROOT, Block, find_block, fits, read_blocks
 from tests.docs.sites import environment
 
 pytestmark = pytest.mark.docs
@@ -40,10 +40,10 @@ OTHERS = [
     "how-to/multi-tenancy.md",
     "how-to/oauth-and-api-keys.md",
     "how-to/reauthentication.md",
-    "how-to/third-party-views.md",
     "how-to/user-in-middleware.md",
 ]
 PEOPLE = "how-to/custom-user-models.md"
+LARGE = "how-to/third-party-views.md"
 # Headings whose Python code is for existing files or a shell, and where it is run.
 FRAGMENTS = {
     "how-to/activity.md": {"Say who made a change"},
@@ -204,6 +204,49 @@ urlpatterns = [path("api/", include(router.urls))]
 """
 
 
+MANAGE = """
+import os, sys
+from django.core.management import execute_from_command_line
+os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
+execute_from_command_line(sys.argv)
+"""
+
+
+def make_large_site(directory: Path) -> None:
+    make_project(directory)
+    shutil.copytree(LIBRARY / "large", directory / "library", dirs_exist_ok=True)
+    (directory / "library/urls.py").rename(directory / "mysite/urls.py")
+    (directory / "library/checks.py").rename(directory / "test_pages.py")
+    (directory / "manage.py").write_text(MANAGE)
+    for block in read_blocks(TUTORIAL):
+        if block.path == "mysite/settings.py":
+            block.write_to(directory)
+
+
+def follow(blocks: list[Block], site: Path) -> None:
+    """Write the files and run the commands, and compare what they print, or write, with the page."""
+    (site.parent / "steps").mkdir()
+    variables, printed = environment(site.parent / "steps"), ""
+    for block in blocks:
+        if block.path:
+            block.write_to(site)
+            printed = (site / "library/pat_declarations.py").read_text() if block.is_addition else ""
+        elif block.language == "sh":
+            done = subprocess.run(
+                ["bash", "-ec", block.text],
+                cwd=site,
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            printed = done.stdout
+        else:
+            assert fits(f"...\n{block.text}\n...", f"\n{printed}\n"), f"{printed}\nand not\n{block.text}"
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """The directory of a new site."""
@@ -248,6 +291,14 @@ def test_site_without_contrib_auth_works(site: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith(
         "django.core.exceptions.ImproperlyConfigured: The pages of pat_tokens need django.contrib.auth"
     )
+
+
+@pytest.mark.usefixtures("own_database")
+def test_large_site_is_declared_by_its_page(site: Path) -> None:
+    make_large_site(site)
+    blocks = read_blocks(LARGE)
+    follow(blocks[: [block.heading for block in blocks].index("In CI")], site)
+    run_tests_of(site, "test_pages.py")
 
 
 @pytest.mark.usefixtures("own_database")
