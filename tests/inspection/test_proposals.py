@@ -147,7 +147,7 @@ def test_uncertain_proposals_are_marked(proposals):
 
 
 def test_parents_are_looked_up_like_in_their_own_views(proposals):
-    register_models(Task, Permission, get_queryset=lambda model, user: model.objects.all())
+    register_models(Project, Task, Permission, get_queryset=lambda model, user: model.objects.all())
     project = Projects.as_view({"get": "retrieve"})
     found = proposals(
         path("api/projects/<slug:project>/", project),
@@ -169,7 +169,7 @@ def test_parents_are_looked_up_like_in_their_own_views(proposals):
 
 
 def test_parents_that_views_look_up_differently_are_left_out(proposals):
-    register_models(Task, get_queryset=lambda model, user: model.objects.all())
+    register_models(Project, Task, get_queryset=lambda model, user: model.objects.all())
     projects = [
         path(f"{field}/<project>/", Projects.as_view({"get": "retrieve"}, lookup_field=field))
         for field in ("slug", "name")
