@@ -10,7 +10,7 @@ from django.core.exceptions import FieldDoesNotExist
 
 from pat_tokens.declarations import plain_route
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, EntityType, registry
-from pat_tokens.requirements import EntityLookup, Requirement
+from pat_tokens.requirements import EntityLookup, Requirement, find_problem
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -105,11 +105,12 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
         return Proposal(Requirement(entity_type.name, operation.name), _reason_without_entity(operation.name, keywords))
     parents = _parents(model, keywords - {keyword}, lookups)
     entity = _entity(entity_type, field, keyword, parents)
+    requirement = Requirement(entity_type.name, operation.name, entity)
+    problem = find_problem(requirement)
+    if problem:
+        return Proposal(None, problem)
     unknown = ", ".join(sorted(keywords - {keyword} - set(parents.values())))
-    return Proposal(
-        Requirement(entity_type.name, operation.name, entity),
-        f"{unknown} in the URL can be what a token should need" if unknown else BY_NAMES,
-    )
+    return Proposal(requirement, f"{unknown} in the URL can be what a token should need" if unknown else BY_NAMES)
 
 
 def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import FieldError, ImproperlyConfigured, ValidationError
 
 from pat_tokens.entities import LIST, EntityType, registry
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
@@ -212,6 +213,20 @@ def _find_problem(requirement: Requirement) -> str | None:
         return f"{entity_type.name} have no operation {requirement.operation!r} (they have: {known})"
     if requirement.entity is not None and not operation.per_entity:
         return f"the operation {operation.name!r} has no single entity, so it takes no URL keyword"
+    if isinstance(requirement.entity, EntityLookup):
+        return _find_lookup_problem(entity_type.model, tuple(field for field, _ in requirement.entity.fields))
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _find_lookup_problem(model: type[Model], fields: tuple[str, ...]) -> str | None:
+    try:
+        model._base_manager.none().filter(**dict.fromkeys(fields))
+    except FieldError as error:
+        why = str(error).partition(" Choices are")[0].rstrip(".")  # without the names of all fields
+        return f"{model.__name__} can't be looked up by {', '.join(fields)}: {why}"
+    except (ValueError, TypeError, ValidationError):  # None isn't a valid value
+        pass
     return None
 
 

@@ -240,6 +240,13 @@ def test_refusals_come_before_all_else(ask, declarations, url):
             assert response.json()["code"] == "scope_not_declared"
 
 
+def test_lookup_by_unknown_field_is_refused(ask):
+    declare_view(OneChannel, {"GET": Requirement("channels", "read", EntityLookup(full_name="pk"))})
+    assert ask("/channels/1/").json()["code"] == "scope_not_declared"
+    (message,) = [message.msg for message in check_routes() if message.id == "pat_tokens.E050"]
+    assert "Channel can't be looked up by full_name: Cannot resolve keyword 'full_name'" in message
+
+
 def test_refused_prefix_includes_format_suffixes(ask, settings):
     settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
     patterns = [path("channels/", Channels.as_view()), re_path("^again/$", Channels.as_view())]

@@ -11,7 +11,7 @@ from rest_framework.decorators import api_view
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
-from pat_tokens.entities import register_models
+from pat_tokens.entities import register_models, registry
 from pat_tokens.inspection.declarations import find_lookups, propose, write_module
 from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import inspect_all
@@ -104,6 +104,15 @@ def proposals(settings, declarations):
     return proposals
 
 
+@pytest.fixture
+def more_types():
+    """Entity types of three more models."""
+    made = register_models(Project, Task, Permission, get_queryset=lambda model, user: model.objects.all())
+    yield
+    for entity_type in made:
+        registry.unregister(entity_type.name)
+
+
 CERTAIN = {
     "GET c/": Requirement("channels", "list"),
     "POST c/": Requirement("channels", "create"),
@@ -146,8 +155,7 @@ def test_uncertain_proposals_are_marked(proposals):
         assert not found[row].is_certain, row
 
 
-def test_parents_are_looked_up_like_in_their_own_views(proposals):
-    register_models(Project, Task, Permission, get_queryset=lambda model, user: model.objects.all())
+def test_parents_are_looked_up_like_in_their_own_views(proposals, more_types):
     project = Projects.as_view({"get": "retrieve"})
     found = proposals(
         path("api/projects/<slug:project>/", project),
@@ -168,8 +176,7 @@ def test_parents_are_looked_up_like_in_their_own_views(proposals):
     }
 
 
-def test_parents_that_views_look_up_differently_are_left_out(proposals):
-    register_models(Project, Task, get_queryset=lambda model, user: model.objects.all())
+def test_parents_that_views_look_up_differently_are_left_out(proposals, more_types):
     projects = [
         path(f"{field}/<project>/", Projects.as_view({"get": "retrieve"}, lookup_field=field))
         for field in ("slug", "name")
@@ -178,6 +185,13 @@ def test_parents_that_views_look_up_differently_are_left_out(proposals):
     proposal = found["GET <slug:project>/tasks/<slug:slug>/"]
     assert proposal.requirement == Requirement("tasks", "read", EntityLookup(slug="slug"))
     assert proposal.reason.startswith("project in the URL")
+
+
+def test_no_proposal_with_a_field_that_the_model_lacks(proposals):
+    found = proposals(path("<str:full_name>/", OneChannel.as_view(lookup_field="full_name")))
+    for proposal in found.values():
+        assert proposal.requirement is None
+        assert proposal.reason.startswith("Channel can't be looked up by full_name")
 
 
 def test_no_proposal_without_enough_information(proposals):

@@ -363,7 +363,7 @@ class TestChecks:
         declare_view(View, {"GET": Requirement("channels", "dance", "key")})
         (message,) = check_routes()
         assert message.id == "pat_tokens.E050"
-        assert "tests.inspection.test_routes.View, GET /a/<int:key>/" in message.msg
+        assert "tests.inspection.test_routes.View, GET /a/<key>/" in message.msg
         assert "dance" in message.msg
 
     def test_missing_keyword_is_reported(self, urls):
