@@ -430,7 +430,7 @@ class TestChecks:
         settings.ROOT_URLCONF = "tests.plain_site"
         declare_view("tests.plain_site.foreign", plain_site.REQUIREMENTS)
         told = {message.id: message.msg for message in check_routes()}
-        assert "/function/<int:pk>/, /async-function/<int:pk>/" in told["pat_tokens.E055"]
+        assert "/function/<pk>/, /async-function/<pk>/" in told["pat_tokens.E055"]
         rows = {row["route"]: row for row in listed()}
         kinds = (*plain_site.GUARDED, *plain_site.INSIDE_OUT, "foreign", "wrapped", "attribute")
         for kind in kinds:
