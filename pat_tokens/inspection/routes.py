@@ -26,14 +26,14 @@ def inspect_all(urlconf: Any = None) -> list[RouteReport]:
 def without_format_suffixes(reports: Sequence[RouteReport]) -> list[RouteReport]:
     """Return the reports without those of routes that only add a format to another one, as `books.json` to `books/`.
 
-    Such a route is kept if it requires something else. One that refuses all tokens is left out.
+    Such a route is kept if it requires something else. One that only refuses more is left out.
     """
     known: dict[tuple[Any, ...], RouteReport] = {}
     kept = []
     for report in reports:
         key = (report.route.url_name, id(class_of(report.route.view)), _without_format(report))
         first = known.setdefault(key, report)
-        if first is report or (_words(first) != _words(report) and not _refuses_all(report)):
+        if first is report or not _only_refuses_more(report, first):
             kept.append(report)
     return kept
 
@@ -45,12 +45,12 @@ def _without_format(report: RouteReport) -> str:
     return pattern.rstrip("/")
 
 
-def _words(report: RouteReport) -> list[tuple[str, str]]:
-    return [(method.method, str(method.resolution.requirement)) for method in report.methods]
-
-
-def _refuses_all(report: RouteReport) -> bool:
-    return all(method.status in ("undeclared", "refused") for method in report.methods)
+def _only_refuses_more(report: RouteReport, first: RouteReport) -> bool:
+    required = {method.method: method.resolution.requirement for method in first.methods}
+    return all(
+        method.status in ("undeclared", "refused") or method.resolution.requirement == required.get(method.method)
+        for method in report.methods
+    )
 
 
 def walk(urlconf: Any = None) -> Iterator[Route]:

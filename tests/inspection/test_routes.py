@@ -250,6 +250,10 @@ class TestCommand:
         assert [row["route"] for row in listed()][:2] == ["a/", "a<drf_format_suffix:format>"]
         declare_route("b/<pk>/", {"GET": ANY_TOKEN})
         assert [row["route"] for row in listed()][2:] == ["b/<int:pk>/"]
+        urls(*format_suffix_patterns([path("c/", Several.as_view())]))
+        declare_route("c/", {"GET": ANY_TOKEN, "PUT": ANY_TOKEN})
+        declare_route("c<format>", {"GET": ANY_TOKEN})
+        assert [row["route"] for row in listed()] == ["c/"] * 4
 
     def test_unreachable_routes(self, urls, listed, capsys):
         urls(path("<str:name>/", View.as_view()), path("export/", Several.as_view()))
