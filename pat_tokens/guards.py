@@ -60,8 +60,27 @@ def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
     request.user = user
     request.auser = auser
     request.auth = token  # type: ignore[attr-defined]
+    keep_out_of_caches(request)
     kind: Any = type(request)
     request.__class__ = _with_fixed_method(kind)
+
+
+def keep_out_of_caches(request: Any) -> None:
+    """Prevent `cache_page` from storing the response to `request`.
+
+    As a decorator of a guarded view, it sees the response before it varies on the header and is private.
+    """
+    kind: Any = type(request)
+    request.__class__ = _without_caching(kind)
+
+
+@cache
+def _without_caching(cls: Any) -> Any:
+    if hasattr(cls, "_cache_update_cache"):
+        return cls
+    # The attribute in which Django's middleware remembers that it will store the response.
+    never = property(lambda request: False, lambda request, value: None)
+    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "_cache_update_cache": never})
 
 
 @cache
@@ -119,4 +138,13 @@ def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Excep
     return refusal(authentication.refuse(refused, token=token, request=request))
 
 
-__all__ = ["add_sunset", "bind_request", "refusal", "refuse", "release_request", "set_cache_headers", "set_token_user"]
+__all__ = [
+    "add_sunset",
+    "bind_request",
+    "keep_out_of_caches",
+    "refusal",
+    "refuse",
+    "release_request",
+    "set_cache_headers",
+    "set_token_user",
+]

@@ -4,6 +4,7 @@ import pytest
 from django.core.cache import cache
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_page
 from ninja import NinjaAPI
 from rest_framework.response import Response
@@ -14,8 +15,10 @@ from pat_tokens.contrib.ninja.authentication import (
     AsyncPersonalAccessTokenAuthentication,
     PersonalAccessTokenAuthentication,
 )
+from pat_tokens.decorators import pat_requirements
 from pat_tokens.exceptions import KeyNotAllowed
 from pat_tokens.requirements import ANY_TOKEN
+from tests.factories import TokenFactory
 from tests.plain_client import OURS
 from tests.tiny_framework.views import TinyView
 
@@ -55,7 +58,24 @@ def error(request):
     raise KeyNotAllowed
 
 
+def cached_view(request):
+    return HttpResponse(request.user.get_username())
+
+
+class CachedMethod(APIView):
+    pat_requirements = {"GET": ANY_TOKEN}
+
+    @method_decorator(cache_page(600))
+    def get(self, request):
+        return HttpResponse(request.user.get_username())
+
+
+INSIDE = ["/inside/", "/outside/", "/method/"]
+
 urlpatterns = [
+    path("inside/", pat_requirements({"GET": ANY_TOKEN})(cache_page(600)(cached_view))),
+    path("outside/", cache_page(600)(pat_requirements({"GET": ANY_TOKEN})(cached_view))),
+    path("method/", CachedMethod.as_view()),
     path("ninja/", ninja.urls),
     path("tiny/", TinyView(ANY_TOKEN)),
     path("<path:control>/", cache_page(600)(Cached.as_view())),
@@ -80,6 +100,17 @@ def test_revoked_token_gets_no_cached_response(client_with, make_token, control)
     services.revoke_token(token)
     assert client.get(f"/{control}/").status_code == 401
     assert client.get(f"/{control}/").status_code == 401
+
+
+@pytest.mark.parametrize("path", INSIDE)
+@pytest.mark.parametrize("header", ["Authorization", "X-Site-Token"])  # Django only knows the first
+def test_cache_inside_a_guard_keeps_no_response(settings, client, token, stranger, path, header):
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    settings.PAT_TOKENS_HEADER = header
+    for one in (token, TokenFactory(user=stranger)):
+        answer = client.get(path, headers={header: f"Bearer {one.secret}"})
+        assert answer.content.decode() == one.user.get_username()
+    assert client.get(path).content.decode() not in ("owner", "stranger")
 
 
 @pytest.mark.parametrize("path", ["/ninja/sync", "/ninja/plain", "/ninja/async", "/tiny/"])

@@ -67,6 +67,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     if resolution is NO_METHOD:  # nor a method that the view adds later
         setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
+    deferred.guards.keep_out_of_caches(request)
     # Of each view: a view can call another one with the same request.
     state = state_of(request._request).views[view] = ViewState()
     view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
