@@ -6,6 +6,7 @@ from django.http import HttpResponse, JsonResponse
 from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_page
+from django.views.decorators.vary import vary_on_headers
 from ninja import NinjaAPI
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -76,6 +77,9 @@ urlpatterns = [
     path("inside/", pat_requirements({"GET": ANY_TOKEN})(cache_page(600)(cached_view))),
     path("outside/", cache_page(600)(pat_requirements({"GET": ANY_TOKEN})(cached_view))),
     path("method/", CachedMethod.as_view()),
+    path(
+        "varies/", cache_page(600)(vary_on_headers("Authorization")(pat_requirements({"GET": ANY_TOKEN})(cached_view)))
+    ),
     path("ninja/", ninja.urls),
     path("tiny/", TinyView(ANY_TOKEN)),
     path("<path:control>/", cache_page(600)(Cached.as_view())),
@@ -111,6 +115,12 @@ def test_cache_inside_a_guard_keeps_no_response(settings, client, token, strange
         answer = client.get(path, headers={header: f"Bearer {one.secret}"})
         assert answer.content.decode() == one.user.get_username()
     assert client.get(path).content.decode() not in ("owner", "stranger")
+
+
+def test_cached_view_that_varies_answers_tokens_itself(settings, client, token):
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    assert client.get("/varies/").content == b""  # of an anonymous user, and stored
+    assert client.get("/varies/", headers={"Authorization": f"Bearer {token.secret}"}).content == b"owner"
 
 
 @pytest.mark.parametrize("path", ["/ninja/sync", "/ninja/plain", "/ninja/async", "/tiny/"])
