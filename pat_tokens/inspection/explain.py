@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from django.urls import Resolver404, get_script_prefix, resolve
+from django.urls import Resolver404, URLResolver, get_resolver, get_script_prefix, resolve
 from django.utils.translation import gettext as _
 
 from pat_tokens import links, lookup
@@ -21,6 +22,7 @@ from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect, i
 from pat_tokens.labels import TimeFormat
 from pat_tokens.models import owner_is_active
 from pat_tokens.policy import get_policy, is_overridden
+from pat_tokens.proposals import Lookups
 from pat_tokens.querysets import Status
 from pat_tokens.requirements import (
     ANY_TOKEN,
@@ -217,8 +219,14 @@ def _exists(path: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=8)
+def _lookups_of(resolver: URLResolver) -> Lookups:
+    # Not for each explanation, because all routes are inspected.
+    return find_lookups(inspect_all(resolver.urlconf_name))
+
+
 def _explain_declaration(explanation: Explanation, report: RouteReport, asked: MethodReport) -> None:
-    operation = propose(report, asked, find_lookups(inspect_all()))
+    operation = propose(report, asked, _lookups_of(get_resolver()))
     if operation is None or operation.proposal.requirement is None:
         return
     texts = {"line": operation.as_call(), "why": operation.proposal.reason}

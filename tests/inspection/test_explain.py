@@ -70,6 +70,13 @@ def test_reasons_for_refusal(case, site, make_token):
             assert any(words in step.text for step in explanation.steps), explanation.as_dict()
 
 
+def test_all_routes_are_inspected_once(site, make_token, monkeypatch):
+    token = make_token()
+    explain(token, "GET", "/undeclared/")
+    monkeypatch.setattr("pat_tokens.inspection.explain.inspect_all", lambda urlconf: pytest.fail("once more"))
+    assert explain(token, "GET", "/undeclared/").code == "scope_not_declared"
+
+
 def test_view_without_tokens_ignores_inactive_ones(site, make_token):
     explanation = explain(services.revoke_token(make_token()), "GET", "/functions/without-authentication/")
     assert (explanation.allowed, explanation.status, explanation.code) == (False, None, None)
