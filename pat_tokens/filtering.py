@@ -354,7 +354,7 @@ def _find_rows(value: Any, find: Callable[[Any], Any], found: list[Any]) -> bool
         found.append([value])
         return True
     if isinstance(value, Mapping):
-        told = [_find_rows(one, find, found) for one in value.values()]  # each, whatever one of them is
+        told = [_find_rows(one, find, found) for one in value.values()]  # a list, so that all values are searched
         return all(told)
     if isinstance(value, list | tuple):
         rows = [one for one in value if isinstance(one, Model)]

@@ -40,7 +40,7 @@ _values: ContextVar[Mapping[str, str] | None] = ContextVar("pat_tokens_lookup_va
 
 
 class _Slot(Value):
-    """A parameter of a queryset that gets its value when the SQL is built. Without values, it is its own value."""
+    """A parameter of a queryset that gets its value when the SQL is built. Without values, the slot is the value."""
 
     def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, tuple[Any]]:
         values = _values.get()

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def with_owner(tokens: TokenQuerySet) -> TokenQuerySet:
-    """Load the owners in the same query, unless the site's user manager decides which there are: see `load_owners`."""
+    """Load the owners in the same query, unless the site's user manager can hide users: see `load_owners`."""
     return tokens if has_manager_with_rules(get_user_model()) else tokens.select_related("user")
 
 
 def load_owners(tokens: Collection[PersonalAccessToken]) -> None:
-    """Load the owners that `with_owner` did not, in one query. Sets `owner_is_hidden` where the manager hides one."""
+    """Load the owners that `with_owner` didn't, in one query. Sets `owner_is_hidden` if the manager hides one."""
     without = [token for token in tokens if not PersonalAccessToken.user.is_cached(token)]
     if not without:
         return

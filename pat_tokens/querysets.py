@@ -37,7 +37,7 @@ class Status(models.TextChoices):
 
 
 def has_status(status: Status, now: datetime | None = None) -> Q:
-    """Return the condition for a token to have `status`, as `PersonalAccessToken.status` has it for a row."""
+    """Return the condition that selects tokens with `status`, by the same rules as `PersonalAccessToken.status`."""
     is_expired = Q(expires_at__isnull=False, expires_at__lte=now or timezone.now())
     return {
         Status.ACTIVE: Q(revoked_at=None) & ~is_expired,
@@ -47,14 +47,14 @@ def has_status(status: Status, now: datetime | None = None) -> Q:
 
 
 def has_scope(**fields: str) -> Q:
-    """Return the condition for a token to have a scope with these `fields`."""
+    """Return the condition that selects tokens that have a scope with these `fields`."""
     scopes = apps.get_model("pat_tokens", "Scope")._base_manager
     return Q(Exists(scopes.filter(token=OuterRef("pk"), **fields)))
 
 
 _LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 -- the time zone depends on the site
 MISSING_LATELY = timedelta(days=30)  # how long a missing scope is listed
-CLOCK_SKEW = timedelta(hours=1)  # by which the order of the ids of activity can differ from that of its datetimes
+CLOCK_SKEW = timedelta(hours=1)  # how far the datetimes of activity can be out of order, compared with the ids
 REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
 # What decides whether a previous secret works.
@@ -126,8 +126,8 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
     def expiring(self, days: Sequence[int], now: datetime) -> Self:
         """The tokens whose owner is due a reminder at `now`, `days` before they expire.
 
-        If several numbers of days apply, the smallest counts; 0 is once after the expiration. Numbers that aren't
-        shorter than the token's whole lifetime are ignored, so that a new token doesn't cause a reminder.
+        If several numbers of days apply, the smallest counts; 0 is once after the expiration. Numbers of days that
+        aren't shorter than the token's whole lifetime are ignored, so that a new token doesn't cause a reminder.
         """
         reminders = self.model._meta.get_field("reminder").related_model._base_manager
         due = []
@@ -145,7 +145,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(reduce(or_, due), revoked_at=None) if due else self.none()
 
     def with_previous_secret_in_use(self) -> Self:
-        """The tokens whose previous secret was used after the first use of the current one, and not mailed about."""
+        """The tokens whose previous secret was used after the current one's first use, if no mail was sent about it."""
         return self.filter(
             previous_last_used_at__gte=F("grace_started_at"), overlap_mailed_at=None, revoked_at=None
         ).exclude(rotated_at=None)
@@ -155,7 +155,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(has_scope(**fields))
 
     def refused(self) -> Self:
-        """The tokens whose secrets were refused since they were issued."""
+        """The tokens of which a secret was refused since the current one was issued."""
         rows = apps.get_model("pat_tokens", "Activity").objects.refusals()
         return self.filter(Exists(rows.filter(token_id=OuterRef("pk"), last_at__gte=OuterRef("issued_at"))))
 
@@ -165,13 +165,13 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.annotate(scope_count=Coalesce(Subquery(count), 0))
 
     def with_digest(self, digests: list[str]) -> Self:
-        """The token with one of these digests, which are those of one secret under each pepper."""
+        """The token with one of these digests: those of one secret under each pepper."""
         return self.filter(digest__in=digests)
 
     def with_any_digest(self, digests: list[str]) -> Self:
         """The token whose current or previous secret has one of these digests.
 
-        Both in one statement: between two, a rotation could be canceled.
+        Both are compared in one statement, because a rotation could be canceled between two.
         """
         return self.filter(Q(digest__in=digests) | Q(previous_digest__in=digests))
 
@@ -194,8 +194,9 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
     def with_facts(self, required_scope: RequiredScope | None) -> Self:
         """Annotate what `scopes.decide_from_facts` needs, and when the scopes were last used.
 
-        `scope_use_0`, … are datetimes for the required scopes: None if no scope covers it, and one that is long ago if
-        the covering scope was never used. `scope_some`, if the list is filtered: whether there is a scope on any id.
+        `scope_use_0`, … are the last uses of the scopes that cover each required scope: None if no scope covers it, and
+        a datetime long ago if the covering scope was never used. `scope_some`, only for filtered lists, is whether
+        there is a scope on any id.
         """
         if required_scope is None:
             return self
@@ -210,11 +211,11 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
     def _use_of_covering(self, scopes: models.QuerySet[Any], entity_id: str) -> Coalesce | Subquery:
         long_ago = timezone.make_aware(_LONG_AGO, UTC) if settings.USE_TZ else _LONG_AGO
-        # A cast, because MariaDB takes a parameter for text, and then the whole expression.
+        # Cast, because MariaDB would treat the parameter, and with it the whole expression, as text.
         use = Coalesce("last_used_at", Cast(Value(long_ago, DateTimeField()), DateTimeField()))
         uses = scopes.values_list(use)
         if connections[self.db].vendor == "sqlite":
-            # Two subqueries instead of an IN, for which SQLite would build a table. Other databases would plan twice.
+            # Two subqueries instead of an IN, for which SQLite would build a table. Other databases would plan both.
             return Coalesce(Subquery(uses.filter(entity_id=ALL)), Subquery(uses.filter(entity_id=entity_id)))
         return Subquery(uses.filter(entity_id__in=(ALL, entity_id))[:1])
 
@@ -254,11 +255,11 @@ class ScopeQuerySet(models.QuerySet["Scope"]):
         return self.annotate(recorded_since=recorded_since, unused_since=Coalesce("last_used_at", recorded_since))
 
     def unused_since(self, when: datetime) -> Self:
-        """The scopes that weren't used after `when`, although uses have been recorded since then or longer."""
+        """The scopes that weren't used after `when`, although uses have been recorded since then or earlier."""
         return self.with_use().filter(unused_since__lte=when)
 
     def uses(self) -> models.QuerySet[Scope, Any]:
-        """The scopes `with_use` as named tuples for pages, because instances of 500 scopes take twice as long."""
+        """The scopes `with_use` as named tuples, because creating instances of 500 scopes takes twice as long."""
         columns = ("pk", "entity_type", "entity_id", "operation", "last_used_at", "recorded_since", "unused_since")
         return self.with_use().values_list(*columns, named=True)
 
@@ -316,7 +317,7 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         return self.filter(at__lt=when, pk__lte=Subquery(last))
 
     def _all(self) -> models.QuerySet[Any]:
-        # Rows are read by id. An id found by the index on `at` tells where to begin and to stop.
+        # Rows are read by id. The index on `at` finds the id to start or to stop at.
         return self.model._base_manager.using(self.db)
 
     def refusals(self) -> Self:
@@ -324,12 +325,12 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         return self.filter(kind="refused")
 
     def older_than(self, when: datetime) -> Self:
-        """What happened before `when`; refused secrets by their last request."""
+        """What happened before `when`; for refused secrets, the last request counts."""
         return self.filter(Q(last_at=None) | Q(last_at__lt=when), at__lt=when)
 
 
 def _shifted(when: datetime, span: timedelta) -> datetime:
     try:
         return when + span
-    except OverflowError:  # the first or the last day that there is
+    except OverflowError:  # too close to the first or last day that Python can represent
         return when

@@ -104,7 +104,7 @@ def _has_fresh_stamp(request: HttpRequest, after: float) -> bool:
 
 
 def _binding(request: HttpRequest) -> str:
-    # A logout deletes the stamp. A login or a new password keep the session's data and change its key. Sessions in
+    # A logout deletes the stamp. A login or a new password keeps the session's data and changes its key. Sessions in
     # signed cookies have a new key in each response, so the user and the password are used instead.
     session: Any = request.session
     key = "" if isinstance(session, CookieStore) else session.session_key

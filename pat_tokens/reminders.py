@@ -69,9 +69,9 @@ class Line:
 def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     """Send all reminders that are due. Several runs at the same time share the work.
 
-    Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Two queries for each
-    page of users and six for each user; one for all rotated tokens and one for each mail about them. A dry run writes
-    and sends nothing.
+    Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Makes two queries per
+    page of users and six per user, one for all rotated tokens, and one for each mail about them. A dry run writes and
+    sends nothing.
     """
     now = timezone.now()
     days = tuple(conf.reminder_days)

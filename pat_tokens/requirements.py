@@ -45,7 +45,7 @@ class EntityLookup:
 
 @dataclass(frozen=True)
 class Requirement:
-    """(entity type, operation, where the entity id comes from).
+    """What a view requires: (entity type, operation, where the entity id comes from).
 
     `entity` is the URL keyword that holds the primary key, or an EntityLookup. Without it, the request isn't about a
     single entity and needs a scope on `*`, unless it is a list that limits itself to the token's ids. `filter_by`: for

@@ -39,9 +39,9 @@ class ScopeKey(NamedTuple):
 class RequiredScope(NamedTuple):
     """What one request requires: a requirement with its entity ids.
 
-    `entity_id` is `*` where the request is about no single entity. `filtered`: the view limits its result to the
-    ids that the token has, so any scope of this type and operation will do. `also` are further scopes that the same
-    request requires.
+    `entity_id` is `*` if the request isn't about a single entity. `filtered`: the view limits its result to the ids
+    that the token has scopes for, so any scope for this type and operation is enough. `also` are further scopes that
+    the same request requires.
     """
 
     entity_type: str

@@ -43,9 +43,9 @@ def query_holds_secret(query: QueryDict) -> bool:
 
 @sensitive_variables()
 def look_up(text: str, tokens: TokenQuerySet, *, are_own: bool = True) -> tuple[PersonalAccessToken | None, str]:
-    """Return the one of `tokens` whose secret is in `text`, or None, and what to tell the user.
+    """Return which of `tokens` has the secret that is in `text`, or None, and a message for the user.
 
-    `are_own`: whether these are the user's own tokens.
+    `are_own` says whether these are the user's own tokens.
     """
     token = find_token(text, tokens)
     if token is not None:
@@ -74,7 +74,7 @@ def look_up_query(
 
 @sensitive_variables()
 def find_token(text: str, tokens: TokenQuerySet) -> PersonalAccessToken | None:
-    """Return the one of `tokens` whose secret is in `text`, however it was copied."""
+    """Return which of `tokens` has the secret that is in `text`, however it was copied, or None."""
     secrets = _secrets_in(text)
     if not secrets:
         return None

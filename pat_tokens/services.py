@@ -1,8 +1,7 @@
 """The only functions that write: create, import, regenerate, rotate, revoke, update, delete, and record use.
 
 Each checks the limits, writes in one transaction, with a row of activity that names the `actor`, and sends its signal
-after the commit. Locks are always taken in the
-same order, the owner's row before a token's, to avoid deadlocks.
+after the commit. Locks are always taken in the same order, the owner's row before a token's, to avoid deadlocks.
 """
 
 from __future__ import annotations
@@ -83,10 +82,10 @@ def create_token(
     actor: Actor = SYSTEM,
     **fields: Unpack[NewTokenFields],
 ) -> tuple[PersonalAccessToken, str]:
-    """Create a token of `user`; return it and its secret, which can't be retrieved later.
+    """Create a token for `user`; return it and its secret, which can't be retrieved later.
 
-    Raises InvalidInput with all errors at once. `errors` are those that the caller has found already: they are raised
-    together with the others, and their fields are not validated again.
+    Raises InvalidInput with all errors at once. `errors` are those that the caller has already found: they are raised
+    together with the others, and their fields aren't validated again.
     """
     now = timezone.now()
     clean = _clean_new(user, fields, now, errors)
@@ -108,7 +107,7 @@ def import_token(
     actor: Actor = SYSTEM,
     **fields: Unpack[NewTokenFields],
 ) -> tuple[PersonalAccessToken, bool]:
-    """Import a key of DRF's authtoken; return the token that has it now, and whether it was created.
+    """Import a key of DRF's authtoken; return the token that now has this key, and whether it was created.
 
     If the user already has a token with this key, that one is returned unchanged. The key works until the token
     expires or is regenerated, while `PAT_TOKENS_ALLOW_LEGACY_KEYS` is on. Raises InvalidInput with all errors at once.
@@ -200,7 +199,7 @@ def rotate_token(
 
 
 def finish_rotation(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
-    """Stop the previous secret of `token` now; raises NoRotation where none works."""
+    """Stop the previous secret of `token` now. Raises NoRotation if no previous secret works."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
         _require_overlap(locked)
@@ -211,7 +210,7 @@ def finish_rotation(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> Per
 def cancel_rotation(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> PersonalAccessToken:
     """Make the previous secret of `token` the current one again, with its expiration date; the new secret stops.
 
-    Raises NoRotation where no previous secret works, and RotationInUse once a use of the new one was recorded.
+    Raises NoRotation if no previous secret works, and RotationInUse if a use of the new one has been recorded.
     """
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
@@ -230,7 +229,7 @@ def set_grace_period(
 ) -> PersonalAccessToken:
     """Change how long the previous secret works after the first use of the new one; `"0"` stops it now.
 
-    Raises InvalidInput, and NoRotation where no previous secret works.
+    Raises InvalidInput, and NoRotation if no previous secret works.
     """
     return update_token(token, grace_period=grace_period, actor=actor)
 
@@ -255,9 +254,9 @@ def update_token(
     before_widening: Callable[[], None] | None = None,
     **fields: Unpack[TokenFields],
 ) -> PersonalAccessToken:
-    """Change the given fields, or the grace period of a rotation, which None leaves as it is.
+    """Change the given fields, and the grace period of a rotation unless it is None.
 
-    Raises InvalidInput with all errors at once, and NoRotation for a grace period where no previous secret works.
+    Raises InvalidInput with all errors at once, and NoRotation for a grace period if no previous secret works.
     `before_widening` is called if the token could then be used from more addresses than before, and can raise an error,
     such as ReauthenticationRequired, to prevent that.
     """
@@ -349,8 +348,8 @@ def add_scopes(
 ) -> list[ScopeKey]:
     """Add all of `scopes` or none, and return those that were new.
 
-    A scope for `*` replaces the single ones of its operation; a scope that is covered changes nothing. Raises
-    InvalidInput where the owner can't grant one of them, or for more scopes than the site allows.
+    A scope on `*` replaces those on single ids for the same operation; a scope that is already covered changes nothing.
+    Raises InvalidInput if the owner can't grant one of them, or for more scopes than the site allows.
     """
     check_can_have_tokens(token.user)
     clean = _Input(errors)
@@ -374,7 +373,7 @@ def add_scopes(
 
 
 def delete_scope(scope: Scope, *, actor: Actor = SYSTEM) -> None:
-    """Delete a scope, unless it was already deleted."""
+    """Delete `scope`. Does nothing if it was already deleted."""
     with transaction.atomic(using=_alias()):
         locked = _lock_token(scope.token)
         deleted, _per_model = locked.scope_set.filter(pk=scope.pk).delete()
@@ -386,7 +385,7 @@ def delete_scope(scope: Scope, *, actor: Actor = SYSTEM) -> None:
 def delete_scopes(token: PersonalAccessToken, selected: ScopeQuerySet | None = None, *, actor: Actor = SYSTEM) -> int:
     """Delete the scopes of `token`, all or those that are `selected`, and return how many there were.
 
-    Without scopes, it can't do anything.
+    A token without scopes can only use views that accept any valid token.
     """
     with transaction.atomic(using=_alias()):
         locked = _lock_token(token)
@@ -401,10 +400,10 @@ def delete_scopes(token: PersonalAccessToken, selected: ScopeQuerySet | None = N
 
 
 def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH, actor: Actor = SYSTEM) -> int:
-    """Delete the tokens that have been revoked or expired for at least `inactive_for`; return how many.
+    """Delete the tokens that have been revoked or expired for at least `inactive_for`, and return how many.
 
-    Each batch is one transaction, to keep locks short. Two runs at once share the work where the database can skip
-    locked rows. Tokens that are being changed are left to the next run.
+    Each batch is one transaction, so that locks are held only briefly. Concurrent runs share the work if the database
+    can skip locked rows. Tokens that are being changed are left to the next run.
     """
     when = timezone.now() - inactive_for
     count = 0
@@ -423,7 +422,7 @@ def prune_tokens(*, inactive_for: timedelta, batch: int = PRUNE_BATCH, actor: Ac
 
 
 def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetime) -> list[Reminder]:
-    """Claim the reminders that are due for `user`: no other run gets them.
+    """Claim the reminders that are due for `user`, so that no other run sends them, and return them.
 
     Call `finish_reminders` with them after sending, or `release_reminders` if sending failed.
     """
@@ -442,7 +441,7 @@ def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetim
 
 
 def finish_reminders(rows: Sequence[Reminder], *, mailed: bool, actor: Actor = SYSTEM) -> None:
-    """Mark these as sent, and send their signals."""
+    """Mark these reminders as sent, and send their signals."""
     with transaction.atomic(using=_alias()):
         Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).update(sent_at=timezone.now())
         record(actor, Kind.REMINDED, *(row.token for row in rows))
@@ -456,7 +455,7 @@ def release_reminders(rows: Sequence[Reminder]) -> None:
 
 
 def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) -> int:
-    """Return the smallest of `days` that hasn't passed before `token` expires."""
+    """Return the smallest of `days` within which `token` expires."""
     return min(number for number in days if token.expires_at and token.expires_at <= now + timedelta(days=number))
 
 
@@ -511,7 +510,8 @@ def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequ
     """Store the digest under the newest pepper, for a secret that was found under an older one.
 
     Written after the transaction of `request`; if that fails, the next use tries again. The condition is the old
-    digest, in the column where it was found: a secret that became the previous one meanwhile replaces no other.
+    digest in the column where it was found, so that a secret that has since become the previous one overwrites no
+    other.
     """
     prefix = "previous_" if token.is_previous else ""
     fields = {f"{prefix}digest": digest, f"{prefix}pepper_id": pepper_id(conf.peppers[0])}
@@ -549,7 +549,7 @@ class _Input:
             self.errors.update(error.errors)
 
     def add_fields(self, fields: Mapping[str, Any], known: Any) -> None:
-        """Clean those of `fields` that can be edited. A name that is none of `known` is a mistake of the caller."""
+        """Clean those of `fields` that can be edited. Raises TypeError for a name that isn't in `known`."""
         if unknown := fields.keys() - known.__optional_keys__:
             raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
         for field, clean in FIELD_CLEANERS.items():
@@ -565,7 +565,7 @@ class _Input:
                 self.errors.update(error.errors)
 
     def require_policy(self, token: PersonalAccessToken) -> None:
-        """Require what the policy of today does of a token that is renewed."""
+        """Check the scopes and networks of a token that is being renewed against the current policy."""
         self.require("scopes", lambda: check_held_scopes(token, token.scope_set.using(_alias()).sorted().keys()))
         self.require("allowed_networks", lambda: check_networks(token.user, token.allowed_networks, token))
 

@@ -16,9 +16,9 @@ token_revoked = Signal()  # token
 token_deleted = Signal()  # token, pruned: whether pat_prune deleted it
 scopes_added = Signal()  # token, scopes: tuple of ScopeKey
 scopes_deleted = Signal()  # token, scopes: tuple of ScopeKey
-token_expiring = Signal()  # token, days: before the end, 0 after it; mailed: whether the owner got a mail
+token_expiring = Signal()  # token, days: before the expiration, 0 after it; mailed: whether the owner got an email
 
 token_authenticated = Signal()  # token, request
 token_refused = Signal()  # reason, token or None, request
 last_use_failed = Signal()  # token, error: a DatabaseError
-activity_recorded = Signal()  # activity: a row of what happened to a token
+activity_recorded = Signal()  # activity: the row that says what happened to a token

@@ -47,7 +47,7 @@ _lookups = RateLimiter(MAX_LOOKUPS, 60, size=4096)
 
 @dataclass
 class ListUse:
-    """A list that is limited to the ids that `token` has scopes for, and uses all of them if it is returned."""
+    """A list that is limited to the ids that `token` has scopes for. Returning it uses all of these scopes."""
 
     token: PersonalAccessToken
     entity_type: str
@@ -56,7 +56,7 @@ class ListUse:
 
 
 def record_scope_use(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> None:
-    """Record that the scopes that cover the decision of `token` are used, unless that was done within the hour."""
+    """Record a use of the scopes that cover the decision of `token`, unless one was recorded within the last hour."""
     required_scope = None if token.decision is None else token.decision.required_scope
     if required_scope is None:
         return
@@ -74,7 +74,7 @@ def record_scope_use(token: PersonalAccessToken, *, request: HttpRequest | None 
 def record_list_use(use: ListUse, uses: Iterable[datetime | None], *, request: HttpRequest) -> None:
     """Record `use` when `request` is closed, if the list is returned by then.
 
-    `uses` are the last uses of the scopes. Nothing is recorded if those are all within the hour.
+    `uses` are the last uses of the scopes. Nothing is recorded if all of them are within the last hour.
     """
     now = timezone.now()
     if any(is_due(last, now, INTERVAL) for last in uses):

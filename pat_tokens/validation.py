@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
     from pat_tokens.models import PersonalAccessToken
 
-MAX_ERRORS = 20  # wrong rows or unknown fields that one answer names
+MAX_ERRORS = 20  # invalid rows or unknown fields that one response names
 DEFAULT_GRACE_PERIOD = "24h"
-MAX_KEY_LENGTH = 100  # characters of an unknown field's name that an answer repeats
+MAX_KEY_LENGTH = 100  # characters of an unknown field's name that a response repeats
 
 # Other JSON types than strings and integers, which can't be ids.
 _NOT_TEXT = (bool, float, bytes, Mapping, Sequence, set)
 
 
 def name_key(name: str) -> str:
-    """Return the same string for two names that count as one: case and Unicode composition don't matter."""
+    """Return the same string for names that count as the same: case and Unicode composition don't matter."""
     return fold(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()))
 
 
@@ -135,7 +135,7 @@ class TokenFields(TypedDict, total=False):
 
 
 class NewTokenFields(TokenFields, total=False):
-    """What a new token is made from. Only `name` is required."""
+    """The fields of a new token. Only `name` is required."""
 
     duration: str | timedelta | None
     expires_at: datetime | date | str | None
@@ -149,7 +149,7 @@ EDITABLE_FIELDS = tuple(FIELD_CLEANERS)
 
 
 class DurationRules:
-    """How long a token of `user` can live, by the site's policy; `token` is the one that is renewed."""
+    """How long a token of `user` can live, according to the site's policy; `token` is the one that is renewed."""
 
     def __init__(self, user: Any, token: PersonalAccessToken | None = None) -> None:
         policy = get_policy()
@@ -157,7 +157,7 @@ class DurationRules:
         self.longest = parse_duration(self.maximum)
         self.allows_never = policy.allows_no_expiration(user, token)
         default = policy.get_default_duration(user, token)
-        # Longer than the maximum where a policy overrides the one and not the other.
+        # A policy that overrides only the maximum can have a default that exceeds it.
         self.default = default if self._allows(default) else self.maximum
 
     @property
@@ -259,7 +259,7 @@ def clean_legacy_expiry(expires_at: datetime | None) -> datetime:
 
 
 def clean_legacy_key(value: object) -> str:
-    """Return a key in the format of DRF's authtoken, the only one that can be imported."""
+    """Return the key. Raises InvalidInput unless it has the format of DRF's authtoken."""
     if not isinstance(value, str) or not is_legacy_key(value):
         message = _("This is not an authtoken key: it must have %(count)d characters, each of 0-9 or a-f.")
         raise InvalidInput({"key": [message % {"count": LEGACY_KEY_LENGTH}]})
@@ -354,10 +354,10 @@ def check_can_have_tokens(user: Any) -> None:
 
 
 def check_held_scopes(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> None:
-    """Raise InvalidInput if the owner couldn't grant the scopes `keys` of `token` today, and name those.
+    """Raise InvalidInput, naming the scopes, if the owner of `token` couldn't grant all of the scopes `keys` today.
 
-    Entities that the owner can no longer see don't matter, nor does what the site no longer has: both are without
-    effect.
+    Scopes on entities that the owner can no longer see, or that name something the site no longer has, don't matter,
+    because they have no effect.
     """
     if wrong := find_no_longer_grantable(token, keys):
         listed = ", ".join(map(str, wrong[:MAX_ERRORS]))
@@ -378,7 +378,7 @@ def find_no_longer_grantable(token: PersonalAccessToken, keys: Iterable[ScopeKey
 
 
 def find_policy_problems(token: PersonalAccessToken, keys: Iterable[ScopeKey]) -> list[str]:
-    """Return why the policy of today would not allow `token` with the scopes `keys`, as sentences."""
+    """Return why the current policy wouldn't allow `token` with the scopes `keys`, as sentences."""
     user = token.user
     problems = []
     if not get_policy().can_have_tokens(user):

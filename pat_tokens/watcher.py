@@ -43,7 +43,7 @@ class Watch:
     token_id: UUID
     digests: tuple[str, ...]  # of its secret, under each pepper
     required_scope: RequiredScope | None
-    client_ip: str | None = None  # unknown: a token with allowed networks ends
+    client_ip: str | None = None  # if it is unknown, a connection whose token has allowed networks ends
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -55,7 +55,7 @@ class Watcher:
         self.task: asyncio.Task[None] | None = None
 
     def add(self, watch: Watch) -> None:
-        """Start to check `watch`."""
+        """Start checking `watch`."""
         self.watches.add(watch)
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self.run())
@@ -75,7 +75,7 @@ class Watcher:
             try:
                 ended = await sync_to_async(find_ended, thread_sensitive=False)(watches)
                 failures = 0
-            except Exception as error:  # noqa: BLE001 -- whatever failed: else all would stay open for ever
+            except Exception as error:  # noqa: BLE001 -- whatever failed, connections must not stay open forever
                 failures += 1
                 log_events.log("watch_failed", error=type(error).__name__)
                 ended = watches if failures >= PATIENCE else []
@@ -90,9 +90,10 @@ _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictio
 
 @asynccontextmanager
 async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
-    """Return an event that is set when `token`, as authentication returned it, stops working.
+    """Provide an event that is set when `token`, as authentication returned it, stops working.
 
-    That is when it expires, is revoked, regenerated or deleted, its scope is deleted, or its owner becomes inactive.
+    That is when it expires, is revoked, regenerated or deleted, its scope is deleted, its owner becomes inactive, or
+    its networks or the site's policy no longer allow the connection.
     """
     watcher = _watchers.setdefault(asyncio.get_running_loop(), Watcher())
     decision: Decision | None = token.decision

@@ -121,7 +121,7 @@ class WriteGuard(Observer):
 def guard_writes(
     method: str, token: PersonalAccessToken, requirement: Requirement, *places: object
 ) -> WriteGuard | None:
-    """Refuse writes from now on that change or choose the key of an entity that `requirement` is about.
+    """From now on, refuse writes that change or choose the key of an entity that `requirement` is about.
 
     `places` are objects that can already hold instances, such as the request. Writes are checked until the
     result is closed, which is when the request ends at the latest.

@@ -1,4 +1,4 @@
-"""Keep a view, for one request, to the entity that was decided about: the URL's keywords, and what the view loads."""
+"""Limit a view, for one request, to the entity that was decided about: the URL's keywords, and what the view loads."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _with_url_keywords(cls: Any) -> Any:
 
 @dataclass(eq=False)
 class BoundView:
-    """The view that a token was allowed, and the URL keywords that this was decided about.
+    """The view that a token is allowed to use, and the URL keywords that the decision is about.
 
     `error` is why middleware that runs later was stopped.
     """
@@ -103,7 +103,7 @@ class BoundView:
     def guard(self, view: View, kwargs: Mapping[str, Any]) -> None:
         """Check the keywords and the objects of a class-based view, which is about to be set up.
 
-        The view can be one that another one calls with the same request.
+        This can also be a view that another view calls with the same request.
         """
         if type(view) is self.view_class:
             self.check_keywords(kwargs)
@@ -116,7 +116,7 @@ class BoundView:
                 setattr(own, name, partial(run, load, partial(check, view)))
 
     def check_keywords(self, kwargs: Mapping[str, Any]) -> None:
-        """Raise KeywordNotAllowed if one of `kwargs` names another entity than the one that was decided about."""
+        """Raise KeywordNotAllowed if one of `kwargs` names another entity than the decision is about."""
         for part, entity_id in self._parts():
             if entity_id == ALL:  # of all entities
                 continue

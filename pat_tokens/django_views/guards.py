@@ -80,9 +80,9 @@ def authenticate_request(
 
 
 def find_refusal(request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase) -> TokenError | None:
-    """Return why the token can't get this response, or None: an unlimited list, or a redirect to the login page.
+    """Return why the token can't get this response, or None.
 
-    Or other middleware was stopped.
+    Other middleware was stopped, or the response is an unlimited list or a redirect to the login page.
     """
     if guard_result.bound_view is not None and guard_result.bound_view.error is not None:
         return guard_result.bound_view.error

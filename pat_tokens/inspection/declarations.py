@@ -43,7 +43,7 @@ class Operation(NamedTuple):
 
 
 def find_lookups(reports: Iterable[RouteReport]) -> Lookups:
-    """Return how the views of a site look up entities, which says what the keywords of nested routes hold."""
+    """Return how the views of a site look up entities, from which the meaning of keywords of nested routes follows."""
     return collect_lookups(report.lookup for report in reports if report.lookup is not None)
 
 

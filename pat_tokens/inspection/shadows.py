@@ -66,7 +66,7 @@ class _Shape(NamedTuple):
 
 @dataclass
 class _Node:
-    """How earlier routes continue at a point of the path: their next segments, and the number of the first to end."""
+    """How earlier routes continue at one point of the path: their next segments, and the first route that ends here."""
 
     children: dict[_Segment, _Node] = field(default_factory=dict)
     end: int | None = None
@@ -81,7 +81,7 @@ class _Node:
             setattr(node, shape.end, number)
 
     def find(self, shape: _Shape) -> Iterator[int]:
-        """Return the numbers of routes that match every path of a route."""
+        """Return the numbers of the routes that match every path that `shape` matches."""
         segments, end = shape
         found = [self.rest]
         if end == "more" or any(segments):

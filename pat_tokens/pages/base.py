@@ -117,7 +117,7 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def tokens(self) -> TokenQuerySet:
-        """The tokens of the owner, where every look-up of more than one token begins."""
+        """The tokens of the owner. Every look-up of several tokens starts here."""
         return PersonalAccessToken.objects.for_user(self.owner)
 
     def find_same_name(self, form: ServiceForm | None) -> PersonalAccessToken | None:
@@ -131,7 +131,7 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def managed_owner(self) -> Any:
-        """The owner, unless it is the user. None also if the page is about something that doesn't exist."""
+        """The owner, or None if that is the user, or if the page is about something that doesn't exist."""
         try:
             return self.owner if self.owner != self.user else None
         except Http404:
@@ -139,7 +139,7 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def owner_query(self) -> str:
-        """The parameter of URLs of pages about the same owner; empty for the user."""
+        """The query string for URLs of pages about the same owner; empty if that is the user."""
         return urlencode({"owner": self.managed_owner.get_username()}) if self.managed_owner else ""
 
     def _shared(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 OWN_DATE = "date"  # the choice “Until a date…”, which isn't a duration
 NON_FIELD = "non_field_errors"
-GRACE_PERIODS = ("1h", "6h", "24h", "2d", "3d", "7d")  # that are offered, up to the site's maximum
+GRACE_PERIODS = ("1h", "6h", "24h", "2d", "3d", "7d")  # offered up to the site's maximum
 ErrorMap = Mapping[str, Sequence[Any]]
 
 

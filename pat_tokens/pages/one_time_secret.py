@@ -56,7 +56,7 @@ class Secret(HiddenRepr):
 
 @dataclass(frozen=True)
 class Revealed:
-    """What a page can show: the secret, or that it was lost on the way, or usually neither."""
+    """What a page can show: the secret, or that it was lost on the way, or, most of the time, neither."""
 
     secret: Secret | None = None
     is_lost: bool = False

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 MAX_SCOPES = 50  # that one link can ask for
 MAX_NAMED = 20  # parts of a link that the page names
 MAX_PART_LENGTH = 80  # characters of each of them
-OWNER = "owner"  # says whose token it is, and fills nothing in
+OWNER = "owner"  # says whose token it is, but fills in nothing
 PARAMETERS = ("name", "description", "duration", "preset", "scope", "copy")
 
 
 @dataclass
 class ScopeChoices:
-    """Scopes as the forms of a formset are filled in with them."""
+    """Scopes as initial data for the forms of a formset."""
 
     forms: list[dict[str, Any]] = field(default_factory=list)
-    dangerous: list[ScopeLabel] = field(default_factory=list)  # asked for, and not ticked
+    dangerous: list[ScopeLabel] = field(default_factory=list)  # asked for, but not selected
     for_all: list[str] = field(default_factory=list)  # labels of those for all entities
     rejected: list[ScopeKey] = field(default_factory=list)  # unknown, or the user can't grant them
 
@@ -57,7 +57,7 @@ def choose_scopes(
 
     Entities with the same operations share a form.
 
-    With `?` as its id, the entity is left to the user.
+    If the id of a scope is `?`, the user chooses the entity.
     """
     choices = ScopeChoices()
     keys, _errors = sort_scopes(user, [_without_question(key) for key in wanted], token)
@@ -230,12 +230,12 @@ class Prefill:
 
 
 def _clean(text: str) -> str:
-    # What no database can hold, as invalid input is for the user to see and not for a link to make.
+    # No database can store NUL. Removed, because users should only see errors about what they entered themselves.
     return text.replace("\0", "").strip()
 
 
 def _spell(span: timedelta, rules: DurationRules) -> str:
-    # As the form offers it, where it does.
+    # Spelled as the form offers it, if it does.
     offered = (text for text in rules.choices if text != NEVER and parse_duration(text) == span)
     return next(offered, format_duration(span))
 

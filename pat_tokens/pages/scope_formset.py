@@ -128,7 +128,7 @@ class ScopeForm(ServiceForm):
 
     @property
     def canonical_ids(self) -> dict[str, str | None]:
-        """The chosen ids as scopes have them, by what was typed; None where there is none of this type."""
+        """The canonical form of each chosen id, by what was typed; None if this type can't have such an id."""
         typed = self.values["entity_id"]
         return {one: one if one == ALL or self.type is None else self.type.to_id(one) for one in typed}
 
@@ -207,7 +207,7 @@ class ScopeFormSet(_FormSetBase):
 
     @cached_property
     def management_form(self) -> ManagementForm:
-        """The number of forms that were sent, counted by the names of the fields: scripts and clients keep no count."""
+        """The number of forms that were sent, counted by field names, so that clients don't have to keep count."""
         form = ManagementForm({TOTAL_FORM_COUNT: len(self._numbers), INITIAL_FORM_COUNT: 0})
         form.full_clean()
         return form
@@ -228,7 +228,7 @@ class ScopeFormSet(_FormSetBase):
 
     @cached_property
     def entity_ids(self) -> dict[str | None, list[str]]:
-        """The ids that were chosen in each form, by its prefix, all together at most one more than there can be."""
+        """The ids that were chosen in each form, by its prefix; in total, at most one more than a token can have."""
         found: dict[str | None, list[str]] = {}
         left = self.absolute_max
         for form in self.forms:
@@ -238,7 +238,7 @@ class ScopeFormSet(_FormSetBase):
         return found
 
     def after_step(self, step: str) -> ScopeFormSet:
-        """Return the formset that a button for those without JavaScript leads to: `add`, `remove-3` or `find-3`."""
+        """Return the formset after a button for users without JavaScript: `add`, `remove-3` or `find-3`."""
         verb, _separator, number = step.partition("-")
         kept = [form for form in self.forms if not (verb == "remove" and form.number == number)]
         initial = [form.values for form in kept]
@@ -250,12 +250,12 @@ class ScopeFormSet(_FormSetBase):
         return formset
 
     def with_more(self, initial: Sequence[dict[str, Any]]) -> ScopeFormSet:
-        """Return the formset with more forms, in the place of empty ones."""
+        """Return the formset with these forms added, and without its empty ones."""
         kept = [form.values for form in self.forms if not form.is_empty]
         return ScopeFormSet(self.user, token=self.token, initial=[*kept, *initial][: self.max_num] or [{}])
 
     def add_service_errors(self, errors: Sequence[Any]) -> None:
-        """Show the errors of scopes at the forms that they came from."""
+        """Show the errors of scopes on the forms that they came from."""
         sources = self._sources
         by_form: dict[ScopeForm, dict[str, list[str]]] = {}
         for position, problems in enumerate(errors):
@@ -361,7 +361,7 @@ class Redundant:
 
 
 def suggest(entity_type: EntityType, user: AbstractBaseUser, term: str = "") -> tuple[list[tuple[str, str]], bool]:
-    """Return the first entities that `user` may pick and `term` finds, as (id, label), and whether there are more."""
+    """Return the first entities that `user` can choose and `term` finds, as (id, label), and whether there are more."""
     entities = list(entity_type.find(user, term[:MAX_TERM_LENGTH])[: MAX_SUGGESTIONS + 1])
     pairs = [(str(entity.pk), entity_type.get_label(entity)) for entity in entities[:MAX_SUGGESTIONS]]
     return pairs, len(entities) > MAX_SUGGESTIONS

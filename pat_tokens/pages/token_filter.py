@@ -75,7 +75,7 @@ class TokenFilter:
 
 
 def _operations() -> dict[str, Operation]:
-    # Entity types can name different operations alike; the first label stands for all of them.
+    # Operations of several entity types can have the same name but different labels. The first label is used for all.
     found: dict[str, Operation] = {}
     for entity_type in registry:
         for operation in entity_type.operations:

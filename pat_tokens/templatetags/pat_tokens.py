@@ -79,7 +79,7 @@ _ATTRIBUTES = frozenset(
 
 
 class Content(HiddenRepr, SafeString):
-    """What an element is rendered around, or its attributes; the repr is hidden, because it can contain a secret.
+    """The content or the attributes of an element. The repr is hidden, because it can contain a secret.
 
     At the level DEBUG, `django.template` logs the repr of the whole context for each variable that is missing.
     """
@@ -123,7 +123,7 @@ class _PageTimes(TimeFormat):
 
     @classmethod
     def of(cls, context: Context) -> _PageTimes:
-        """Return the one of the page that is rendered with `context`."""
+        """Return the instance of the page that is rendered with `context`."""
         # The bottom layer, because each element and each included template gets a layer of its own.
         shared: dict[Any, Any] = context.render_context.dicts[0]
         if _TIMES not in shared:
@@ -174,7 +174,7 @@ def timestamp(context: Context, value: datetime | None, kind: str = "ago") -> Sa
 
 @register.simple_tag(takes_context=True)
 def refusals(context: Context, row: Activity, count: int) -> SafeString:
-    """Render how often a secret was sent in vain, and last by `row`."""
+    """Render how often a secret was refused, and the last time, which `row` is about."""
     text = conditional_escape(refusals_text(row, count, date="\0"))
     date = timestamp(context, row.last_at or row.at, "at")
     return mark_safe(text.replace("\0", date.strip()))  # noqa: S308 -- both parts are escaped
@@ -215,6 +215,6 @@ def with_class(field: BoundField, name: str) -> SafeString:
 
 @register.simple_tag(takes_context=True, name="can_see_tokens")
 def can_see_tokens_tag(context: Context) -> bool:
-    """Return whether the pages are for the user of the page, so that a menu can leave them out."""
+    """Return whether to link to the pages: False only if the user is logged in and can't see them."""
     user = context.get("user") or getattr(context.get("request"), "user", None)
     return user is None or not user.is_authenticated or can_see_tokens(user)

@@ -78,7 +78,7 @@ class ConsumerGuard:
         scheme = _SCHEMES.get(scope.get("scheme", ""), "http")
         request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
         if credentials.value:
-            # Besides a header, this is like sending the header twice.
+            # Together with a header, this is like sending the header twice.
             given = filter(None, (request.META.get(conf.header_key), credentials.value))
             request.META[conf.header_key] = SecretText(", ".join(given))
         try:
@@ -119,9 +119,9 @@ class ConsumerGuard:
 class _Subprotocols(NamedTuple):
     """The subprotocols `bearer, <secret>`, which browsers send because they can't set a header."""
 
-    value: SecretText  # as a header would have it; empty where no subprotocol has a secret in it
+    value: SecretText  # as in a header; empty if no subprotocol contains a secret
     others: list[str]  # the subprotocols that a consumer can choose from
-    keyword: str | None  # what to answer where the consumer chooses none
+    keyword: str | None  # the subprotocol to confirm if the consumer chooses none
 
     @classmethod
     def of(cls, scope: Scope) -> _Subprotocols:

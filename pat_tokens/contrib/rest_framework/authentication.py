@@ -83,7 +83,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             secret,
             requirement,
             view.kwargs,
-            # What another method writes couldn't be undone if its list was refused.
+            # Only GET and HEAD: what other methods have written couldn't be undone if their list were refused.
             filtered=method in ("GET", "HEAD")
             and requirement is not None
             and is_list(requirement)

@@ -52,7 +52,7 @@ def vary(view: APIView | None) -> None:
 
 
 def add_sunset(view: APIView | None, request: Request) -> None:
-    """Say in the response when the secret of `request` stops, if it is a previous one whose end is known."""
+    """Add the `Sunset` header to the response if the secret of `request` is a previous one with a known end."""
     headers, sunset = getattr(view, "headers", None), state_of(request._request).sunset
     if sunset is not None and isinstance(headers, dict):
         headers.setdefault("Sunset", sunset)

@@ -121,14 +121,14 @@ class ViewInfo:
 
     @property
     def has_own_head(self) -> bool:
-        """Whether HEAD does something else than GET."""
+        """Whether HEAD does something other than GET."""
         if self.actions and ("head" in self.actions or "get" in self.actions):
             return self.action_of("head") != self.action_of("get")
         return hasattr(self.cls, "head")
 
     @property
     def has_own_options(self) -> bool:
-        """Whether OPTIONS does something else than describe the view, so that it has to be declared."""
+        """Whether OPTIONS does more than describe the view, so that it has to be declared."""
         return "options" in (self.actions or ()) or not _is_standard(getattr(self.cls, "options", None))
 
     @property

@@ -8,7 +8,7 @@ app_name = "pat_tokens_api"
 
 urlpatterns = [
     path("", views.TokenViewSet.as_view({"get": "list", "post": "create", "delete": "destroy_all"}), name="token-list"),
-    # Before the tokens' own: an id that is no UUID is not found, and as text it can still be read in any spelling.
+    # Before the routes of tokens, which match any string: UUIDs in any spelling are accepted, and the rest is a 404.
     path("entities/", views.EntityTypeViewSet.as_view({"get": "list"}), name="entity-type-list"),
     path("entities/<str:entity_type>/", views.EntityViewSet.as_view({"get": "list"}), name="entity-list"),
     path("activity/", views.ActivityViewSet.as_view({"get": "list"}), name="activity-list"),
