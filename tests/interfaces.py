@@ -1,4 +1,4 @@
-"""The interfaces that manage tokens. Each function returns what it says if it refuses, or an empty string."""
+"""The interfaces that manage tokens. Each function returns the message if it is refused, or an empty string."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -201,7 +201,7 @@ def test_each_change_has_one_row_with_actor(via, client, user, full, settings, f
 
 
 @pytest.mark.urls("tests.test_admin")
-def test_bulk_act_has_one_row_for_each_token(client, user, make_token, case, forget):
+def test_bulk_change_has_one_row_per_token(client, user, make_token, case, forget):
     user.email = "owner@example.com"
     user.save()
     api, admin, boss = session_client(user), Client(), UserFactory(username="boss", is_staff=True, is_superuser=True)
@@ -316,7 +316,7 @@ def test_rows_outlive_token_and_actor(user, stranger, full):
     ]
 
 
-def test_nothing_remains_of_deleted_owner(client, user, full, stranger):
+def test_rows_are_deleted_with_owner(client, user, full, stranger):
     TokenFactory(user=user, name="deleted before").delete()
     assert send(client, full) == 403
     services.rotate_token(full)
@@ -431,7 +431,7 @@ class TestRefused:
         assert send(client, token, REMOTE_ADDR="192.0.2.1", HTTP_USER_AGENT="wget") == 401
         assert trail("count", "ip", "agent") == [(11, "192.0.2.1", "wget")]
 
-    def test_new_row_after_an_hour(self, client, token, clock):
+    def test_new_row_is_written_after_an_hour(self, client, token, clock):
         services.revoke_token(token)
         send(client, token)
         for minutes, counts in ((59, [2]), (61, [2, 1]), (62, [2, 2])):
@@ -449,7 +449,7 @@ class TestRefused:
         (read,) = [query["sql"] for query in queries if query["sql"].startswith("SELECT") and table in query["sql"]]
         assert f"{connection.ops.quote_name('at')} >= " in read.partition(" WHERE ")[2]
 
-    def test_each_reason_has_rows(self, client, make_token):
+    def test_each_reason_is_recorded(self, client, make_token):
         expired, revoked, replaced, elsewhere = [make_token(name=reason.value) for reason in EVERY_REASON]
         services.revoke_token(revoked)
         services.regenerate_token(replaced)
@@ -464,13 +464,13 @@ class TestRefused:
         assert trail("reason", "token_name", "count", "ip") == expected
 
     @pytest.mark.django_db(transaction=True)
-    def test_handshake_has_a_row(self, token, channel):
+    def test_refused_handshake_is_recorded(self, token, channel):
         services.revoke_token(token)
         for _ in range(2):
             assert shake(path_of("channels", channel.pk), token.secret) == 4401
         assert trail("reason", "count", "via") == [("revoked", 1, "token")]
 
-    def test_other_refusals_have_none(self, client, make_token, user):
+    def test_other_refusals_are_not_recorded(self, client, make_token, user):
         token = make_token("pages:*:read")
         assert send(client, token) == 403
         user.is_active = False
@@ -478,7 +478,7 @@ class TestRefused:
         assert send(client, token) == 401
         assert trail("reason") == []
 
-    def test_owner_sees_it_on_both_pages(self, client, user, token, django_assert_num_queries):
+    def test_owner_sees_refusals_on_both_pages(self, client, user, token, django_assert_num_queries):
         services.revoke_token(token)
         send(client, token)
         Activity.objects.refusals().update(count=214)
@@ -491,7 +491,7 @@ class TestRefused:
         assert client.get(page("token_detail", token.pk)).context["refusals"] == []
         assert client.get(page("token_list")).context["refused"] == []
 
-    def test_api_has_the_count(self, client, user, token):
+    def test_api_returns_the_count(self, client, user, token):
         services.revoke_token(token)
         send(client, token)
         (row,) = session_client(user).get(PATS + "activity/", {"kind": "refused"}).json()["results"]

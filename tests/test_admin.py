@@ -27,7 +27,7 @@ staff_site.register(PersonalAccessToken, PersonalAccessTokenAdmin)
 
 
 class Scopes(admin.TabularInline):
-    """An inline that a site adds, and that anybody can write in."""
+    """An inline of a site that anybody can edit."""
 
     model = Scope
     fields = ("entity_type", "entity_id", "operation")

@@ -1,4 +1,4 @@
-"""Staff whom middleware sets for another credential can't do in the admin what needs the owner in person."""
+"""Staff whom middleware sets for another credential can't use the admin of tokens."""
 
 import pytest
 from django.contrib import admin

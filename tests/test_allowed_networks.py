@@ -90,7 +90,7 @@ NGINX = ["127.0.0.1", "192.168.0.0/24"]
         (None, meta(forwarded="for=10.0.0.1"), ()),
         (None, meta(x_real_ip="10.0.0.1"), ()),
         ("", meta(remote=""), ()),
-        # Headers of a peer that is no proxy are not believed.
+        # Headers from a peer that isn't a proxy are ignored.
         ("203.0.113.1", meta(x_forwarded_for="10.0.0.1", x_real_ip="10.0.0.1", forwarded="for=10.0.0.1"), NGINX),
         # Behind proxies, what a client wrote lies left of what they added.
         ("198.51.100.7", meta("127.0.0.1", x_forwarded_for="198.51.100.7"), NGINX),
@@ -103,7 +103,7 @@ NGINX = ["127.0.0.1", "192.168.0.0/24"]
         ("198.51.100.7", meta("127.0.0.1", x_forwarded_for="198.51.100.7:51324"), NGINX),
         ("2001:db8::7", meta("127.0.0.1", x_forwarded_for="10.0.0.1, [2001:db8::7]:51324"), NGINX),
         ("2001:db8::7", meta("127.0.0.1", x_forwarded_for="2001:db8::7"), NGINX),
-        # Unknown: no header, nothing but proxies, or what is no address.
+        # Unknown: no header, only proxies, or something other than an address.
         (None, meta("127.0.0.1"), NGINX),
         (None, meta("127.0.0.1", x_real_ip="10.0.0.1", forwarded="for=10.0.0.1"), NGINX),
         (None, meta("127.0.0.1", x_forwarded_for="192.168.0.9, 127.0.0.1"), NGINX),
@@ -113,7 +113,7 @@ NGINX = ["127.0.0.1", "192.168.0.0/24"]
         (None, meta(""), NGINX),
     ],
 )
-def test_client_is_the_peer_or_what_a_trusted_proxy_saw(expected, request_meta, proxies):
+def test_client_is_peer_or_seen_by_trusted_proxy(expected, request_meta, proxies):
     assert find_client(request_meta, proxies) == expected
 
 
@@ -137,7 +137,7 @@ def test_address_lies_in_a_network(address, networks, expected):
     assert is_in(address, networks) is expected
 
 
-def test_networks_are_written_in_one_form():
+def test_networks_are_normalized():
     for text, expected in {
         "203.0.113.7": "203.0.113.7/32",
         " 10.0.0.0/8 ": "10.0.0.0/8",
@@ -285,7 +285,7 @@ class TestEditing:
         """A site that asks for the password."""
         settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
 
-    def test_widening_needs_a_proof_of_identity_and_narrowing_does_not(self, case, asked, bound, user):
+    def test_only_widening_requires_reauthentication(self, case, asked, bound, user):
         client = session_client(user)
         for networks, status in (
             (["10.0.0.0/8"], 200),
@@ -304,7 +304,7 @@ class TestEditing:
                     assert response.json()["code"] == "reauthentication_required"
                     assert len(bound.allowed_networks) == 2
 
-    def test_widening_is_judged_by_what_is_stored_at_the_act(self, bound):
+    def test_widening_is_compared_with_stored_networks(self, bound):
         stale = PersonalAccessToken.objects.get(pk=bound.pk)
         services.update_token(bound, allowed_networks=["10.0.0.0/8"])
 
@@ -316,7 +316,7 @@ class TestEditing:
         bound.refresh_from_db()
         assert bound.allowed_networks == ("10.0.0.0/8",)
 
-    def test_page_asks_for_the_password_and_then_saves(self, asked, bound, user):
+    def test_page_asks_for_password_before_saving(self, asked, bound, user):
         client = Client()
         client.force_login(user)
         edit = reverse("pat_tokens:token_edit", args=[bound.pk, "allowed_networks"])
@@ -341,7 +341,7 @@ class TestEditing:
         settings.PAT_TOKENS_TRUSTED_PROXIES = ["127.0.0.1"]
         assert "Your address is 10.0.0.1." in client.get("/pats/create/").content.decode()
 
-    def test_admin_asks_for_the_permission_to_act_for_others(self, bound):
+    def test_widening_in_admin_needs_permission(self, bound):
         staff = UserFactory(is_staff=True)
         staff.user_permissions.set(_permissions("view", "change"))
         client = Client()
@@ -367,7 +367,7 @@ class TestPolicy:
     def policy(self, settings):
         settings.PAT_TOKENS_POLICY = policy_with(get_network_limits=lambda user, token=None: ["10.0.0.0/8"])
 
-    def test_older_token_needs_networks_before_it_is_renewed_or_widened(self, settings, user):
+    def test_existing_token_needs_networks_to_be_renewed(self, settings, user):
         policy = settings.PAT_TOKENS_POLICY
         settings.PAT_TOKENS_POLICY = policy_with()
         token = TokenFactory(user=user)
@@ -388,7 +388,7 @@ class TestPolicy:
         services.update_token(token, allowed_networks=["10.0.0.0/8"])
         services.regenerate_token(token)
 
-    def test_policy_may_only_require_some(self, settings, user):
+    def test_policy_can_require_any_networks(self, settings, user):
         settings.PAT_TOKENS_POLICY = policy_with(requires_networks=lambda user, token=None: True)
         with pytest.raises(InvalidInput, match="Enter the networks"):
             services.create_token(user, name="new")
@@ -443,7 +443,7 @@ def test_one_network_within_others():
     assert not are_within(["0.0.0.0/0"], ["::/0"])
 
 
-def test_json_of_api_and_commands_has_the_networks(bound, user):
+def test_api_and_commands_return_networks(bound, user):
     client = session_client(user)
     networks = ["10.0.0.0/8", "2001:db8::/32"]
     assert client.get(api_url(bound)).json()["allowed_networks"] == networks

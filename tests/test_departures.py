@@ -1,4 +1,4 @@
-"""What somebody leaves behind: the tokens that end with their account, and secrets of other accounts that they know."""
+"""What somebody leaves behind: their account's tokens, and the secrets of other accounts that they know."""
 
 from datetime import timedelta
 
@@ -93,7 +93,7 @@ def unknown(user):
 
 
 class TestFind:
-    def test_own_active_tokens_and_those_used_lately(self, user, stranger):
+    def test_lists_own_active_tokens_and_recent_uses(self, user, stranger):
         now = timezone.now()
         for name, used_at in (("new", None), ("daily", now), ("old", now - timedelta(days=31))):
             PersonalAccessToken.objects.filter(pk=TokenFactory(user=user, name=name).pk).update(last_used_at=used_at)
@@ -103,7 +103,7 @@ class TestFind:
         assert [token.name for token in departure.own] == ["daily", "new", "old"]
         assert [token.name for token in departure.used_lately] == ["daily"]
 
-    def test_secret_is_known_to_who_was_shown_it_last(self, user, bot, colleague):
+    def test_secret_is_known_to_last_user_it_was_shown(self, user, bot, colleague):
         leaver, other = Actor(user), Actor(colleague)
         token = TokenFactory(user=bot, name="deploy", actor=leaver)
         assert (known(user), known(colleague)) == ([("deploy", False)], [])
@@ -123,14 +123,14 @@ class TestFind:
         services.rotate_token(token, grace_period="0", actor=leaver)
         assert (known(user), known(colleague)) == ([("deploy", False)], [])
 
-    def test_canceled_rotation_brings_back_who_knew_the_secret_before(self, user, bot, colleague):
+    def test_canceled_rotation_restores_who_knew_secret(self, user, bot, colleague):
         token = TokenFactory(user=bot, name="deploy", actor=Actor(colleague))
         services.rotate_token(token, actor=Actor(user))
         assert (known(user), known(colleague)) == ([("deploy", False)], [("deploy", True)])
         services.cancel_rotation(token, actor=Actor(user))
         assert (known(user), known(colleague)) == ([], [("deploy", False)])
 
-    def test_unknown_where_nobody_can_say(self, case, user, bot, colleague):
+    def test_origin_is_unknown_if_not_recorded(self, case, user, bot, colleague):
         imported, _secret = services.import_token(bot, "a" * 40, name="imported", actor=Actor(colleague))
         by_command = TokenFactory(user=bot, name="by a command")
         pruned = TokenFactory(user=bot, name="pruned", actor=Actor(colleague))
@@ -251,7 +251,7 @@ class TestUserAdmin:
         user.refresh_from_db()
         assert user.username == "renamed"
 
-    def test_shown_only_to_who_can_view_tokens_here(self, user):
+    def test_shown_only_with_permission_to_view_tokens(self, user):
         url = reverse("staff:auth_user_change", args=[user.pk])
         assert "departures" not in client_of("view_user", "change_user").get(url).content.decode()
         page = client_of("view_user", "view_personalaccesstoken").get(url).content.decode()

@@ -99,7 +99,7 @@ def test_date_without_time_is_a_date():
     assert parse_expiry("2030-12-31T00:00Z") == datetime(2030, 12, 31, tzinfo=UTC)
 
 
-def test_rest_is_rounded_to_what_is_shown(subtests):
+def test_remaining_time_is_rounded_to_shown_units(subtests):
     rows = [
         (timedelta(days=29, hours=23, minutes=59, seconds=58), [(30, "d")]),
         (timedelta(days=29, hours=23, minutes=29), [(29, "d"), (23, "h")]),
@@ -115,7 +115,7 @@ def test_rest_is_rounded_to_what_is_shown(subtests):
             assert split_span(round_rest(span)) == parts
 
 
-def test_spans_have_no_seconds_beside_minutes(subtests):
+def test_seconds_are_shown_only_without_minutes(subtests):
     rows = [
         (timedelta(minutes=2, seconds=5), [(2, "min")]),
         (timedelta(hours=23, minutes=54, seconds=5), [(23, "h"), (54, "min")]),

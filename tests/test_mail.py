@@ -67,7 +67,7 @@ def test_sensitive_actions_of_somebody_else_are_mailed(user, other):
     assert subjects() == ["The personal access token “deploy” of owner has a new secret"]
 
 
-def test_networks_are_mailed_only_if_there_are_more_addresses(user, other, make_token):
+def test_networks_are_mailed_only_if_widened(user, other, make_token):
     token = make_token(name="deploy")
     for networks, expected in (
         (["10.0.0.0/8"], []),
@@ -81,7 +81,7 @@ def test_networks_are_mailed_only_if_there_are_more_addresses(user, other, make_
         assert all(text.endswith(end) for text, end in zip(texts, expected, strict=True))
 
 
-def test_people_who_look_after_an_account_read_whose_token_it_is(user, other, rf, settings):
+def test_mails_to_managers_name_the_owner(user, other, rf, settings):
     bot = UserFactory(username="build-bot")
     settings.PAT_TOKENS_POLICY = policy_with(get_email_addresses=lambda user: ["alice@example.com", "bob@example.com"])
     token, _secret = services.create_token(bot, name="deploy", actor=other)

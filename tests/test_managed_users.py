@@ -89,7 +89,7 @@ class TestApi:
         actors = set(Activity.objects.for_token(bot_token.pk).exclude(kind="created").values_list("actor", flat=True))
         assert actors == {user.pk}
 
-    def test_what_is_not_managed_is_not_found(self, case, user, stranger, bot, bot_token, token):
+    def test_unmanaged_account_is_not_found(self, case, user, stranger, bot, bot_token, token):
         client = session_client(stranger)
         for ask in (
             lambda: client.get("/api/pats/", OWNER),
@@ -107,7 +107,7 @@ class TestApi:
                 assert ask().status_code == 404
         assert PersonalAccessToken.objects.count() == 2
 
-    def test_lists_and_deletions_without_a_name_are_of_the_user(self, user, bot_token, token):
+    def test_lists_and_deletions_default_to_the_user(self, user, bot_token, token):
         client = session_client(user)
         (found,) = client.get("/api/pats/").json()["results"]
         assert found["id"] == str(token.pk)
@@ -116,7 +116,7 @@ class TestApi:
         assert client.delete("/api/pats/").json() == {"deleted": 1}
         assert list(PersonalAccessToken.objects.all()) == [bot_token]
 
-    def test_own_name_is_the_user_and_an_unclear_one_an_error(self, user, bot, token):
+    def test_own_name_is_valid_and_ambiguous_name_is_not(self, user, bot, token):
         client = session_client(user)
         assert client.get("/api/pats/", {"owner": "owner"}).json()["count"] == 1
         for query in ("owner=", "owner=build-bot&owner=owner"):
@@ -138,14 +138,14 @@ class TestPages:
         assert "/pats/activity/?owner=build-bot" in page
         assert '<input type="hidden" name="owner" value="build-bot">' in page
 
-    def test_pages_of_the_bot_do_not_speak_of_the_viewer(self, case, person, bot, bot_token):
+    def test_pages_of_the_bot_do_not_say_your(self, case, person, bot, bot_token):
         for url in ("/pats/?owner=build-bot", "/pats/activity/?owner=build-bot&kind=leaked", f"/pats/{bot_token.pk}/"):
             with case(url):
                 page = person.get(url).content.decode().replace("(you)", "").partition("data-pat-root")[2]
                 texts = re.findall(r"[^.>]*\byour?\b[^.<]*", page)
                 assert [text for text in texts if "address" not in text] == []
 
-    def test_nothing_is_offered_that_the_limits_refuse(self, case, person, bot, bot_token):
+    def test_pages_offer_only_what_limits_allow(self, case, person, bot, bot_token):
         steps = ("create/?owner", "create/?copy", "scopes/add/", "/rotate/", "/regenerate/")
         paths = ("/pats/?owner=build-bot", f"/pats/{bot_token.pk}/")
         pages = "".join(person.get(path).content.decode() for path in paths)
@@ -171,7 +171,7 @@ class TestPages:
         assert token.user == bot
         assert Activity.objects.get().actor == user
 
-    def test_pages_of_its_token_are_open_to_its_managers_alone(self, case, client, person, stranger, bot_token):
+    def test_only_managers_can_open_pages_of_its_token(self, case, client, person, stranger, bot_token):
         names = ["token_detail", "token_revoke", "token_regenerate", "token_delete", "scopes_add", "scopes_delete"]
         client.force_login(stranger)
         for name in names:
@@ -185,14 +185,14 @@ class TestPages:
                 assert client.get(address).status_code == 404
         assert "build-bot" in person.get(reverse("pat_tokens:token_detail", args=[bot_token.pk])).content.decode()
 
-    def test_duplicate_is_for_the_bot_too(self, person, bot_token):
+    def test_duplicate_belongs_to_the_bot(self, person, bot_token):
         link = f"/pats/create/?copy={bot_token.pk}&amp;owner=build-bot"
         for address in ("/pats/?owner=build-bot", reverse("pat_tokens:token_detail", args=[bot_token.pk])):
             assert link in person.get(address).content.decode()
         page = person.get(link.replace("&amp;", "&"))
         assert [str(form.initial) for form in page.context["formset"].forms] != ["{}"]
 
-    def test_delete_all_deletes_those_of_the_bot(self, person, bot_token, token):
+    def test_delete_all_deletes_tokens_of_the_bot(self, person, bot_token, token):
         page = person.get("/pats/delete/", OWNER)
         data = {name: page.context[name] for name in ("ids", "active")}
         person.post("/pats/delete/?owner=build-bot", {**data, "number": "1"})
@@ -241,7 +241,7 @@ class TestLimits:
         bot.user_permissions.set(Permission.objects.filter(codename="delete_user"))
         assert session_client(user).post(api_url(bot_token, "regenerate"), {}).status_code == 200
 
-    def test_staff_manages_the_bot_in_the_admin_without_the_permission_for_others(self, bot, bot_token, stranger):
+    def test_managers_in_admin_need_no_extra_permission(self, bot, bot_token, stranger):
         staff = UserFactory(is_staff=True)
         staff.user_permissions.set(Permission.objects.filter(codename__endswith="_personalaccesstoken"))
         client = Client()

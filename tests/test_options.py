@@ -151,7 +151,7 @@ def test_browsable_api_has_no_forms(others, make_token, client_with, user, clien
         assert "<select" in with_session or "somebody-else" in with_session or "<textarea" in with_session
 
 
-def test_object_as_a_form_has_no_choices(user, make_token, client_with, client):
+def test_form_of_object_has_no_choices(user, make_token, client_with, client):
     one, two = (Project.objects.create(owner=user, name=name, slug=name) for name in ("one", "another-project"))
     task = Task.objects.create(project=one, name="a", slug="a")
     html = {"accept": "text/html"}

@@ -254,7 +254,7 @@ def test_forms_say_which_networks_are_required(case, settings, user):
             assert "Empty: everywhere." not in text
 
 
-def test_entity_that_the_owner_lost_blocks_no_renewal(case, user, channel, stranger):
+def test_invisible_entity_does_not_block_renewal(case, user, channel, stranger):
     token = TokenFactory(user=user, scopes=[("channels", str(channel.pk), "read")])
     channel.owner = stranger
     channel.save()

@@ -47,7 +47,7 @@ def sent():
 SUBJECT = "The previous secret of the token deploy of owner is still in use"
 
 
-def test_one_mail_where_it_is_used_in_the_last_quarter(reader, use, clock, settings):
+def test_use_in_last_quarter_sends_one_mail(reader, use, clock, settings):
     settings.PAT_TOKENS_SITE_URL = "https://example.org"
     _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
     use(new)
@@ -110,7 +110,7 @@ def test_failed_email_is_retried(reader, use, clock, monkeypatch):
     assert sent() == [SUBJECT]
 
 
-def test_another_run_that_has_the_mail_sends_it_alone(reader, use, clock, monkeypatch):
+def test_mail_claimed_by_another_run_is_skipped(reader, use, clock, monkeypatch):
     _token, new = services.rotate_token(reader, grace_period="4h", duration="90d")
     use(new)
     clock.move(hours=3, minutes=30)
@@ -139,7 +139,7 @@ def test_owners_who_get_no_mail_are_skipped(reader, use, clock, settings):
     assert sent() == [SUBJECT]
 
 
-def test_last_quarter_is_that_of_the_time_until_the_end(reader, use, clock):
+def test_last_quarter_ends_with_token_expiration(reader, use, clock):
     """The token's own expiration can come before the end of the grace period."""
     _token, new = services.rotate_token(reader, grace_period="7d", duration="4h")
     use(new)

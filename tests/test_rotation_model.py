@@ -92,7 +92,7 @@ class Rotation:
         return PersonalAccessToken.objects.select_related("user").get(pk=self.pk)
 
     def attempt(self, code: str | None, act: Any) -> Any:
-        """Do `act`; it has to be refused with this code, or not at all where there is none."""
+        """Do `act`, and assert that it is refused with this code, or allowed if there is none."""
         if code is None:
             return act(self.stored())
         with pytest.raises(Conflict) as caught:
@@ -250,7 +250,7 @@ STEPS = st.one_of(
 @example(90, [("rotate", "7d", 1), ("use_current", "scope", False), ("wait", 1), ("use_current", "scope", False)])
 @example(90, [("rotate", "7d", 60), ("regenerate", 60), ("rotate", "7d", 60), ("revoke",), ("finish",)])
 @example(90, [("rotate", "7d", 60), ("use_previous", False), ("change_grace_period", "0"), ("cancel",)])
-def test_a_rotation_does_what_the_model_says(db, days, steps):
+def test_rotation_matches_model(db, days, steps):
     model = Rotation()
     try:
         model.create(days)

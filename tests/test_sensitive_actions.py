@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Person:
-    """A user whose activity follows from something else, so that it can't be set."""
+    """A user whose `is_active` is computed, so that it can't be set."""
 
     def __init__(self, *, blocked: bool) -> None:
         self.pk = 0
@@ -36,7 +36,7 @@ def staff():
     return user
 
 
-def test_owner_whose_activity_cannot_be_set(staff):
+def test_owner_with_read_only_is_active(staff):
     assert "auth.add_user" in find_obstacle(staff, Person(blocked=False))
     assert "it is unknown which permissions" in find_obstacle(staff, Person(blocked=True))
     staff.user_permissions.add(Permission.objects.get(codename="add_user"))

@@ -24,7 +24,7 @@ def now(clock):
 
 
 class Interface:
-    """Creates a token with these fields; returns the fields that are wrong, in the words of the API.
+    """Creates a token with these fields; returns the invalid fields, by their names in the API.
 
     `count` is the number of wrong scopes that were named.
     """

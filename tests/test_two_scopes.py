@@ -223,7 +223,7 @@ def test_require_scope_rejects_unknown_operation(rf, token):
         require_scope(request, "channels", "merge", 1)
 
 
-def test_census_and_explain_name_both(ask, make_token):
+def test_routes_and_explain_name_both(ask, make_token):
     (census,) = [
         str(method.resolution.requirement)
         for report in inspect_all()

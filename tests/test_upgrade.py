@@ -124,7 +124,7 @@ def test_first_release_works_with_new_tables(channel, first_models):
     assert tokens.get(pk=made.pk).name == "new"
     tokens.filter(pk=made.pk).update(revoked_at=timezone.now())
     assert status(secret, channel) == 401
-    # Nor does an overlap keep it from its work.
+    # The old version also works while a token has two secrets.
     _token, newer = services.rotate_token(PersonalAccessToken.objects.get(pk=token.pk))
     assert (status(active, channel), status(newer, channel)) == (200, 200)
     tokens.filter(pk=token.pk).update(revoked_at=timezone.now())

@@ -1,4 +1,4 @@
-"""Scopes keep when they were last used, and tokens which scopes they lately lacked."""
+"""When scopes were last used, and which scopes tokens recently lacked."""
 
 from collections import Counter
 
@@ -130,7 +130,7 @@ class TestUse:
         assert use(token, Requirement("channels", "read", EntityLookup(slug="slug")), slug="one")
         assert used(token) == {f"channels:{channel.pk}:read"}
 
-    def test_new_scopes_are_watched(self, make_token):
+    def test_recording_starts_when_scope_is_added(self, make_token):
         start = timezone.now()
         token = make_token("channels:*:read")
         services.add_scopes(token, [("channels", "*", "list")])
@@ -246,7 +246,7 @@ class TestMissing:
         assert missing(token) == {"channels:*:list": 1}
 
     def test_client_that_guesses_ids(self, token, user, use, monkeypatch):
-        """It fills nothing, learns nothing, and costs ten look-ups a minute."""
+        """It fills no table, learns nothing, and costs ten look-ups a minute."""
         now, lookups = [1000.0], []
         monkeypatch.setattr("pat_tokens.rate_limits.clock", lambda: now[0])
         entity_type = registry.get("channels")

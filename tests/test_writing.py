@@ -441,7 +441,7 @@ def test_keys_with_default_are_checked(user, stranger, make_token, how):
     assert (theirs.name, theirs.owner) == ("theirs", stranger)
 
 
-def test_keys_can_not_be_computed(pages, make_token, monkeypatch):
+def test_computed_key_is_refused(pages, make_token, monkeypatch):
     def computed(page, key):
         return Page.objects.filter(pk=page.pk).update(path=Concat(F("path"), Value(key)))
 
