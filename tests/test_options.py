@@ -67,6 +67,10 @@ class TaskForm(generics.RetrieveAPIView):
     pat_requirements = {"GET": Requirement("tasks", "read", "pk")}
 
 
+class TaskPage(TaskForm):
+    renderer_classes = [renderers.BrowsableAPIRenderer, renderers.HTMLFormRenderer]
+
+
 @pat_requirements(PLAIN)
 @login_required
 def plain(request, pk):
@@ -87,6 +91,7 @@ urlpatterns = [
     path("admin/<int:pk>/", Admin.as_view({"get": "retrieve", "put": "update", "patch": "partial_update"})),
     path("tasks/", Tasks.as_view()),
     path("task-form/<int:pk>/", TaskForm.as_view()),
+    path("task-page/<int:pk>/", TaskPage.as_view()),
     path("plain/<int:pk>/", plain),
     path("plain-by-slug/<slug:slug>/", plain_by_slug),
 ]
@@ -151,16 +156,17 @@ def test_browsable_api_has_no_forms(others, make_token, client_with, user, clien
         assert "<select" in with_session or "somebody-else" in with_session or "<textarea" in with_session
 
 
-def test_form_of_object_has_no_choices(user, make_token, client_with, client):
+@pytest.mark.parametrize("name", ["task-form", "task-page"])
+def test_form_of_object_has_no_choices(user, make_token, client_with, client, name):
     one, two = (Project.objects.create(owner=user, name=name, slug=name) for name in ("one", "another-project"))
     task = Task.objects.create(project=one, name="a", slug="a")
     html = {"accept": "text/html"}
-    page = client_with(make_token(f"tasks:{task.pk}:read")).get(f"/task-form/{task.pk}/", headers=html)
+    page = client_with(make_token(f"tasks:{task.pk}:read")).get(f"/{name}/{task.pk}/", headers=html)
     assert page.status_code == 200
     assert two.name.encode() not in page.content
     assert b"<select" not in page.content
     client.force_login(user)
-    assert two.name.encode() in client.get(f"/task-form/{task.pk}/", headers=html).content
+    assert two.name.encode() in client.get(f"/{name}/{task.pk}/", headers=html).content
 
 
 @pytest.mark.parametrize(("method", "operation"), [("POST", "create"), ("PUT", "update"), ("PATCH", "update")])

@@ -125,16 +125,26 @@ def hide_forms(view: APIView | None) -> None:
 
 def _finalize_without_forms(view: Any, finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     response = finalize(*args, **kwargs)
-    renderer: Any = getattr(response, "accepted_renderer", None)
-    for name in _FORMS:
-        if hasattr(renderer, name):
-            setattr(renderer, name, _no_form)
+    renderer: Any = _without_forms(getattr(response, "accepted_renderer", None))
+    if hasattr(renderer, "get_default_renderer"):  # of the content of the page
+        renderer.get_default_renderer = partial(_content_without_forms, renderer.get_default_renderer)
     if hasattr(renderer, "get_context"):
         renderer.get_context = partial(_context_without_forms, renderer.get_context)
         if hasattr(view, "get"):
             # DRF's AdminRenderer gets the rows in addition to the errors of a form, as if by another request.
             view.get = partial(_same_response, response)
     return response
+
+
+def _without_forms(renderer: Any) -> Any:
+    for name in _FORMS:
+        if hasattr(renderer, name):
+            setattr(renderer, name, _no_form)
+    return renderer
+
+
+def _content_without_forms(get_renderer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return _without_forms(get_renderer(*args, **kwargs))
 
 
 def _same_response(response: Any, *args: Any, **kwargs: Any) -> Any:
