@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pat_tokens import authentication, filtering, guards
 
-__all__ = ["authentication", "filtering", "guards"]
+__all__: list[str] = ["authentication", "filtering", "guards"]  # the module is not public
 
 
 def __getattr__(name: str) -> Any:
