@@ -164,7 +164,7 @@ def act_by_command(client, user, token, stranger):
 
 def act_by_token(client, user, token, stranger):
     extra = {"REMOTE_ADDR": IP, "HTTP_USER_AGENT": AGENT, "HTTP_AUTHORIZATION": f"Bearer {token.secret}"}
-    yield client.post("/api/pats/current/revoke/", content_type="application/json", **extra), "revoked", {}
+    yield client.post("/api/pats/current/revoke/", **extra), "revoked", {}
 
 
 def act_by_services(client, user, token, stranger):

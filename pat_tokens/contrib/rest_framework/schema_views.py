@@ -479,7 +479,6 @@ class CurrentTokenViews(OpenApiViewExtension):
                 "current_revoke",
                 _("Revoke the token of this request immediately"),
                 (204, None),
-                errors=(400,),
                 takes_tokens=True,
             ),
         )

@@ -429,7 +429,6 @@ class CurrentTokenViewSet(ManagementViewSet):
         return Response(_describe(self.token))
 
     def revoke(self, request: Request) -> Response:
-        self.reject()
         actor = Actor.of_request(request._request, Via.TOKEN, user=self.user)
         services.revoke_token(self.token, actor=actor)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -589,23 +589,9 @@ class TestCurrent:
         assert scoped.status == "revoked"
         assert client_with(token).get(PATS + "current/").status_code == 200
 
-    def test_revoke_rejects_input(self, token, client_with):
-        rows = [
-            (b"\xff{", "text/plain", 415),
-            (b"id=1", "application/x-www-form-urlencoded", 415),
-            (b"{", "application/json", 400),
-            (b"[1]", "application/json", 400),
-            (b'{"id": "x"}', "application/json", 400),
-        ]
-        for body, content_type, status in rows:
-            answer = client_with(token).post(PATS + "current/revoke/", body, content_type=content_type)
-            assert answer.status_code == status, body
-        assert answer.json() == {"id": ["This request takes no fields."]}
-        token.refresh_from_db()
-        assert token.status == "active"
-        assert (
-            client_with(token).post(PATS + "current/revoke/", b"{}", content_type="application/json").status_code == 204
-        )
+    def test_revoke_ignores_invalid_body(self, token, client_with):
+        answer = client_with(token).post(PATS + "current/revoke/", b"\xff{", content_type="text/plain")
+        assert answer.status_code == 204
 
     @pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
     def test_other_methods_are_405(self, token, client_with, method):
