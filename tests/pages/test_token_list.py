@@ -20,7 +20,7 @@ def access_of(page):
     for row in rows:
         cell = re.search(r'<div class="pat-access">(.*?)</div>', row, re.DOTALL)[1]
         marked = re.sub(r'<[^>]*(pat-chip-danger|pat-danger)"[^>]*>', "!", cell)
-        name = re.search(r'<a class="pat-clamp"[^>]*><bdi>(.*?)</bdi></a>', row)[1]
+        name = re.search(r'<a class="pat-clamp"[^>]*>(.*?)</a>', row)[1]
         found[name] = " ".join(re.sub(r"<[^>]+>", "", marked).split())
     return found
 
