@@ -124,7 +124,7 @@ class _PageTimes(TimeFormat):
     @classmethod
     def of(cls, context: Context) -> _PageTimes:
         """Return the instance of the page that is rendered with `context`."""
-        # The bottom layer, because each element and each included template gets a layer of its own.
+        # The bottom layer, because each element and each included template adds a layer.
         shared: dict[Any, Any] = context.render_context.dicts[0]
         if _TIMES not in shared:
             shared[_TIMES] = cls(context)

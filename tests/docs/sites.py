@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.docs.pages import ROOT
+
+SECONDS = 400  # seconds; an idle machine takes fifteen
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -21,3 +25,8 @@ def environment(directory: Path) -> dict[str, str]:
     ours = ("DJANGO_", "DATABASE_URL", "PAT_TOKENS_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(command: Sequence[str], env: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command, and return it with what it printed, even if it failed."""
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)

@@ -4,18 +4,16 @@ import ast
 import builtins
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, Block, find_block, fits, read_blocks
-from tests.docs.sites import environment
+from tests.docs.sites import environment, run
 
 pytestmark = pytest.mark.docs
 
-SECONDS = 400  # seconds; an idle machine takes ten
 TUTORIAL = "tutorial/first-token.md"
 README = "../README.md"
 LIBRARY = ROOT / "tests/docs/library"
@@ -166,14 +164,10 @@ TEMPLATES[0]["OPTIONS"]["context_processors"].remove("django.contrib.auth.contex
 
 def run_tests_of(site: Path, *files: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
-    done = subprocess.run(
+    done = run(
         [*command, "-p", "pytest_django.plugin", "--ds", "mysite.settings", *files],
+        {**environment(site.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=site,
-        env={**environment(site.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
@@ -232,15 +226,7 @@ def follow(blocks: list[Block], site: Path) -> None:
             block.write_to(site)
             printed = (site / "library/pat_declarations.py").read_text() if block.is_addition else ""
         elif block.language == "sh":
-            done = subprocess.run(
-                ["bash", "-ec", block.text],
-                cwd=site,
-                env=variables,
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-                check=False,
-            )
+            done = run(["bash", "-ec", block.text], variables, cwd=site)
             assert done.returncode == 0, done.stderr
             printed = done.stdout
         else:
@@ -279,14 +265,10 @@ def test_site_without_contrib_auth_works(site: Path) -> None:
     run_tests_of(site, "test_pages.py")
     with (site / "mysite/urls.py").open("a") as urls:
         urls.write('urlpatterns.append(path("pats/", include("pat_tokens.urls")))\n')
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "django", "check", "--settings", "mysite.settings"],
+        {**os.environ, "PYTHONPATH": f"{site}:{ROOT}"},
         cwd=site,
-        env={**os.environ, "PYTHONPATH": f"{site}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
     )
     assert done.stderr.splitlines()[-1].startswith(
         "django.core.exceptions.ImproperlyConfigured: The pages of pat_tokens need django.contrib.auth"

@@ -1,17 +1,15 @@
 """Follow the tutorial: write its files and run its commands, in order, in an empty folder."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.demo.servers import free_port
 from tests.docs.pages import Block, fits, read_blocks
-from tests.docs.sites import environment
+from tests.docs.sites import environment, run
 
 pytestmark = pytest.mark.docs
 
-SECONDS = 400  # seconds; an idle machine takes fifteen
 PAGES = ["tutorial/first-token.md", "tutorial/least-privilege.md"]  # the second continues with the site of the first
 OUTPUTS = {PAGES[0]: ["Add tokens", *["Use the token"] * 4, "Revoke the token"]}
 OUTPUTS[PAGES[1]] = [
@@ -59,14 +57,7 @@ def test_tutorials_work_as_printed(tmp_path: Path) -> None:
         directory.mkdir()
         script = directory / "script.sh"
         script.write_text(script_of(blocks, directory, site, f"127.0.0.1:{free_port()}"))
-        done = subprocess.run(
-            ["bash", str(script)],
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        done = run(["bash", str(script)], variables)
         assert done.returncode == 0, done.stderr
 
         shown = [(number, block) for number, block in enumerate(blocks) if block.language == "text"]
