@@ -981,6 +981,15 @@ def test_list_shows_which_tokens_can_delete(screen, make_token):
     assert "operation=delete" in screen.url
 
 
+def test_empty_region_takes_no_space(screen):
+    screen.goto("/pats/")
+    header, button = (
+        screen.locator(".pat-header").bounding_box(),
+        screen.get_by_role("link", name="+ Create PAT").bounding_box(),
+    )
+    assert button["x"] + button["width"] == header["x"] + header["width"]
+
+
 def test_toast_covers_nothing_and_can_be_closed(screen, make_token):
     for number in range(3):
         make_token(name=f"token {number}")
