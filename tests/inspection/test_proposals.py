@@ -203,14 +203,15 @@ def test_no_proposal_without_enough_information(proposals):
 @pytest.mark.parametrize("urlconf", ["tests.site.urls", "tests.urls"])
 def test_module_declares_only_certain_proposals(settings, declarations, urlconf):
     settings.ROOT_URLCONF = urlconf
-    before = statuses()
+    before, reports = statuses(), inspect_all()
+    lookups = find_lookups(reports)
     certain = {
         (report.route.pattern, method.method)
-        for report in inspect_all()
+        for report in reports
         for method in report.methods
-        if (found := propose(report, method, find_lookups(inspect_all()))) and found.proposal.is_certain
+        if (found := propose(report, method, lookups)) and found.proposal.is_certain
     }
-    exec(write_module(inspect_all(), find_lookups(inspect_all())), {})
+    exec(write_module(reports, lookups), {})
     opened = {row for row, status in statuses().items() if status != before[row]}
     assert opened <= certain
     assert (not certain) or opened
