@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
@@ -16,7 +15,7 @@ from pat_tokens.csrf import has_session
 from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, OwnerNotAllowed, TokenError
 from pat_tokens.filtering import LimitedList, enter_list
 from pat_tokens.http import error_body, error_headers, error_status
-from pat_tokens.request_state import state_of
+from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 from pat_tokens.writing import guard_writes
 
@@ -61,8 +60,7 @@ def set_token_user(request: HttpRequest, token: PersonalAccessToken) -> None:
     request.auser = auser
     request.auth = token  # type: ignore[attr-defined]
     keep_out_of_caches(request)
-    kind: Any = type(request)
-    request.__class__ = _with_fixed_method(kind)
+    override_attribute(request, "method", _FIXED_METHOD)
 
 
 def keep_out_of_caches(request: Any) -> None:
@@ -70,33 +68,18 @@ def keep_out_of_caches(request: Any) -> None:
 
     As a decorator of a guarded view, it sees the response before it varies on the header and is private.
     """
-    kind: Any = type(request)
-    request.__class__ = _without_caching(kind)
+    override_attribute(request, "_cache_update_cache", _NEVER_CACHED)
 
 
-@cache
-def _without_caching(cls: Any) -> Any:
-    if hasattr(cls, "_cache_update_cache"):
-        return cls
-    # The attribute in which Django's middleware remembers that it will store the response.
-    never = property(lambda request: False, lambda request, value: None)
-    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "_cache_update_cache": never})
-
-
-@cache
-def _with_fixed_method(cls: Any) -> Any:
+def _set_method(request: HttpRequest, method: Any) -> None:
     # The decision is about this method, so views and later middleware can't change it.
-    if isinstance(vars(cls).get("method"), property):
-        return cls
+    if method != vars(request).get("method"):
+        raise MethodNotAllowed
 
-    def get_method(request: HttpRequest) -> Any:
-        return vars(request).get("method")
 
-    def set_method(request: HttpRequest, method: Any) -> None:
-        if method != get_method(request):
-            raise MethodNotAllowed
-
-    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "method": property(get_method, set_method)})
+_FIXED_METHOD = property(lambda request: vars(request).get("method"), _set_method)
+# Django's middleware remembers in this attribute that it will store the response.
+_NEVER_CACHED = property(lambda request: False, lambda request, value: None)
 
 
 def add_sunset(request: HttpRequest, response: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -77,3 +78,19 @@ def state_of(request: HttpRequest) -> RequestState:
         state = RequestState()
         setattr(request, _ATTRIBUTE, state)
     return state
+
+
+def override_attribute(request: Any, name: str, attribute: property) -> None:
+    """Replace the attribute `name` of this request, but not of others, by a property.
+
+    Its value stays in the `vars()` of the request.
+    """
+    kind: Any = type(request)
+    request.__class__ = _subclass_with(kind, name, attribute)
+
+
+@cache
+def _subclass_with(cls: Any, name: str, attribute: property) -> Any:
+    if getattr(cls, name, None) is attribute:
+        return cls
+    return type(cls.__name__, (cls,), {"__module__": cls.__module__, name: attribute})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from django.views.generic.detail import SingleObjectMixin
 
 from pat_tokens.authentication import require_again
 from pat_tokens.exceptions import InheritanceNotAllowed, KeywordNotAllowed
-from pat_tokens.request_state import state_of
+from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import EntityLookup, Requirement, is_list
 from pat_tokens.scopes import ALL, RequiredScope
 
@@ -60,26 +60,17 @@ class UrlKeywords(dict[str, Any]):
 
 def use_url_keywords(request: HttpRequest) -> None:
     """Pass UrlKeywords to the middleware and the view of `request`, whose URL isn't resolved yet."""
-    kind: Any = type(request)
-    request.__class__ = _with_url_keywords(kind)
+    override_attribute(request, "resolver_match", _RESOLVER_MATCH)
 
 
-@cache
-def _with_url_keywords(cls: Any) -> Any:
-    if isinstance(vars(cls).get("resolver_match"), property):
-        return cls
-
+def _set_match(request: HttpRequest, match: Any) -> None:
     # Django sets the attribute before it passes the match's keywords to middleware, and then to the view.
-    def get_match(request: HttpRequest) -> Any:
-        return vars(request).get("resolver_match")
+    if isinstance(match, ResolverMatch):
+        match.kwargs = UrlKeywords(match.kwargs)
+    vars(request)["resolver_match"] = match
 
-    def set_match(request: HttpRequest, match: Any) -> None:
-        if isinstance(match, ResolverMatch):
-            match.kwargs = UrlKeywords(match.kwargs)
-        vars(request)["resolver_match"] = match
 
-    members = {"__module__": cls.__module__, "resolver_match": property(get_match, set_match)}
-    return type(cls.__name__, (cls,), members)
+_RESOLVER_MATCH = property(lambda request: vars(request).get("resolver_match"), _set_match)
 
 
 @dataclass(eq=False)
