@@ -90,6 +90,14 @@ def test_translations_are_plain_text(language):
             assert text == text.strip(), text
 
 
+def test_quoted_names_are_isolated_in_arabic():
+    """Otherwise, a name that begins with a number and is written from left to right has the number at its end."""
+    texts = [text for message in messages_of("ar") for text in message.translations]
+    quoted = [text for text in texts if re.search(r"«[^»]*%\(", text)]
+    assert len(quoted) > 20
+    assert [text for text in quoted if not re.search(r"\u2068«?%\(\w+\)s»?\u2069", text)] == []
+
+
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory):
     """The messages in the code and in the templates."""
