@@ -133,6 +133,86 @@ def test_language_and_direction_are_set_on_root(open_on_site, make_token, settin
     expect(page.locator("time[data-pat-time=at]")).not_to_have_text(re.compile("[A-Za-z]"))
 
 
+# The boxes of the words in the text of an element.
+WORDS = """(element) => {
+  const text = [...element.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  return [...text.data.matchAll(/[\\p{L}\\p{N}]+/gu)].map((word) => {
+    const range = document.createRange();
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    return range.getBoundingClientRect().toJSON();
+  });
+}"""
+
+
+@pytest.mark.parametrize("bootstrap", [False, True], ids=["plain", "bootstrap"])
+@pytest.mark.parametrize(
+    ("language", "words", "is_left_first"),
+    [("ar", ("24 pumps", "3 more", "7 valves"), True), ("en", ("24 مضخة", "3 أخرى", "7 صمامات"), False)],
+    ids=["English name on Arabic page", "Arabic name on English page"],
+)
+def test_text_of_users_has_its_own_direction(
+    open_on_site, user, make_token, settings, language, words, is_left_first, bootstrap
+):
+    if bootstrap:
+        settings.INSTALLED_APPS = ["pat_tokens.contrib.bootstrap5", *settings.INSTALLED_APPS]
+    settings.LANGUAGE_CODE = language
+    name, description, entity = words
+    channel = ChannelFactory(owner=user, name=entity)
+    token = make_token(f"channels:{channel.pk}:delete", name=name, description=description)
+    page = open_on_site(viewport={"width": 1280, "height": 900})
+    for path, places in (
+        ("/pats/", [".pat-cell-name a", ".pat-cell-text > div"]),
+        (
+            f"/pats/{token.pk}/",
+            ["h1", "nav [aria-current]", ".pat-text >> nth=0", ".pat-text >> nth=1", "td:nth-child(2) > div"],
+        ),
+        (f"/pats/{token.pk}/revoke/", ["nav li > a >> nth=1"]),
+    ):
+        page.goto(path)
+        page.locator("[data-pat-ready]").wait_for()
+        for place in places:
+            number, word = page.locator(place).evaluate(WORDS)
+            assert (number["right"] <= word["left"]) == is_left_first, place
+    page.goto("/pats/")
+    cell = page.locator(".pat-cell-text > div")
+    start, end = cell.bounding_box(), cell.evaluate(WORDS)
+    if language == "ar":  # in the column of the page, whatever the direction of the text is
+        assert max(word["right"] for word in end) == pytest.approx(start["x"] + start["width"], abs=1)
+    else:
+        assert min(word["left"] for word in end) == pytest.approx(start["x"], abs=1)
+
+
+def test_names_in_sentences_have_their_own_direction(open_on_site, make_token, settings):
+    settings.LANGUAGE_CODE = "ar"
+    token = make_token(name="24 pumps")
+    page = open_on_site()
+    page.goto(f"/pats/{token.pk}/revoke/")
+    words = page.locator("#pat-panel-title").evaluate(WORDS)
+    assert len(words) == 3  # "Revoke", in Arabic, and the name
+    assert words[1]["right"] <= words[2]["left"] <= words[0]["left"]
+
+
+def test_separator_of_breadcrumbs_is_between_names(open_on_site, make_token, settings):
+    settings.LANGUAGE_CODE = "ar"
+    token = make_token(name="pumps")
+    page = open_on_site()
+    page.goto(f"/pats/{token.pk}/")
+    item = page.locator(".pat-breadcrumbs [aria-current]")
+    (word,) = item.evaluate(WORDS)
+    assert word["right"] < item.bounding_box()["x"] + item.bounding_box()["width"] - 8
+
+
+def test_ids_are_left_to_right(open_on_site, make_token, settings):
+    """An id can begin with digits, and its groups must not change places."""
+    settings.LANGUAGE_CODE = "ar"
+    page = open_on_site()
+    page.goto(f"/pats/{make_token(name='deploy').pk}/")
+    page.locator("#token-id").evaluate("element => element.textContent = '0192-abcd'")
+    digits, letters = page.locator("#token-id").evaluate(WORDS)
+    assert digits["right"] < letters["left"]
+
+
 # Each replaces every select of a page, like some libraries; `pick` uses the mouse in the replacement.
 WRAPPING = """
 for (const select of document.querySelectorAll("select")) {
