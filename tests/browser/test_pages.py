@@ -990,28 +990,76 @@ def test_empty_region_takes_no_space(screen):
     assert button["x"] + button["width"] == header["x"] + header["width"]
 
 
+# Controls that a toast covers.
+COVERED = """() => {
+  const cover = document.querySelector("[data-pat-toasts] > *").getBoundingClientRect();
+  return [...document.querySelectorAll("a, button, input, select, summary")].filter((control) => {
+    if (control.closest("[data-pat-toasts]") || !control.offsetParent) return false;
+    const { top, bottom, left, right } = control.getBoundingClientRect();
+    return top < cover.bottom && bottom > cover.top && left < cover.right && right > cover.left;
+  }).map((control) => control.outerHTML);
+}"""
+
+
 def test_toast_covers_nothing_and_can_be_closed(screen, make_token):
-    for number in range(3):
+    for number in range(30):
         make_token(name=f"token {number}")
-    screen.goto("/pats/")
+    screen.goto("/pats/?rows=50")
 
     def revoke(name):
-        screen.get_by_label(f"Actions for {name}").click()
+        screen.get_by_label(f"Actions for {name}", exact=True).click()
         screen.get_by_role("row", name=name).get_by_role("button", name="Revoke").click()
         screen.get_by_role("dialog").get_by_role("button", name="Revoke").click()
         return screen.locator("[data-pat-toasts] > *")
 
-    toast = revoke("token 0")
-    expect(toast).to_contain_text("“token 0” was revoked")
-    box, controls = toast.bounding_box(), screen.locator(".pat-table-foot").bounding_box()
-    assert box["y"] >= controls["y"] + controls["height"]
+    toast = revoke("token 29")
+    expect(toast).to_contain_text("“token 29” was revoked")
+    expect(toast).to_be_in_viewport()
+    assert screen.evaluate(COVERED) == []
     assert_sound(screen)
     toast.get_by_role("button", name="Close").press("Enter")
     expect(toast).to_have_count(0)
     expect(screen.get_by_role("heading", name="Personal Access Tokens")).to_be_focused()
-    expect(revoke("token 1")).to_be_visible()
+    expect(revoke("token 28")).to_be_visible()
     screen.get_by_role("link", name="Revoked").click()
-    screen.get_by_role("row", name="token 1").wait_for()
+    screen.get_by_role("row", name="token 28").wait_for()
+    expect(toast).to_have_count(0)
+
+
+def test_toast_covers_nothing_that_was_in_view(screen, make_token):
+    """On a page that is scrolled, it moves everything down instead."""
+    for number in range(30):
+        make_token(name=f"token {number}")
+    screen.goto("/pats/?rows=50")
+    screen.get_by_label("Actions for token 9", exact=True).scroll_into_view_if_needed()
+    screen.get_by_label("Actions for token 9", exact=True).click()
+    first = screen.evaluate_handle(
+        "[...document.querySelectorAll('tbody tr')].find((row) => row.getBoundingClientRect().top >= 0)"
+    ).as_element()
+    screen.get_by_role("row", name="token 9").get_by_role("button", name="Copy ID").click()
+    toast = screen.locator("[data-pat-toasts] > *")
+    expect(toast).to_be_in_viewport()
+    screen.wait_for_function("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    box, row = toast.bounding_box(), first.bounding_box()
+    assert screen.evaluate("scrollY") > 0
+    assert row["y"] >= box["y"] + box["height"]
+
+
+def test_place_of_past_toast_stays_until_next_step(screen, make_token):
+    """What is below must not move while somebody is about to click it."""
+    screen.clock.install()
+    make_token(name="deploy")
+    screen.goto("/pats/")
+    row_menu(screen, "deploy").get_by_role("button", name="Copy ID").click()
+    toast, row = screen.locator("[data-pat-toasts] > *"), screen.get_by_role("row", name="deploy")
+    expect(toast).to_be_visible()
+    screen.mouse.move(0, 0)
+    place = row.bounding_box()
+    screen.clock.run_for(9_000)
+    expect(toast).to_be_hidden()
+    assert row.bounding_box() == place
+    screen.get_by_role("link", name="Revoked").click()
+    expect(screen.get_by_text("No revoked tokens")).to_be_visible()
     expect(toast).to_have_count(0)
 
 

@@ -444,7 +444,7 @@ async function openDialog(url, opener) {
   closeMenu(opener);
   // Screen readers ignore everything outside of a modal dialog.
   const toasts = root.querySelector("[data-pat-toasts]");
-  dialog.append(toasts.cloneNode());
+  dialog.prepend(toasts.cloneNode());
   dialog.addEventListener("close", () => {
     toasts.replaceChildren(...dialog.querySelector("[data-pat-toasts]").children);
     dialog.remove();
@@ -474,7 +474,7 @@ function showPanel(dialog, panel, url, isGone) {
   dialog.dataset.patUrl = url;
   dialog.toggleAttribute("data-pat-gone", isGone);
   dialog.querySelector("[data-pat-panel]")?.remove();
-  dialog.querySelector("[data-pat-toasts]").before(document.adoptNode(panel));
+  dialog.append(document.adoptNode(panel));
 }
 
 // The first wrong field, or what is said about the form.
@@ -529,9 +529,9 @@ function toast(text) {
   expire(note);
 }
 
-// Stays while the user points at it.
+// Stays while the user points at it. Its place stays until the next step, so that nothing moves by itself.
 function expire(note) {
-  setTimeout(() => (note.matches(":hover, :focus-within") ? expire(note) : note.remove()), 8000);
+  setTimeout(() => (note.matches(":hover, :focus-within") ? expire(note) : note.setAttribute("data-pat-past", "")), 8000);
 }
 
 function dismiss(note) {
@@ -541,7 +541,7 @@ function dismiss(note) {
   if (hadFocus) (dialog?.querySelector("h1") ?? root.querySelector("[data-pat-heading]"))?.focus();
 }
 
-// On a long page, a toast is above other elements. What the keyboard reaches is scrolled out from under it.
+// While the user scrolls, a toast is above other elements. What the keyboard reaches is scrolled out from under it.
 function uncover({ target }) {
   const [note] = root.querySelectorAll("[data-pat-toasts] > *");
   if (!note || note.contains(target) || !target.matches(":focus-visible")) return;
