@@ -15,7 +15,7 @@ from ninja.security import HttpBearer
 from rest_framework import viewsets
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -76,6 +76,21 @@ def say(request):
 async def asay(request):
     witnessed.append(await request.auser())
     return {"user": witnessed[-1].get_username(), "auth": None}
+
+
+class Late(Early):
+    """Middleware that needs the user after the view."""
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        say(request)
+        return response
+
+
+class Witness(BasePermission):
+    def has_permission(self, request, view):
+        say(request)
+        return True
 
 
 class Channels(viewsets.ReadOnlyModelViewSet):
@@ -148,6 +163,15 @@ class OnlySession(APIView):
     post = get
 
 
+class OnlyPut(APIView):
+    """Names our class, but has no requirement and no other method."""
+
+    permission_classes = [Witness]
+
+    def put(self, request):
+        return Response(say(request))
+
+
 class NoneAtAll(OnlySession):
     authentication_classes = []
 
@@ -206,6 +230,7 @@ urlpatterns = [
     path("aplain/<int:pk>/", aplain),
     path("by-slug/<slug:slug>/", by_slug),
     path("ninja/", api.urls),
+    path("only-put/", OnlyPut.as_view()),
     path("only-session/", OnlySession.as_view()),
     path("none-at-all/", NoneAtAll.as_view()),
     path("other-schemes/", OtherSchemes.as_view()),
@@ -353,3 +378,16 @@ def test_view_without_our_class_stays_anonymous(make_token, stranger, server, ha
             assert witnessed
             assert response.json()["user"] == ("" if nobody else "stranger")
     assert set(seen) == {None}
+
+
+@pytest.mark.parametrize("has_session", [False, True])
+def test_405_is_not_answered_to_owner(make_token, client, stranger, has_session, settings):
+    settings.MIDDLEWARE = [*django_settings.MIDDLEWARE, f"{__name__}.Late"]
+    if has_session:
+        client.force_login(stranger)
+    for method in ("get", "post", "delete"):
+        witnessed.clear()
+        headers = {"authorization": f"Bearer {make_token('channels:*:read').secret}"}
+        response = getattr(client, method)("/only-put/", headers=headers)
+        assert (response.status_code, response["Allow"]) == (405, "PUT, OPTIONS")
+        assert {user.get_username() for user in witnessed} == {""}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 
 from pat_tokens.conf import conf
@@ -14,7 +15,7 @@ from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, comp
 from pat_tokens.contrib.rest_framework.filters import is_filtered
 from pat_tokens.contrib.rest_framework.guards import add_sunset, guard, guard_options, hide_forms, vary
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
-from pat_tokens.contrib.rest_framework.requirements import find_requirement, find_requirements
+from pat_tokens.contrib.rest_framework.requirements import NO_METHOD, find_requirement, find_requirements
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.http import challenge
@@ -66,7 +67,10 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         return ours if theirs == ours else f"{theirs}, {ours}"
 
     def get_token(self, request: Request, secret: str, view: APIView | None) -> PersonalAccessToken:
-        """Return the token if it meets the view's requirement. Raises TokenError and ThirdPartyToken."""
+        """Return the token if it meets the view's requirement.
+
+        Raises TokenError, ThirdPartyToken, and MethodNotAllowed if the view has no such method.
+        """
         third_party = is_legacy_key(secret) and self._is_for_another(request)
         if view is None:
             return deferred.authentication.authenticate(secret, None, third_party=third_party, request=request._request)
@@ -78,6 +82,12 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             guard_options(view, request, token)
             return token
         resolution = find_requirement(view, request, method)
+        if resolution is NO_METHOD:
+            # Before permissions, throttles and later middleware see the owner, who isn't needed for this response.
+            deferred.authentication.authenticate_for_scope(
+                secret, None, third_party=third_party, request=request._request
+            )
+            raise MethodNotAllowed(method)
         requirement = resolution.requirement
         token = deferred.authentication.authenticate(
             secret,

@@ -19,7 +19,6 @@ from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
-from pat_tokens.contrib.rest_framework.requirements import NO_METHOD
 from pat_tokens.declarations import has_limited_list
 from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.request_state import ViewState, state_of
@@ -64,8 +63,6 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     # X-HTTP-Method-Override. Methods that the view doesn't have aren't added.
     handler = method.lower()
     view.http_method_names = [handler] if handler in view.http_method_names else []
-    if resolution is NO_METHOD:  # nor a method that the view adds later
-        setattr(view, handler, view.http_method_not_allowed)
     requirement = resolution.requirement
     deferred.guards.keep_out_of_caches(request)
     # Of each view: a view can call another one with the same request.

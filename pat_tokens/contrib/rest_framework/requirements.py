@@ -16,7 +16,7 @@ from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.route_patterns import is_plain
 from pat_tokens.declarations import find_declared, generation
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
-from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution, find_problem
+from pat_tokens.requirements import EntityLookup, Requirement, Resolution, find_problem
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
@@ -45,7 +45,7 @@ _DECISIVE = frozenset(
         "versioning_class",
     )
 )
-NO_METHOD = Resolution(ANY_TOKEN, "the view has no such method and answers 405")
+NO_METHOD = Resolution(None, "the view has no such method and answers 405")
 
 _MEMO_SIZE = 4096  # routes times methods; the memo is cleared when it is full
 _memo: dict[Any, Resolution] = {}
