@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -16,10 +20,13 @@ from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, Ow
 from pat_tokens.filtering import LimitedList, enter_list
 from pat_tokens.http import error_body, error_headers, error_status
 from pat_tokens.request_state import override_attribute, state_of
-from pat_tokens.requirements import ANY_TOKEN, Requirement
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
+from pat_tokens.scopes import ALL
 from pat_tokens.writing import guard_writes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from django.http import HttpRequest
 
     from pat_tokens.models import PersonalAccessToken
@@ -82,6 +89,79 @@ _FIXED_METHOD = property(lambda request: vars(request).get("method"), _set_metho
 _NEVER_CACHED = property(lambda request: False, lambda request, value: None)
 
 
+def parts_of(token: PersonalAccessToken, requirement: Requirement | None) -> list[tuple[Requirement, str]]:
+    """Return the parts of `requirement`, each with the id of the entity that the token's decision is about."""
+    required_scope = token.decision.required_scope if token.decision is not None else None
+    if required_scope is None or requirement is None:
+        return []
+    return list(zip(requirement.parts, (scope.entity_id for scope in required_scope.scopes), strict=True))
+
+
+def find_changed_keyword(
+    parts: Iterable[tuple[Requirement, str]], decided: Mapping[str, Any], kwargs: Mapping[str, Any]
+) -> str | None:
+    """Return a keyword of `kwargs` that names another entity than in the `decided` ones, or None."""
+    for part, entity_id in parts:
+        if entity_id == ALL:  # of all entities
+            continue
+        words: tuple[str, ...] = part.keywords
+        for keyword in words:
+            if keyword in kwargs and not _is_same(part, kwargs[keyword], decided.get(keyword)):
+                return keyword
+    return None
+
+
+def _is_same(requirement: Requirement, one: Any, other: Any) -> bool:
+    if str(one) == str(other):
+        return True
+    if isinstance(requirement.entity, EntityLookup):
+        return False
+    to_id = requirement.get_entity_type().to_id
+    return to_id(one) == to_id(other)
+
+
+def checked_loader(load: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
+    """Return `load`, a sync or async method of a view, passing what it returns to `check`."""
+    return partial(_aload if iscoroutinefunction(load) else _load, load, check)
+
+
+def _load(load: Callable[..., Any], check: Callable[[Any], None], *args: Any, **kwargs: Any) -> Any:
+    found = load(*args, **kwargs)
+    if isawaitable(found):
+        return _acheck(found, check)
+    check(found)
+    return found
+
+
+async def _aload(load: Callable[..., Any], check: Callable[[Any], None], *args: Any, **kwargs: Any) -> Any:
+    return await _acheck(load(*args, **kwargs), check)
+
+
+async def _acheck(loading: Any, check: Callable[[Any], None]) -> Any:
+    found = await loading
+    await sync_to_async(check)(found)
+    return found
+
+
+def has_same_keys(one: type[Model], model: type[Model]) -> bool:
+    """Return whether a row of `one` belongs to the row of `model` with the same key."""
+    related: Any = one._meta.pk.remote_field
+    return related is not None and issubclass(related.model, model)
+
+
+def is_related(found: Model, model: type[Model], entity_id: str) -> bool:
+    """Return whether `found` belongs to this entity, or the entity to it.
+
+    Makes a query for each relation between the two models, until one has both.
+    """
+    fields = [one for one in model._meta.get_fields() if one.is_relation and one.related_model]
+    names = [one.name for one in fields if isinstance(found, one.related_model)]  # type: ignore[arg-type]
+    rows = model._base_manager.using(found._state.db)
+    if entity_id == ALL:
+        return bool(names)
+    return any(rows.filter(pk=entity_id, **{name: found.pk}).exists() for name in names)
+
+
 def add_sunset(request: HttpRequest, response: Any) -> None:
     """Add the `Sunset` header to `response` if the secret of `request` is a previous one with a known end."""
     sunset = state_of(request).sunset
@@ -124,7 +204,12 @@ def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Excep
 __all__ = [
     "add_sunset",
     "bind_request",
+    "checked_loader",
+    "find_changed_keyword",
+    "has_same_keys",
+    "is_related",
     "keep_out_of_caches",
+    "parts_of",
     "refusal",
     "refuse",
     "release_request",

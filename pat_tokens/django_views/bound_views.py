@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import sync_to_async
 from django.db.models import Model
 from django.urls import ResolverMatch
 from django.views import View
@@ -16,6 +14,7 @@ from django.views.generic.detail import SingleObjectMixin
 
 from pat_tokens.authentication import require_again
 from pat_tokens.exceptions import InheritanceNotAllowed, KeywordNotAllowed
+from pat_tokens.guards import checked_loader, find_changed_keyword, has_same_keys, is_related, parts_of
 from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import EntityLookup, Requirement, is_list
 from pat_tokens.scopes import ALL, RequiredScope
@@ -103,17 +102,13 @@ class BoundView:
             load = getattr(own, name, None)
             if callable(load):
                 check = self._check_object if name.endswith("object") else self._check_rows
-                run = _aload if iscoroutinefunction(load) else _load
-                setattr(own, name, partial(run, load, partial(check, view)))
+                setattr(own, name, checked_loader(load, partial(check, view)))
 
     def check_keywords(self, kwargs: Mapping[str, Any]) -> None:
         """Raise KeywordNotAllowed if one of `kwargs` names another entity than the decision is about."""
-        for part, entity_id in self._parts():
-            if entity_id == ALL:  # of all entities
-                continue
-            for keyword in part.keywords:
-                if keyword in kwargs and not _is_same(part, kwargs[keyword], self.kwargs.get(keyword)):
-                    raise KeywordNotAllowed(keyword)
+        keyword = find_changed_keyword(self._parts(), self.kwargs, kwargs)
+        if keyword is not None:
+            raise KeywordNotAllowed(keyword)
 
     def _check_later(self, kwargs: Mapping[str, Any]) -> None:
         try:
@@ -131,7 +126,7 @@ class BoundView:
                 continue
             model: Any = part.get_entity_type().model._meta.concrete_model
             if not isinstance(found, model):
-                if self._is_inherited(view) and not _is_related(found, model, entity_id):
+                if self._is_inherited(view) and not is_related(found, model, entity_id):
                     raise InheritanceNotAllowed
                 continue
             found_id = str(getattr(found, model._meta.pk.attname))
@@ -150,17 +145,14 @@ class BoundView:
             # Django's own get_object() compares the keyword with the key of any model.
             is_bound = part.filter_by == "pk" if is_list(part) else _has_own_lookup(view, part)
             model: Any = part.get_entity_type().model._meta.concrete_model
-            if is_bound and not all(issubclass(one, model) or _has_same_keys(one, model) for one in others):
+            if is_bound and not all(issubclass(one, model) or has_same_keys(one, model) for one in others):
                 raise InheritanceNotAllowed
 
     def _is_inherited(self, view: View) -> bool:
         return self.resolution.is_inherited and type(view) is self.view_class
 
     def _parts(self) -> list[tuple[Requirement, str]]:
-        decision, requirement = self.token.decision, self.resolution.requirement
-        if decision is None or decision.required_scope is None or requirement is None:
-            return []
-        return list(zip(requirement.parts, (scope.entity_id for scope in decision.required_scope.scopes), strict=True))
+        return parts_of(self.token, self.resolution.requirement)
 
 
 def guard_class_based_views() -> None:
@@ -184,24 +176,6 @@ def guard_class_based_views() -> None:
     View.setup = guarded  # type: ignore[method-assign,assignment]
 
 
-def _load(load: Callable[..., Any], check: Callable[[Any], None], *args: Any, **kwargs: Any) -> Any:
-    found = load(*args, **kwargs)
-    if isawaitable(found):
-        return _acheck(found, check)
-    check(found)
-    return found
-
-
-async def _aload(load: Callable[..., Any], check: Callable[[Any], None], *args: Any, **kwargs: Any) -> Any:
-    return await _acheck(load(*args, **kwargs), check)
-
-
-async def _acheck(loading: Any, check: Callable[[Any], None]) -> Any:
-    found = await loading
-    await sync_to_async(check)(found)
-    return found
-
-
 def _is_about_object(view: Any, requirement: Requirement) -> bool:
     # Otherwise the view loads an object that belongs to the entity, or that the entity belongs to.
     entity = requirement.entity
@@ -215,28 +189,3 @@ def _is_about_object(view: Any, requirement: Requirement) -> bool:
 def _has_own_lookup(view: Any, requirement: Requirement) -> bool:
     is_own = getattr(type(view), "get_object", None) is SingleObjectMixin.get_object
     return is_own and _is_about_object(view, requirement)
-
-
-def _has_same_keys(one: type[Model], model: type[Model]) -> bool:
-    # A row of `one` belongs to the row of `model` with the same key.
-    related: Any = one._meta.pk.remote_field
-    return related is not None and issubclass(related.model, model)
-
-
-def _is_related(found: Model, model: type[Model], entity_id: str) -> bool:
-    # Makes a query for each relation between the two models, until one has this entity and this object.
-    fields = [one for one in model._meta.get_fields() if one.is_relation and one.related_model]
-    names = [one.name for one in fields if isinstance(found, one.related_model)]  # type: ignore[arg-type]
-    rows = model._base_manager.using(found._state.db)
-    if entity_id == ALL:
-        return bool(names)
-    return any(rows.filter(pk=entity_id, **{name: found.pk}).exists() for name in names)
-
-
-def _is_same(requirement: Requirement, one: Any, other: Any) -> bool:
-    if str(one) == str(other):
-        return True
-    if isinstance(requirement.entity, EntityLookup):
-        return False
-    to_id = requirement.get_entity_type().to_id
-    return to_id(one) == to_id(other)

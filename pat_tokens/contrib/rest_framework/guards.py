@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -20,9 +21,9 @@ from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import has_limited_list
-from pat_tokens.exceptions import NotAllowed, ScopeNotDeclared, TokenError
+from pat_tokens.exceptions import InheritanceNotAllowed, NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.request_state import ViewState, state_of
-from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution
+from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution, is_list
 from pat_tokens.scopes import ALL
 from pat_tokens.writing import guard_writes
 
@@ -70,6 +71,8 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
     if requirement is not None and requirement is not ANY_TOKEN:
         state.write_guard = guard_writes(method, token, requirement, request._request, view)
+        if requirement.keywords:
+            _guard_handler(view, handler, request, token, requirement)
         for position, part in enumerate(requirement.parts):
             _guard_entity(view, request, token, resolution, state, part, position)
         if token.decision is not None and token.decision.limited:
@@ -77,6 +80,34 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
             _guard_list(view, request, state.limited_list)
     # A partial instead of a closure: closures create extra objects for the garbage collector on every request.
     view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
+
+
+def _guard_handler(
+    view: APIView, name: str, request: Request, token: PersonalAccessToken, requirement: Requirement
+) -> None:
+    # A view can change its keywords after it is authenticated, for example in initial().
+    handler = getattr(view, name, None)
+    if handler is None:
+        return
+    decided = dict(view.kwargs)
+    parts = deferred.guards.parts_of(token, requirement)
+
+    def check(kwargs: Mapping[str, Any]) -> None:
+        for keywords in (kwargs, view.kwargs):
+            if deferred.guards.find_changed_keyword(parts, decided, keywords) is not None:
+                raise _undeclared(request, token)
+
+    setattr(view, name, partial(_arun if iscoroutinefunction(handler) else _run, handler, check))
+
+
+def _run(handler: Callable[..., Any], check: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
+    check(kwargs)
+    return handler(*args, **kwargs)
+
+
+async def _arun(handler: Callable[..., Any], check: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
+    await sync_to_async(check)(kwargs)
+    return await handler(*args, **kwargs)
 
 
 def _handle_exception(state: ViewState, handle: Callable[..., Any], request: Request, error: Exception) -> Any:
@@ -207,35 +238,47 @@ def _guard_entity(
         return
     model: Any = requirement.get_entity_type().model._meta.concrete_model
     is_strict = resolution.known or resolution.bound_model is model
+    is_its_object = resolution.known or _is_its_object(view, requirement)
 
-    def check(found: Any) -> Any:
-        state.needs_object = False
+    def check(found: Any) -> None:
         if isinstance(found, model):
             _check_entity(found, model, request, token, position)
-        elif is_strict and isinstance(found, Model):
-            raise _undeclared(request, token)
-        return found
+        elif resolution.known:
+            # Such as a queryset. None isn't an object, so the response has to be an error.
+            if found is not None:
+                raise _undeclared(request, token)
+            return
+        elif isinstance(found, Model):
+            if is_strict:
+                raise _undeclared(request, token)
+            # The requirement can come from a parent class that doesn't name its model.
+            entity_id = deferred.guards.parts_of(token, resolution.requirement)[position][1]
+            if resolution.is_inherited and not deferred.guards.is_related(found, model, entity_id):
+                raise InheritanceNotAllowed
+        state.needs_object = False
 
-    def checked_object(*args: Any, **kwargs: Any) -> Any:
-        return check(get_object(*args, **kwargs))  # type: ignore[misc]
-
-    async def checked_aobject(*args: Any, **kwargs: Any) -> Any:
-        return await sync_to_async(check)(await aget_object(*args, **kwargs))  # type: ignore[misc]
-
-    def checked_queryset(*args: Any, **kwargs: Any) -> Any:
-        found = get_queryset(*args, **kwargs)  # type: ignore[misc]
+    def check_model(found: Any) -> None:
         its_model = getattr(found, "model", None)
         if isinstance(its_model, type) and not issubclass(its_model, model):
-            raise _undeclared(request, token)
-        return found
+            if is_strict:
+                raise _undeclared(request, token)
+            if not deferred.guards.has_same_keys(its_model, model):
+                raise InheritanceNotAllowed
 
-    if resolution.known or _is_its_object(view, requirement):
+    if is_its_object:
         if get_object is not None:
-            view.get_object = checked_object  # type: ignore[attr-defined]
+            view.get_object = deferred.guards.checked_loader(get_object, check)  # type: ignore[attr-defined]
         if aget_object is not None:
-            view.aget_object = checked_aobject  # type: ignore[attr-defined]
-    if get_queryset is not None and is_strict and (resolution.known or requirement.filter_by == "pk"):
-        view.get_queryset = checked_queryset  # type: ignore[attr-defined]
+            view.aget_object = deferred.guards.checked_loader(aget_object, check)  # type: ignore[attr-defined]
+    # DRF's own get_object() compares the keyword with the key of any model.
+    looks_up = is_list(requirement) or (is_its_object and _has_own_lookup(view))
+    is_of_model = is_strict or (resolution.is_inherited and looks_up)
+    if get_queryset is not None and is_of_model and (resolution.known or requirement.filter_by == "pk"):
+        view.get_queryset = deferred.guards.checked_loader(get_queryset, check_model)  # type: ignore[attr-defined]
+
+
+def _has_own_lookup(view: APIView) -> bool:
+    return getattr(getattr(type(view), "get_object", None), "__module__", None) == "rest_framework.generics"
 
 
 def _is_its_object(view: APIView, requirement: Requirement) -> bool:
