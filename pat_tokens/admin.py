@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -61,6 +62,17 @@ MAX_LISTED_NAME = 60  # characters of a name in the list; a long one would push 
 
 def _never(*args: Any) -> bool:
     return False
+
+
+def _found(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except PersonalAccessToken.DoesNotExist:  # deleted since the view found it
+            raise Http404 from None
+
+    return checked
 
 
 def _actor(request: HttpRequest) -> Actor:
@@ -267,7 +279,6 @@ class PersonalAccessTokenAdmin(_AdminBase):
     """
 
     list_display = ("get_short_name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
-    list_select_related = ("user",)
     list_filter = (StatusFilter, "is_legacy", EntityTypeFilter)
     ordering = ("-issued_at", "pk")
     show_full_result_count = False
@@ -280,6 +291,10 @@ class PersonalAccessTokenAdmin(_AdminBase):
         *("created_at", "issued_at", "expires_at", "revoked_at", "last_used_at", "last_used_ip", "last_used_agent"),
         "get_previous_secret",
     )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Load the owners too: they can be deleted before they are shown."""
+        return super().get_queryset(request).select_related("user")
 
     # Display
 
@@ -381,10 +396,12 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
     @admin.action(description=gettext_lazy("Revoke selected %(verbose_name_plural)s"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: Any) -> None:
-        tokens = [token for token in queryset if not token.is_revoked]
-        for token in tokens:
-            self._revoke(request, token)
-        count = len(tokens)
+        count = 0
+        for token in queryset:
+            if not token.is_revoked:
+                with suppress(PersonalAccessToken.DoesNotExist):  # deleted in the meantime
+                    self._revoke(request, token)
+                    count += 1
         text = ngettext("%(count)d token was revoked.", "%(count)d tokens were revoked.", count)
         self.message_user(request, text % {"count": count}, messages.SUCCESS)
 
@@ -457,8 +474,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
             *super().get_urls(),
         ]
         for pattern in patterns:
+            checked = self._in_person(self._without_secret(_found(pattern.callback)))
             # The admin's own CSRF protection can be switched off by other middleware.
-            pattern.callback = always_csrf_protect(self._in_person(self._without_secret(pattern.callback)))
+            pattern.callback = always_csrf_protect(checked)
         return patterns
 
     def _in_person(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

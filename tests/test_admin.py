@@ -3,6 +3,7 @@ import uuid
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -572,3 +573,50 @@ def test_pages_have_one_title_in_every_theme(boss, token, settings, tmp_path):
     for path_of_page in pages:
         page = boss.get(path_of_page)
         assert page.content.decode().count(f"<h1>{page.context['title']}</h1>") == 1
+
+
+@pytest.fixture
+def deleted_early(monkeypatch):
+    """Delete a token, or its owner, after the admin has found the token."""
+
+    def delete_after(found):
+        get_object = PersonalAccessTokenAdmin.get_object
+
+        def get_object_and_delete(self, request, object_id, from_field=None):
+            token = get_object(self, request, object_id, from_field)
+            if token is not None:  # the second time
+                found(token).delete()
+            return token
+
+        monkeypatch.setattr(PersonalAccessTokenAdmin, "get_object", get_object_and_delete)
+
+    return delete_after
+
+
+@pytest.mark.parametrize("found", [PersonalAccessToken.objects.all, lambda: PersonalAccessToken.objects.get().user])
+@pytest.mark.parametrize("page", ["revoke", "regenerate", "rotate", "finish_rotation", "cancel_rotation"])
+def test_token_deleted_before_action(token, boss, deleted_early, found, page):
+    deleted_early(lambda token: found())
+    answer = boss.post(url(page, token.pk), {"duration": "7d"})
+    assert answer.status_code == 404
+    assert not PersonalAccessToken.objects.exists()
+
+
+def test_owner_deleted_before_form_is_shown(token, boss, deleted_early):
+    deleted_early(lambda token: get_user_model().objects.filter(pk=token.user_id))
+    assert boss.get(url("change", token.pk)).status_code in (200, 302, 404)
+
+
+def test_token_deleted_before_action_on_several(make_token, boss, monkeypatch):
+    gone, kept = make_token(name="gone"), make_token(name="kept")
+    revoke = PersonalAccessTokenAdmin._revoke
+
+    def delete_and_revoke(self, request, token):
+        PersonalAccessToken.objects.filter(pk=gone.pk).delete()
+        revoke(self, request, token)
+
+    monkeypatch.setattr(PersonalAccessTokenAdmin, "_revoke", delete_and_revoke)
+    chosen = {"action": "revoke_selected", "_selected_action": [gone.pk, kept.pk]}
+    assertContains(boss.post(url("changelist"), chosen, follow=True), "1 token was revoked.")
+    kept.refresh_from_db()
+    assert kept.is_revoked
