@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
@@ -44,18 +45,36 @@ class PatTokensConfig(AppConfig):
         checks.register_checks()
 
 
-def _hide_header(environ: dict[str, Any] | None = None, scope: dict[str, Any] | None = None, **kwargs: object) -> None:
+def _hide_header(
+    sender: Any = None, environ: dict[str, Any] | None = None, scope: dict[str, Any] | None = None, **kwargs: object
+) -> None:
     # Before any middleware can raise an error.
     if environ is not None:
         hide_header(environ, conf.header_key)
     elif scope is not None:
         hide_scope_headers(scope, conf.header)
+        if hasattr(sender, "request_class"):
+            sender.request_class = _with_hidden_header(sender.request_class)
     if "sentry_sdk" in sys.modules:
         import_module("pat_tokens.contrib.sentry").protect_request()
 
 
+@cache
+def _with_hidden_header(cls: Any) -> Any:
+    # ASGIRequest joins the headers of its scope to plain strings. Django also reports 4xx responses, without a signal.
+    if hasattr(cls, "_pat_tokens_hides_header"):
+        return cls
+
+    def init(request: Any, *args: Any, **kwargs: Any) -> None:
+        cls.__init__(request, *args, **kwargs)
+        hide_header(request.META, conf.header_key)
+
+    return type(
+        cls.__name__, (cls,), {"__module__": cls.__module__, "__init__": init, "_pat_tokens_hides_header": True}
+    )
+
+
 def _hide_failed_request(request: HttpRequest | None = None, **kwargs: object) -> None:
-    # Under ASGI a request copies the headers of its scope, and middleware can fail before this package reads them.
-    # Django sends this signal before it writes a report.
+    # For requests of other classes, such as those of test clients. Django sends this signal before it writes a report.
     if request is not None:
         read_header(request, conf.header_key)
