@@ -6,16 +6,17 @@ import functools
 import json
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DataError, connections, transaction
 from django.db.models import CharField, IntegerField, Model, Q, QuerySet, TextField, UUIDField
 from django.db.models.expressions import RawSQL
-from django.utils.text import format_lazy
+from django.utils.text import format_lazy, slugify
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override, pgettext_lazy
 
@@ -408,30 +409,64 @@ def register_models(
     get_queryset: Callable[[type[Any], Any], QuerySet[Any]],
     operations: Sequence[Any] | None = None,
     search_fields: Sequence[str] = (),
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[type[EntityType], ...]:
     """Register an entity type for each of `models`, and return the types.
 
-    `get_queryset(model, user)` returns the entities of a model that `user` can see. The name is the model's plural
-    verbose name in English, with `-` for spaces. Raises ImproperlyConfigured for names that are invalid or taken.
+    `get_queryset(model, user)` returns the entities of a model that `user` can see. The name is the slug of the model's
+    plural verbose name in English, or what `names` has for its label (`app_label.Model`). Raises ImproperlyConfigured,
+    and registers nothing, if names are invalid or taken.
     """
 
     def queryset_of(self: EntityType, user: Any) -> QuerySet[Any]:
         return get_queryset(self.model, user)
 
-    entity_types: list[type[EntityType]] = []
+    entity_types = [
+        type(
+            f"{model.__name__}EntityType",
+            (EntityType,),
+            {
+                "__module__": model.__module__,
+                "name": name,
+                "model": model,
+                "operations": EntityType.operations if operations is None else operations,
+                "search_fields": search_fields,
+                "get_queryset": queryset_of,
+            },
+        )
+        for model, name in _name_models(models, names).items()
+    ]
+    return tuple(map(register, entity_types))
+
+
+def _name_models(models: Iterable[type[Model]], names: Mapping[str, str]) -> dict[type[Model], str]:
+    """Return the name of each model's entity type; all that can't be used are in one error."""
+    models = list(dict.fromkeys(models))
+    unknown = names.keys() - {model._meta.label for model in models}
+    if unknown:
+        raise ImproperlyConfigured(
+            f"register_models: `names` has models that aren't passed: {', '.join(sorted(unknown))}."
+        )
+    found: dict[type[Model], str] = {}
+    problems, suggested = [], {}
     for model in models:
+        label = model._meta.label
         with override(None):
-            name = "-".join(str(model._meta.verbose_name_plural).lower().split())
-        attributes = {
-            "__module__": model.__module__,
-            "name": name,
-            "model": model,
-            "operations": EntityType.operations if operations is None else operations,
-            "search_fields": search_fields,
-            "get_queryset": queryset_of,
-        }
-        entity_types.append(register(type(f"{model.__name__}EntityType", (EntityType,), attributes)))
-    return tuple(entity_types)
+            name = names[label] if label in names else slugify(str(model._meta.verbose_name_plural))
+        used_by = next((other._meta.label for other, taken in found.items() if taken == name), None)
+        if used_by is None and (registered := registry.get(name)) is not None:
+            used_by = f"{type(registered).__module__}.{type(registered).__qualname__}"
+        found[model] = name
+        if used_by is not None:
+            problems.append(f"{label} and {used_by} would both be called {name!r}.")
+        elif not is_name(name):
+            problems.append(f"{label} can't be called {name!r}.")
+        else:
+            continue
+        suggested[label] = slugify(label.replace(".", "-"))
+    if problems:
+        raise ImproperlyConfigured(f"register_models: {' '.join(problems)} Name them yourself: names={suggested!r}")
+    return found
 
 
 __all__ = [

@@ -76,8 +76,33 @@ def test_register_models_registers_several():
     assert hosts.find("somebody").model is Host
     assert registry.for_model(Shift).find("else").model is Shift
     assert seen == [(Host, "somebody"), (Shift, "else")]
-    with pytest.raises(ImproperlyConfigured, match="already registered"):
+    with pytest.raises(ImproperlyConfigured, match=r"tests\.Host and tests\.models\.HostEntityType"):
         register_models(Host, get_queryset=get_queryset)
+
+
+@pytest.mark.usefixtures("registered_later")
+def test_register_models_says_which_names_to_choose(monkeypatch):
+    monkeypatch.setattr(Shift._meta, "verbose_name_plural", "hosts")
+    monkeypatch.setattr(Reading._meta, "verbose_name_plural", "日程")
+    models = {"get_queryset": lambda model, user: model.objects.none()}
+    with pytest.raises(ImproperlyConfigured) as caught:
+        register_models(Host, Shift, Reading, **models)
+    assert str(caught.value) == (
+        "register_models: tests.Shift and tests.Host would both be called 'hosts'. tests.Reading can't be called ''. "
+        "Name them yourself: names={'tests.Shift': 'tests-shift', 'tests.Reading': 'tests-reading'}"
+    )
+    assert registry.get("hosts") is None
+    made = register_models(Host, Shift, names={"tests.Shift": "shifts"}, **models)
+    assert [entity_type.name for entity_type in made] == ["hosts", "shifts"]
+    with pytest.raises(ImproperlyConfigured, match=r"aren't passed: tests\.Shft"):
+        register_models(Reading, names={"tests.Shft": "shifts"}, **models)
+
+
+@pytest.mark.usefixtures("registered_later")
+def test_register_models_leaves_punctuation_out_of_names(monkeypatch):
+    monkeypatch.setattr(Host._meta, "verbose_name_plural", "Users' hosts (old)")
+    (made,) = register_models(Host, get_queryset=lambda model, user: model.objects.none())
+    assert made.name == "users-hosts-old"
 
 
 def test_duplicate_name_is_an_error():
