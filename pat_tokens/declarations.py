@@ -370,6 +370,12 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
 
 
 def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
+    """Return the concrete model of `named_model`."""
+    model = named_model(cls, attributes)
+    return None if model is None else model._meta.concrete_model
+
+
+def named_model(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
     """Return the model that a view class names: by `queryset` or `model`, or by that of its serializer or form."""
 
     def plain(name: str) -> Any:
@@ -378,8 +384,7 @@ def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
 
     meta = getattr(plain("serializer_class"), "Meta", None) or getattr(plain("form_class"), "Meta", None)
     found = (getattr(plain("queryset"), "model", None), plain("model"), getattr(meta, "model", None))
-    model = next((one for one in found if isinstance(one, type) and issubclass(one, Model)), None)
-    return None if model is None else model._meta.concrete_model
+    return next((one for one in found if isinstance(one, type) and issubclass(one, Model)), None)
 
 
 def find_declared(

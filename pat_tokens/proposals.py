@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.exceptions import FieldDoesNotExist
 
 from pat_tokens.declarations import plain_route
-from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, EntityType, registry
+from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, EntityType, Operation, registry
 from pat_tokens.requirements import EntityLookup, Requirement, find_problem
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def _find_field(lookups: Lookups, model: type[Model], keyword: str) -> str | Non
 
 def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Proposal:
     """Return a proposal based only on names, which is never certain."""
+    if method == "OPTIONS":
+        return Proposal(None, "the view responds to OPTIONS itself")
     model, keyword, field, action = hints.model, hints.lookup_keyword, hints.lookup_field, None
     if model is None:
         by_url = _read_segments(route.pattern)
@@ -102,7 +104,7 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     if operation is None:
         return Proposal(None, f"{entity_type.name} has no operation {names[-1]!r}")
     if not has_entity or not operation.per_entity or operation.name == LIST.name:
-        return Proposal(Requirement(entity_type.name, operation.name), _reason_without_entity(operation.name, keywords))
+        return Proposal(Requirement(entity_type.name, operation.name), _reason_without_entity(operation, keywords))
     parents = _parents(model, keywords - {keyword}, lookups)
     entity = _entity(entity_type, field, keyword, parents)
     requirement = Requirement(entity_type.name, operation.name, entity)
@@ -135,10 +137,10 @@ def _operation_for(method: str, *, is_list: bool, has_entity: bool) -> str:
     return DELETE.name if method == "DELETE" else UPDATE.name
 
 
-def _reason_without_entity(operation: str, keywords: frozenset[str]) -> str:
-    if keywords and operation in (LIST.name, CREATE.name):
+def _reason_without_entity(operation: Operation, keywords: frozenset[str]) -> str:
+    if keywords:
         return f"{', '.join(sorted(keywords))} in the URL can be what a token should need"
-    return BY_NAMES if operation in (LIST.name, CREATE.name) else "a scope for all, because the URL names no entity"
+    return BY_NAMES if operation in (LIST, CREATE) else "a scope for all, because the URL names no entity"
 
 
 def _entity(entity_type: EntityType, field: str, keyword: str, parents: dict[str, str]) -> str | EntityLookup:

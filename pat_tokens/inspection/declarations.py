@@ -63,10 +63,11 @@ def write_module(reports: Sequence[RouteReport], lookups: Lookups) -> str:
     for operation in found:
         by_view.setdefault(operation.report.route.view_name, []).append(operation)
     blocks = [_write_view(name, operations) for name, operations in by_view.items()]
-    return "\n\n".join((_write_head(found, "\n".join(blocks)), *blocks))
+    unread = sum(not (report.reads_tokens and method.reads_tokens) for report in reports for method in report.methods)
+    return "\n\n".join((_write_head(found, "\n".join(blocks), unread), *blocks))
 
 
-def _write_head(operations: Sequence[Operation], body: str) -> str:
+def _write_head(operations: Sequence[Operation], body: str, unread: int) -> str:
     imports = [
         f"from pat_tokens.{module} import {', '.join(used)}"
         for module, names in _NAMES.items()
@@ -78,6 +79,11 @@ def _write_head(operations: Sequence[Operation], body: str) -> str:
         "Review them: a line that is a comment declares nothing, so tokens are refused. To refuse them on purpose, "
         "write None instead of the requirement."
     )
+    if unread:
+        lines += _comment(
+            f"{unread} operations don't read tokens, so a declaration has no effect and they are not listed here. "
+            "manage.py pat_routes --only not-read lists them."
+        )
     if imports:
         lines += ["", *imports]
     models = sorted({_name_of(one.proposal.model) for one in operations if one.proposal.model is not None})

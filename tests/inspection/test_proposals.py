@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.urls import path
 from rest_framework import generics, serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import action, api_view
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
@@ -16,6 +16,7 @@ from pat_tokens.inspection.declarations import find_lookups, propose, write_modu
 from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.requirements import EntityLookup, Requirement
+from tests.models import Guest, Person
 from tests.site.models import Channel, Project, Task
 
 
@@ -75,11 +76,30 @@ class Projects(ReadOnlyModelViewSet):
     lookup_url_kwarg = "project"
 
 
+class Guests(ReadOnlyModelViewSet):
+    """Of a proxy."""
+
+    queryset = Guest.objects.all()
+
+    @action(detail=True)
+    def seat(self, request, pk):
+        raise NotImplementedError
+
+
 class Anything(APIView):
     def get(self, request, **kwargs):
         raise NotImplementedError
 
     post = get
+
+
+class OwnOptions(Anything):
+    def options(self, request, **kwargs):
+        raise NotImplementedError
+
+
+class Unread(Anything):
+    authentication_classes = ()
 
 
 @api_view(["POST"])
@@ -194,6 +214,41 @@ def test_no_proposal_with_a_field_that_the_model_lacks(proposals):
         assert proposal.reason.startswith("Channel can't be looked up by full_name")
 
 
+def test_a_proxy_has_its_own_entity_type_or_that_of_its_model(proposals):
+    route = path("guests/<int:pk>/seat/", Guests.as_view({"get": "seat"}))
+    made = register_models(Guest, Person, get_queryset=lambda model, user: model.objects.all())
+    try:
+        assert proposals(route)["GET guests/<int:pk>/seat/"].requirement == Requirement("guests", "read", "pk")
+        registry.unregister("guests")
+        assert proposals(route)["GET guests/<int:pk>/seat/"].requirement == Requirement("persons", "read", "pk")
+    finally:
+        for entity_type in made:
+            if registry.get(entity_type.name):
+                registry.unregister(entity_type.name)
+
+
+def test_keywords_that_a_view_reads_by_itself_are_named(proposals):
+    found = proposals(path("channels/of/<owner>/<name>/", Anything.as_view()))
+    assert {row: (proposal.requirement, proposal.reason) for row, proposal in found.items()} == {
+        "GET channels/of/<owner>/<name>/": (
+            Requirement("channels", "list"),
+            "name, owner in the URL can be what a token should need",
+        ),
+        "POST channels/of/<owner>/<name>/": (
+            Requirement("channels", "create"),
+            "name, owner in the URL can be what a token should need",
+        ),
+    }
+    found = proposals(path("channels/of/<owner>/", OwnDelete.as_view()))
+    assert found["DELETE channels/of/<owner>/"].reason == "owner in the URL can be what a token should need"
+
+
+def test_no_proposal_for_options(proposals):
+    found = proposals(path("api/channels/<int:key>/", OwnOptions.as_view()))
+    assert found["GET api/channels/<int:key>/"].requirement is not None
+    assert found["OPTIONS api/channels/<int:key>/"].requirement is None
+
+
 def test_no_proposal_without_enough_information(proposals):
     found = proposals(path("tasks/", Tasks.as_view()), path("anything/", Anything.as_view()))
     assert found["GET tasks/"].model is Task
@@ -242,6 +297,15 @@ def test_certain_line_does_not_open_another_route(proposals, capsys):
         for route, status in (("channels/", "declared"), ("teams/<int:team>/channels/", "undeclared"))
         for method in ("GET", "POST")
     }
+
+
+def test_module_says_how_many_operations_do_not_read_tokens(proposals, capsys):
+    proposals(path("channels/", Anything.as_view()), path("unread/", Unread.as_view()))
+    call_command("pat_routes", "--write")
+    assert "# 2 operations don't read tokens, so" in capsys.readouterr().out
+    proposals(path("channels/", Anything.as_view()))
+    call_command("pat_routes", "--write")
+    assert "don't read tokens" not in capsys.readouterr().out
 
 
 def test_models_to_register_are_listed(proposals, capsys):

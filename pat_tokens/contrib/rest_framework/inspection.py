@@ -17,7 +17,8 @@ from pat_tokens.contrib.rest_framework.handlers import limits_its_rows
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
 from pat_tokens.contrib.rest_framework.requirements import STANDARD_ACTIONS, RouteInfo, infer, resolve
-from pat_tokens.declarations import model_of
+from pat_tokens.declarations import model_of, named_model
+from pat_tokens.entities import registry
 from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermission
 from pat_tokens.proposals import CERTAIN, Lookup, Lookups, Proposal, ViewHints, guess
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
@@ -31,7 +32,7 @@ _OUR_OWN = "refused: tokens can't manage tokens"
 _DESCRIPTION = "refused: it only describes the API; to let tokens read it, declare ANY_TOKEN"
 # Root views of routers, and schemas: nearly every site has them without having written them. Identified by the module
 # of the method, because a subclass can do something else.
-_DESCRIBES = ("rest_framework.routers", "rest_framework.schemas.views", "drf_spectacular.views")
+_DESCRIBES = ("rest_framework.routers", "rest_framework.schemas.views", "drf_spectacular.views", "drf_yasg.views")
 
 
 def inspect(route: Route) -> RouteReport | None:
@@ -94,7 +95,9 @@ def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodRepo
         inferred = infer(facts, action, where)
         if inferred.requirement is not None and not inferred.is_override:
             return Proposal(inferred.requirement, CERTAIN, True)
-    model = model_of(facts.cls, facts.attributes)
+    model = named_model(facts.cls, facts.attributes)
+    if not registry.all_for_model(model):  # a proxy can have an entity type of its own
+        model = model_of(facts.cls, facts.attributes)
     hints = ViewHints(
         model=model,
         lookup_field=facts.lookup_field or "pk",

@@ -99,7 +99,9 @@ def _path(report: RouteReport) -> str:
 
 
 def _said(row: dict[str, Any]) -> str:
-    said = str(row["requirement"] or row["reason"]).removeprefix("not declared: ")
+    said = str(row["requirement"] or row["reason"])
+    for status in ("not declared", "refused", "tokens are not read"):  # already said
+        said = said.removeprefix(f"{status}: ")
     return f"{said} (or ids, which limit the list)" if row["requirement"] and row["limits"] else said
 
 

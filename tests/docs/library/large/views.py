@@ -1,5 +1,6 @@
 from library.models import Book, Branch, Shelf
 from rest_framework import filters, generics, serializers, viewsets
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -47,5 +48,7 @@ class OpeningHours(APIView):
 
 
 class Status(APIView):
+    authentication_classes = [SessionAuthentication]
+
     def get(self, request):
         return Response({"ok": True})
