@@ -10,12 +10,20 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from pat_tokens.conf import conf
+from pat_tokens.entities import MAX_ID_LENGTH, registry
+from pat_tokens.models import MAX_NETWORKS
+
 
 class InputField(serializers.Field[Any, Any, Any, Any]):
     """Passes on what the client sends; services validate it together with all other fields."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data
+
+    def get_schema(self) -> dict[str, Any]:
+        """Return the field's OpenAPI schema."""
+        raise NotImplementedError
 
 
 class TextField(InputField):
@@ -26,13 +34,24 @@ class TextField(InputField):
         self.max_length = max_length
         super().__init__(**kwargs)
 
+    def get_schema(self) -> dict[str, Any]:
+        lengths = {"minLength": self.min_length, "maxLength": self.max_length}
+        return {"type": "string", **{name: length for name, length in lengths.items() if length}}
+
 
 class ExpiryField(InputField):
     """A date, or a date and time."""
 
+    def get_schema(self) -> dict[str, Any]:
+        return {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+
 
 class NetworksField(InputField):
     """A list of networks in CIDR notation."""
+
+    def get_schema(self) -> dict[str, Any]:
+        network = {"type": "string", "description": "An address or a network, such as 10.0.0.0/8."}
+        return {"type": "array", "maxItems": MAX_NETWORKS, "items": network}
 
 
 class ScopesField(InputField):
@@ -54,6 +73,23 @@ class ScopesField(InputField):
         if not data and not self.allow_empty:
             self.fail("empty")
         return (row if isinstance(row, Mapping) else None for row in data)
+
+    def get_schema(self) -> dict[str, Any]:
+        operations = {operation.name: None for entity_type in registry for operation in entity_type.operations}
+        properties = {
+            "entity_type": {"type": "string", "enum": [entity_type.name for entity_type in registry]},
+            "entity_id": {
+                "oneOf": [{"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}, {"type": "integer"}],
+                "description": _("The id of an entity that you can see, or `*` for all, current and future."),
+            },
+            "operation": {"type": "string", "enum": list(operations)},
+        }
+        return {
+            "type": "array",
+            "minItems": 0 if self.allow_empty else 1,
+            "maxItems": conf.max_scopes_per_token,
+            "items": {"type": "object", "properties": properties, "required": list(properties)},
+        }
 
 
 class StrictDateTimeField(serializers.DateTimeField):

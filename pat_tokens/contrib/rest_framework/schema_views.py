@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +22,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 from rest_framework.views import APIView
 
-from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, UNUSED_FOR
 from pat_tokens.contrib.rest_framework.serializers import (
     ActivitySerializer,
@@ -39,8 +40,7 @@ from pat_tokens.contrib.rest_framework.serializers import (
     PersonalAccessTokenWithSecretSerializer,
 )
 from pat_tokens.durations import MAX_LENGTH
-from pat_tokens.entities import MAX_ID_LENGTH, registry
-from pat_tokens.models import MAX_NETWORKS, PersonalAccessToken
+from pat_tokens.models import PersonalAccessToken
 
 
 class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
@@ -55,62 +55,13 @@ class NamedChoiceFieldSchema(OpenApiSerializerFieldExtension):
         return {"type": "string", "enum": list(self.target.choices)}
 
 
-class TextFieldSchema(OpenApiSerializerFieldExtension):
-    target_class = "pat_tokens.contrib.rest_framework.fields.TextField"
+class InputFieldSchema(OpenApiSerializerFieldExtension):
+    target_class = "pat_tokens.contrib.rest_framework.fields.InputField"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        field: Any = self.target
-        lengths = {"minLength": field.min_length, "maxLength": field.max_length}
-        return {"type": "string", **{name: length for name, length in lengths.items() if length}}
-
-
-class ExpiryFieldSchema(OpenApiSerializerFieldExtension):
-    target_class = "pat_tokens.contrib.rest_framework.fields.ExpiryField"
-
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        return {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
-
-
-class NetworksFieldSchema(OpenApiSerializerFieldExtension):
-    """A list of strings."""
-
-    target_class = "pat_tokens.contrib.rest_framework.fields.NetworksField"
-
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        """Return the list."""
-        return {
-            "type": "array",
-            "maxItems": MAX_NETWORKS,
-            "items": {"type": "string", "description": "An address or a network, such as 10.0.0.0/8."},
-        }
-
-
-class ScopesFieldSchema(OpenApiSerializerFieldExtension):
-    target_class = "pat_tokens.contrib.rest_framework.fields.ScopesField"
-
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        field: Any = self.target
-        operations = {operation.name: None for entity_type in registry for operation in entity_type.operations}
-        return {
-            "type": "array",
-            "minItems": 0 if field.allow_empty else 1,
-            "maxItems": conf.max_scopes_per_token,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "entity_type": {"type": "string", "enum": [entity_type.name for entity_type in registry]},
-                    "entity_id": {
-                        "oneOf": [
-                            {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
-                            {"type": "integer"},
-                        ],
-                        "description": _("The id of an entity that you can see, or `*` for all, current and future."),
-                    },
-                    "operation": {"type": "string", "enum": list(operations)},
-                },
-                "required": ["entity_type", "entity_id", "operation"],
-            },
-        }
+        schema: dict[str, Any] = self.target.get_schema()
+        return schema
 
 
 class ActivitySchema(OpenApiSerializerExtension):
@@ -192,11 +143,14 @@ _ERRORS = {
 }
 _TAKEN = _("Any personal access token is accepted.")
 _REFUSED = _("Personal access tokens are refused.")
-_TOKEN_ID = OpenApiParameter("token_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description=_("The id of a token."))
-_SCOPE_ID = OpenApiParameter("scope_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description=_("The id of a scope."))
-_ENTITY_TYPE = OpenApiParameter(
-    "entity_type", OpenApiTypes.STR, OpenApiParameter.PATH, description=_("The name of an entity type.")
-)
+_KEYWORDS = {
+    name: OpenApiParameter(name, kind, OpenApiParameter.PATH, description=description)
+    for name, kind, description in (
+        ("token_id", OpenApiTypes.UUID, _("The id of a token.")),
+        ("scope_id", OpenApiTypes.UUID, _("The id of a scope.")),
+        ("entity_type", OpenApiTypes.STR, _("The name of an entity type.")),
+    )
+}
 _OWNER = OpenApiParameter(
     "owner", OpenApiTypes.STR, description=_("The username of an account whose tokens the user manages. Default: mine.")
 )
@@ -212,49 +166,49 @@ _SEARCH = OpenApiParameter(
 )
 
 
-def _document(
-    operation_id: str,
-    summary: Any,
-    *answers: tuple[int, Any],
-    request: Any = None,
-    errors: Iterable[int] = (),
-    parameters: Iterable[Any] = (),
-    takes_tokens: bool = False,
-    filters: bool | None = None,
-) -> Any:
-    parameters = list(parameters)
-    possible = {401, 403, *errors}
-    if request is not None:
-        possible |= {400, 413, 415}
-    if any(getattr(parameter, "location", "") == OpenApiParameter.PATH for parameter in parameters):
-        possible.add(404)
-    if _OWNER in parameters:
-        possible |= {400, 404}
-    return extend_schema(
-        operation_id=f"personal_access_tokens_{operation_id}",
-        summary=summary,
-        description=_TAKEN if takes_tokens else _REFUSED,
-        parameters=parameters,
-        filters=filters,
-        request=request,
-        responses={
-            **dict(answers),
-            **{code: OpenApiResponse(_error_body(code), description=_ERRORS[code]) for code in sorted(possible)},
-        },
-        tags=["Personal access tokens"],
-        extensions={"x-pat-scope": "any"} if takes_tokens else {"x-pat-refused": True},
-    )
+@dataclass(frozen=True)
+class Operation:
+    """What the schema says about an action, besides the keywords of its URL."""
+
+    id: str
+    summary: Any
+    status: int
+    response: Any
+    request: Any = None
+    errors: Iterable[int] = ()
+    parameters: Sequence[Any] = ()
+    takes_tokens: bool = False
+    filters: bool | None = None
+
+    def describe(self, method: Any) -> Any:
+        """Return a copy of `method` with this description."""
+        keywords = [_KEYWORDS[name] for name in signature(method).parameters if name in _KEYWORDS]
+        errors = {401, 403, *self.errors}
+        if self.request is not None:
+            errors |= {400, 413, 415}
+        if keywords:
+            errors.add(404)
+        if _OWNER in self.parameters:
+            errors |= {400, 404}
+        document = extend_schema(
+            operation_id=f"personal_access_tokens_{self.id}",
+            summary=self.summary,
+            description=_TAKEN if self.takes_tokens else _REFUSED,
+            parameters=[*keywords, *self.parameters],
+            filters=self.filters,
+            request=self.request,
+            responses={
+                self.status: self.response,
+                **{code: OpenApiResponse(_error_body(code), description=_ERRORS[code]) for code in sorted(errors)},
+            },
+            tags=["Personal access tokens"],
+            extensions={"x-pat-scope": "any"} if self.takes_tokens else {"x-pat-refused": True},
+        )
+        return document(_copy(method))
 
 
 def _error_body(code: int) -> Any:
     return _FIELD_ERRORS if code == 400 else PersonalAccessTokenErrorSerializer
-
-
-def _describe(view: type[APIView], **operations: Any) -> type[APIView]:
-    members: dict[str, Any] = {name: describe(_copy(getattr(view, name))) for name, describe in operations.items()}
-    if hasattr(view, "get_queryset"):
-        members["get_queryset"] = lambda self: PersonalAccessToken.objects.none()
-    return type(view.__name__, (view,), members)
 
 
 def _copy(method: Any) -> Any:
@@ -266,219 +220,155 @@ def _copy(method: Any) -> Any:
     return copy
 
 
-class TokenViews(OpenApiViewExtension):
-    target_class = "pat_tokens.contrib.rest_framework.views.TokenViewSet"
+_TOKEN, _TOKEN_WITH_SECRET = PersonalAccessTokenSerializer, PersonalAccessTokenWithSecretSerializer
+_SCOPES = PersonalAccessTokenScopeSerializer(many=True)
+_OPERATIONS = {  # by view and action
+    "TokenViewSet": {
+        "list": Operation(
+            "list", pgettext_lazy("pat_tokens", "List my tokens"), 200, _TOKEN(many=True), parameters=[_OWNER]
+        ),
+        "create": Operation(
+            "create",
+            _("Create a token; only this response contains its secret"),
+            201,
+            _TOKEN_WITH_SECRET,
+            request=PersonalAccessTokenCreateSerializer,
+            parameters=[_OWNER],
+        ),
+        "destroy_all": Operation(
+            "delete_all",
+            _("Delete all my tokens, or those that match the filters"),
+            200,
+            DeletedSerializer,
+            parameters=[_OWNER, OpenApiParameter("ordering", exclude=True)],
+            filters=True,
+        ),
+        "retrieve": Operation("retrieve", pgettext_lazy("pat_tokens", "Show a token"), 200, _TOKEN),
+        "partial_update": Operation(
+            "update",
+            _("Change the name or the description of a token, or the grace period of a rotation"),
+            200,
+            _TOKEN,
+            request=PersonalAccessTokenUpdateSerializer,
+            errors=[409],
+        ),
+        "destroy": Operation("delete", pgettext_lazy("pat_tokens", "Delete a token"), 204, None, errors=[400]),
+        "revoke": Operation("revoke", _("Revoke a token immediately"), 200, _TOKEN, errors=[400]),
+        "regenerate": Operation(
+            "regenerate",
+            _("Create a new secret and expiration date; only this response contains the secret"),
+            200,
+            _TOKEN_WITH_SECRET,
+            request=PersonalAccessTokenRegenerateSerializer,
+        ),
+        "rotate": Operation(
+            "rotate",
+            _("Create a new secret, which only this response contains; the previous secret keeps working"),
+            200,
+            _TOKEN_WITH_SECRET,
+            request=PersonalAccessTokenRotateSerializer,
+            errors=[409],
+        ),
+        "finish_rotation": Operation(
+            "rotate_finish", _("Stop the previous secret of a token now"), 200, _TOKEN, errors=[400, 409]
+        ),
+        "cancel_rotation": Operation(
+            "rotate_cancel",
+            _("Stop the new secret of a token, if it was never used, and keep the previous one"),
+            200,
+            _TOKEN,
+            errors=[400, 409],
+        ),
+        "explain": Operation(
+            "explain",
+            _("Explain why a request would be allowed or refused, without running it"),
+            200,
+            PersonalAccessTokenExplanationSerializer,
+            errors=[400],
+            parameters=[ExplainSerializer],
+        ),
+    },
+    "ScopeViewSet": {
+        "list": Operation("scopes_list", _("List the scopes of a token"), 200, _SCOPES),
+        "create": Operation(
+            "scopes_create",
+            _("Add scopes to a token, all or none, and list all its scopes"),
+            201,
+            _SCOPES,
+            request=PersonalAccessTokenScopesAddSerializer,
+        ),
+        "destroy_all": Operation(
+            "scopes_delete_all",
+            _("Delete all scopes of a token, or the unused ones"),
+            200,
+            DeletedSerializer,
+            errors=[400],
+            parameters=[_UNUSED_FOR],
+        ),
+        "destroy": Operation("scopes_delete", _("Delete a scope of a token"), 204, None, errors=[400]),
+    },
+    "MissingScopeViewSet": {
+        "list": Operation(
+            "missing_list",
+            _("List the scopes that a token was lately refused for, the latest first"),
+            200,
+            PersonalAccessTokenMissingScopeSerializer(many=True),
+            errors=[400],
+        )
+    },
+    "ActivityViewSet": {
+        "list": Operation(
+            "activity_list",
+            _("List what happened to my tokens, newest first"),
+            200,
+            ActivitySerializer(many=True),
+            parameters=[_OWNER],
+            filters=True,
+        ),
+        "list_for_token": Operation(
+            "activity_list_for_token",
+            _("List what happened to a token, newest first"),
+            200,
+            ActivitySerializer(many=True),
+            errors=[400],
+            filters=True,
+        ),
+    },
+    "EntityTypeViewSet": {
+        "list": Operation(
+            "entity_types_list",
+            _("List the entity types and their operations"),
+            200,
+            EntityTypeSerializer(many=True),
+            parameters=[_OWNER],
+        )
+    },
+    "EntityViewSet": {
+        "list": Operation(
+            "entities_list",
+            _("List the entities of a type that I can choose for a scope"),
+            200,
+            EntitySerializer(many=True),
+            parameters=[_OWNER, _SEARCH],
+        )
+    },
+    "CurrentTokenViewSet": {
+        "retrieve": Operation("current_retrieve", _("Show the token of this request"), 200, _TOKEN, takes_tokens=True),
+        "revoke": Operation(
+            "current_revoke", _("Revoke the token of this request immediately"), 204, None, takes_tokens=True
+        ),
+    },
+}
+
+
+class ManagementViews(OpenApiViewExtension):
+    target_class = "pat_tokens.contrib.rest_framework.views.ManagementViewSet"
+    match_subclasses = True
 
     def view_replacement(self) -> type[APIView]:
-        token, with_secret = PersonalAccessTokenSerializer, PersonalAccessTokenWithSecretSerializer
-
-        return _describe(
-            self.target,
-            list=_document(
-                "list",
-                pgettext_lazy("pat_tokens", "List my tokens"),
-                (200, token(many=True)),
-                errors=(400, 404),
-                parameters=[_OWNER],
-            ),
-            create=_document(
-                "create",
-                _("Create a token; only this response contains its secret"),
-                (201, with_secret),
-                request=PersonalAccessTokenCreateSerializer,
-                parameters=[_OWNER],
-            ),
-            destroy_all=_document(
-                "delete_all",
-                _("Delete all my tokens, or those that match the filters"),
-                (200, DeletedSerializer),
-                errors=(400,),
-                parameters=[_OWNER, OpenApiParameter("ordering", exclude=True)],
-                filters=True,
-            ),
-            retrieve=_document(
-                "retrieve", pgettext_lazy("pat_tokens", "Show a token"), (200, token), parameters=[_TOKEN_ID]
-            ),
-            partial_update=_document(
-                "update",
-                _("Change the name or the description of a token, or the grace period of a rotation"),
-                (200, token),
-                request=PersonalAccessTokenUpdateSerializer,
-                errors=(409,),
-                parameters=[_TOKEN_ID],
-            ),
-            destroy=_document(
-                "delete",
-                pgettext_lazy("pat_tokens", "Delete a token"),
-                (204, None),
-                errors=(400,),
-                parameters=[_TOKEN_ID],
-            ),
-            revoke=_document(
-                "revoke", _("Revoke a token immediately"), (200, token), errors=(400,), parameters=[_TOKEN_ID]
-            ),
-            regenerate=_document(
-                "regenerate",
-                _("Create a new secret and expiration date; only this response contains the secret"),
-                (200, with_secret),
-                request=PersonalAccessTokenRegenerateSerializer,
-                parameters=[_TOKEN_ID],
-            ),
-            rotate=_document(
-                "rotate",
-                _("Create a new secret, which only this response contains; the previous secret keeps working"),
-                (200, with_secret),
-                request=PersonalAccessTokenRotateSerializer,
-                errors=(409,),
-                parameters=[_TOKEN_ID],
-            ),
-            finish_rotation=_document(
-                "rotate_finish",
-                _("Stop the previous secret of a token now"),
-                (200, token),
-                errors=(400, 409),
-                parameters=[_TOKEN_ID],
-            ),
-            cancel_rotation=_document(
-                "rotate_cancel",
-                _("Stop the new secret of a token, if it was never used, and keep the previous one"),
-                (200, token),
-                errors=(400, 409),
-                parameters=[_TOKEN_ID],
-            ),
-            explain=_document(
-                "explain",
-                _("Explain why a request would be allowed or refused, without running it"),
-                (200, PersonalAccessTokenExplanationSerializer),
-                errors=(400,),
-                parameters=[_TOKEN_ID, ExplainSerializer],
-            ),
-        )
-
-
-class ScopeViews(OpenApiViewExtension):
-    target_class = "pat_tokens.contrib.rest_framework.views.ScopeViewSet"
-
-    def view_replacement(self) -> type[APIView]:
-        scopes = PersonalAccessTokenScopeSerializer(many=True)
-
-        return _describe(
-            self.target,
-            list=_document("scopes_list", _("List the scopes of a token"), (200, scopes), parameters=[_TOKEN_ID]),
-            create=_document(
-                "scopes_create",
-                _("Add scopes to a token, all or none, and list all its scopes"),
-                (201, scopes),
-                request=PersonalAccessTokenScopesAddSerializer,
-                parameters=[_TOKEN_ID],
-            ),
-            destroy_all=_document(
-                "scopes_delete_all",
-                _("Delete all scopes of a token, or the unused ones"),
-                (200, DeletedSerializer),
-                errors=(400,),
-                parameters=[_TOKEN_ID, _UNUSED_FOR],
-            ),
-            destroy=_document(
-                "scopes_delete",
-                _("Delete a scope of a token"),
-                (204, None),
-                errors=(400,),
-                parameters=[_TOKEN_ID, _SCOPE_ID],
-            ),
-        )
-
-
-class MissingScopeViews(OpenApiViewExtension):
-    target_class = "pat_tokens.contrib.rest_framework.views.MissingScopeViewSet"
-
-    def view_replacement(self) -> type[APIView]:
-        return _describe(
-            self.target,
-            list=_document(
-                "missing_list",
-                _("List the scopes that a token was lately refused for, the latest first"),
-                (200, PersonalAccessTokenMissingScopeSerializer(many=True)),
-                errors=(400,),
-                parameters=[_TOKEN_ID],
-            ),
-        )
-
-
-class ActivityViews(OpenApiViewExtension):
-    """What happened to tokens."""
-
-    target_class = "pat_tokens.contrib.rest_framework.views.ActivityViewSet"
-
-    def view_replacement(self) -> type[APIView]:
-        return _describe(
-            self.target,
-            list=_document(
-                "activity_list",
-                _("List what happened to my tokens, newest first"),
-                (200, ActivitySerializer(many=True)),
-                errors=(400, 404),
-                parameters=[_OWNER],
-                filters=True,
-            ),
-            list_for_token=_document(
-                "activity_list_for_token",
-                _("List what happened to a token, newest first"),
-                (200, ActivitySerializer(many=True)),
-                errors=(400,),
-                parameters=[_TOKEN_ID],
-                filters=True,
-            ),
-        )
-
-
-class EntityTypeViews(OpenApiViewExtension):
-    target_class = "pat_tokens.contrib.rest_framework.views.EntityTypeViewSet"
-
-    def view_replacement(self) -> type[APIView]:
-        return _describe(
-            self.target,
-            list=_document(
-                "entity_types_list",
-                _("List the entity types and their operations"),
-                (200, EntityTypeSerializer(many=True)),
-                parameters=[_OWNER],
-            ),
-        )
-
-
-class EntityViews(OpenApiViewExtension):
-    target_class = "pat_tokens.contrib.rest_framework.views.EntityViewSet"
-
-    def view_replacement(self) -> type[APIView]:
-        return _describe(
-            self.target,
-            list=_document(
-                "entities_list",
-                _("List the entities of a type that I can choose for a scope"),
-                (200, EntitySerializer(many=True)),
-                errors=(400,),
-                parameters=[_ENTITY_TYPE, _OWNER, _SEARCH],
-            ),
-        )
-
-
-class CurrentTokenViews(OpenApiViewExtension):
-    target_class = "pat_tokens.contrib.rest_framework.views.CurrentTokenViewSet"
-
-    def view_replacement(self) -> type[APIView]:
-        return _describe(
-            self.target,
-            retrieve=_document(
-                "current_retrieve",
-                _("Show the token of this request"),
-                (200, PersonalAccessTokenSerializer),
-                takes_tokens=True,
-            ),
-            revoke=_document(
-                "current_revoke",
-                _("Revoke the token of this request immediately"),
-                (204, None),
-                takes_tokens=True,
-            ),
-        )
+        view: type[APIView] = self.target
+        operations = _OPERATIONS.get(view.__name__, {})
+        members = {name: operation.describe(getattr(view, name)) for name, operation in operations.items()}
+        if operations and hasattr(view, "get_queryset"):
+            members["get_queryset"] = lambda self: PersonalAccessToken.objects.none()
+        return type(view.__name__, (view,), members)
