@@ -24,12 +24,12 @@ from rest_framework.views import APIView
 
 from pat_tokens.contrib.rest_framework.filtersets import MAX_TERM_LENGTH, UNUSED_FOR
 from pat_tokens.contrib.rest_framework.serializers import (
-    ActivitySerializer,
-    DeletedSerializer,
-    EntitySerializer,
-    EntityTypeSerializer,
     ExplainSerializer,
+    PersonalAccessTokenActivitySerializer,
     PersonalAccessTokenCreateSerializer,
+    PersonalAccessTokenDeletedSerializer,
+    PersonalAccessTokenEntitySerializer,
+    PersonalAccessTokenEntityTypeSerializer,
     PersonalAccessTokenMissingScopeSerializer,
     PersonalAccessTokenRegenerateSerializer,
     PersonalAccessTokenRotateSerializer,
@@ -67,7 +67,7 @@ class InputFieldSchema(OpenApiSerializerFieldExtension):
 class ActivitySchema(OpenApiSerializerExtension):
     """A row of activity, where only rows of refused secrets have all fields."""
 
-    target_class = "pat_tokens.contrib.rest_framework.serializers.ActivitySerializer"
+    target_class = "pat_tokens.contrib.rest_framework.serializers.PersonalAccessTokenActivitySerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
@@ -239,7 +239,7 @@ _OPERATIONS = {  # by view and action
             "delete_all",
             _("Delete all my tokens, or those that match the filters"),
             200,
-            DeletedSerializer,
+            PersonalAccessTokenDeletedSerializer,
             parameters=[_OWNER, OpenApiParameter("ordering", exclude=True)],
             filters=True,
         ),
@@ -301,7 +301,7 @@ _OPERATIONS = {  # by view and action
             "scopes_delete_all",
             _("Delete all scopes of a token, or the unused ones"),
             200,
-            DeletedSerializer,
+            PersonalAccessTokenDeletedSerializer,
             errors=[400],
             parameters=[_UNUSED_FOR],
         ),
@@ -321,7 +321,7 @@ _OPERATIONS = {  # by view and action
             "activity_list",
             _("List what happened to my tokens, newest first"),
             200,
-            ActivitySerializer(many=True),
+            PersonalAccessTokenActivitySerializer(many=True),
             parameters=[_OWNER],
             filters=True,
         ),
@@ -329,7 +329,7 @@ _OPERATIONS = {  # by view and action
             "activity_list_for_token",
             _("List what happened to a token, newest first"),
             200,
-            ActivitySerializer(many=True),
+            PersonalAccessTokenActivitySerializer(many=True),
             errors=[400],
             filters=True,
         ),
@@ -339,7 +339,7 @@ _OPERATIONS = {  # by view and action
             "entity_types_list",
             _("List the entity types and their operations"),
             200,
-            EntityTypeSerializer(many=True),
+            PersonalAccessTokenEntityTypeSerializer(many=True),
             parameters=[_OWNER],
         )
     },
@@ -348,7 +348,7 @@ _OPERATIONS = {  # by view and action
             "entities_list",
             _("List the entities of a type that I can choose for a scope"),
             200,
-            EntitySerializer(many=True),
+            PersonalAccessTokenEntitySerializer(many=True),
             parameters=[_OWNER, _SEARCH],
         )
     },

@@ -1,4 +1,7 @@
-"""Serializers for tokens, scopes and entities, and for the bodies of requests."""
+"""Serializers for tokens, scopes and entities, and for the bodies of requests.
+
+Each is named after its component of the OpenAPI schema, with a prefix that keeps it apart from those of the site.
+"""
 
 from __future__ import annotations
 
@@ -125,36 +128,30 @@ class PersonalAccessTokenWithSecretSerializer(PersonalAccessTokenSerializer):
         read_only_fields = fields
 
 
-class ActivityTokenSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenActivityTokenSerializer(serializers.Serializer[Any]):
     """The token of a row of activity, which may have been deleted."""
 
     id = serializers.UUIDField(source="token_id")
     name = serializers.CharField(source="token_name")
 
-    class Meta:
-        ref_name = "PersonalAccessTokenActivityToken"
 
-
-class ActivityChangesSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenActivityChangesSerializer(serializers.Serializer[Any]):
     """What changed: names of fields, and scopes as `type:id:operation`."""
 
     fields = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
     scopes_added = serializers.ListField(child=serializers.CharField())
     scopes_deleted = serializers.ListField(child=serializers.CharField())
 
-    class Meta:
-        ref_name = "PersonalAccessTokenActivityChanges"
 
-
-class ActivitySerializer(serializers.ModelSerializer[Activity]):
+class PersonalAccessTokenActivitySerializer(serializers.ModelSerializer[Activity]):
     """What happened to a token; rows of refused secrets also have `reason`, `count` and `last_at`."""
 
     at = StrictDateTimeField(read_only=True)
     kind = NamedChoiceField(Kind.choices, component="PersonalAccessTokenActivityKind")
     actor = serializers.SerializerMethodField()
     via = NamedChoiceField(Via.choices, component="PersonalAccessTokenActivityVia")
-    token = ActivityTokenSerializer(source="*")
-    changes = ActivityChangesSerializer(source="all_changes")
+    token = PersonalAccessTokenActivityTokenSerializer(source="*")
+    changes = PersonalAccessTokenActivityChangesSerializer(source="all_changes")
     reason = NamedChoiceField(Reason.choices, component="PersonalAccessTokenActivityReason")
     count = serializers.IntegerField(read_only=True)
     last_at = StrictDateTimeField(read_only=True)
@@ -168,7 +165,6 @@ class ActivitySerializer(serializers.ModelSerializer[Activity]):
             *("reason", "count", "last_at"),
         ]
         read_only_fields = fields
-        ref_name = "PersonalAccessTokenActivity"
 
     def get_actor(self, row: Activity) -> str | None:
         """Return the username, or null for the system."""
@@ -256,7 +252,7 @@ class PersonalAccessTokenScopesAddSerializer(InputSerializer):
     scopes = ScopesField(allow_empty=False)
 
 
-class EntityOperationSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenEntityOperationSerializer(serializers.Serializer[Any]):
     """An operation on entities of a type."""
 
     name = serializers.CharField()
@@ -265,11 +261,8 @@ class EntityOperationSerializer(serializers.Serializer[Any]):
     dangerous = serializers.BooleanField()
     per_entity = serializers.BooleanField()
 
-    class Meta:
-        ref_name = "PersonalAccessTokenEntityOperation"
 
-
-class PresetScopeSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenPresetScopeSerializer(serializers.Serializer[Any]):
     """A scope of a preset."""
 
     entity_type = serializers.CharField()
@@ -280,29 +273,23 @@ class PresetScopeSerializer(serializers.Serializer[Any]):
         """Return `*`, or None if the user chooses the entity."""
         return None if scope.entity_id == ASK else scope.entity_id
 
-    class Meta:
-        ref_name = "PersonalAccessTokenPresetScope"
 
-
-class PresetSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenPresetSerializer(serializers.Serializer[Any]):
     """Scopes to start from."""
 
     name = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
     description = serializers.CharField()
-    scopes = PresetScopeSerializer(many=True)
-
-    class Meta:
-        ref_name = "PersonalAccessTokenPreset"
+    scopes = PersonalAccessTokenPresetScopeSerializer(many=True)
 
 
-class EntityTypeSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenEntityTypeSerializer(serializers.Serializer[Any]):
     """A type of entities that scopes can name."""
 
     name = serializers.CharField()
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
-    operations = EntityOperationSerializer(many=True)
-    presets = PresetSerializer(many=True)
+    operations = PersonalAccessTokenEntityOperationSerializer(many=True)
+    presets = PersonalAccessTokenPresetSerializer(many=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the type with those of its operations and presets that the user can grant."""
@@ -322,11 +309,8 @@ class EntityTypeSerializer(serializers.Serializer[Any]):
     def get_label(self, entity_type: Any) -> str:
         return str(entity_type.label or entity_type.name)
 
-    class Meta:
-        ref_name = "PersonalAccessTokenEntityType"
 
-
-class EntitySerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenEntitySerializer(serializers.Serializer[Any]):
     """An entity that the user can choose."""
 
     id = serializers.CharField(source="pk")
@@ -335,17 +319,11 @@ class EntitySerializer(serializers.Serializer[Any]):
     def get_label(self, entity: Any) -> str:
         return str(self.context["entity_type"].get_label(entity))
 
-    class Meta:
-        ref_name = "PersonalAccessTokenEntity"
 
-
-class DeletedSerializer(serializers.Serializer[Any]):
+class PersonalAccessTokenDeletedSerializer(serializers.Serializer[Any]):
     """The number of deleted rows."""
 
     deleted = serializers.IntegerField()
-
-    class Meta:
-        ref_name = "PersonalAccessTokenDeleted"
 
 
 class ExplainSerializer(serializers.Serializer[Any]):

@@ -59,12 +59,12 @@ from pat_tokens.contrib.rest_framework.permissions import (
     IsUser,
 )
 from pat_tokens.contrib.rest_framework.serializers import (
-    ActivitySerializer,
-    EntitySerializer,
-    EntityTypeSerializer,
     ExplainSerializer,
     InputSerializer,
+    PersonalAccessTokenActivitySerializer,
     PersonalAccessTokenCreateSerializer,
+    PersonalAccessTokenEntitySerializer,
+    PersonalAccessTokenEntityTypeSerializer,
     PersonalAccessTokenMissingScopeSerializer,
     PersonalAccessTokenRegenerateSerializer,
     PersonalAccessTokenRotateSerializer,
@@ -366,7 +366,7 @@ class MissingScopeViewSet(OwnTokensViewSet):
 class ActivityViewSet(OwnTokensViewSet):
     """What happened to my tokens."""
 
-    serializer_class = ActivitySerializer
+    serializer_class = PersonalAccessTokenActivitySerializer
     pagination_class = ActivityPagination
     filter_backends = (TokenFilterBackend,)
     filterset_class = ActivityFilterSet
@@ -380,25 +380,25 @@ class ActivityViewSet(OwnTokensViewSet):
 
     def _list(self, rows: ActivityQuerySet) -> Response:
         page = self.paginate_queryset(self.filter_queryset(rows))
-        return self.get_paginated_response(ActivitySerializer(page, many=True).data)
+        return self.get_paginated_response(PersonalAccessTokenActivitySerializer(page, many=True).data)
 
 
 class EntityTypeViewSet(PersonViewSet):
     """The entity types of the site, with their operations."""
 
-    serializer_class = EntityTypeSerializer
+    serializer_class = PersonalAccessTokenEntityTypeSerializer
     pagination_class = None
 
     def list(self, request: Request) -> Response:
         types = grantable_types(self.owner)
         context = {"user": self.owner, "presets": {preset.name for preset in grantable_presets(self.owner)}}
-        return Response(EntityTypeSerializer(types, many=True, context=context).data)
+        return Response(PersonalAccessTokenEntityTypeSerializer(types, many=True, context=context).data)
 
 
 class EntityViewSet(PersonViewSet):
     """The entities that the user can choose for scopes."""
 
-    serializer_class = EntitySerializer
+    serializer_class = PersonalAccessTokenEntitySerializer
     pagination_class = UncountedPagination
 
     def list(self, request: Request, entity_type: str) -> Response:
@@ -406,7 +406,7 @@ class EntityViewSet(PersonViewSet):
         if found is None or not grantable_operations(self.owner, found):
             raise exceptions.NotFound
         page = self.paginate_queryset(found.find(self.owner, _read_search(request)))
-        rows = EntitySerializer(page, many=True, context={"entity_type": found}).data
+        rows = PersonalAccessTokenEntitySerializer(page, many=True, context={"entity_type": found}).data
         return self.get_paginated_response(rows)
 
 
