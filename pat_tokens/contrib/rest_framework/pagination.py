@@ -20,26 +20,38 @@ MAX_ID_DIGITS = 18  # of the id of a row of activity, which is less than 2 ** 63
 MAX_PAGE_DIGITS = 9  # of a page number, so that no database gets an offset it can't hold
 
 
-class PagePagination(PageNumberPagination):
-    """`count next previous results`, independent of the site's own page size."""
+class PageSizeMixin:
+    """A page size that is independent of the site's own, and strict about what clients ask for."""
 
     page_size = 20
     max_page_size = MAX_PAGE_SIZE
-    page_query_param = "page"
-    page_query_description = _("The page number, from 1.")  # type: ignore[assignment]  # lazy, as help texts are
     page_size_query_param = "page_size"
-    page_size_query_description = _("Rows per page, at most 100.")  # type: ignore[assignment]
-
-    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
-        for parameter in parameters:
-            parameter["schema"]["minimum"] = 1
-            parameter["allowEmptyValue"] = True
-        return parameters
+    page_size_query_description = _("Rows per page, at most 100.")
 
     def get_page_size(self, request: Request) -> int:
         """Return the page size that the client asks for, at most 100; raises ValidationError if it is not a number."""
-        return _read_page_size(request, self.page_size)
+        text: Any = request.query_params.get("page_size", "")
+        if not text:
+            return self.page_size
+        if not (text.isascii() and text.isdigit() and text.strip("0")):
+            raise ValidationError({"page_size": [gettext("This must be a number from 1 to %d.") % MAX_PAGE_SIZE]})
+        return MAX_PAGE_SIZE if len(text.lstrip("0")) > len(str(MAX_PAGE_SIZE)) else min(int(text), MAX_PAGE_SIZE)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        parent: Any = super()
+        parameters: list[dict[str, Any]] = parent.get_schema_operation_parameters(view)
+        for parameter in parameters:
+            parameter["allowEmptyValue"] = True
+            if parameter["schema"]["type"] == "integer":
+                parameter["schema"]["minimum"] = 1
+        return parameters
+
+
+class PagePagination(PageSizeMixin, PageNumberPagination):  # type: ignore[misc]  # lazy descriptions
+    """`count next previous results`."""
+
+    page_query_param = "page"
+    page_query_description = _("The page number, from 1.")  # type: ignore[assignment]  # lazy, as help texts are
 
 
 class UncountedPagination(PagePagination):
@@ -81,18 +93,10 @@ class UncountedPagination(PagePagination):
         return str(remove_query_param(url, key) if number == 1 else replace_query_param(url, key, number))
 
 
-class ActivityPagination(CursorPagination):
+class ActivityPagination(PageSizeMixin, CursorPagination):  # type: ignore[misc]
     """`next previous results`, newest first: as fast on the last page as on the first."""
 
-    page_size = PagePagination.page_size
-    max_page_size = MAX_PAGE_SIZE
-    page_size_query_param = "page_size"
-    page_size_query_description = PagePagination.page_size_query_description  # type: ignore[assignment]
     ordering = "-id"
-
-    def get_page_size(self, request: Request) -> int:
-        """Return the page size that the client asks for, at most 100; raises ValidationError if it is not a number."""
-        return _read_page_size(request, self.page_size)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the cursor in the URL; raises NotFound for one that can't be ours."""
@@ -101,20 +105,3 @@ class ActivityPagination(CursorPagination):
         if position is not None and not (position.isascii() and position.isdigit() and len(position) <= MAX_ID_DIGITS):
             raise NotFound(self.invalid_cursor_message)
         return cursor
-
-    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
-        for parameter in parameters:
-            parameter["allowEmptyValue"] = True
-            if parameter["name"] == self.page_size_query_param:
-                parameter["schema"]["minimum"] = 1
-        return parameters
-
-
-def _read_page_size(request: Request, default: int) -> int:
-    text: Any = request.query_params.get("page_size", "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and text.strip("0")):
-        raise ValidationError({"page_size": [gettext("This must be a number from 1 to %d.") % MAX_PAGE_SIZE]})
-    return MAX_PAGE_SIZE if len(text.lstrip("0")) > len(str(MAX_PAGE_SIZE)) else min(int(text), MAX_PAGE_SIZE)
