@@ -79,12 +79,11 @@ def _actor(request: HttpRequest) -> Actor:
     return Actor.of_request(request, Via.ADMIN)
 
 
-class DurationField(forms.ChoiceField):
-    """One of the durations that the owner of a token can choose."""
+class DurationField(forms.TypedChoiceField):
+    """One of the durations that the owner of a token can choose, or None."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("label", pgettext_lazy("pat_tokens", "Duration"))
-        super().__init__(**kwargs)
+        super().__init__(label=pgettext_lazy("pat_tokens", "Duration"), empty_value=None, **kwargs)
 
     def offer(self, rules: DurationRules) -> None:
         """Offer what `rules` allow."""
@@ -227,20 +226,15 @@ class RegenerateForm(forms.Form):
         duration.initial = ""
         duration.required = False
 
-    def clean_duration(self) -> str | None:
-        return self.cleaned_data["duration"] or None
-
 
 class RotateForm(RegenerateForm):
     grace_period = forms.CharField(
         label=pgettext_lazy("pat_tokens", "Grace period"),
         required=False,
+        empty_value=None,
         initial=partial(clean_grace_period, None),
         help_text=gettext_lazy("How long the current secret works after the first use of the new one."),
     )
-
-    def clean_grace_period(self) -> str | None:
-        return self.cleaned_data["grace_period"] or None
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -484,14 +478,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if has_own_session(request) or not self.admin_site.has_permission(request):
                 return view(request, *args, **kwargs)
-            context = {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "title": pgettext("pat_tokens", "Log in"),
-            }
-            request.current_app = self.admin_site.name
-            template = "admin/pat_tokens/personalaccesstoken/not_in_person.html"
-            return TemplateResponse(request, template, context, status=403)
+            return self._render(request, "not_in_person", status=403, title=pgettext("pat_tokens", "Log in"))
 
         return checked
 
@@ -532,11 +519,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
     def activity_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what happened to a token."""
-        token = self.get_object(request, unquote(object_id))
-        if not self.has_view_permission(request, token):
-            raise PermissionDenied
-        if token is None:
-            raise Http404
+        token = self._get_token(request, object_id, self.has_view_permission)
         return self._show_activity(request, token.user, token)
 
     def owner_activity_view(self, request: HttpRequest) -> HttpResponse:
@@ -564,19 +547,17 @@ class PersonalAccessTokenAdmin(_AdminBase):
             describe(secret.token, act=describe_activity([secret.row])[0], is_previous=secret.is_previous)
             for secret in departure.known
         ]
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": _("What %(user)s leaves behind") % {"user": user.get_username()},
-            "departing": user,
-            "own": [{"token": token, "is_used": was_used_lately(token, now)} for token in departure.own],
-            "used_lately": len(departure.used_lately),
-            "can_change": self.has_change_permission(request),
-            "known": known,
-            "unknown": [describe(token) for token in departure.unknown],
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/departure.html", context)
+        return self._render(
+            request,
+            "departure",
+            title=_("What %(user)s leaves behind") % {"user": user.get_username()},
+            departing=user,
+            own=[{"token": token, "is_used": was_used_lately(token, now)} for token in departure.own],
+            used_lately=len(departure.used_lately),
+            can_change=self.has_change_permission(request),
+            known=known,
+            unknown=[describe(token) for token in departure.unknown],
+        )
 
     def _find_user(self, request: HttpRequest, key: str | None) -> Any:
         if not self.has_view_permission(request):
@@ -597,23 +578,19 @@ class PersonalAccessTokenAdmin(_AdminBase):
         chosen = ActivityFilter.read(request.GET)
         rows, newer, older = read_page(chosen.apply(found), request.GET)
         kept = [*chosen.query, *([("owner", str(owner.pk))] if token is None else [])]
-        owner_activity = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_owner_activity"
-        context = {
-            **self.admin_site.each_context(request),
+        return self._render(
+            request,
+            "activity",
+            original=token,
+            title=_("Activity of %(name)s") % {"name": owner if token is None else token.name},
+            owner=owner,
+            owner_url=token and f"{self._url('owner_activity')}?{urlencode({'owner': owner.pk})}",
+            rows=describe_activity(rows),
+            newer_url=newer and "?" + urlencode([*kept, newer]),
+            older_url=older and "?" + urlencode([*kept, older]),
+            back=token and self._url("change", token),
             **chosen.context,
-            "opts": self.opts,
-            "original": token,
-            "title": _("Activity of %(name)s") % {"name": owner if token is None else token.name},
-            "owner": owner,
-            "owner_url": token
-            and f"{reverse(owner_activity, current_app=self.admin_site.name)}?{urlencode({'owner': owner.pk})}",
-            "rows": describe_activity(rows),
-            "newer_url": newer and "?" + urlencode([*kept, newer]),
-            "older_url": older and "?" + urlencode([*kept, older]),
-            "back": token and self._url("change", token),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/activity.html", context)
+        )
 
     def revoke_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         token = self._get_changeable(request, object_id)
@@ -715,8 +692,13 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.log_change(request, token, pgettext("pat_tokens", "Revoked."))
 
     def _get_changeable(self, request: HttpRequest, object_id: str) -> PersonalAccessToken:
+        return self._get_token(request, object_id, self.has_change_permission)
+
+    def _get_token(
+        self, request: HttpRequest, object_id: str, has_permission: Callable[..., bool]
+    ) -> PersonalAccessToken:
         token = self.get_object(request, unquote(object_id))
-        if not self.has_change_permission(request, token):
+        if not has_permission(request, token):
             raise PermissionDenied
         if token is None:
             raise Http404
@@ -725,19 +707,17 @@ class PersonalAccessTokenAdmin(_AdminBase):
     def _ask(
         self, request: HttpRequest, token: PersonalAccessToken, verb: str, text: str, form: forms.Form | None = None
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": token,
-            "title": _("%(verb)s %(name)s?") % {"verb": verb, "name": token.name},
-            "verb": verb,
-            "text": text,
-            "form": form,
-            "media": self.media,
-            "back": self._url("change", token),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/pat_tokens/personalaccesstoken/ask.html", context)
+        return self._render(
+            request,
+            "ask",
+            original=token,
+            title=_("%(verb)s %(name)s?") % {"verb": verb, "name": token.name},
+            verb=verb,
+            text=text,
+            form=form,
+            media=self.media,
+            back=self._url("change", token),
+        )
 
     def _ask_for_password(
         self, request: HttpRequest, token: PersonalAccessToken | None = None, *, back: str
@@ -750,18 +730,16 @@ class PersonalAccessTokenAdmin(_AdminBase):
             return HttpResponseRedirect(here)
         if question.url:
             return redirect_to_login(here, question.url)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": token,
-            "title": pgettext("pat_tokens", "Confirm your identity"),
-            "question": question,
-            "media": self.media,
-            "back": back,
-        }
-        request.current_app = self.admin_site.name
-        template = "admin/pat_tokens/personalaccesstoken/reauthenticate.html"
-        return TemplateResponse(request, template, context, status=200 if question.form else 403)
+        return self._render(
+            request,
+            "reauthenticate",
+            status=200 if question.form else 403,
+            original=token,
+            title=pgettext("pat_tokens", "Confirm your identity"),
+            question=question,
+            media=self.media,
+            back=back,
+        )
 
     @sensitive_variables()
     def _reveal(self, request: HttpRequest, token: PersonalAccessToken, secret: str) -> HttpResponse:
@@ -769,6 +747,11 @@ class PersonalAccessTokenAdmin(_AdminBase):
         response = HttpResponseRedirect(url)
         one_time_secret.hide(request, response, token, secret, path=url)
         return response
+
+    def _render(self, request: HttpRequest, page: str, *, status: int = 200, **context: Any) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        return TemplateResponse(request, f"admin/pat_tokens/personalaccesstoken/{page}.html", context, status=status)
 
     def _url(self, page: str, *tokens: PersonalAccessToken) -> str:
         name = f"{self.admin_site.name}:pat_tokens_personalaccesstoken_{page}"
