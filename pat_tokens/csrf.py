@@ -12,12 +12,12 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.decorators import decorator_from_middleware
 
 from pat_tokens.conf import site_middleware
+from pat_tokens.http import SAFE_METHODS
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 section 9.2.1
 # Attributes of a request that disable Django's check. Any middleware can set them.
 _SWITCHES = ("_dont_enforce_csrf_checks", "csrf_processing_done")
 

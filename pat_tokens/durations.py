@@ -97,6 +97,11 @@ def parse_iso_datetime(text: str) -> datetime:
         raise ValueError("out of range") from None
 
 
+def as_aware(when: datetime) -> datetime:
+    """Return `when` with a time zone, which datetimes lack on sites without `USE_TZ`."""
+    return timezone.make_aware(when, timezone.get_default_timezone()) if timezone.is_naive(when) else when
+
+
 def parse_expiry(text: str) -> datetime | date:
     """Return the date or datetime in an ISO 8601 `text`. Raises ValueError for anything else."""
     return parse_date(text) or parse_iso_datetime(text)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.http import http_date
 
 from pat_tokens.crypto import (
@@ -21,6 +21,7 @@ from pat_tokens.crypto import (
     is_legacy_key,
     part_pattern,
 )
+from pat_tokens.durations import as_aware
 from pat_tokens.exceptions import (
     Conflict,
     InsufficientScope,
@@ -36,6 +37,7 @@ from pat_tokens.exceptions import (
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 section 9.2.1
 LEGACY_KEYWORD = "token"  # the scheme of DRF's TokenAuthentication, in lower case
 RETRY_AFTER = 5  # seconds
 FAILURES_WINDOW = 60  # seconds
@@ -207,8 +209,7 @@ def error_body(error: TokenError) -> dict[str, Any]:
 
 def format_http_date(when: datetime) -> str:
     """Return `when` as the value of a header (RFC 9110 section 5.6.7)."""
-    aware = timezone.make_aware(when, timezone.get_default_timezone()) if timezone.is_naive(when) else when
-    return http_date(aware.timestamp())
+    return http_date(as_aware(when).timestamp())
 
 
 def client_agent(request: HttpRequest, *, prefix: str) -> str:

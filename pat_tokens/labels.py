@@ -14,7 +14,7 @@ from django.utils.translation import get_language_bidi, ngettext, npgettext, pge
 from django.utils.translation import gettext as _
 
 from pat_tokens.conf import conf
-from pat_tokens.durations import NEVER, split_span
+from pat_tokens.durations import NEVER, as_aware, split_span
 from pat_tokens.entities import EntityType, registry
 from pat_tokens.models import Kind, Reason, Via
 from pat_tokens.policy import client_ip, is_overridden
@@ -85,9 +85,7 @@ class TimeFormat:
         return self.date_pattern % {"month": self.months[local.month - 1], "day": local.day, "year": local.year}
 
     def _localize(self, value: datetime) -> datetime:
-        if timezone.is_naive(value):
-            value = timezone.make_aware(value, timezone.get_default_timezone())
-        return value.astimezone(self.zone)
+        return as_aware(value).astimezone(self.zone)
 
 
 def duration_label(duration: str) -> str:

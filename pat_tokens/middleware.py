@@ -9,11 +9,12 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http.response import HttpResponseBase
 
 from pat_tokens.conf import conf
-from pat_tokens.csrf import SAFE_METHODS, find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
+from pat_tokens.csrf import find_forgery, has_session, needs_csrf_cookie, set_csrf_cookie
 from pat_tokens.django_views import guards
 from pat_tokens.django_views.bound_views import guard_class_based_views, use_url_keywords
 from pat_tokens.django_views.requirements import is_guarded
 from pat_tokens.guards import REFUSALS, refuse, release_request
+from pat_tokens.http import SAFE_METHODS
 from pat_tokens.integrations import integration_of
 from pat_tokens.request_state import GuardResult, state_of
 

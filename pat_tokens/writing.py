@@ -19,6 +19,7 @@ from django.db.models.sql import InsertQuery, Query, UpdateQuery
 from django.utils.functional import LazyObject
 
 from pat_tokens.exceptions import KeyNotAllowed
+from pat_tokens.http import SAFE_METHODS
 from pat_tokens.scopes import ALL
 from pat_tokens.statements import Observer, Statement, observe, observers
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from pat_tokens.entities import EntityType
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.requirements import Requirement
-
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 _KEYS = "_pat_tokens_keys"  # of the state of an instance, which copies and pickles of the instance have too
 _lock = Lock()

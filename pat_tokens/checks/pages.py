@@ -16,9 +16,9 @@ from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError,
 from django.template.backends.django import DjangoTemplates
 from django.template.base import Node, NodeList, VariableNode
 from django.template.loader_tags import BlockNode, ExtendsNode
-from django.urls import NoReverseMatch, reverse
 
 from pat_tokens.conf import conf
+from pat_tokens.setting_values import has_url
 
 BLOCKS = ("title", "head", "content")
 STATIC_FILES = ("pat_tokens/pat_tokens.css", "pat_tokens/pat_tokens.js")
@@ -162,8 +162,4 @@ def _find_template(name: str) -> Template | None:
 
 
 def _pages_are_mounted() -> bool:
-    try:
-        reverse("pat_tokens:token_list")
-    except NoReverseMatch:
-        return False
-    return True
+    return has_url("pat_tokens:token_list")

@@ -15,6 +15,7 @@ from pat_tokens.authentication import find_entity_id, find_held_scopes, need_of
 from pat_tokens.declarations import plain_route
 from pat_tokens.entities import LIST
 from pat_tokens.exceptions import InsufficientScope, InvalidToken, NetworkNotAllowed, ScopeNotDeclared
+from pat_tokens.http import SAFE_METHODS
 from pat_tokens.inspection.declarations import find_lookups, propose
 from pat_tokens.inspection.middleware import CSRF, LOGIN_REQUIRED, middleware_that_refuses
 from pat_tokens.inspection.routes import inspect_all
@@ -32,7 +33,6 @@ from pat_tokens.requirements import (
     required_scope_from_url,
 )
 from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey, decide
-from pat_tokens.writing import SAFE_METHODS
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

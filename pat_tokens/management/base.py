@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.activity import Actor
 from pat_tokens.authentication import find_by_secret
+from pat_tokens.durations import as_aware
 from pat_tokens.exceptions import Conflict, InvalidInput, MalformedToken, RotationInProgress, UnknownToken
 from pat_tokens.models import PersonalAccessToken, Via
 from pat_tokens.scopes import ScopeKey
@@ -184,12 +185,15 @@ def as_dict(token: PersonalAccessToken) -> dict[str, Any]:
 
 
 @contextmanager
-def refusals_as_command_errors(*, hint: str = "") -> Iterator[None]:
-    """Convert errors of services to CommandErrors; `hint` is appended for a rotation in progress."""
+def refusals_as_command_errors(*, scopes: Sequence[str] = (), hint: str = "") -> Iterator[None]:
+    """Convert errors of services to CommandErrors; `scopes` are those of the command line.
+
+    `hint` is appended for a rotation in progress.
+    """
     try:
         yield
     except InvalidInput as error:
-        raise CommandError("\n".join(input_lines(error, ()))) from None
+        raise CommandError("\n".join(input_lines(error, scopes))) from None
     except PersonalAccessToken.DoesNotExist:
         raise CommandError("The token was deleted in the meantime.") from None
     except Conflict as error:
@@ -198,22 +202,27 @@ def refusals_as_command_errors(*, hint: str = "") -> Iterator[None]:
 
 
 def print_new_secret(
-    command: BaseCommand, verb: str, token: PersonalAccessToken, secret: str, *, in_json: bool
+    command: BaseCommand,
+    verb: str,
+    token: PersonalAccessToken,
+    secret: str,
+    *,
+    in_json: bool,
+    warnings: Sequence[str] = (),
 ) -> None:
     """Print `secret` to standard output, alone or as JSON, and everything else to standard error."""
     command.stdout.write(as_json({**as_dict(token), "secret": secret}) if in_json else secret)
     owner, expiry = printable(token.user.get_username()), format_datetime(token.expires_at, none="never")
     command.stderr.write(f"{verb} token {printable(token.name)} ({token.pk}) of {owner}, expires: {expiry}.")
-    command.stderr.write(command.style.WARNING("Copy the secret now. It will not be shown again."))
+    for warning in (*warnings, "Copy the secret now. It will not be shown again."):
+        command.stderr.write(command.style.WARNING(warning))
 
 
 def format_datetime(value: datetime | None, *, none: str) -> str:
     """Return `value` to the minute with its UTC offset, or `none`."""
     if value is None:
         return none
-    if timezone.is_naive(value):
-        value = timezone.make_aware(value, timezone.get_default_timezone())
-    return timezone.localtime(value).isoformat(sep=" ", timespec="minutes")
+    return timezone.localtime(as_aware(value)).isoformat(sep=" ", timespec="minutes")
 
 
 def printable(text: str) -> str:

@@ -9,14 +9,13 @@ from typing import Any, cast
 from django.forms import BoundField
 from django.template import Context, Library
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from pat_tokens.crypto import HiddenRepr
-from pat_tokens.durations import round_rest
+from pat_tokens.durations import as_aware, round_rest
 from pat_tokens.labels import TimeFormat, refusals_text
 from pat_tokens.models import Activity
 from pat_tokens.policy import can_see_tokens
@@ -133,8 +132,7 @@ class _PageTimes(TimeFormat):
     def render(self, value: datetime | None, kind: str) -> SafeString:
         if value is None:
             return self.never if kind == "expires" else self.unused
-        if timezone.is_naive(value):
-            value = timezone.make_aware(value, timezone.get_default_timezone())
+        value = as_aware(value)
         exact = self.exact(value)
         text = exact if kind == "at" else self._relative(value, kind)
         # ISO 8601 has no characters that HTML escapes.

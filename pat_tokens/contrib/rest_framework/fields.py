@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from pat_tokens.conf import conf
+from pat_tokens.durations import as_aware
 from pat_tokens.entities import MAX_ID_LENGTH, registry
 from pat_tokens.models import MAX_NETWORKS
 
@@ -96,9 +96,7 @@ class StrictDateTimeField(serializers.DateTimeField):
     """A datetime in UTC."""
 
     def to_representation(self, value: datetime) -> str:
-        if timezone.is_naive(value):
-            value = timezone.make_aware(value, timezone.get_default_timezone())
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return as_aware(value).astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class NamedChoiceField(serializers.ChoiceField):

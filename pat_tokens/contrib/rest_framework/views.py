@@ -16,7 +16,6 @@ from django.db import InterfaceError, InternalError, OperationalError
 from django.db.models import Prefetch, prefetch_related_objects
 from django.http import QueryDict
 from django.http.multipartparser import MultiPartParserError
-from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, pgettext
@@ -78,6 +77,7 @@ from pat_tokens.csrf import find_forgery
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
 from pat_tokens.inspection.explain import explain
+from pat_tokens.links import page_path
 from pat_tokens.log_events import log_outage
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
@@ -173,7 +173,7 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         try:
             sensitive_actions.require(self.request._request, owner)
         except ReauthenticationRequired as error:
-            path = _reauthentication_page() if error.by_password else error.url
+            path = page_path("reauthenticate") if error.by_password else error.url
             url = self.request.build_absolute_uri(path) if path else None
             raise ReauthenticationAPIException(error, url=url) from None
 
@@ -442,13 +442,6 @@ def _without_owner(query: QueryDict) -> QueryDict:
 
 def _import_all(classes: Sequence[str | type[Any]]) -> list[Any]:
     return [import_string(one) if isinstance(one, str) else one for one in classes]
-
-
-def _reauthentication_page() -> str | None:
-    try:
-        return reverse("pat_tokens:reauthenticate")
-    except NoReverseMatch:  # the site has the API, but no pages
-        return None
 
 
 def _to_uuid(text: str) -> uuid.UUID:

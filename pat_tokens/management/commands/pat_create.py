@@ -5,19 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError, no_translations
+from django.core.management.base import no_translations
 
 from pat_tokens import services
-from pat_tokens.exceptions import InvalidInput
 from pat_tokens.management.base import (
     ACTOR,
     TokenCommand,
     add_token_arguments,
-    as_dict,
     find_user,
-    format_datetime,
-    input_lines,
-    printable,
+    print_new_secret,
+    refusals_as_command_errors,
     token_fields,
 )
 from pat_tokens.models import owner_is_active
@@ -34,22 +31,12 @@ class Command(TokenCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         user = find_user(options["user"])
-        texts = options["scopes"]
         fields = token_fields(options)
-        try:
+        with refusals_as_command_errors(scopes=options["scopes"]):
             token, secret = services.create_token(user, actor=ACTOR, **fields)
-        except InvalidInput as error:
-            raise CommandError("\n".join(input_lines(error, texts))) from None
-        if options["json"]:
-            self.write_json({**as_dict(token), "secret": secret})
-        else:
-            self.stdout.write(secret)
-        expiry = format_datetime(token.expires_at, none="never")
-        self.stderr.write(
-            f"Created token {printable(token.name)} ({token.pk}) of {user.get_username()}, expires: {expiry}."
-        )
-        if not texts:
-            self.stderr.write(self.style.WARNING("It has no scopes, so it can't do anything yet."))
+        warnings = []
+        if not options["scopes"]:
+            warnings.append("It has no scopes, so it can't do anything yet.")
         if not owner_is_active(user):
-            self.stderr.write(self.style.WARNING("Its user is not active, so it will be rejected."))
-        self.stderr.write(self.style.WARNING("Copy the secret now. It will not be shown again."))
+            warnings.append("Its user is not active, so it will be rejected.")
+        print_new_secret(self, "Created", token, secret, in_json=options["json"], warnings=warnings)
