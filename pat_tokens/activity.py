@@ -165,11 +165,6 @@ def find_tokens_refused_lately(owner: AbstractBaseUser) -> list[PersonalAccessTo
     return [token for token in tokens if last_at[token.pk] >= token.issued_at]
 
 
-def forget_refusals() -> None:
-    """Reset the throttle of refusals. For tests."""
-    _refusals.clear()
-
-
 def prune_activity(before: datetime, *, batch: int = PRUNE_BATCH) -> int:
     """Delete rows before a datetime, and return their number. Each batch is one short transaction."""
     rows = Activity.objects.using(_alias())

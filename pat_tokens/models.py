@@ -17,7 +17,7 @@ from django.utils.translation import pgettext_lazy
 from pat_tokens.conf import conf
 from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.durations import MAX_LENGTH, parse_duration
-from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH, EntityType, registry
+from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH
 from pat_tokens.fields import ExactCharField, NetworksField
 from pat_tokens.querysets import (
     ActivityQuerySet,
@@ -27,7 +27,7 @@ from pat_tokens.querysets import (
     Status,
     TokenQuerySet,
 )
-from pat_tokens.scopes import ALL, Decision, ScopeKey
+from pat_tokens.scopes import Decision, ScopeKey
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -299,13 +299,6 @@ class Scope(models.Model):
     @property
     def key(self) -> ScopeKey:
         return ScopeKey(self.entity_type, self.entity_id, self.operation)
-
-    @property
-    def is_for_all(self) -> bool:
-        return bool(self.entity_id == ALL)
-
-    def get_entity_type(self) -> EntityType | None:
-        return registry.get(self.entity_type)
 
 
 class MissingScope(models.Model):

@@ -90,23 +90,13 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The tokens that are neither revoked nor expired."""
         return self.filter(has_status(Status.ACTIVE, now))
 
-    def expired(self, now: datetime | None = None) -> Self:
-        """The tokens that have expired, without the revoked ones."""
-        return self.filter(has_status(Status.EXPIRED, now))
-
-    def revoked(self) -> Self:
-        return self.filter(has_status(Status.REVOKED))
-
-    def with_status(self, status: str) -> Self:
+    def with_status(self, status: str, now: datetime | None = None) -> Self:
         """The tokens with this status. Raises ValueError for an unknown one."""
-        return self.filter(has_status(Status(status)))
+        return self.filter(has_status(Status(status), now))
 
     def search(self, term: str) -> Self:
         """The tokens with `term` in their name or description."""
         return self.filter(Q(name__icontains=term) | Q(description__icontains=term))
-
-    def never_used(self) -> Self:
-        return self.filter(last_used_at=None)
 
     def sorted_by(self, *orderings: str) -> Self:
         """The tokens in the order of these `SORTABLE` fields, each with an optional `-`, and then newest first.

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
 from typing import NamedTuple
+from weakref import WeakSet
 
 clock = time.monotonic
 
@@ -16,6 +17,9 @@ class RateLimitResult(NamedTuple):
 
     is_allowed: bool
     missed: int = 0
+
+
+_limiters: WeakSet[RateLimiter] = WeakSet()
 
 
 class RateLimiter:
@@ -30,6 +34,7 @@ class RateLimiter:
         self.size = size
         self._windows: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()  # key to start and count
         self._lock = Lock()
+        _limiters.add(self)
 
     def take(self, key: Hashable) -> RateLimitResult:
         """Count an event for `key`."""
@@ -60,3 +65,9 @@ class RateLimiter:
         """Reset all keys."""
         with self._lock:
             self._windows.clear()
+
+
+def clear_all() -> None:
+    """Reset all limiters of this process. For tests."""
+    for limiter in _limiters:
+        limiter.clear()

@@ -113,12 +113,6 @@ def find_missing(token: PersonalAccessToken) -> list[MissingScope]:
     return [row for row, key in zip(rows, grantable, strict=True) if key is not None]
 
 
-def forget_missing() -> None:
-    """Reset the throttles of missing scopes. For tests."""
-    _missing.clear()
-    _lookups.clear()
-
-
 def prune_missing(*, batch: int = PRUNE_BATCH) -> int:
     """Delete scopes that have not been missing recently, and return their number. Each batch is one transaction."""
     rows = MissingScope.objects.using(router.db_for_write(PersonalAccessToken))

@@ -10,7 +10,7 @@ from django.test import Client
 from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
-from pat_tokens import activity, deferred_writes, usage
+from pat_tokens import deferred_writes, rate_limits
 from pat_tokens.entities import registry
 from pat_tokens.models import PersonalAccessToken
 from tests.cases import case
@@ -49,10 +49,9 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 
 @pytest.fixture(autouse=True)
 def no_failed_writes() -> None:
-    """Reset pauses of deferred writes, so that uses are recorded."""
+    """Reset pauses of deferred writes, so that uses are recorded, and rate limits."""
     deferred_writes.forget_failures()
-    activity.forget_refusals()
-    usage.forget_missing()
+    rate_limits.clear_all()
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ def test_actions_revoke_and_delete(boss, make_token):
     one, other, kept = make_token(name="one"), make_token(name="other"), make_token(name="kept")
     chosen = {"_selected_action": [one.pk, other.pk]}
     boss.post(url("changelist"), {"action": "revoke_selected", **chosen})
-    assert set(PersonalAccessToken.objects.revoked()) == {one, other}
+    assert set(PersonalAccessToken.objects.with_status("revoked")) == {one, other}
     assert LogEntry.objects.count() == 2
     boss.post(url("changelist"), {"action": "delete_selected", "post": "yes", **chosen})
     assert PersonalAccessToken.objects.get() == kept

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from pat_tokens import activity, crypto, deferred_writes, lookup, services, signals, usage
+from pat_tokens import activity, crypto, deferred_writes, lookup, rate_limits, services, signals, usage
 from pat_tokens.conf import MIDDLEWARE_PATH, conf
 from pat_tokens.models import Activity, MissingScope, PersonalAccessToken, Scope
 from pat_tokens.scopes import RequiredScope, ScopeKey
@@ -219,8 +219,7 @@ def test_locked_row_is_skipped(make_token, what):
         release.set()
         thread.join()
         signals.last_use_failed.disconnect(hear)
-    usage.forget_missing()
-    activity.forget_refusals()
+    rate_limits.clear_all()
     write(token)
     assert stored() != before
 

@@ -8,7 +8,7 @@ from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
 
-from pat_tokens import activity, authentication, services
+from pat_tokens import authentication, rate_limits, services
 from pat_tokens.activity import Actor
 from pat_tokens.exceptions import NotAllowed, ReplacedToken
 from pat_tokens.models import Activity
@@ -53,7 +53,7 @@ def later(**span):
         row.at, row.last_at = row.at - timedelta(**span), row.last_at - timedelta(**span)
         row.mailed_at = row.mailed_at and row.mailed_at - timedelta(**span)
         row.save()
-    activity.forget_refusals()
+    rate_limits.clear_all()
 
 
 def test_sensitive_actions_of_somebody_else_are_mailed(user, other):

@@ -17,7 +17,7 @@ from django.test import Client, RequestFactory
 from django.urls import include, path, reverse
 from django.views.debug import ExceptionReporter
 
-from pat_tokens import log_events, reauthentication
+from pat_tokens import rate_limits, reauthentication
 from pat_tokens.authentication import authenticate as authenticate_token
 from pat_tokens.exceptions import ReauthenticationRequired
 from pat_tokens.models import PersonalAccessToken
@@ -41,10 +41,6 @@ ENGINES = ["db", "cache", "cached_db", "file", "signed_cookies"]
 def asked_after_ten_minutes(settings, tmp_path):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
     settings.SESSION_FILE_PATH = str(tmp_path)
-    reauthentication._attempts.clear()
-    log_events._limiter.clear()
-    yield
-    reauthentication._attempts.clear()
 
 
 @pytest.fixture
@@ -310,7 +306,7 @@ class TestAttempts:
     def test_attempts_count_across_processes(self, person):
         for _ in range(4):
             confirm(person, "wrong")
-            reauthentication._attempts.clear()
+            rate_limits.clear_all()
         confirm(person, "wrong")
         assert person.get(url("token_list")).status_code == 302
 
@@ -325,7 +321,7 @@ class TestAttempts:
         again = Client()
         again.force_login(user)
         assert "Too many attempts" in confirm(again).content.decode()
-        reauthentication._attempts.clear()
+        rate_limits.clear_all()
         assert confirm(again).status_code == 302
 
     def test_correct_password_resets_attempts(self, person, user, turn_clock):
@@ -354,7 +350,7 @@ class TestAttempts:
             confirm(person, "wrong-pass")
         person.force_login(user)
         confirm(person)
-        reauthentication._attempts.clear()
+        rate_limits.clear_all()
         confirm(person)
         lines = [one.getMessage() for one in caplog.records if one.name == "pat_tokens.reauthentication"]
         failures = ["wrong"] * 4 + ["session_ended", "too_often"]

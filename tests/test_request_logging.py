@@ -16,13 +16,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def lines(caplog):
-    """The log records, with rate limits reset."""
-    log_events._limiter.clear()
-    log_events._junk_limiter.clear()
+    """The log records."""
     caplog.set_level(logging.DEBUG, logger="pat_tokens")
-    yield lambda: [record.getMessage() for record in caplog.records if record.name == "pat_tokens.refused"]
-    log_events._limiter.clear()
-    log_events._junk_limiter.clear()
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "pat_tokens.refused"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from pat_tokens import services, usage
+from pat_tokens import rate_limits, services, usage
 from pat_tokens.authentication import authenticate, authenticate_options, identify
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InsufficientScope
@@ -240,7 +240,7 @@ class TestMissing:
         settings.PAT_TOKENS_POLICY = policy_with(can_grant=lambda *args: False)
         assert not use(token, Requirement("channels", "list"))
         assert missing(token) == {}
-        usage.forget_missing()
+        rate_limits.clear_all()
         settings.PAT_TOKENS_POLICY = Policy
         assert not use(token, Requirement("channels", "list"))
         assert missing(token) == {"channels:*:list": 1}
@@ -279,7 +279,7 @@ class TestMissing:
     def test_oldest_is_replaced(self, token, user, use, clock):
         channels = [ChannelFactory(owner=user) for _ in range(52)]
         for channel in channels:
-            usage.forget_missing()
+            rate_limits.clear_all()
             clock.move(seconds=1)
             assert not use(token, pk=channel.pk)
         assert missing(token) == {f"channels:{channel.pk}:read": 1 for channel in channels[2:]}
@@ -289,7 +289,7 @@ class TestMissing:
         assert not use(token, pk=channel.pk)
         clock.move(days=30)
         assert not token.missing_scopes.lately()
-        usage.forget_missing()
+        rate_limits.clear_all()
         assert not use(token, pk=channel.pk)
         assert missing(token) == {f"channels:{channel.pk}:read": 1}
         assert usage.prune_missing() == 0

@@ -3,7 +3,6 @@
 import pytest
 from playwright.sync_api import expect
 
-from pat_tokens import reauthentication
 from tests.browser.conftest import assert_sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -15,9 +14,6 @@ SIZES = pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 
 @pytest.fixture(autouse=True)
 def asked(settings):
     settings.PAT_TOKENS_REAUTHENTICATE_AFTER = 600
-    reauthentication._attempts.clear()
-    yield
-    reauthentication._attempts.clear()
 
 
 @SIZES
