@@ -347,7 +347,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
             "admin/pat_tokens/personalaccesstoken/scopes.html", {"scopes": describe_scopes(token.user, scopes)}
         )
 
-    # Permissions, of which users whom middleware set for another credential, such as an API key, have none
+    # Permissions. Users that middleware set for another credential, such as an API key, have none
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return has_own_session(request) and super().has_module_permission(request)

@@ -331,7 +331,7 @@ def _find_paths() -> None:
             _declared.broken[path] = f"{type(error).__name__}: {error}"
         else:
             _declared.by_view.setdefault(found, declaration)
-        # Only now: another thread that sees no paths has to see what they name.
+        # Last, because a thread that finds no path here has to find the view that it names.
         _declared.by_path.pop(path, None)
 
 

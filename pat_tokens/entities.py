@@ -320,7 +320,7 @@ class Registry:
         self._presets[preset.name] = preset
 
     def unregister_preset(self, name: str) -> None:
-        """Take a preset out again."""
+        """Remove a preset."""
         del self._presets[name]
 
     @property

@@ -118,10 +118,10 @@ class LimitedList(Observer):
     def _consists_of_rows(self, answer: Any, is_whole: bool, find: Callable[[Any], Any]) -> bool:
         found: list[Any] = []
         is_complete = _find_rows(answer, find, found)
-        told = [self._covers(rows) for rows in found]
-        if False in told:
+        covered = [self._covers(rows) for rows in found]
+        if False in covered:
             return False
-        if is_whole and is_complete and True in told:
+        if is_whole and is_complete and True in covered:
             return True
         return self.was_read and not self.leaked
 
@@ -205,8 +205,8 @@ class LimitedList(Observer):
 
     def _has_limit(self, node: Any, query: Query) -> bool:
         if isinstance(node, WhereNode):
-            told = [self._has_limit(child, query) for child in node.children]
-            return not node.negated and bool(told) and (all(told) if node.connector != AND else any(told))
+            limits = [self._has_limit(child, query) for child in node.children]
+            return not node.negated and bool(limits) and (all(limits) if node.connector != AND else any(limits))
         if isinstance(node, NothingNode) or getattr(node, "limited_list", None) is self:
             return True
         # Rows of the list that are loaded again by key.
@@ -354,8 +354,8 @@ def _find_rows(value: Any, find: Callable[[Any], Any], found: list[Any]) -> bool
         found.append([value])
         return True
     if isinstance(value, Mapping):
-        told = [_find_rows(one, find, found) for one in value.values()]  # a list, so that all values are searched
-        return all(told)
+        complete = [_find_rows(one, find, found) for one in value.values()]  # a list, so that all values are searched
+        return all(complete)
     if isinstance(value, list | tuple):
         rows = [one for one in value if isinstance(one, Model)]
         if rows:

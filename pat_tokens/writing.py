@@ -137,7 +137,7 @@ def guard_writes(
             post_save.connect(_remember, dispatch_uid="pat_tokens.writing")
             pre_save.connect(_check, dispatch_uid="pat_tokens.writing")
         _running.add(number)
-    # Nothing else, because the garbage collector can run while any lock is held, including that of a signal.
+    # Must not take a lock: the garbage collector can run while any lock is held, including that of a signal.
     finalize(guard, _running.discard, number)
     observe(guard)
     for value in (token.user, *(value for place in places for value in list(vars(place).values()))):

@@ -39,7 +39,7 @@ def protect_request() -> None:
 
 def scrub(event: Any, hint: dict[str, Any] | None = None) -> Any:
     """Return the event without secrets. Can also be called from a site's own `before_send`."""
-    # Without imported keys, which look like the commit that Sentry names a release after.
+    # Imported keys are left in, because they look like the commit hashes that Sentry uses as releases.
     secrets = re.compile(part_pattern(conf.prefix, legacy=False))
     return _scrub(event, conf.header.lower().replace("-", "_"), secrets)
 

@@ -221,7 +221,7 @@ def _exists(path: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _lookups_of(resolver: URLResolver) -> Lookups:
-    # Not for each explanation, because all routes are inspected.
+    # Cached, because it inspects all routes of the site.
     return find_lookups(inspect_all(resolver.urlconf_name))
 
 

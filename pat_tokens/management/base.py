@@ -140,7 +140,7 @@ def find_token(token_id: str) -> PersonalAccessToken:
     try:
         return PersonalAccessToken.objects.select_related("user").get(pk=token_id)
     except (PersonalAccessToken.DoesNotExist, ValidationError, ValueError, TypeError):
-        # Without the input, which could be a secret by mistake.
+        # The input isn't repeated, because it could be a secret that was pasted by mistake.
         raise CommandError("There is no token with this id. `pat_list` shows the ids.") from None
 
 

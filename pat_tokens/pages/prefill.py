@@ -235,7 +235,7 @@ def _clean(text: str) -> str:
 
 
 def _spell(span: timedelta, rules: DurationRules) -> str:
-    # Spelled as the form offers it, if it does.
+    # In the spelling of a choice of the form, if there is one.
     offered = (text for text in rules.choices if text != NEVER and parse_duration(text) == span)
     return next(offered, format_duration(span))
 

@@ -101,7 +101,7 @@ class RotationFinish(RotationPage, TokenConfirmation):
 
 
 class RotationCancel(RotationPage, TokenConfirmation):
-    """Take the new secret back."""
+    """Stop the new secret, and keep the previous one."""
 
     submit_label = pgettext_lazy("pat_tokens", "Cancel the rotation")
 

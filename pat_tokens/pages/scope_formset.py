@@ -45,7 +45,6 @@ class AnyChoiceField(forms.ChoiceField):
     """A choice that services validate."""
 
     def valid_value(self, value: Any) -> bool:
-        """Return True."""
         return True
 
 

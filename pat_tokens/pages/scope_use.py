@@ -60,7 +60,7 @@ class ScopesUnused(TokenPage):
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         listed = set(request.POST.get("ids", "").split(","))
-        # Without those that were used since the page was shown.
+        # Scopes that were used since the page was shown are kept.
         ids = [label.scope.pk for label in self.find_unused() if str(label.scope.pk) in listed]  # type: ignore[attr-defined]
         count = services.delete_scopes(self.token, self.token.scope_set.filter(pk__in=ids), actor=self.actor)
         text = ngettext("%(count)d unused scope was removed.", "%(count)d unused scopes were removed.", count)

@@ -66,7 +66,7 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     view.http_method_names = [handler] if handler in view.http_method_names else []
     requirement = resolution.requirement
     deferred.guards.keep_out_of_caches(request)
-    # Of each view: a view can call another one with the same request.
+    # One for each view, because a view can call another one with the same request.
     state = state_of(request._request).views[view] = ViewState()
     view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
     if requirement is not None and requirement is not ANY_TOKEN:

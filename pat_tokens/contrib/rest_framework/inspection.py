@@ -179,7 +179,7 @@ def _view_permission(permission: type) -> ViewPermission:
 
 
 def _permission_allows(name: str, user: Any, method: str, requirement: Requirement) -> bool | None:
-    # By name, and only DRF's own, because a site's class can do anything when it is called.
+    # Only DRF's own classes, by name: calling a class of the site could do anything.
     if name in (f"{_DRF}AllowAny", f"{_DRF}IsAuthenticated", f"{_DRF}IsAuthenticatedOrReadOnly"):
         return True
     if name == f"{_DRF}IsAdminUser":

@@ -23,7 +23,9 @@ class Command(TokenCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--user", help="Only the tokens of this user, given by username.")
-        parser.add_argument("--refused", action="store_true", help="Only tokens whose secrets are sent in vain.")
+        parser.add_argument(
+            "--refused", action="store_true", help="Only tokens with secrets that are refused and still sent."
+        )
         parser.add_argument("--status", help=f"Only tokens with this status: {', '.join(Status.values)}.")
 
     @no_translations

@@ -62,7 +62,7 @@ class Command(TokenCommand):
         if options["remove"] and rows:
             confirm(self, f"This removes {counted(len(rows), 'scope')} of token {printable(token.name)}.", options)
             services.delete_scopes(token, scopes, actor=ACTOR)
-            # Without those that were used before the question was answered.
+            # Scopes that were used before the question was answered are kept.
             removed = {row.pk for row in rows} - set(token.scope_set.values_list("pk", flat=True))
         missing = find_missing(token)
         if options["json"]:
