@@ -189,7 +189,7 @@ def test_networks_are_stored_once_and_in_order(make_token):
         assert PersonalAccessToken.objects.get(pk=token.pk).allowed_networks == expected
 
 
-def test_every_integration_refuses_other_networks_before_scopes(case, make_token, channel):
+def test_networks_are_checked_before_scopes(case, make_token, channel):
     allowed = make_token(f"channels:{channel.pk}:read", allowed_networks=["10.0.0.0/8", "fe80::/10"])
     unscoped = make_token(allowed_networks=["10.0.0.0/8"])
     for route in ("drf", "plain", "async", "ninja/channels"):

@@ -172,7 +172,7 @@ def test_check_reports_shared_url_names():
 
 
 @pytest.mark.parametrize("name", ["shared-generic", "shared-argument"])
-def test_check_reports_name_shared_by_views_with_other_arguments(name):
+def test_url_name_of_different_views_is_reported(name):
     declare_url(name, {"GET": READ})
     (found,) = messages("W053")
     assert "applies to 2 routes" in found

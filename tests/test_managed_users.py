@@ -59,7 +59,7 @@ def person(user):
 
 
 class TestApi:
-    def test_tokens_of_the_bot_are_listed_created_and_deleted_by_name(self, user, bot, token):
+    def test_owner_parameter_selects_tokens_of_bot(self, user, bot, token):
         client = session_client(user)
         channel = ChannelFactory(owner=bot)
         scopes = [row(f"channels:{channel.pk}:read")]
@@ -252,7 +252,7 @@ class TestLimits:
         assert client.post(add, {**data, "user": bot.pk}).status_code == 302
         assert PersonalAccessToken.objects.filter(user=bot).count() == 2
 
-    def test_manager_who_cannot_have_tokens_sees_those_of_the_bot(self, settings, user, person, bot_token):
+    def test_manager_without_own_tokens_sees_those_of_bot(self, settings, user, person, bot_token):
         class RobotsOnly(BotPolicy):
             def can_have_tokens(self, user):
                 return user.username.endswith("-bot")

@@ -54,7 +54,7 @@ def test_middleware_activates_the_time_zone_of_the_owner(make_token, channel, se
     assert seen == ["Pacific/Auckland"]
 
 
-def test_middleware_refuses_anonymous_requests_alone(make_token, channel, settings):
+def test_middleware_refuses_only_anonymous_requests(make_token, channel, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "mysite.members.MembersOnlyMiddleware"]
     path, token = f"/api/channels/{channel.pk}/", make_token("channels:*:read")
     assert send(path).status_code == 401
@@ -64,7 +64,7 @@ def test_middleware_refuses_anonymous_requests_alone(make_token, channel, settin
     assert send(path, token).json() == {"detail": "Log in, or send a token."}
 
 
-def test_idempotency_key_repeats_the_response_to_its_token_alone(make_token, settings):
+def test_idempotency_key_is_bound_to_its_token(make_token, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "mysite.idempotency.IdempotencyMiddleware"]
     token, other = make_token("channels:*:create"), make_token("channels:*:create")
     headers = {"idempotency-key": "1"}

@@ -196,7 +196,7 @@ def test_parents_are_looked_up_like_in_their_own_views(proposals, more_types):
     }
 
 
-def test_parents_that_views_look_up_differently_are_left_out(proposals, more_types):
+def test_parents_with_conflicting_lookups_are_left_out(proposals, more_types):
     projects = [
         path(f"{field}/<project>/", Projects.as_view({"get": "retrieve"}, lookup_field=field))
         for field in ("slug", "name")

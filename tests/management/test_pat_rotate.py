@@ -29,7 +29,7 @@ def works(secret):
     return True
 
 
-def test_rotate_prints_the_new_secret_alone(token):
+def test_rotate_prints_only_the_new_secret(token):
     out, err = run("pat_rotate", str(token.pk), "--grace-period=1h")
     secret = out.removesuffix("\n")
     assert works(secret)

@@ -28,7 +28,7 @@ def summary_of(page):
     return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
 
 
-def test_summary_groups_by_entity_with_dangerous_operations_first(person, make_token, user):
+def test_summary_lists_dangerous_operations_first(person, make_token, user):
     pump, valve, gate = (ChannelFactory(owner=user, name=name) for name in ("Pump", "Valve", "Gate"))
     scopes = [f"channels:{one.pk}:{name}" for one in (pump, valve) for name in ("read", "publish")]
     token = make_token(*scopes, f"channels:{gate.pk}:read", f"channels:{gate.pk}:delete", "devices:*:list")

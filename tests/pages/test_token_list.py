@@ -117,7 +117,7 @@ def test_empty_tab_says_what_belongs_there(person, make_token, query, title):
     assert (found and found[1]) == title
 
 
-def test_search_that_only_matches_another_status_leads_there(person, make_token):
+def test_empty_search_links_to_matching_status(person, make_token):
     make_token(name="stopped")
     make_token(name="running")
     PersonalAccessToken.objects.filter(name="stopped").update(revoked_at=timezone.now())

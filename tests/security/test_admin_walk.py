@@ -97,7 +97,7 @@ def test_owner_with_another_permission_is_never_reached(user):
     assert walk(tuple(CODES), user) == []
 
 
-def test_nobody_is_reached_without_the_permission_for_others(user):
+def test_tokens_of_others_need_own_permission(user):
     assert walk(tuple(code for code in CODES if code != "create_for_others"), user) == []
 
 
