@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -62,11 +62,7 @@ class Health:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the findings for JSON: `{"ok", "findings": [{"name", "level", "text", "facts"}]}`."""
-        rows = [
-            {"name": found.name, "level": str(found.level), "text": found.text, "facts": found.facts}
-            for found in self.findings
-        ]
-        return {"ok": self.ok, "findings": rows}
+        return {"ok": self.ok, "findings": [asdict(found) for found in self.findings]}
 
 
 def check_health(*, counts: bool = True) -> Health:

@@ -56,13 +56,6 @@ def turn_clock(monkeypatch):
 
 
 @pytest.fixture
-def person(client: Client, user: Any) -> Client:
-    """The owner's browser, which enforces CSRF."""
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def boss(client: Client) -> Client:
     """A superuser's browser."""
     client.force_login(UserFactory(username="boss", is_staff=True, is_superuser=True))
