@@ -90,9 +90,9 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The tokens that are neither revoked nor expired."""
         return self.filter(has_status(Status.ACTIVE, now))
 
-    def with_status(self, status: str, now: datetime | None = None) -> Self:
+    def with_status(self, status: str) -> Self:
         """The tokens with this status. Raises ValueError for an unknown one."""
-        return self.filter(has_status(Status(status), now))
+        return self.filter(has_status(Status(status)))
 
     def search(self, term: str) -> Self:
         """The tokens with `term` in their name or description."""

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from pat_tokens import services
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.querysets import Status, has_status
 from pat_tokens.scopes import RequiredScope, decide, decide_from_facts
 from tests.factories import TokenFactory
 
@@ -41,7 +42,7 @@ def test_row_and_queryset_agree_at_expiration(token):
     tokens, end = PersonalAccessToken.objects, token.expires_at
     for when, is_over in ((end - timedelta(microseconds=1), False), (end, True)):
         assert token.is_expired_at(when) == is_over
-        assert tokens.with_status("expired", when).exists() == is_over
+        assert tokens.filter(has_status(Status.EXPIRED, when)).exists() == is_over
         assert tokens.active(when).exists() != is_over
 
 
