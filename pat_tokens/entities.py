@@ -345,6 +345,19 @@ class Registry:
         """Return the entity types with exactly this model."""
         return () if model is None else self._by_model.get(model, ())
 
+    def get_visible(self, user: Any, scopes: Iterable[Any]) -> dict[tuple[str, str], Model]:
+        """Return the entities in `scopes` that `user` can see, by entity type and id, with one query per type."""
+        wanted: dict[str, list[str]] = {}
+        for scope in scopes:
+            if scope.entity_id != ALL:
+                wanted.setdefault(scope.entity_type, []).append(scope.entity_id)
+        return {
+            (name, entity_id): entity
+            for name, entity_type in self._types.items()
+            if name in wanted
+            for entity_id, entity in entity_type.get_visible(user, wanted[name]).items()
+        }
+
     def __iter__(self) -> Iterator[EntityType]:
         return iter(self._types.values())
 

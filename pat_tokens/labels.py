@@ -290,16 +290,8 @@ def label_scopes(scopes: Sequence[AnyScope], names: dict[tuple[str, str], str]) 
 
 def entity_names(user: AbstractBaseUser, scopes: Sequence[AnyScope]) -> dict[tuple[str, str], str]:
     """Return the names of the entities in `scopes` that `user` can see, by entity type and id."""
-    wanted: dict[str, list[str]] = {}
-    for scope in scopes:
-        if scope.entity_id != ALL:
-            wanted.setdefault(scope.entity_type, []).append(scope.entity_id)
-    return {
-        (entity_type.name, entity_id): entity_type.get_label(entity)
-        for entity_type in registry
-        if entity_type.name in wanted
-        for entity_id, entity in entity_type.get_visible(user, wanted[entity_type.name]).items()
-    }
+    types = {entity_type.name: entity_type for entity_type in registry}
+    return {key: types[key[0]].get_label(entity) for key, entity in registry.get_visible(user, scopes).items()}
 
 
 def _label_scope(scope: AnyScope, names: dict[tuple[str, str], str], texts: _Texts) -> ScopeLabel:

@@ -460,17 +460,9 @@ def _clean_row(
 def _check_visible(
     user: AbstractBaseUser, keys: Sequence[ScopeKey | None], errors: Sequence[dict[str, list[str]]]
 ) -> None:
-    wanted: dict[str, list[str]] = {}
-    for key in keys:
-        if key is not None and key.entity_id != ALL:
-            wanted.setdefault(key.entity_type, []).append(key.entity_id)
-    visible = {
-        entity_type.name: entity_type.get_visible(user, wanted[entity_type.name])
-        for entity_type in registry
-        if entity_type.name in wanted
-    }
+    visible = registry.get_visible(user, filter(None, keys))
     for key, problems in zip(keys, errors, strict=True):
-        if key is not None and key.entity_id != ALL and key.entity_id not in visible[key.entity_type]:
+        if key is not None and key.entity_id != ALL and (key.entity_type, key.entity_id) not in visible:
             problems["entity_id"] = [no_such_entity()]
 
 
