@@ -123,7 +123,7 @@ def authenticate(
 
     `kwargs` are the URL keywords that the entity id is taken from. `filtered`: the view limits its list to the token's
     ids. `third_party`: an unknown secret can belong to another scheme. Makes one query, or three if the URL identifies
-    the entity by other fields than the primary key.
+    the entity by fields other than the primary key.
 
     Raises InvalidToken (401); ScopeNotDeclared if `requirement` is None, and InsufficientScope (403); ThirdPartyToken;
     TemporarilyUnavailable (503) if the database doesn't respond.
@@ -156,7 +156,7 @@ def _find(
 def identify(request: HttpRequest) -> PersonalAccessToken | None:
     """Return the token of `request` if its view accepts it, otherwise None. For middleware that runs before the view.
 
-    The URL determines the view, and so the requirement. Views that don't read tokens, or refuse them, give None.
+    The URL determines the view, and so the requirement. Returns None for views that don't read tokens or refuse them.
     Doesn't set `request.user`. The view's own integration reuses the result, without another query or signal.
     """
     try:

@@ -45,8 +45,8 @@ class Departure:
 def find_departure(user: Any) -> Departure:
     """Return what `user` would leave behind today. Makes three queries, and those of the policy.
 
-    Activity says who was shown a secret. Where its rows were pruned, and for imported keys and secrets that a command
-    has shown, nobody can say, so these are listed if the policy lets `user` manage the account.
+    Activity says who was shown a secret. There is no record if its rows were pruned, if the key was imported, or if a
+    command has shown the secret. Such a token is listed if the policy lets `user` manage the account.
     """
     active = PersonalAccessToken.objects.active().select_related("user").order_by("user_id", "name")
     departure = Departure(own=list(active.for_user(user)))

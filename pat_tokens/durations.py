@@ -53,7 +53,7 @@ def parse_duration(text: str) -> timedelta:
         else:
             raise ValueError(f"not a duration: {text[:40]!r}")
     except OverflowError:
-        raise ValueError(f"too long a duration: {text[:40]!r}") from None
+        raise ValueError(f"the duration is too long: {text[:40]!r}") from None
     if span <= timedelta():
         raise ValueError("a duration must be longer than zero")
     return span
@@ -112,7 +112,7 @@ def add_duration(start: datetime, span: timedelta) -> datetime:
     try:
         return start + span
     except OverflowError:
-        raise ValueError("too long a duration") from None
+        raise ValueError("the duration is too long") from None
 
 
 def round_rest(span: timedelta) -> timedelta:

@@ -202,23 +202,23 @@ class KeyNotAllowed(ScopeNotDeclared):
 
 
 class MethodNotAllowed(ScopeNotDeclared, PermissionDenied):
-    """A view or middleware would run another method than the one that was allowed."""
+    """A view or middleware would run a different method than the one that was allowed."""
 
     reason = "method_not_allowed"
-    default_message = _("A personal access token can't be used for another method than that of its request.")
+    default_message = _("A personal access token can be used only for the method of its request.")
 
 
 class InheritanceNotAllowed(ScopeNotDeclared, PermissionDenied):
     """A view inherits its requirement, and loads something that the requirement isn't about."""
 
     default_message = _(
-        "This view inherits a required scope that isn't about what it loads. It has to declare its own "
+        "This view inherits a requirement for one type of entity, but loads another. It has to declare its own "
         "pat_requirements."
     )
 
 
 class KeywordNotAllowed(ScopeNotDeclared, PermissionDenied):
-    """A keyword of the URL would get the value of another entity than the one that was decided about."""
+    """A keyword of the URL would get the value of an entity other than the one that the decision is for."""
 
     reason = "keyword_not_allowed"
     default_message = _(

@@ -44,10 +44,10 @@ UNITS = {
 DATE_PATTERN = pgettext_lazy("pat_tokens", "%(month)s %(day)s, %(year)s")
 # Translators: a date, a time and a time zone, as in "Nov 29, 2026, 18:05 UTC".
 DATETIME_PATTERN = pgettext_lazy("pat_tokens", "%(date)s, %(time)s %(zone)s")
-MAX_SCOPES = 20  # shown of a row of activity
-MAX_ENTITIES = 10  # shown at once of those with the same operations
-MAX_TYPES = 2  # entity types that a list of tokens shows of each
-MAX_OPERATIONS = 2  # shown of each of these types
+MAX_SCOPES = 20  # scopes that a row of activity shows
+MAX_ENTITIES = 10  # entities shown of a group with the same operations
+MAX_TYPES = 2  # entity types that a list of tokens shows for each
+MAX_OPERATIONS = 2  # operations shown for each of these types
 _FIELDS = {
     "name": pgettext_lazy("pat_tokens", "Name"),
     "description": pgettext_lazy("pat_tokens", "Description"),
@@ -125,7 +125,7 @@ def address_text(request: HttpRequest) -> str:
             "Your address is unknown, because this site is behind a proxy that PAT_TOKENS_TRUSTED_PROXIES does not "
             "name. A token with networks would be refused."
         )
-    return _("Your address is unknown. A token with networks would be refused from where you are.")
+    return _("Your address is unknown. A token with networks would be refused at your current address.")
 
 
 _Texts = tuple[str, str, str, bool, str]  # see _find_texts()

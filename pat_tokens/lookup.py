@@ -216,7 +216,7 @@ def _compile(tokens: TokenQuerySet, connection: BaseDatabaseWrapper) -> _Stateme
 def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converter]:
     for position, (converters, expression) in compiler.get_converters(columns).items():
         for converter in converters:
-            # A method of the operations is called with those of the current connection: each thread has its own.
+            # A method of `connection.ops` is called on the current connection's, because each thread has its own.
             takes_ops = isinstance(converter, MethodType) and converter.__self__ is compiler.connection.ops
             yield position, converter.__func__ if takes_ops else converter, takes_ops, expression
 

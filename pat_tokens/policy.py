@@ -94,8 +94,8 @@ class Policy:
         """Return the other users whose tokens `user` manages, such as service accounts.
 
         Those tokens are then listed, created, edited and deleted by pages and API with `?owner=<username>`. A token of
-        an account with more rights, a superuser's where `user` is none or a staff member's where `user` is none, can't
-        be created, renewed or widened. The queryset must be one that can be filtered.
+        an account with more rights can't be created, renewed or widened: that of a superuser unless `user` is one too,
+        or of a staff member unless `user` is one too. The queryset must support `filter()`, so don't slice it.
         """
         return get_user_model()._base_manager.none()
 
@@ -174,8 +174,8 @@ def has_own_session(request: HttpRequest) -> bool:
     if session.get(SESSION_KEY) != user._meta.pk.value_to_string(user):
         return False
     if not hasattr(request, "_cached_user"):
-        # Not done by Django's middleware, because other middleware has set a user. Ends a session that a new password
-        # made invalid.
+        # Django's middleware hasn't done this, because other middleware has set a user. `get_user()` ends the session
+        # if the password has changed.
         request._cached_user = auth.get_user(request)  # type: ignore[attr-defined]
     return SESSION_KEY in session
 

@@ -71,7 +71,7 @@ def collect_lookups(found: Iterable[Lookup]) -> Lookups:
 
 
 def _find_field(lookups: Lookups, model: type[Model], keyword: str) -> str | None:
-    """Return the field that a keyword of any view holds: that of views with the same keyword, else of all views."""
+    """Return the field that views with this keyword look up, or else the one field that all views look up."""
     by_keyword = lookups.get(model, {})
     if keyword in by_keyword:
         return by_keyword[keyword]

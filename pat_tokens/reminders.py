@@ -230,7 +230,7 @@ def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:
 
 def _line(user: AbstractBaseUser, reminder: Reminder, now: datetime) -> Line:
     token = reminder.token
-    left = (token.expires_at or now) - now  # what never ends is never due
+    left = (token.expires_at or now) - now  # tokens without an expiration date get no reminder
     url = page_url("token_detail", token.pk, user=user)
     return Line(token, printable(token.name), reminder.days, TimeFormat().span(left), url or "")
 

@@ -81,7 +81,7 @@ def state_of(request: HttpRequest) -> RequestState:
 
 
 def override_attribute(request: Any, name: str, attribute: property) -> None:
-    """Replace the attribute `name` of this request, but not of others, by a property.
+    """Replace the attribute `name` of this request, but not of others, with a property.
 
     Its value stays in the `vars()` of the request.
     """

@@ -1,9 +1,9 @@
 """Who can reveal a secret or widen a token, checked where the service is called.
 
-Sensitive actions are create, regenerate, rotate, add scopes, and allow more networks. They require that the actor
-confirms their identity, if the site asks for it. On another user's token, they let the actor act as that user. So they
-need a permission that no other permission implies, and are never allowed for owners with more rights than the actor
-(OWASP ASVS 4.0.3 section 4.1).
+Sensitive actions are creating, regenerating, rotating, adding scopes, and allowing more networks. They require that the
+actor confirms their identity, if the site asks for it. On another user's token, they let the actor act as that user. So
+they need a permission that no other permission implies, and are never allowed for owners with more rights than the
+actor (OWASP ASVS 4.0.3 section 4.1).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ _NO_OVERLAP: dict[str, Any] = {
     "grace_started_at": None,
     "overlap_mailed_at": None,
 }
-_INTERNAL_FIELDS = {"name_key", "overlap_mailed_at"}  # of an update
+_INTERNAL_FIELDS = {"name_key", "overlap_mailed_at"}  # never reported as changed
 
 
 def create_token(
@@ -510,8 +510,7 @@ def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequ
     """Store the digest under the newest pepper, for a secret that was found under an older one.
 
     Written after the transaction of `request`; if that fails, the next use tries again. The condition is the old
-    digest in the column where it was found, so that a secret that has since become the previous one overwrites no
-    other.
+    digest in the column where it was found, so that the digest of a newer secret is never overwritten.
     """
     prefix = "previous_" if token.is_previous else ""
     fields = {f"{prefix}digest": digest, f"{prefix}pepper_id": pepper_id(conf.peppers[0])}
@@ -690,8 +689,8 @@ def _lock(queryset: Any, *, skip_locked: bool = False) -> Any:
 
 
 def _activity_locks_owner() -> bool:
-    # A row of activity refers to the owner. MySQL and MariaDB lock the owner's row for that, which has to come before
-    # the token's, as everywhere.
+    # A row of activity refers to the owner. MySQL and MariaDB lock the owner's row for that, which must be locked
+    # before the token's, as in all services.
     features = connections[_alias()].features
     return bool(features.has_select_for_update and not features.has_select_for_no_key_update)
 

@@ -1,8 +1,8 @@
 """Refuse writes that change or choose the primary key of an entity.
 
 Saving a model instance with a changed key writes another row, and so does saving a new instance with an existing key. A
-token is allowed neither, so both are refused before they happen: saves when they start, and what querysets write when
-its statement is about to be executed.
+token is allowed neither, so both are refused before they happen: `save()` when it starts, and a write by a queryset
+just before its statement is executed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class WriteGuard(Observer):
                     signal.disconnect(dispatch_uid="pat_tokens.writing")
 
     def check_save(self, instance: Model, using: str) -> None:
-        """Raise KeyNotAllowed if saving `instance` would write another row than the one it was loaded from."""
+        """Raise KeyNotAllowed if saving `instance` would write a row other than the one it was loaded from."""
         if self.is_about(type(instance)):
             self._check_loaded(instance)
             self._check_new(instance, using, _chosen(instance))

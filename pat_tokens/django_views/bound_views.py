@@ -105,7 +105,7 @@ class BoundView:
                 setattr(own, name, checked_loader(load, partial(check, view)))
 
     def check_keywords(self, kwargs: Mapping[str, Any]) -> None:
-        """Raise KeywordNotAllowed if one of `kwargs` names another entity than the decision is about."""
+        """Raise KeywordNotAllowed if one of `kwargs` names an entity other than the one that the decision is for."""
         keyword = find_changed_keyword(self._parts(), self.kwargs, kwargs)
         if keyword is not None:
             raise KeywordNotAllowed(keyword)

@@ -336,9 +336,9 @@ def _explain_owner(
             continue
         texts = {"type": scope.entity_type, "id": scope.entity_id}
         if part.get_entity_type().get_visible(token.user, [scope.entity_id]):
-            explanation.add("owner", True, _("The owner can see %(type)s %(id)s.") % texts)
+            explanation.add("owner", True, _("The owner can see %(type)s:%(id)s.") % texts)
         else:
-            text = _("The owner can't see %(type)s %(id)s, so the view may respond with 404.") % texts
+            text = _("The owner can't see %(type)s:%(id)s, so the view may respond with 404.") % texts
             explanation.add("owner", None, text)
     if required_scope is not None and required_scope.scope[1:] == (ALL, LIST.name):
         explanation.add("owner", None, _("The list contains what the owner can see."))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_SCOPES = 50  # that one link can ask for
 MAX_NAMED = 20  # parts of a link that the page names
-MAX_PART_LENGTH = 80  # characters of each of them
+MAX_PART_LENGTH = 80  # characters of a part that the page shows
 OWNER = "owner"  # says whose token it is, but fills in nothing
 PARAMETERS = ("name", "description", "duration", "preset", "scope", "copy")
 

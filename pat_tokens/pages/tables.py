@@ -70,7 +70,7 @@ class Table:
         self.fill((), 0)
 
     def fill(self, rows: Any, count: int) -> None:
-        """Show the page that the query string selects of `rows`, an ordered queryset or list of `count` rows."""
+        """Show the page that the query string selects. `rows` is an ordered queryset or list of `count` rows."""
         paginator: Paginator[Any] = Paginator(rows, self.size)
         paginator.count = count  # already known, so the paginator doesn't count
         self.page = paginator.get_page(self._query.get("page", 1))

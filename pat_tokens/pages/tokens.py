@@ -431,7 +431,7 @@ def _unvalidated(form_class: type[FormT], typed: QueryDict, **kwargs: Any) -> Fo
 class TryIt(NamedTuple):
     """Commands that try a new secret. They read it from the terminal, so that the shell's history doesn't have it."""
 
-    check: str  # asks for the secret, and requests what belongs to every token
+    check: str  # asks for the secret, then makes a request that every token is allowed
     call: str = ""  # a request that the scopes of the token allow
 
 

@@ -115,7 +115,7 @@ def test_reasons_without_inference(case, site):
     rows = {
         "GET /undeclared/": "only what a ViewSet requires is known without a declaration",
         "PUT /own-handlers/{channel.pk}/": "the ViewSet handles this method itself, and no action is mapped to it",
-        "GET /projects/{project.pk}/undeclared/": "the route has other keywords than 'pk': project_pk",
+        "GET /projects/{project.pk}/undeclared/": "the route has keywords other than 'pk': project_pk",
         "GET /memos/": "Memo is the model of several entity types",
         "GET /people/": "no entity type is registered for User",
         "GET /configured/nothing/": (

@@ -48,7 +48,7 @@ def test_key_is_imported_and_deleted(user, key):
     token = PersonalAccessToken.objects.get()
     assert out.splitlines() == [
         f"imported  owner  {token.pk}",
-        "Imported: 1. Known before: 0. Refused: 0. Deleted from authtoken: 1.",
+        "Imported: 1. Already imported: 0. Refused: 0. Deleted from authtoken: 1.",
     ]
     assert (token.user, token.name, token.description, token.is_legacy) == (user, "pump", "from before", True)
     assert (token.digest, token.hint) == (digest(key), f"…{key[-4:]}")
@@ -88,7 +88,7 @@ def test_second_run_changes_nothing(user, key):
 def test_key_under_older_pepper_is_known(user, key, settings):
     run("--all", "--keep")
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "the key of now, which is long enough"
-    assert "Known before: 1." in run("--all")[0]
+    assert "Already imported: 1." in run("--all")[0]
 
 
 def test_keep_option_warns(user, key):

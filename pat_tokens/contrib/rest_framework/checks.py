@@ -34,7 +34,7 @@ def check_management(**kwargs: Any) -> Iterator[CheckMessage]:
     if not any(is_class(one, *trusted) for one in classes):
         yield checks.Warning(
             "None of REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] can manage tokens with the management API.",
-            hint="If users of this site log in with another class than SessionAuthentication, add it to "
+            hint="If users of this site log in with a class other than SessionAuthentication, add it to "
             "PAT_TOKENS_MANAGEMENT_AUTHENTICATION. If that class also accepts credentials that can do less than their "
             "user, override can_manage_tokens() of the policy.",
             id="pat_tokens.W007",

@@ -35,8 +35,8 @@ _known: WeakKeyDictionary[type, dict[tuple[str, bool], Handler]] = WeakKeyDictio
 def find_handler(cls: type, action: str, *, has_entity: bool) -> Handler:
     """Return the Handler of an action of a ViewSet class, on a route with or without the key of an entity.
 
-    Standard are DRF's own handlers, and handlers whose own code calls `super().<action>()`, `self.get_object()`, for a
-    list `self.filter_queryset()`, or for create `self.perform_create()`. Decorators are unwrapped.
+    DRF's own handlers are standard, and so are those whose own code calls `super().<action>()`, `self.get_object()`,
+    for a list `self.filter_queryset()`, or for create `self.perform_create()`. Decorators are unwrapped.
     """
     known = _known.setdefault(cls, {})
     found = known.get((action, has_entity))

@@ -192,7 +192,7 @@ def infer(facts: ViewInfo, action: str, route: RouteInfo) -> Resolution:
         return _known(facts, action, Requirement(entity_type.name, operation))
     if keywords != {lookup}:
         return Resolution(
-            None, f"not declared: the route has other keywords than {lookup!r}: {_names(keywords - {lookup})}"
+            None, f"not declared: the route has keywords other than {lookup!r}: {_names(keywords - {lookup})}"
         )
     if detail is False or action in _ONLY_LIST:
         return Resolution(None, f"not declared: the action {action!r} isn't about a single entity, but the route is")

@@ -134,7 +134,8 @@ _ERRORS = {
     400: _("Errors by field, or `detail` for what is no JSON. Nothing was changed."),
     401: _("Nobody is logged in, or the token is not valid."),
     403: _(
-        "Refused: a personal access token, a session without the CSRF token, or one whose password is too long ago."
+        "Refused: a personal access token, a session without the CSRF token, or one whose password confirmation has "
+        "expired."
     ),
     404: _("You have nothing of this id, or there is no such page."),
     409: _("The token is not in the right state: `code` says why. Nothing was changed."),
@@ -310,7 +311,7 @@ _OPERATIONS = {  # by view and action
     "MissingScopeViewSet": {
         "list": Operation(
             "missing_list",
-            _("List the scopes that a token was lately refused for, the latest first"),
+            _("List the scopes that a token recently lacked, the latest first"),
             200,
             PersonalAccessTokenMissingScopeSerializer(many=True),
             errors=[400],

@@ -14,7 +14,10 @@ _SIGNS = {True: "yes", False: "NO", None: "?"}
 
 
 class Command(TokenCommand):
-    help = "Explain why a personal access token is allowed to make a request, or refused. Runs and writes nothing."
+    help = (
+        "Explain why a personal access token is allowed to make a request, or refused. Doesn't run the view, and "
+        "writes nothing."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -106,7 +106,7 @@ class Command(TokenCommand):
 
     def _print_counts(self, counts: dict[str, int], move: _Move) -> None:
         self.stdout.write(
-            f"Imported: {counts['imported']}. Known before: {counts['known']}. Refused: {counts['refused']}. "
+            f"Imported: {counts['imported']}. Already imported: {counts['known']}. Refused: {counts['refused']}. "
             f"Deleted from authtoken: {move.deleted}."
         )
         if move.dry_run:

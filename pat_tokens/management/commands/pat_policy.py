@@ -1,4 +1,4 @@
-"""List the tokens that the policy of today would not allow."""
+"""List the tokens that the current policy would not allow."""
 
 from __future__ import annotations
 

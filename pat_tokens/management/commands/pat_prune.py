@@ -35,7 +35,7 @@ class Command(TokenCommand):
         parser.add_argument(
             "--batch",
             default=services.PRUNE_BATCH,
-            help=f"How many to delete per transaction ({services.PRUNE_BATCH}); fewer mean shorter locks.",
+            help=f"How many to delete per transaction ({services.PRUNE_BATCH}). Small batches hold locks more briefly.",
         )
         parser.add_argument("--dry-run", action="store_true", help="Count the tokens without deleting them.")
 

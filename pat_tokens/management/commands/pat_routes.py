@@ -28,7 +28,7 @@ class Command(TokenCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--urlconf", help="The dotted path of another URLconf than ROOT_URLCONF.")
+        parser.add_argument("--urlconf", help="The dotted path of a URLconf other than ROOT_URLCONF.")
         parser.add_argument("--under", default="", metavar="/PATH/", help="Only routes that begin with this path.")
         parser.add_argument(
             "--only",
