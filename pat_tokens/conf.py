@@ -79,7 +79,7 @@ class Conf:
         ("rest_framework.authentication.SessionAuthentication",)
     )
     management_permissions: Setting[Sequence[str | type[Any]]] = Setting(())  # in addition
-    # For how many seconds a password counts before sensitive actions ask for it again; None: never ask.
+    # How many seconds a password confirmation is valid for sensitive actions; None: never ask.
     reauthenticate_after: Setting[float | None] = Setting(None)
 
     @cached_property

@@ -204,12 +204,7 @@ def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Excep
 __all__ = [
     "add_sunset",
     "bind_request",
-    "checked_loader",
-    "find_changed_keyword",
-    "has_same_keys",
-    "is_related",
     "keep_out_of_caches",
-    "parts_of",
     "refusal",
     "refuse",
     "release_request",
