@@ -53,10 +53,10 @@ class _Slot(Value):
 class _Columns(NamedTuple):
     model: type[Model]
     names: Sequence[str]
-    positions: Sequence[int]
+    part: slice  # of the row
 
     def make_instance(self, alias: str, row: Sequence[Any]) -> Any:
-        return self.model.from_db(alias, self.names, [row[position] for position in self.positions])
+        return self.model.from_db(alias, self.names, row[self.part])
 
 
 class _Statement(NamedTuple):
@@ -77,11 +77,15 @@ class _Statement(NamedTuple):
             return None
         row, ops = list(found), connection.ops
         for position, convert, takes_ops, expression in self.converters:
-            args = (row[position], expression, connection)
-            row[position] = convert(ops, *args) if takes_ops else convert(*args)
+            if takes_ops:
+                row[position] = convert(ops, row[position], expression, connection)
+            else:
+                row[position] = convert(row[position], expression, connection)
         token: PersonalAccessToken = self.token.make_instance(connection.alias, row)
         if self.user is not None:
-            token.user = self.user.make_instance(connection.alias, row)
+            # As select_related() does. Setting the attribute would ask the router whether the two can be related.
+            user = self.user.make_instance(connection.alias, row)
+            PersonalAccessToken.user.field.set_cached_value(token, user)
         for name, position in self.annotations.items():
             setattr(token, name, row[position])
         return token
@@ -166,12 +170,13 @@ def _complete(
     if required_scope is None:
         token.decision = Decision()
     else:
-        token.scope_uses = [facts.pop(f"scope_use_{number}") for number in range(len(required_scope.scopes))]
+        token.scope_uses = [facts.pop(f"scope_use_{number}") for number in range(1 + len(required_scope.also))]
         covered = [use is not None for use in token.scope_uses]
         token.decision = decide_from_facts(required_scope, covered=covered, some=facts.pop("scope_some", False))
     token.candidate_digests = tuple(digests)
     token.is_previous = previous and not is_among(token.digest, digests)
-    load_owners([token])
+    if not PersonalAccessToken.user.is_cached(token):
+        load_owners([token])
     return token
 
 
@@ -236,9 +241,9 @@ def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
 
 
 def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
-    positions = {columns[position].target.attname: position for position in info["select_fields"]}
-    fields = [field.attname for field in info["model"]._meta.concrete_fields if field.attname in positions]
-    return _Columns(info["model"], fields, [positions[name] for name in fields])
+    # One after the other, as Django's own iterable takes them.
+    part = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
+    return _Columns(info["model"], [column.target.attname for column in columns[part]], part)
 
 
 def _forget_queries(**_kwargs: object) -> None:

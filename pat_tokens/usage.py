@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial, reduce
+from itertools import compress
 from operator import or_
 from typing import TYPE_CHECKING
 
@@ -61,13 +62,10 @@ def record_scope_use(token: PersonalAccessToken, *, request: HttpRequest | None 
     if required_scope is None:
         return
     now = timezone.now()
-    due = [
-        key
-        for key, last in zip(required_scope.scopes, token.scope_uses, strict=False)
-        if last is not None and is_due(last, now, INTERVAL)
-    ]
-    if due:
-        write = partial(_write_use, token, reduce(or_, map(_covers, due)), now)
+    due = [last is not None and is_due(last, now, INTERVAL) for last in token.scope_uses]
+    if any(due):
+        used = compress(required_scope.scopes, due)
+        write = partial(_write_use, token, reduce(or_, map(_covers, used)), now)
         write_later(write, token=token, request=request)
 
 
