@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,13 @@ class GuardResult:
 
 @dataclass
 class ViewState:
-    """The list that one view can return, the guard of its writes, and whether it has to load the entity in the URL."""
+    """What a token is allowed in one view.
 
+    The list that the view can return, the guard of its writes, and whether it has to load the entity in the URL.
+    `is_guarded`: the token is allowed.
+    """
+
+    is_guarded: bool = False
     limited_list: LimitedList | None = None
     write_guard: WriteGuard | None = None
     needs_object: bool = False
@@ -45,7 +50,6 @@ class ViewState:
             self.write_guard.close()
 
 
-@dataclass(repr=False)  # the keys contain secrets, and error reports show the attributes of a request
 class RequestState:
     """What is known about the token of one request, so that nothing is looked up or recorded twice.
 
@@ -58,17 +62,34 @@ class RequestState:
     one that queries the database for this request.
     """
 
-    tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = field(default_factory=dict)
-    looked_up: dict[Any, PersonalAccessToken] = field(default_factory=dict)
-    options: dict[Any, bool] = field(default_factory=dict)
-    allowed: dict[Any, PersonalAccessToken] = field(default_factory=dict)
     guard_result: GuardResult | None = None
     malformed_header: str | bytes | None = None
     sunset: str | None = None
     limited_list: LimitedList | None = None
-    write_guards: list[WriteGuard] = field(default_factory=list)
-    views: dict[Any, ViewState] = field(default_factory=dict)
-    thread: int = field(default_factory=get_ident)
+
+    def __init__(self) -> None:
+        # Not a dataclass: the keys contain secrets, and error reports show the attributes of a request.
+        self.tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = {}
+        self.views: dict[Any, ViewState] = {}
+        self.thread = get_ident()
+
+    # Most requests need none of these.
+
+    @cached_property
+    def looked_up(self) -> dict[Any, PersonalAccessToken]:
+        return {}
+
+    @cached_property
+    def options(self) -> dict[Any, bool]:
+        return {}
+
+    @cached_property
+    def allowed(self) -> dict[Any, PersonalAccessToken]:
+        return {}
+
+    @cached_property
+    def write_guards(self) -> list[WriteGuard]:
+        return []
 
 
 def state_of(request: HttpRequest) -> RequestState:

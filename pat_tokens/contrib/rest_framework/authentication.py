@@ -11,14 +11,15 @@ from rest_framework.request import Request
 
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework import deferred_imports as deferred
-from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete_errors
+from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.filters import is_filtered
-from pat_tokens.contrib.rest_framework.guards import add_sunset, guard, guard_options, hide_forms, vary
+from pat_tokens.contrib.rest_framework.guards import guard, guard_options, observe_errors, observe_responses, vary
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.requirements import NO_METHOD, find_requirement, find_requirements
 from pat_tokens.crypto import is_legacy_key
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.http import challenge
+from pat_tokens.request_state import ViewState
 from pat_tokens.requirements import is_list
 
 if TYPE_CHECKING:
@@ -42,19 +43,18 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         vary(view)
         if conf.header_key not in request._request.META:
             return None
-        complete_errors(view)
+        state = ViewState()
+        observe_errors(view, state, request)
         try:
             secret = deferred.authentication.read_secret(request._request)
             if secret is None:
                 return None
-            hide_forms(view)
-            token = self.get_token(request, secret, view)
+            observe_responses(view, state)
+            token = self.get_token(request, secret, view, state)
         except ThirdPartyToken:
             return None
         except TokenError as error:
             raise TokenAPIException(error) from error
-        finally:
-            add_sunset(view, request)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -66,7 +66,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         theirs = next(self._find_challenges(request), ours)
         return ours if theirs == ours else f"{theirs}, {ours}"
 
-    def get_token(self, request: Request, secret: str, view: APIView | None) -> PersonalAccessToken:
+    def get_token(self, request: Request, secret: str, view: APIView | None, state: ViewState) -> PersonalAccessToken:
         """Return the token if it meets the view's requirement.
 
         Raises TokenError, ThirdPartyToken, and MethodNotAllowed if the view has no such method.
@@ -101,7 +101,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             third_party=third_party,
             request=request._request,
         )
-        guard(view, request, method, token, resolution)
+        guard(view, state, request, method, token, resolution)
         return token
 
     def _is_for_another(self, request: Request) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
 
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.settings import api_settings
@@ -12,10 +11,6 @@ from rest_framework.settings import api_settings
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import NON_FIELD, InvalidInput, ReauthenticationRequired, TokenError
 from pat_tokens.http import error_body, error_headers, error_status
-
-if TYPE_CHECKING:
-    # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
-    from rest_framework.views import APIView
 
 _ResponseT = TypeVar("_ResponseT")
 
@@ -47,16 +42,6 @@ class ReauthenticationAPIException(PermissionDenied):
     def __init__(self, error: ReauthenticationRequired, *, url: str | None) -> None:
         self.body = {**error_body(error), **({"url": url} if url else {})}
         super().__init__(error.message, error.code)
-
-
-def complete_errors(view: APIView | None) -> None:
-    """Make `view` complete its responses to our exceptions, for this request."""
-    if view is not None:
-        view.handle_exception = partial(_handle_exception, view.handle_exception)  # type: ignore[method-assign]
-
-
-def _handle_exception(handle: Callable[[Exception], Any], error: Exception) -> Any:
-    return complete(handle(error), error)
 
 
 def complete(response: _ResponseT, error: Exception) -> _ResponseT:

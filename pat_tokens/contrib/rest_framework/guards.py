@@ -17,7 +17,7 @@ from rest_framework.request import Request
 
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework import deferred_imports as deferred
-from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
+from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete
 from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import has_limited_list
@@ -51,14 +51,30 @@ def vary(view: APIView | None) -> None:
         headers["Vary"] = f"{headers['Vary']}, {conf.header}" if headers.get("Vary") else conf.header
 
 
-def add_sunset(view: APIView | None, request: Request) -> None:
-    """Add the `Sunset` header to the response if the secret of `request` is a previous one with a known end."""
-    headers, sunset = getattr(view, "headers", None), state_of(request._request).sunset
-    if sunset is not None and isinstance(headers, dict):
-        headers.setdefault("Sunset", sunset)
+def observe_errors(view: APIView | None, state: ViewState, request: Request) -> None:
+    """Make `view` complete its responses to our exceptions, and stop checking what it writes."""
+    if view is not None:
+        # A partial instead of a closure: closures create extra objects for the garbage collector on every request.
+        view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
 
 
-def guard(view: APIView, request: Request, method: str, token: PersonalAccessToken, resolution: Resolution) -> None:
+def observe_responses(view: APIView | None, state: ViewState) -> None:
+    """Check the responses of `view` if a token is allowed, and hide the forms of the browsable API in all of them.
+
+    Forms and filters would list objects that the token can't read.
+    """
+    if view is not None:
+        view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
+
+
+def guard(
+    view: APIView,
+    state: ViewState,
+    request: Request,
+    method: str,
+    token: PersonalAccessToken,
+    resolution: Resolution,
+) -> None:
     """Limit `view` to what `token` was allowed: this method, this entity, this list."""
     # The decision is about this method only, even if the view changes the method of its request later, for example for
     # X-HTTP-Method-Override. Methods that the view doesn't have aren't added.
@@ -67,8 +83,8 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
     requirement = resolution.requirement
     deferred.guards.keep_out_of_caches(request)
     # One for each view, because a view can call another one with the same request.
-    state = state_of(request._request).views[view] = ViewState()
-    view.handle_exception = partial(_handle_exception, state, view.handle_exception, request)  # type: ignore[method-assign]
+    state_of(request._request).views[view] = state
+    state.is_guarded = True
     if requirement is not None and requirement is not ANY_TOKEN:
         state.write_guard = guard_writes(method, token, requirement, request._request, view)
         if requirement.keywords:
@@ -78,8 +94,6 @@ def guard(view: APIView, request: Request, method: str, token: PersonalAccessTok
         if token.decision is not None and token.decision.limited:
             state.limited_list = deferred.filtering.LimitedList(token, requirement)
             _guard_list(view, request, state.limited_list)
-    # A partial instead of a closure: closures create extra objects for the garbage collector on every request.
-    view.finalize_response = partial(_finalize_response, view, state, view.finalize_response)  # type: ignore[method-assign]
 
 
 def _guard_handler(
@@ -112,10 +126,10 @@ async def _arun(handler: Callable[..., Any], check: Callable[..., None], *args: 
 
 def _handle_exception(state: ViewState, handle: Callable[..., Any], request: Request, error: Exception) -> Any:
     # The core doesn't import DRF's exceptions.
-    if isinstance(error, NotAllowed):
+    if state.is_guarded and isinstance(error, NotAllowed):
         error = TokenAPIException(deferred.authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
     try:
-        return handle(error)
+        return complete(handle(error), error)
     finally:
         state.close()
 
@@ -145,14 +159,7 @@ def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -
     view.finalize_response = finalize_response  # type: ignore[method-assign]
 
 
-def hide_forms(view: APIView | None) -> None:
-    """Hide forms and filters of the browsable API, which would list objects that the token can't read."""
-    if view is not None:
-        view.finalize_response = partial(_finalize_without_forms, view, view.finalize_response)  # type: ignore[method-assign]
-
-
-def _finalize_without_forms(view: Any, finalize: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    response = finalize(*args, **kwargs)
+def _hide_forms(view: Any, response: Any) -> None:
     renderer: Any = _without_forms(getattr(response, "accepted_renderer", None))
     if hasattr(renderer, "get_default_renderer"):  # of the content of the page
         renderer.get_default_renderer = partial(_content_without_forms, renderer.get_default_renderer)
@@ -161,7 +168,6 @@ def _finalize_without_forms(view: Any, finalize: Callable[..., Any], *args: Any,
         if hasattr(view, "get"):
             # DRF's AdminRenderer gets the rows in addition to the errors of a form, as if by another request.
             view.get = partial(_same_response, response)
-    return response
 
 
 def _without_forms(renderer: Any) -> Any:
@@ -320,8 +326,7 @@ def _finalize_response(
 ) -> Any:
     state.close()
     rows = state.limited_list
-    status = getattr(response, "status_code", 200)
-    if status < 400 and status != HTTPStatus.NOT_MODIFIED:
+    if (state.needs_object or rows is not None) and _has_content(response):
         if state.needs_object:
             # The handler didn't use get_object(), so the decision doesn't cover what it returns.
             token: Any = view.request.auth
@@ -330,8 +335,16 @@ def _finalize_response(
             refused = deferred.authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
             response = view.handle_exception(TokenAPIException(refused))
     response = finalize(request, response, *args, **kwargs)
-    deferred.guards.set_cache_headers(request._request, response)
+    if state.is_guarded:
+        deferred.guards.set_cache_headers(request._request, response)
+    deferred.guards.add_sunset(request._request, response)
+    _hide_forms(view, response)
     return response
+
+
+def _has_content(response: Any) -> bool:
+    status = getattr(response, "status_code", 200)
+    return bool(status < 400 and status != HTTPStatus.NOT_MODIFIED)
 
 
 def _is_made_of(rows: LimitedList, response: Any) -> bool:
