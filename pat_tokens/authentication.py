@@ -46,7 +46,7 @@ from pat_tokens.http import (
 from pat_tokens.integrations import Route, inspect
 from pat_tokens.models import PersonalAccessToken, owner_is_active
 from pat_tokens.networks import is_in, network_of
-from pat_tokens.policy import client_ip, get_policy, recorded_ip
+from pat_tokens.policy import client_address, get_policy, recorded_ip
 from pat_tokens.rate_limits import RateLimiter
 from pat_tokens.request_state import RequestState, state_of
 from pat_tokens.requirements import (
@@ -492,14 +492,14 @@ def check_usable(token: PersonalAccessToken, request: HttpRequest | None = None)
         raise LegacyKeyExpired if token.is_legacy else ExpiredToken
     if token.is_previous and token.previous_secret is None:
         raise ReplacedToken
-    if token.owner_is_hidden or not owner_is_active(token.user):
+    if token.owner_is_hidden or not owner_is_active(user := token.user):
         raise InactiveOwner
     if token.allowed_networks:
-        token.client_ip = None if request is None else client_ip(request)
-        if not is_in(token.client_ip, token.allowed_networks):
-            raise NetworkNotAllowed(token.client_ip)
+        address = token.client_address = None if request is None else client_address(request)
+        if not is_in(address, token.allowed_networks):
+            raise NetworkNotAllowed(None if address is None else str(address))
     policy = get_policy()
-    if not policy.can_have_tokens(token.user):
+    if not policy.can_have_tokens(user):
         raise RefusedToken(_NO_TOKENS)
     if answer := policy.refuse_token(token, request):
         raise RefusedToken(answer if isinstance(answer, str) else None)

@@ -19,6 +19,7 @@ from pat_tokens.crypto import DIGEST_LENGTH, PEPPER_ID_LENGTH
 from pat_tokens.durations import MAX_LENGTH, parse_duration
 from pat_tokens.entities import MAX_ID_LENGTH, MAX_WORD_LENGTH
 from pat_tokens.fields import ExactCharField, NetworksField
+from pat_tokens.networks import Address
 from pat_tokens.querysets import (
     ActivityQuerySet,
     MissingScopeQuerySet,
@@ -151,7 +152,7 @@ class PersonalAccessToken(models.Model):
     # Whether that secret is the previous one.
     is_previous = False
     # The client of the current request, where the token allows only some networks.
-    client_ip: str | None = None
+    client_address: Address | None = None
     # The site's user manager doesn't return the owner, for example a soft-deleted user. Then `user` isn't loaded.
     owner_is_hidden = False
 

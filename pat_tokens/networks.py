@@ -69,9 +69,9 @@ def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(parse_network(text) for text in texts)
 
 
-def is_in(address: str | None, networks: Iterable[str]) -> bool:
+def is_in(address: Address | str | None, networks: Iterable[str]) -> bool:
     """Return whether `address` lies in one of `networks`. An unknown address doesn't."""
-    parsed = parse_address(address)
+    parsed = parse_address(address) if isinstance(address, str) else address
     return parsed is not None and any(parsed in network for network in parse_networks(tuple(networks)))
 
 
@@ -105,15 +105,15 @@ def find_client(meta: Mapping[str, Any], proxies: Sequence[str]) -> str | None:
     peer = meta.get("REMOTE_ADDR") or ""
     if not proxies:
         return None if any(name in meta for name in FORWARDED) else peer
-    if parse_address(peer) is not None and not is_in(peer, proxies):
+    if (parsed := parse_address(peer)) is not None and not is_in(parsed, proxies):
         return peer
     for text in reversed(meta.get(X_FORWARDED_FOR, "").split(",")):
         address = _without_port(text.strip())
         if address == _UNIX_SOCKET:
             continue
-        if parse_address(address) is None:
+        if (parsed := parse_address(address)) is None:
             return None
-        if not is_in(address, proxies):
+        if not is_in(parsed, proxies):
             return address
     return None
 

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from pat_tokens.conf import conf
 from pat_tokens.entities import EntityType, Operation, Preset, registry
-from pat_tokens.networks import address_headers, find_client, parse_address
+from pat_tokens.networks import Address, address_headers, find_client, parse_address
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -142,8 +142,13 @@ class Policy:
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Return the client's address in the form that databases and comparisons need, or None if it is unknown."""
-    return _normalized(get_policy().get_client_ip(request))
+    """Return the client's address in the form that databases need, or None if it is unknown."""
+    return _normalized(client_address(request))
+
+
+def client_address(request: HttpRequest) -> Address | None:
+    """Return the client's address for comparisons with networks, or None if it is unknown."""
+    return parse_address(get_policy().get_client_ip(request))
 
 
 def recorded_ip(request: HttpRequest) -> str | None:
@@ -151,11 +156,10 @@ def recorded_ip(request: HttpRequest) -> str | None:
 
     Otherwise, a client could leave no trace by adding a header.
     """
-    return client_ip(request) or _normalized(request.META.get("REMOTE_ADDR"))
+    return client_ip(request) or _normalized(parse_address(request.META.get("REMOTE_ADDR")))
 
 
-def _normalized(text: str | None) -> str | None:
-    address = parse_address(text)
+def _normalized(address: Address | None) -> str | None:
     return None if address is None else str(address)
 
 

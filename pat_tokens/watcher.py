@@ -6,7 +6,7 @@ All connections of a process share one query per interval, however many there ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from django.db.models import BooleanField, Case, CharField, ExpressionWrapper, F
 from pat_tokens import log_events
 from pat_tokens.lookup import token_database
 from pat_tokens.models import PersonalAccessToken, Scope, owner_is_active
-from pat_tokens.networks import is_in
+from pat_tokens.networks import Address, is_in
 from pat_tokens.owners import has_manager_with_rules, load_owners, with_owner
 from pat_tokens.policy import get_policy, is_overridden
 from pat_tokens.querysets import Status, has_status
@@ -43,7 +43,9 @@ class Watch:
     token_id: UUID
     digests: tuple[str, ...]  # of its secret, under each pepper
     required_scope: RequiredScope | None
-    client_ip: str | None = None  # if it is unknown, a connection whose token has allowed networks ends
+    address: Address | None = (
+        None  # of the client; if it is unknown, a connection whose token has allowed networks ends
+    )
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -98,7 +100,7 @@ async def watch(token: PersonalAccessToken) -> AsyncIterator[asyncio.Event]:
     watcher = _watchers.setdefault(asyncio.get_running_loop(), Watcher())
     decision: Decision | None = token.decision
     digests = token.candidate_digests or (token.digest,)
-    one = Watch(token.pk, digests, None if decision is None else decision.required_scope, token.client_ip)
+    one = Watch(token.pk, digests, None if decision is None else decision.required_scope, token.client_address)
     watcher.add(one)
     try:
         yield one.ended
@@ -161,11 +163,13 @@ def _check_columns(watches: list[Watch], active_owner: Q, alias: str) -> tuple[l
         tokens = tokens.annotate(held=FilteredRelation("scope", condition=condition))
         columns += [F(f"held__{name}") for name in ScopeKey._fields]
     found: dict[str, tuple[int, str, list[ScopeKey]]] = {}
-    for is_usable, networks, digest, *key in uncached(tokens).values_list(*columns):
-        if digest not in found:
-            found[digest] = is_usable, networks, []
-        if key:
-            found[digest][2].append(ScopeKey(*key))
+    for row in uncached(tokens).values_list(*columns):
+        is_usable, networks, digest = row[:3]
+        known = found.get(digest)
+        if known is None:
+            known = found[digest] = is_usable, networks, []
+        if types:
+            known[2].append(ScopeKey._make(row[3:]))
     ended, unknown = [], []
     for one in watches:
         digest = next(filter(found.__contains__, one.digests), None)
@@ -173,7 +177,8 @@ def _check_columns(watches: list[Watch], active_owner: Q, alias: str) -> tuple[l
             unknown.append(one)
             continue
         is_usable, networks, held = found[digest]
-        if not (is_usable and _is_from(one, networks.split()) and decide(held, one.required_scope)):
+        is_allowed_from = not networks or is_in(one.address, networks.split())
+        if not (is_usable and is_allowed_from and decide(held, one.required_scope)):
             ended.append(one)
     return ended, unknown
 
@@ -217,14 +222,10 @@ def _is_still_allowed(one: Watch, token: PersonalAccessToken | None, scopes: Ite
         and _has_secret(token, one.digests)
         and not token.owner_is_hidden
         and owner_is_active(token.user)
-        and _is_from(one, token.allowed_networks)
+        and (not token.allowed_networks or is_in(one.address, token.allowed_networks))
         and is_allowed_by_policy(token)
         and bool(decide(scopes, one.required_scope))
     )
-
-
-def _is_from(one: Watch, networks: Sequence[str]) -> bool:
-    return not networks or is_in(one.client_ip, networks)
 
 
 def _has_secret(token: PersonalAccessToken, digests: tuple[str, ...]) -> bool:
