@@ -49,7 +49,8 @@ def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: 
 def release_request(request: HttpRequest) -> None:
     """Stop checking what the view does; its response is known."""
     enter_list(request, None)
-    while guards := state_of(request).write_guards:
+    guards = state_of(request).write_guards
+    while guards:
         guards.pop().close()
 
 
@@ -182,7 +183,7 @@ def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
             control = headers.get("Cache-Control", "")
             if not control:
                 headers["Cache-Control"] = "private"
-            elif "no-store" not in control:
+            elif control != "private" and "no-store" not in control:
                 patch_cache_control(response, private=True)
 
 

@@ -46,16 +46,18 @@ class PersonalAccessTokenMiddleware:
         if self.is_async:
             return self._acall(request)
         response = self.get_response(request)
-        error = guards.find_refusal(request, _guard_result(request), response)
-        return self._finalize_response(request, self._refuse(request, error) if error else response)
+        guard_result = _guard_result(request)
+        error = guards.find_refusal(request, guard_result, response)
+        return self._finalize_response(request, guard_result, self._refuse(request, error) if error else response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
-        error = await guards.afind_refusal(request, _guard_result(request), response)
+        guard_result = _guard_result(request)
+        error = await guards.afind_refusal(request, guard_result, response)
         response = await sync_to_async(self._refuse)(request, error) if error else response
         if needs_csrf_cookie(request):  # which can be in the session
-            return await sync_to_async(self._finalize_response)(request, response)
-        return self._finalize_response(request, response)
+            return await sync_to_async(self._finalize_response)(request, guard_result, response)
+        return self._finalize_response(request, guard_result, response)
 
     @property
     def process_view(self) -> Callable[..., Any]:
@@ -102,12 +104,14 @@ class PersonalAccessTokenMiddleware:
     def _refuse(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
         return refuse(request, _guard_result(request).token, error)
 
-    def _finalize_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if _guard_result(request).token is not None:
+    def _finalize_response(
+        self, request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if guard_result.token is not None:
             release_request(request)
         if needs_csrf_cookie(request):
             set_csrf_cookie(request, response)
-        return guards.finalize_response(request, _guard_result(request), response)
+        return guards.finalize_response(request, guard_result, response)
 
 
 def _guard_result(request: HttpRequest) -> GuardResult:

@@ -79,10 +79,12 @@ def decide(scopes: Iterable[ScopeKey], required_scope: RequiredScope | None) -> 
     """Return whether `scopes` cover `required_scope`; None requires no scope. Never raises."""
     if required_scope is None:
         return Decision()
-    held = set(scopes)
+    held, required = set(scopes), required_scope.scopes
+    if held.issuperset(required):
+        return Decision(required_scope=required_scope)
     return decide_from_facts(
         required_scope,
-        covered=[needed in held or needed._replace(entity_id=ALL) in held for needed in required_scope.scopes],
+        covered=[needed in held or needed._replace(entity_id=ALL) in held for needed in required],
         some=required_scope.filtered
         and any(scope[::2] == (required_scope.entity_type, required_scope.operation) for scope in held),
     )
