@@ -201,10 +201,13 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
     def _use_of_covering(self, scopes: models.QuerySet[Any], entity_id: str) -> Coalesce | Subquery:
         long_ago = timezone.make_aware(_LONG_AGO, UTC) if settings.USE_TZ else _LONG_AGO
-        # Cast, because MariaDB would treat the parameter, and with it the whole expression, as text.
-        use = Coalesce("last_used_at", Cast(Value(long_ago, DateTimeField()), DateTimeField()))
-        uses = scopes.values_list(use)
-        if connections[self.db].vendor == "sqlite":
+        never: Value | Cast = Value(long_ago, DateTimeField())
+        is_sqlite = connections[self.db].vendor == "sqlite"
+        if not is_sqlite:
+            # MariaDB would treat the parameter, and with it the whole expression, as text.
+            never = Cast(never, DateTimeField())
+        uses = scopes.values_list(Coalesce("last_used_at", never))
+        if is_sqlite:
             # Two subqueries instead of an IN, for which SQLite would build a table. Other databases would plan both.
             return Coalesce(Subquery(uses.filter(entity_id=ALL)), Subquery(uses.filter(entity_id=entity_id)))
         return Subquery(uses.filter(entity_id__in=(ALL, entity_id))[:1])
