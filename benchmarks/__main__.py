@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import ANONYMOUS, AUTHTOKEN, FEW, INSTANCES, OURS, page
 from benchmarks.databases import POSTGRESQL, PREPARED, SQLITE, database
 from benchmarks.timing import Cost, Spread, ratios
-from benchmarks.worker import MIDDLEWARE
+from benchmarks.worker import MIDDLEWARE, OWN_SQL
 
 Costs = dict[str, list[Cost]]
 
@@ -24,6 +24,7 @@ BOUNDS = {
     "with networks, to without": ("with networks", OURS),
     "during an overlap, to without": ("during an overlap", OURS),
     "with our middleware, to without": (MIDDLEWARE, OURS),
+    "with SQL of the backend, to DRF authtoken": (OWN_SQL, AUTHTOKEN),
 }
 
 

@@ -48,10 +48,7 @@ def make_candidates() -> list[Candidate]:
         Candidate(ANONYMOUS, f"/anonymous/{channel.pk}/"),
         *(Candidate(name, f"/ours/{channel.pk}/", f"Bearer {secret}") for name, secret in ours.items()),
         Candidate(INSTANCES, f"/instances/{channel.pk}/", f"Digest {digest}"),
-        *(
-            Candidate(name, f"/{route}/{channel.pk}/", authorization())
-            for name, (route, authorization) in others.items()
-        ),
+        *(Candidate(name, f"/{path}/{channel.pk}/", header()) for name, (path, header) in others.items()),
     ]
 
 

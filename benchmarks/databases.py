@@ -45,6 +45,14 @@ def open_another(url: str) -> BaseDatabaseWrapper:
     return connection
 
 
+def open_with_own_sql(url: str) -> BaseDatabaseWrapper:
+    """Return a connection like that of a backend that changes how names are quoted, so that no SQL is reused."""
+    connection, kind = open_another(url), type(connections[DEFAULT_DB_ALIAS].ops)
+    own = {"quote_name": lambda ops, name: kind.quote_name(ops, str(name))}
+    connection.ops.__class__ = type("OwnOperations", (kind,), own)
+    return connection
+
+
 def use(connection: BaseDatabaseWrapper) -> None:
     """Make this thread use `connection` for the default database."""
     connections[DEFAULT_DB_ALIAS] = connection

@@ -10,13 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "performance.md"
-PACKAGES = (
-    "Django",
-    "djangorestframework",
-    "django-rest-knox",
-    "djangorestframework-simplejwt",
-    "psycopg",
-)
+PACKAGES = ("Django", "djangorestframework", "django-rest-knox", "djangorestframework-simplejwt", "psycopg")
 
 
 def write(part: str, text: str) -> None:

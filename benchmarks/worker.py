@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.test.utils import CaptureQueriesContext, override_settings, setup_test_environment
 
-from benchmarks import COMPARED, FEW, OURS
+from benchmarks import COMPARED, FEW, OURS, databases
+from benchmarks.asking import by_wsgi, repeat
 
 MIDDLEWARE = "with our middleware"
+OWN_SQL = "with SQL of the backend"
 
 
 def main() -> None:
@@ -33,7 +36,7 @@ def main() -> None:
     django.setup()
     setup_test_environment()
 
-    from benchmarks import databases, rows, steps, timing
+    from benchmarks import rows, steps, timing
 
     small = connections[DEFAULT_DB_ALIAS]
     found = _make_candidates()
@@ -52,6 +55,7 @@ def main() -> None:
     asks = {("few", name): _asker(small, handler, one) for name, one in chosen.items()}
     with override_settings(MIDDLEWARE=["pat_tokens.middleware.PersonalAccessTokenMiddleware"]):
         asks["few", MIDDLEWARE] = _asker(small, WSGIHandler(), found[OURS])
+    asks["few", OWN_SQL] = _asker(databases.open_with_own_sql(os.environ["DATABASE_URL"]), handler, found[OURS])
     if options.many:
         large = databases.open_another(options.many)
         databases.use(large)
@@ -74,8 +78,6 @@ def _make_candidates() -> dict[str, Any]:
 
 def _check(found: dict[str, Any]) -> dict[str, int]:
     """Return the number of queries of each candidate. Raises AssertionError unless credentials are required."""
-    from benchmarks.asking import by_wsgi
-
     handler = WSGIHandler()
     queries = {}
     for name, one in found.items():
@@ -91,9 +93,6 @@ def _check(found: dict[str, Any]) -> dict[str, int]:
 
 
 def _asker(used: Any, handler: WSGIHandler, candidate: Any) -> Callable[[int], None]:
-    from benchmarks import databases
-    from benchmarks.asking import by_wsgi, repeat
-
     ask = repeat(by_wsgi(handler, candidate.path, candidate.authorization))
 
     def run(count: int) -> None:
