@@ -23,7 +23,7 @@ from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
 from pat_tokens.djangos_code import makes_djangos_sql
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.owners import load_owners, with_owner
+from pat_tokens.owners import load_owners, set_owner, with_owner
 from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
 from pat_tokens.uncached import execute, uncached
 
@@ -83,9 +83,7 @@ class _Statement(NamedTuple):
                 row[position] = convert(row[position], expression, connection)
         token: PersonalAccessToken = self.token.make_instance(connection.alias, row)
         if self.user is not None:
-            # As select_related() does. Setting the attribute would ask the router whether the two can be related.
-            user = self.user.make_instance(connection.alias, row)
-            PersonalAccessToken.user.field.set_cached_value(token, user)
+            set_owner(token, self.user.make_instance(connection.alias, row))
         for name, position in self.annotations.items():
             setattr(token, name, row[position])
         return token

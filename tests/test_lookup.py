@@ -442,6 +442,21 @@ def test_plain_manager_costs_no_query(make_token, with_manager):
     assert len(queries) == 1
 
 
+class Unrelated:
+    """A router for which no two objects can be related."""
+
+    def allow_relation(self, one, other, **hints):
+        return False
+
+
+@pytest.mark.parametrize("manager", [HarmlessManager, HidingManager])
+def test_router_is_not_asked_about_loaded_owner(make_token, with_manager, settings, client_with, manager):
+    with_manager(manager())
+    token = make_token("channels:*:list")
+    settings.DATABASE_ROUTERS = [Unrelated()]
+    assert client_with(token).get("/api/channels/").status_code == 200
+
+
 def test_invalid_scope_row_grants_nothing(case, token, found_by_sql, found_by_orm):
     rows = [
         (("channels", "1", "create"), RequiredScope("channels", "create")),
