@@ -130,7 +130,7 @@ def test_filter_backend_after_ours(some):
     assert [row["name"] for row in ask(page["next"]).json()["results"]] == ["c"]
 
 
-def test_second_list_in_response(some):
+def test_second_list_in_response_is_refused(some):
     assert Asker("wsgi", some)("/rest/beside/?made=itself").status_code == 403
 
 

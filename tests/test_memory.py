@@ -74,7 +74,7 @@ urlpatterns = [
 ]
 
 
-def test_no_objects_are_left(connections_are, make_token, user, settings):
+def test_request_leaves_no_objects_in_memory(connections_are, make_token, user, settings):
     settings.MIDDLEWARE = ["pat_tokens.middleware.PersonalAccessTokenMiddleware"]
     handler = WSGIHandler()
     channel = ChannelFactory(owner=user)

@@ -297,7 +297,7 @@ class TestMissing:
         call_command("pat_prune")
         assert missing(token) == {}
 
-    def test_granted_scopes_leave_the_list(self, token, user, use):
+    def test_granted_scopes_are_no_longer_missing(self, token, user, use):
         one, two = ChannelFactory(owner=user), ChannelFactory(owner=user)
         for channel in (one, two):
             assert not use(token, pk=channel.pk)

@@ -183,7 +183,7 @@ class TestOtherSchemes:
         return Token.objects.create(user=bob).key
 
     @pytest.mark.parametrize("order", ORDERS)
-    def test_are_authenticated_by_their_class(self, ada, bob, their_key, order):
+    def test_other_keys_are_authenticated_by_their_class(self, ada, bob, their_key, order):
         path = f"/who/{order}/"
         _token, secret = make(ada)
         keyword = "Bearer" if "bearer" in order else "Token"
@@ -221,7 +221,7 @@ class TestOtherSchemes:
     def test_do_not_get_secrets_with_our_prefix(self, bob, order):
         assert bearer(f"pat_h.{bob.email}.s").get(f"/who/{order}/").status_code == 401
 
-    def test_come_after_the_mixin(self, ada, bob, their_key):
+    def test_other_classes_come_after_mixin(self, ada, bob, their_key):
         _token, secret = make(ada)
         path = "/who/mixed-in/"
         assert bearer(secret).get(path).json() == {"email": ada.email, "auth": "PersonalAccessToken"}

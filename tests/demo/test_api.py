@@ -96,7 +96,7 @@ def test_lists_make_constant_queries(
 
 
 class TestSharing:
-    def test_grants_reading(self, as_alice: APIClient, as_bob: APIClient, alice: User, bob: User) -> None:
+    def test_other_user_can_read(self, as_alice: APIClient, as_bob: APIClient, alice: User, bob: User) -> None:
         dashboard = DashboardFactory(owner=alice)
 
         response = as_alice.post(f"/api/dashboards/{dashboard.pk}/share/", {"user": "bob"})
@@ -106,7 +106,7 @@ class TestSharing:
         assert as_bob.get(f"/api/dashboards/{dashboard.pk}/").json()["owner"] == "alice"
         assert as_bob.get("/api/dashboards/").json()["count"] == 1
 
-    def test_grants_nothing_else(self, as_bob: APIClient, alice: User, bob: User) -> None:
+    def test_other_user_can_do_nothing_else(self, as_bob: APIClient, alice: User, bob: User) -> None:
         dashboard = DashboardFactory(owner=alice, name="hers")
         dashboard.shared_with.add(bob)
         url = f"/api/dashboards/{dashboard.pk}/"

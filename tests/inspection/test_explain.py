@@ -109,7 +109,7 @@ class TestOtherViews:
             ("GET", "/limited/", [], 403),
         ],
     )
-    def test_of_plain_django(self, say_and_ask, settings, channel, method, path, scopes, status):
+    def test_plain_django_views_are_explained(self, say_and_ask, settings, channel, method, path, scopes, status):
         settings.MIDDLEWARE = ["pat_tokens.middleware.PersonalAccessTokenMiddleware", *settings.MIDDLEWARE]
         scopes = [scope.format(pk=channel.pk) for scope in scopes]
         explanation, answer = say_and_ask("tests.plain_site", method, path, *scopes)

@@ -123,7 +123,9 @@ def test_rest_framework(site, client, find_differences):
         ("tests.test_two_scopes", [OURS]),
     ],
 )
-def test_other_sites(settings, declarations, client, channel, find_differences, urlconf, middleware):
+def test_explanation_matches_on_other_sites(
+    settings, declarations, client, channel, find_differences, urlconf, middleware
+):
     sessions = [
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",

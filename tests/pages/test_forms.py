@@ -22,7 +22,7 @@ def formset(user, **fields):
     return ScopeFormSet(user, data)
 
 
-def test_row_gives_a_scope_per_operation(user):
+def test_form_creates_scope_per_operation(user):
     found = formset(user, **{"3-entity_type": "channels", "3-entity_id": "7", "3-operations": ["read", "list"]})
     assert found.scopes == [ScopeKey("channels", "7", "read"), ScopeKey("channels", "7", "list")]
 

@@ -359,7 +359,7 @@ class TestMaliciousLinks:
         strict.force_login(user)
         assert strict.post("/pats/create/?scope=channels:*:read", {"name": "x", "duration": "7d"}).status_code == 403
 
-    def test_framing_caching_and_login(self, create, client, token):
+    def test_page_is_not_framed_or_cached_and_needs_login(self, create, client, token):
         page = create(scope="channels:*:read")
         assert page["X-Frame-Options"] == "DENY"
         assert "frame-ancestors 'none'" in page["Content-Security-Policy"]

@@ -66,7 +66,7 @@ def test_missing_scopes_are_added_next_to_detail(data, expected):
     assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
 
 
-def test_headers_that_a_handler_leaves_out():
+def test_headers_are_added_if_handler_omits_them():
     for error, name, value in [
         (TemporarilyUnavailable(), "Retry-After", "5"),
         (TooManyFailures(), "Retry-After", "60"),

@@ -74,7 +74,7 @@ class TestOutOfRange:
                 assert entity_type.get_visible(user, [str(number)]) == {}
                 assert list(entity_type.find(user, str(number))) == []
 
-    def test_scopes_of_list(self, case, site, ask, token, number):
+    def test_unknown_ids_give_empty_list(self, case, site, ask, token, number):
         for kind in ["channels", "thermometers", "probes", "badges"]:
             with case(kind):
                 if len(str(number)) < 255:

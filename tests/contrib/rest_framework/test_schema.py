@@ -192,7 +192,7 @@ class TestSiteOperations:
             ("GET", "/api/anything/", "any"),
         ],
     )
-    def test_include_scope(self, method, path, scope):
+    def test_operations_include_scope(self, method, path, scope):
         operation = operations(generate(Site))[method, path]
         assert operation["x-pat-scope"] == scope
         assert {"personalAccessToken": []} in operation["security"]

@@ -364,7 +364,7 @@ class TestScopes:
         rest = [scope for scope in answer.json() if scope not in before]
         assert [{key: scope[key] for key in added[0]} for scope in rest] == added
 
-    def test_add_all_or_none(self, client, scoped, stranger):
+    def test_all_scopes_are_added_or_none(self, client, scoped, stranger):
         theirs = ChannelFactory(owner=stranger)
         before = snapshot()
         rows = [row("pages:*:read"), row(f"channels:{theirs.pk}:read"), row("channels:*:fly")]
@@ -538,7 +538,7 @@ class TestEntities:
         assert answer.status_code == 404
         assert answer.json() == {"detail": "Invalid page."}
 
-    def test_order_of_site_then_key(self, client, user, monkeypatch):
+    def test_entities_are_in_site_order_then_by_key(self, client, user, monkeypatch):
         from tests.models import Channel
 
         later, earlier, twin = (ChannelFactory(owner=user, name=name) for name in ("b", "a", "b"))

@@ -348,7 +348,7 @@ class TestScopes:
                     (errors,) = add([row])
                     assert list(errors) == [field]
 
-    def test_missing_field(self, case, add):
+    def test_missing_field_is_named(self, case, add):
         for field in ["entity_type", "entity_id", "operation"]:
             with case(field):
                 row = {"entity_type": "channels", "entity_id": "*", "operation": "read"}
