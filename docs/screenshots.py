@@ -1,6 +1,9 @@
 """Take the screenshots in `docs/images/` from the running demo: `make screenshots`.
 
 Serves the demo on a free port with a new database, creates a few tokens, and opens the pages as alice.
+
+The picture of a Bootstrap site needs a stylesheet that isn't in the repository. `BOOTSTRAP_CSS` in the environment is
+its path: `dist/css/bootstrap.min.css` in Bootstrap's npm package. Without it, that picture stays as it is.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ WIDTHS = {"": (1180, 760), "-360": (360, 740)}  # suffix of the file name, and s
 SCHEMES = ("light", "dark")
 DIALOGS = {"add-scope": "Add Scope", "revoke": "Revoke", "regenerate": "Regenerate"}  # file name to button label
 OTHER_LOOK = "workshop"
+BOOTSTRAP = "docs.bootstrap.settings"
 
 TOKENS = (
     ("Pump room sensors", "Readings of the pumps, every minute", "90d", ["channels:*:publish", "channels:*:read"]),
@@ -60,6 +64,9 @@ def main() -> None:
         with serve(Path(folder), DEMO_LOOK=OTHER_LOOK) as other_address:  # with the same database
             for scheme in SCHEMES:
                 take_look(browser, other_address, scheme=scheme)
+        if stylesheet := os.environ.get("BOOTSTRAP_CSS"):
+            with serve(Path(folder), DJANGO_SETTINGS_MODULE=BOOTSTRAP) as bootstrap_address:
+                take_bootstrap(browser, bootstrap_address, stylesheet)
         browser.close()
 
 
@@ -102,13 +109,24 @@ def take_look(browser: Browser, address: str, *, scheme: str) -> None:
     page.context.close()
 
 
-def open_page(browser: Browser, address: str, *, scheme: str, width: int, height: int) -> Page:
+def take_bootstrap(browser: Browser, address: str, stylesheet: str) -> None:
+    """Take the list on a plain Bootstrap site. Its own policy allows the `data:` images of Bootstrap."""
+    page = open_page(browser, address, scheme="light", width=1280, height=720, bypass_csp=True)
+    page.route("**/bootstrap.min.css", lambda route: route.fulfill(path=stylesheet))
+    log_in(page)
+    page.goto("/pats/")
+    page.screenshot(path=IMAGES / "bootstrap-list.png")
+    page.context.close()
+
+
+def open_page(browser: Browser, address: str, *, scheme: str, width: int, height: int, **options: Any) -> Page:
     context = browser.new_context(
         base_url=address,
         color_scheme=scheme,  # type: ignore[arg-type]
         viewport={"width": width, "height": height},
         reduced_motion="reduce",
         locale="en-GB",
+        **options,
     )
     return context.new_page()
 
