@@ -855,6 +855,18 @@ def test_summary_stays_in_view(open_browser, user):
         assert_sound(page)
 
 
+def test_link_to_summary_does_not_cover_what_keyboard_reaches(open_browser, user):
+    page = open_browser(viewport=PHONE)
+    page.goto("/pats/create/")
+    page.locator("[data-pat-ready]").wait_for()
+    bar, field = page.locator(".pat-jump"), page.get_by_label("Description")
+    page.get_by_label("Duration").focus()
+    page.evaluate("y => scrollBy(0, y)", field.bounding_box()["y"] - bar.bounding_box()["y"] + 1)
+    page.keyboard.press("Tab")
+    expect(field).to_be_focused()
+    assert field.bounding_box()["y"] + field.bounding_box()["height"] <= bar.bounding_box()["y"]
+
+
 def test_several_entities_without_script(open_browser, user):
     fan, lamp = (ChannelFactory(owner=user, name=name) for name in ("Fan", "Lamp"))
     page = open_browser(java_script_enabled=False, viewport=PHONE)

@@ -541,12 +541,15 @@ function dismiss(note) {
   if (hadFocus) (dialog?.querySelector("h1") ?? root.querySelector("[data-pat-heading]"))?.focus();
 }
 
-// While the user scrolls, a toast is above other elements. What the keyboard reaches is scrolled out from under it.
+// While the user scrolls, toasts and the link to the summary are above other elements. What the keyboard reaches is
+// scrolled out from under them.
 function uncover({ target }) {
-  const [note] = root.querySelectorAll("[data-pat-toasts] > *");
-  if (!note || note.contains(target) || !target.matches(":focus-visible")) return;
-  const covered = target.getBoundingClientRect(), cover = note.getBoundingClientRect();
-  if (covered.bottom > cover.top && covered.top < cover.bottom) target.scrollIntoView({ block: "center" });
+  if (!target.matches(":focus-visible")) return;
+  for (const above of root.querySelectorAll("[data-pat-toasts] > *, [data-pat-covers]")) {
+    const covered = target.getBoundingClientRect(), cover = above.getBoundingClientRect();
+    const isCovered = covered.bottom > cover.top && covered.top < cover.bottom;
+    if (isCovered && !above.contains(target)) target.scrollIntoView({ block: "center" });
+  }
 }
 
 // What was said about the last step is over with the next one.
