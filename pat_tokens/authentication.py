@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.urls import Resolver404, get_resolver
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pat_tokens import activity, crypto, links, log_events, lookup, services, signals, usage
@@ -352,13 +353,14 @@ def allow(
         raise refuse(InsufficientScope(missing, is_fixable=is_fixable), token=token, request=request)
     if token.awaits_first_use and not token.is_previous and token.decision.required_scope is not None:
         services.record_first_use(token, request=request)
-    if services.is_use_due(token):
+    now = timezone.now()
+    if services.is_use_due(token, now):
         if request is None:
             services.record_use(token)
         else:
             agent = client_agent(request, prefix=conf.prefix)
             services.record_use(token, ip=recorded_ip(request), agent=agent, request=request)
-    usage.record_scope_use(token, request=request)
+    usage.record_scope_use(token, request=request, now=now)
     log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)

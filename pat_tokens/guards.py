@@ -113,7 +113,7 @@ def find_changed_keyword(
 
 
 def _is_same(requirement: Requirement, one: Any, other: Any) -> bool:
-    if one is other or str(one) == str(other):
+    if str(one) == str(other):
         return True
     if isinstance(requirement.entity, EntityLookup):
         return False

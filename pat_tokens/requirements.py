@@ -146,7 +146,7 @@ def required_scope_from_url(
         return ScopeKey(part.entity_type, entity_id or ALL, part.operation)
 
     first = scope_of(requirement)
-    also = tuple(scope_of(part) for part in requirement.also)
+    also = tuple(map(scope_of, requirement.also))
     filtered = filtered and requirement.entity is None
     return RequiredScope(first.entity_type, first.operation, first.entity_id, filtered, also)
 

@@ -470,12 +470,12 @@ def release_overlap_mail(token: PersonalAccessToken) -> None:
     _tokens().filter(pk=token.pk, rotated_at=token.rotated_at).update(overlap_mailed_at=None)
 
 
-def is_use_due(token: PersonalAccessToken) -> bool:
+def is_use_due(token: PersonalAccessToken, now: datetime | None = None) -> bool:
     """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the recorded last use of this secret."""
     last = token.previous_last_used_at
     if not token.is_previous:  # the last use of the token can be that of its previous secret
         last = None if token.last_used_at == last else token.last_used_at
-    return is_due(last, timezone.now(), conf.last_used_interval)
+    return is_due(last, now or timezone.now(), conf.last_used_interval)
 
 
 def record_use(

@@ -56,12 +56,14 @@ class ListUse:
     was_returned: bool = False
 
 
-def record_scope_use(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> None:
+def record_scope_use(
+    token: PersonalAccessToken, *, request: HttpRequest | None = None, now: datetime | None = None
+) -> None:
     """Record a use of the scopes that cover the decision of `token`, unless one was recorded within the last hour."""
     required_scope = None if token.decision is None else token.decision.required_scope
     if required_scope is None:
         return
-    now = timezone.now()
+    now = now or timezone.now()
     due = [last is not None and is_due(last, now, INTERVAL) for last in token.scope_uses]
     if any(due):
         used = compress(required_scope.scopes, due)

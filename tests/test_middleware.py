@@ -519,14 +519,14 @@ class TestModes:
         threads_with_a_loop = []
         real = services.is_use_due
 
-        def spy(token):
+        def spy(*args):
             try:
                 asyncio.get_running_loop()
             except RuntimeError:
                 threads_with_a_loop.append(False)
             else:
                 threads_with_a_loop.append(True)
-            return real(token)
+            return real(*args)
 
         monkeypatch.setattr(services, "is_use_due", spy)
         for kind in KINDS:
