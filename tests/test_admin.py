@@ -379,6 +379,14 @@ def test_owner_with_more_rights_is_protected(staff, user, take_over, change):
     assert tokens() == before
 
 
+def test_forms_of_owner_with_more_rights_are_refused(staff, user, token):
+    client = staff("view", "add", "change", "create_for_others")
+    assert [client.get(url(page, token.pk)).status_code for page in ("regenerate", "rotate")] == [200, 200]
+    _superuser(user)
+    user.save()
+    assert [client.get(url(page, token.pk)).status_code for page in ("regenerate", "rotate")] == [403, 403]
+
+
 @pytest.mark.parametrize("verbs", [("view", "add"), ("view", "change"), ("view", "add", "change", "delete")])
 def test_creating_for_others_needs_permission(staff, take_over, verbs):
     before = tokens()

@@ -98,6 +98,19 @@ def test_user_set_by_middleware_sees_no_tokens_elsewhere(client, key, token):
     assert PersonalAccessToken.objects.filter(pk=token.pk).exists()
 
 
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_permissions_need_own_session(boss, token, logs_in):
+    """Site code can ask for them anywhere, not only in our views."""
+    client = Client()
+    if logs_in:
+        client.force_login(boss)
+    request = client.get("/admin/login/").wsgi_request
+    request.user = boss
+    model_admin = site.get_model_admin(PersonalAccessToken)
+    assert set(model_admin.get_model_perms(request).values()) == {logs_in}
+    assert model_admin.has_module_permission(request) is logs_in
+
+
 def test_session_is_accepted(case, boss, key, token):
     person = Client()
     person.force_login(boss)

@@ -15,6 +15,7 @@ from pat_tokens.http import (
     error_body,
     error_headers,
     read_bearer,
+    read_header,
     read_legacy_key,
 )
 from pat_tokens.scopes import ScopeKey
@@ -26,6 +27,14 @@ MISTYPED = SECRET[:-1] + ("a" if SECRET[-1] != "a" else "b")
 
 def read(value, *keywords):
     return read_bearer(value, keywords=keywords or ("Bearer",), prefix="pat")
+
+
+def test_read_header_hides_secret():
+    request = RequestFactory().get("/", headers={"authorization": f"Bearer {SECRET}"})
+    assert SECRET in repr(request.headers)  # Django caches a copy of the headers
+    assert read_header(request, "HTTP_AUTHORIZATION") == f"Bearer {SECRET}"
+    assert SECRET not in repr(request.META)
+    assert SECRET not in repr(request.headers)
 
 
 @pytest.mark.parametrize("template", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer {} ", " Bearer {}\t"])
