@@ -859,12 +859,12 @@ def test_link_to_summary_does_not_cover_what_keyboard_reaches(open_browser, user
     page = open_browser(viewport=PHONE)
     page.goto("/pats/create/")
     page.locator("[data-pat-ready]").wait_for()
-    bar, field = page.locator(".pat-jump"), page.get_by_label("Description")
-    page.get_by_label("Duration").focus()
-    page.evaluate("y => scrollBy(0, y)", field.bounding_box()["y"] - bar.bounding_box()["y"] + 1)
-    page.keyboard.press("Tab")
-    expect(field).to_be_focused()
-    assert field.bounding_box()["y"] + field.bounding_box()["height"] <= bar.bounding_box()["y"]
+    bar, button = page.locator(".pat-jump"), page.get_by_role("button", name="Use", exact=True)
+    page.get_by_label("Entity Type").focus()
+    page.evaluate("y => scrollBy(0, y)", button.bounding_box()["y"] - bar.bounding_box()["y"] - 4)
+    page.keyboard.press("Shift+Tab")
+    expect(button).to_be_focused()
+    assert button.bounding_box()["y"] + button.bounding_box()["height"] <= bar.bounding_box()["y"]
 
 
 def test_several_entities_without_script(open_browser, user):
