@@ -7,6 +7,7 @@ sent again, until the next number of days is reached. `pat_health` counts them.
 
 from __future__ import annotations
 
+import random
 import smtplib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -69,9 +70,9 @@ class Line:
 def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     """Send all reminders that are due. Several runs at the same time share the work.
 
-    Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Makes two queries per
-    page of users and six per user, one for all rotated tokens, and one for each mail about them. A dry run writes and
-    sends nothing.
+    Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Makes one query, two
+    per page of users and up to eight per user, one for all rotated tokens, and one for each mail about them. A dry run
+    writes and sends nothing.
     """
     now = timezone.now()
     days = tuple(conf.reminder_days)
@@ -99,7 +100,7 @@ def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
 def _mail_about_previous_secrets(now: datetime, summary: Summary, *, dry_run: bool) -> None:
     tokens = PersonalAccessToken.objects.using(router.db_for_write(PersonalAccessToken)).with_previous_secret_in_use()
     in_a_row = 0
-    for token in tokens.select_related("user").order_by("pk"):
+    for token in tokens.select_related("user").order_by("?"):
         secret = token.get_previous_secret(now)
         if secret is None or not secret.is_used_late:
             continue
@@ -216,16 +217,14 @@ def _due_users(days: Sequence[int], now: datetime) -> Iterator[tuple[Any, int]]:
     alias = router.db_for_write(PersonalAccessToken)
     due: TokenQuerySet = PersonalAccessToken.objects.using(alias).expiring(days, now)
     users = get_user_model()._base_manager.using(alias)
-    last = None
-    while True:
-        page = due if last is None else due.filter(user_id__gt=last)
-        ids = list(page.order_by("user_id").values_list("user_id", flat=True).distinct()[:PAGE])
-        if not ids:
-            return
-        found = users.in_bulk(ids)
-        counts = Counter(due.filter(user_id__in=ids).values_list("user_id", flat=True))
-        yield from ((found[pk], counts[pk]) for pk in ids if pk in found)
-        last = ids[-1]
+    ids = list(due.order_by().values_list("user_id", flat=True).distinct())
+    # Otherwise a few emails that break the connection would stop those of the same users in each run.
+    random.shuffle(ids)
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        found = users.in_bulk(page)
+        counts = Counter(due.filter(user_id__in=page).values_list("user_id", flat=True))
+        yield from ((found[pk], counts[pk]) for pk in page if pk in found and counts[pk])
 
 
 def _line(user: AbstractBaseUser, reminder: Reminder, now: datetime) -> Line:

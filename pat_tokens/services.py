@@ -441,8 +441,10 @@ def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetim
 
 
 def finish_reminders(rows: Sequence[Reminder], *, mailed: bool, actor: Actor = SYSTEM) -> None:
-    """Mark these reminders as sent, and send their signals."""
+    """Mark these reminders of one user as sent, and send their signals."""
     with transaction.atomic(using=_alias()):
+        if not _lock_user(rows[0].token.user_id):
+            return  # deleted while the email was sent
         Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).update(sent_at=timezone.now())
         record(actor, Kind.REMINDED, *(row.token for row in rows))
         for row in rows:
