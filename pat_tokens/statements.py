@@ -22,7 +22,17 @@ from django.db.models.query import BaseIterable
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
-_MAX_FRAMES = 40  # stack frames between a cursor and the queryset or the instance that uses it
+_MAX_FRAMES = 40  # stack frames between a cursor, or a signal, and the queryset or the instance that uses it
+
+
+def find_frames(frame: FrameType | None, name: str) -> Iterator[FrameType]:
+    """Return the frames of functions called `name` on the stack, from `frame` on."""
+    for _count in range(_MAX_FRAMES):
+        if frame is None:
+            break
+        if frame.f_code.co_name == name:
+            yield frame
+        frame = frame.f_back
 
 
 class Statement:
@@ -73,13 +83,7 @@ class Statement:
         return ()
 
     def _frames(self, name: str) -> Iterator[FrameType]:
-        frame: FrameType | None = self._frame
-        for _count in range(_MAX_FRAMES):
-            if frame is None:
-                break
-            if frame.f_code.co_name == name:
-                yield frame
-            frame = frame.f_back
+        return find_frames(self._frame, name)
 
 
 class Observer:

@@ -2,12 +2,14 @@
 
 Saving a model instance with a changed key writes another row, and so does saving a new instance with an existing key. A
 token is allowed neither, so both are refused before they happen: `save()` when it starts, and a write by a queryset
-just before its statement is executed.
+just before its statement is executed. `update_or_create()` with the key of another row
+is refused too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
@@ -18,10 +20,11 @@ from django.db.models.signals import post_init, post_save, pre_save
 from django.db.models.sql import InsertQuery, Query, UpdateQuery
 from django.utils.functional import LazyObject
 
+from pat_tokens.entities import CREATE
 from pat_tokens.exceptions import KeyNotAllowed
 from pat_tokens.http import SAFE_METHODS
 from pat_tokens.scopes import ALL
-from pat_tokens.statements import Observer, Statement, observe, observers
+from pat_tokens.statements import Observer, Statement, find_frames, observe, observers
 
 if TYPE_CHECKING:
     from pat_tokens.entities import EntityType
@@ -36,8 +39,9 @@ _running: set[int] = set()
 class WriteGuard(Observer):
     """Checks what one view writes to the entities that its requirement is about."""
 
-    def __init__(self, entities: Iterable[tuple[EntityType, str]]) -> None:
+    def __init__(self, entities: Iterable[tuple[EntityType, str]], created: Collection[type[Model]] = ()) -> None:
         self.entities = [(entity_type, entity_id) for entity_type, entity_id in entities if entity_type.model]
+        self.created = created  # models whose rows the view creates, so that it can't update one instead
         self._free: set[tuple[type[Model], Any]] = set()  # keys that no row had
 
     def executes(self, statement: Statement) -> None:
@@ -79,10 +83,15 @@ class WriteGuard(Observer):
         if self.is_about(type(instance)):
             self._check_loaded(instance)
             self._check_new(instance, using, _chosen(instance))
+            if _is_found_by_key(instance) and (self._is_created(instance) or self._is_other(instance)):
+                raise KeyNotAllowed
 
     def is_about(self, model: type[Model]) -> bool:
         """Return whether a row of `model` is a row of an entity, or a part of one."""
         return any(_is_about(model, entity_type.model) for entity_type, _id in self.entities)
+
+    def _is_created(self, instance: Model) -> bool:
+        return any(_is_about(type(instance), model) for model in self.created)
 
     def _check_new(self, instance: Model, using: str, keys: Iterable[tuple[type[Model], Any]]) -> None:
         if not instance._state.adding:
@@ -109,12 +118,14 @@ class WriteGuard(Observer):
             raise KeyNotAllowed
 
     def _is_other(self, instance: Model) -> bool:
+        ids = set()
         for entity_type, entity_id in self.entities:
             if entity_id != ALL and _is_about(type(instance), entity_type.model):
                 key = vars(instance).get(entity_type.model._meta.pk.attname, instance.pk)
-                if key is not None and entity_type.to_id(key) != entity_id:
-                    return True
-        return False
+                if key is None or entity_type.to_id(key) == entity_id:
+                    return False
+                ids.add(entity_id)
+        return bool(ids)
 
 
 def guard_writes(
@@ -129,7 +140,9 @@ def guard_writes(
         return None
     required = token.decision.required_scope if token.decision is not None else None
     ids = [scope.entity_id for scope in required.scopes] if required is not None else [ALL] * len(requirement.parts)
-    guard = WriteGuard(zip([part.get_entity_type() for part in requirement.parts], ids, strict=True))
+    entities = zip([part.get_entity_type() for part in requirement.parts], ids, strict=True)
+    created = [part.get_entity_type().model for part in requirement.parts if part.operation == CREATE.name]
+    guard = WriteGuard(entities, created)
     number = id(guard)
     with _lock:
         if not _running:
@@ -165,6 +178,16 @@ def _remember(sender: Any, instance: Model, **kwargs: Any) -> None:
 def _check(sender: Any, instance: Model, using: str, **kwargs: Any) -> None:
     for guard in _current():
         guard.check_save(instance, using)
+
+
+def _is_found_by_key(instance: Model) -> bool:
+    # Whether update_or_create() is updating this row because its key was passed. Views can save other rows.
+    for frame in find_frames(sys._getframe(1), "update_or_create"):
+        if isinstance(frame.f_locals.get("self"), QuerySet) and frame.f_locals.get("obj") is instance:
+            keys = (model._meta.pk for model in _key_models(instance))
+            names = {"pk", *(name for key in keys for name in (key.name, key.attname))}
+            return not (frame.f_locals.get("created") or names.isdisjoint(frame.f_locals.get("kwargs", ())))
+    return False
 
 
 def _key_models(instance: Model) -> Iterator[type[Model]]:

@@ -94,6 +94,20 @@ class LoosePages(Pages):
     serializer_class = Loose
 
 
+class Upserts(LoosePages):
+    """Updates the row with the given key, if there is one."""
+
+    pat_requirements = {"all": Requirement("pages", "update")}
+
+    def perform_create(self, serializer):
+        path, owner = self.request.data["path"], self.request.user
+        serializer.instance, _made = Page.objects.update_or_create(path=path, defaults={"owner": owner})
+
+    def all(self, request):
+        self.perform_create(self.get_serializer())
+        return Response({})
+
+
 class Channels(Owned, viewsets.ModelViewSet):
     queryset = Channel.objects.order_by("pk")
     serializer_class = ChannelSerializer
@@ -196,6 +210,10 @@ WRITES = {
 NEW = {
     "upsert of new": lambda page, key: upsert([Page(path=key, owner=page.owner)]),
     "new, force update": lambda page, key: Page(path=key, owner=page.owner).save(force_update=True),
+    "update or create": lambda page, key: Page.objects.update_or_create(pk=key, defaults={"owner": page.owner}),
+    "update or create by name": lambda page, key: Page.objects.select_related("owner").update_or_create(
+        {"owner": page.owner}, path=key
+    ),
     "new": lambda page, key: Page(path=key, owner=page.owner).save(),
     "deserialized": deserialized,
     "loaded again": reloaded,
@@ -302,6 +320,7 @@ urlpatterns = [
     path("pages/", Pages.as_view(LISTED)),
     path("pages/<pk>/", Pages.as_view(DETAIL)),
     path("loose-pages/", LoosePages.as_view(LISTED)),
+    path("upserts/", Upserts.as_view({**LISTED, "put": "all"})),
     path("loose-pages/<pk>/", LoosePages.as_view(DETAIL)),
     path("channels/", Channels.as_view(LISTED)),
     path("channels/<pk>/", Channels.as_view(DETAIL)),
@@ -374,11 +393,18 @@ def test_integer_key_is_checked(user, make_token, name):
     assert send("wsgi", token, f"/{name}/", "POST", name="y").status_code == 201
 
 
-def test_new_row_with_existing_key_is_refused(pages, make_token, stranger):
+@pytest.mark.parametrize("name", ["loose-pages", "upserts"])
+def test_new_row_with_existing_key_is_refused(pages, make_token, stranger, name):
     token = make_token("pages:*:create")
-    assert send("wsgi", token, "/loose-pages/", "POST", path="b").status_code == 403
+    assert send("wsgi", token, f"/{name}/", "POST", path="b").status_code == 403
     assert Page.objects.get(path="b").owner == stranger
-    assert send("wsgi", token, "/loose-pages/", "POST", path="c").status_code == 201
+    assert send("wsgi", token, f"/{name}/", "POST", path="c").status_code == 201
+
+
+def test_rows_that_a_scope_on_all_covers_are_updated(pages, make_token, user):
+    token = make_token("pages:*:update")
+    assert send("wsgi", token, "/upserts/", "PUT", path="b").status_code == 200
+    assert Page.objects.get(path="b").owner == user
 
 
 def test_child_row_with_existing_parent_is_refused(user, make_token):
