@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-from django.contrib.auth.middleware import get_user
+from django.contrib.auth import get_user
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
@@ -58,7 +58,7 @@ class Page(LoginRequiredMixin, View):
         """Take the user only from the session, because other middleware can set one for a token."""
         super().setup(request, *args, **kwargs)
         if not has_own_session(request):
-            request.user = get_user(request)
+            request.user = get_user(request)  # not the one that other middleware has cached
 
     # All parameters: a password, and secrets that users paste into any field.
     @method_decorator([never_framed, never_cache, always_csrf_protect, sensitive_post_parameters()])

@@ -124,10 +124,16 @@ def test_other_pages_need_session(client, user, token, target):
     assert client.get(target).status_code == 200
 
 
-def test_pages_refuse_tokens_set_by_middleware(client, make_token, settings):
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.pages.test_views.token_is_user"]
+@pytest.mark.parametrize("name", ["token_is_user", "token_is_cached_user"])
+def test_pages_refuse_tokens_set_by_middleware(client, make_token, stranger, settings, name):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"tests.pages.test_views.{name}"]
     token = make_token("channels:*:read")
-    assert client.get("/pats/", headers={"authorization": f"Bearer {token.secret}"}).status_code == 302
+    headers = {"authorization": f"Bearer {token.secret}"}
+    assert client.get("/pats/", headers=headers).status_code == 302
+    assert client.post("/pats/create/", {"name": "x"}, headers=headers)["Location"].startswith("/accounts/login/")
+    client.force_login(stranger)
+    assert token.name not in client.get("/pats/", headers=headers).content.decode()
+    assert client.post(url("token_revoke", token), headers=headers).status_code == 404
 
 
 def token_is_user(get_response: Any) -> Any:
@@ -135,6 +141,16 @@ def token_is_user(get_response: Any) -> Any:
 
     def middleware(request: Any) -> Any:
         request.user = PersonalAccessToken.objects.get().user
+        return get_response(request)
+
+    return middleware
+
+
+def token_is_cached_user(get_response: Any) -> Any:
+    """Middleware that also sets what Django's middleware finds in the session."""
+
+    def middleware(request: Any) -> Any:
+        request.user = request._cached_user = PersonalAccessToken.objects.get().user
         return get_response(request)
 
     return middleware
