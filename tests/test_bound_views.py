@@ -1,5 +1,7 @@
 """Plain Django views are bound to the entity that was decided about: by their keywords, and by what they load."""
 
+import copy
+import pickle
 from contextlib import suppress
 
 import pytest
@@ -68,6 +70,13 @@ class Unnamed(PersonalAccessTokenMixin, Answers, DetailView):
 
     def get_queryset(self):
         return Channel.objects.all()
+
+
+class ByHand(Unnamed):
+    """Loads its object without get_object()."""
+
+    def get(self, request, pk):
+        return JsonResponse({"id": get_object_or_404(self.get_queryset(), pk=pk).pk})
 
 
 class Attribute(Answers, DetailView):
@@ -152,6 +161,9 @@ FOREIGN = {
     "decorated": login_required(never_cache(child(Unnamed, OfProjects))),
     "by-attribute": child(Attribute, queryset=Project.objects.all()),
     "deletes": child(Deletes, OfProjects),
+    "reads": child(
+        Unnamed, OfProjects, get=lambda view, request, pk: JsonResponse({"id": view.get_queryset().get(pk=pk).pk})
+    ),
     "updates": child(Updates, OfProjects, form_class=NameForm),
 }
 
@@ -202,6 +214,7 @@ class Badges(OfBadges):
 SAME = {
     "named": Named.as_view(),
     "unnamed": Unnamed.as_view(),
+    "by-hand": ByHand.as_view(),
     "thermometers": child(Unnamed, OfThermometers),
     "archive": child(Attribute, OfArchive),
     "owner": child(Unnamed, Owner),
@@ -358,6 +371,15 @@ class AsyncView(PersonalAccessTokenMixin, View):
         return JsonResponse({"id": pk})
 
 
+class CallsAnother(PersonalAccessTokenMixin, View):
+    """Calls a view whose keyword of the same name is about something else."""
+
+    pat_requirements = READ
+
+    def get(self, request, pk):
+        return Template.as_view()(request, pk="the first")
+
+
 class Filled(PersonalAccessTokenMixin, FormView):
     pat_requirements = {"POST": Requirement("channels", "publish", "pk")}
     form_class = Form
@@ -414,6 +436,9 @@ class Changes:
             case "caught":
                 with suppress(PermissionDenied):
                     kwargs["pk"] = value
+            case "copied":
+                pickle.loads(pickle.dumps(kwargs))["pk"] = value
+                copy.deepcopy(kwargs)["pk"] = value
             case "other":
                 kwargs.pop("other")
 
@@ -432,6 +457,7 @@ urlpatterns = [
     path("lists/", Lists.as_view()),
     path("lists-foreign/", child(Lists, OfProjects)),
     path("lists-foreign-rows/", child(Lists, ListOfProjects)),
+    path("calls-another/<int:pk>/", CallsAnother.as_view()),
     path("filled/<int:pk>/", Filled.as_view()),
     path("from-query/<int:pk>/", FromQuery.as_view()),
     path("changes-itself/<int:pk>/", ChangesItself.as_view()),
@@ -558,6 +584,8 @@ def test_later_middleware_cannot_change_entity(case, make_token, user, settings,
         with case(prefix, "the same"):
             ask = Asker(server, secret, **{"X-Way": "item", "X-Value": str(mine.pk)})
             assert ask(f"{prefix}{mine.pk}/", method).json()["id"] in (mine.pk, str(mine.pk))
+    ask = Asker(server, secret, **{"X-Way": "copied", "X-Value": str(theirs.pk)})
+    assert ask(f"/changed/function/{mine.pk}/").json() == {"id": mine.pk}
     response = Asker(server, secret, **{"X-Way": "other"})(f"/two/x/{mine.pk}/")
     assert response.json() == {"id": mine.pk}
 
@@ -581,6 +609,12 @@ def test_decorator_cannot_change_entity(make_token, user):
     assert ask(f"/changing/{mine.pk}/").json() == {"id": mine.pk}
     response = ask(f"/changing/{mine.pk}/?other={theirs.pk}")
     assert (response.status_code, response.json()["code"]) == (403, "scope_not_declared")
+
+
+def test_view_can_call_another_with_other_keywords(make_token, user):
+    channel = ChannelFactory(owner=user)
+    ask = Asker("wsgi", make_token(f"channels:{channel.pk}:read").secret)
+    assert ask(f"/calls-another/{channel.pk}/").json() == {"id": "the first"}
 
 
 def test_sessions_are_not_bound(client, user, settings):
