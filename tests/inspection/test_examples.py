@@ -2,7 +2,10 @@
 
 import pytest
 
+from pat_tokens.declarations import declare_url
+from pat_tokens.inspection import examples
 from pat_tokens.inspection.examples import find_example_call
+from pat_tokens.inspection.routes import inspect_all
 from tests.factories import ChannelFactory
 
 pytestmark = pytest.mark.django_db
@@ -46,3 +49,16 @@ def test_entity_that_owner_cannot_see_is_no_example(token, stranger):
     for pk in (ChannelFactory(owner=stranger).pk, 999):
         token.scope_set.create(entity_type="channels", entity_id=str(pk), operation="read")
     assert find_example_call(token) is None
+
+
+def test_routes_are_inspected_once_until_declarations_change(make_token, monkeypatch, declarations):
+    inspected = []
+    monkeypatch.setattr(examples, "inspect_all", lambda urlconf: inspected.append(urlconf) or inspect_all(urlconf))
+    declare_url("anything", {})  # what was inspected before doesn't count
+    token = make_token("channels:*:list")
+    found = [find_example_call(token) for _ in range(3)]
+    assert len(inspected) == 1
+    declare_url("channel-list", {"GET": None})
+    found.append(find_example_call(token))
+    assert len(inspected) == 2
+    assert found == [("GET", "/api/channels/")] * 3 + [None]
