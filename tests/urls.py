@@ -1,5 +1,6 @@
 """The routes of the small test site."""
 
+from django.contrib.auth.views import LoginView
 from django.urls import include, path
 from rest_framework.routers import DefaultRouter
 
@@ -11,6 +12,7 @@ router.register("devices", views.DeviceViewSet)
 router.register("pages", views.PageViewSet)
 
 urlpatterns = [
+    path("accounts/login/", LoginView.as_view()),
     path("pats/", include("pat_tokens.urls")),
     path("api/undeclared/", views.UndeclaredView.as_view(), name="undeclared"),
     path("api/anything/", views.AnythingView.as_view(), name="anything"),

@@ -1,4 +1,4 @@
-"""Checks of what the pages need (template engine, base template, static files): E080 to E089 and W080 to W089."""
+"""Checks of what the pages need (templates, static files, a login page): E080 to E089, W080 to W089, I080 to I089."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.apps import AppConfig, apps
-from django.conf import settings
+from django.conf import global_settings, settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.core import checks
 from django.core.checks import CheckMessage, Error
@@ -16,9 +16,10 @@ from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError,
 from django.template.backends.django import DjangoTemplates
 from django.template.base import Node, NodeList, VariableNode
 from django.template.loader_tags import BlockNode, ExtendsNode
+from django.urls import LocalePrefixPattern, is_valid_path
 
 from pat_tokens.conf import conf
-from pat_tokens.setting_values import has_url
+from pat_tokens.setting_values import has_url, is_class
 
 BLOCKS = ("title", "head", "content")
 STATIC_FILES = ("pat_tokens/pat_tokens.css", "pat_tokens/pat_tokens.js")
@@ -101,6 +102,28 @@ def check_static_files(**kwargs: Any) -> Iterator[CheckMessage]:
         )
     except (ImproperlyConfigured, OSError):
         return  # not our concern: the site's storage doesn't work at all
+
+
+def check_login_url(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Only Django's default: a site that sets LOGIN_URL can have its login page outside of Django."""
+    default = global_settings.LOGIN_URL
+    if not _pages_are_mounted() or default != settings.LOGIN_URL or _has_login_without_page():
+        return
+    path = default.removeprefix("/")
+    # LocaleMiddleware adds the language.
+    if not any(is_valid_path(f"/{prefix}{path}") for prefix in ("", LocalePrefixPattern().language_prefix)):
+        yield checks.Info(  # there are other ways to log in than a page, which can't be known
+            f"The token pages redirect anonymous users to {default}, which doesn't exist.",
+            hint="Set LOGIN_URL to a login page that all your users can use, not only staff. If there is none, include "
+            "django.contrib.auth.urls at 'accounts/' and add a template registration/login.html.",
+            id="pat_tokens.I082",
+        )
+
+
+def _has_login_without_page() -> bool:
+    from django.contrib.auth.middleware import RemoteUserMiddleware  # noqa: PLC0415 -- needs an app that the pages need
+
+    return any(is_class(path, RemoteUserMiddleware) for path in settings.MIDDLEWARE)
 
 
 def reachable_blocks(template: Template) -> set[str]:

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from pat_tokens.checks.pages import (
     check_base_template,
+    check_login_url,
     check_static_files,
     check_template_engine,
     check_template_order,
@@ -415,6 +416,7 @@ SETTINGS_CHECKS = (
     check_base_template,
     check_template_order,
     check_static_files,
+    check_login_url,
     check_legacy_keys,
     check_middleware,
     check_caching,

@@ -1,18 +1,22 @@
 import inspect
 import re
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 from django.conf import settings as django_settings
+from django.conf.urls.i18n import i18n_patterns
+from django.contrib import admin
 from django.core.checks import run_checks
 from django.core.checks.registry import registry as check_registry
 from django.core.management import call_command
 from django.db import connections, models
 from django.middleware.csrf import CsrfViewMiddleware
 from django.test import override_settings
+from django.urls import clear_url_caches, include, path
 from django.views.debug import SafeExceptionReporterFilter
 
-from pat_tokens.checks import deployment, entity_types
+from pat_tokens.checks import deployment, entity_types, pages
 from pat_tokens.checks import settings as checks
 from pat_tokens.conf import conf, setting_names
 from pat_tokens.contrib.rest_framework.checks import DRF_CLASS, check_rest_framework
@@ -346,6 +350,51 @@ def test_static_files_missing_from_manifest(settings, tmp_path):
     call_command("collectstatic", interactive=False, verbosity=0)
     settings.STORAGES = {**WITH_MANIFEST}  # a new storage, which reads the manifest again
     assert found() == set()
+
+
+@pytest.fixture
+def urls(settings):
+    """Return a function that sets the patterns of the site, next to the pages."""
+
+    def urls(*patterns):
+        settings.ROOT_URLCONF = ModuleType("urls_of_a_test")
+        settings.ROOT_URLCONF.urlpatterns = [path("pats/", include("pat_tokens.urls")), *patterns]
+
+    return urls
+
+
+def login(request):
+    raise NotImplementedError
+
+
+def login_messages():
+    return [message.id for message in pages.check_login_url()]
+
+
+def test_missing_login_page_is_reported(settings, urls):
+    urls(path("admin/", admin.site.urls))
+    assert login_messages() == ["pat_tokens.I082"]
+    urls(path("accounts/login/", login))
+    assert login_messages() == []
+    urls(*i18n_patterns(path("accounts/login/", login)))
+    assert login_messages() == []
+    settings.ROOT_URLCONF.urlpatterns = []  # without our pages
+    clear_url_caches()
+    assert login_messages() == []
+
+
+def test_login_page_is_not_needed_with_remote_users(settings, urls):
+    urls()
+    assert login_messages() == ["pat_tokens.I082"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.PersistentRemoteUserMiddleware"]
+    assert login_messages() == []
+
+
+@pytest.mark.parametrize("url", ["/Shibboleth.sso/Login", "https://sso.example.org/", "login"])
+def test_login_page_outside_of_django_is_not_reported(settings, urls, url):
+    urls()
+    settings.LOGIN_URL = url
+    assert login_messages() == []
 
 
 def test_templates_after_ours_are_reported(settings):
