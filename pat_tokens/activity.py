@@ -1,7 +1,7 @@
 """Record and read what happened to tokens: changes with their actors, and refused secrets.
 
 A change is recorded in its own transaction, by the service that makes it. A refused secret is recorded after the
-request, at most once a minute in each process.
+request, at most once a minute in each process. `models.Kind` has the kinds of changes.
 """
 
 from __future__ import annotations

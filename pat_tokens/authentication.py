@@ -16,7 +16,7 @@ from django.urls import Resolver404, get_resolver
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from pat_tokens import activity, crypto, links, log_events, lookup, services, signals, usage
+from pat_tokens import activity, crypto, links, log_events, lookup, scope_usage, services, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
     ExpiredToken,
@@ -360,7 +360,7 @@ def allow(
         else:
             agent = client_agent(request, prefix=conf.prefix)
             services.record_use(token, ip=recorded_ip(request), agent=agent, request=request)
-    usage.record_scope_use(token, request=request, now=now)
+    scope_usage.record_scope_use(token, request=request, now=now)
     log_events.log_use(token, request)
     if signals.token_authenticated.receivers:
         signals.token_authenticated.send_robust(type(token), token=token, request=request)
@@ -382,7 +382,7 @@ def require_entity(
         decided = lookup.decide_again(token, required_scope)
     if not decided.decision:
         raise refuse(InsufficientScope(required_scope.scopes), token=token, request=request)
-    usage.record_scope_use(decided, request=request)
+    scope_usage.record_scope_use(decided, request=request)
 
 
 def require_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:
@@ -415,7 +415,7 @@ def require_again(
     decided = lookup.decide_again(token, required_scope)
     if not decided.decision:
         raise InsufficientScope(required_scope.scopes, is_fixable=is_fixable)
-    usage.record_scope_use(decided, request=request)
+    scope_usage.record_scope_use(decided, request=request)
 
 
 async def arequire_scope(request: Any, entity_type: str, operation: str, entity_id: object = ALL) -> None:
@@ -435,7 +435,7 @@ def refuse(
     if isinstance(error, InsufficientScope) and error.is_fixable and token is not None and not is_options:
         if request is not None and links.can_add(token, error.missing):
             error.fix_url = links.scopes_add_url(token, error.missing, request=request)
-        usage.record_missing(token, error.missing, request=request)
+        scope_usage.record_missing(token, error.missing, request=request)
     log_events.log_refusal(error, token=token, request=request)
     signals.token_refused.send_robust(type(error), reason=error.reason, token=token, request=request)
     if token is not None and error.reason in _RECORDED:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
-_SHORT = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII | re.IGNORECASE)
+# `labels.duration_label` has the name of each unit.
+_SHORT = re.compile(rf"([0-9]{{1,9}})([{''.join(_UNITS)}])", re.ASCII | re.IGNORECASE)
 _NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,6})?)"
 # ISO 8601-1 section 5.5.2.3. A year is 365 days and a month 30 days, because a duration has no start date.
 _ISO = re.compile(
@@ -20,7 +21,8 @@ _ISO = re.compile(
 )
 _ROUNDING = ((_UNITS["d"], timedelta(hours=1)), (timedelta(minutes=1), timedelta(minutes=1)))
 _ZERO = re.compile(
-    r"0+[hdwy]?|P(?=[0T])(?:0+Y)?(?:0+M)?(?:0+W)?(?:0+D)?(?:T(?=0)(?:0+H)?(?:0+M)?(?:0+S)?)?", re.ASCII | re.IGNORECASE
+    rf"0+[{''.join(_UNITS)}]?|P(?=[0T])(?:0+Y)?(?:0+M)?(?:0+W)?(?:0+D)?(?:T(?=0)(?:0+H)?(?:0+M)?(?:0+S)?)?",
+    re.ASCII | re.IGNORECASE,
 )
 _ISO_PARTS = (
     timedelta(days=365),
@@ -36,6 +38,12 @@ NEVER = "never"  # the duration of tokens without an expiration date, if the sit
 MAX_LENGTH = 40  # characters of a duration that is stored as it was given
 
 
+def split_short(text: str) -> tuple[int, str] | None:
+    """Return `30d` as `(30, "d")`, or None if `text` doesn't have this format."""
+    short = _SHORT.fullmatch(text)
+    return None if short is None else (int(short[1]), short[2].lower())
+
+
 def parse_duration(text: str) -> timedelta:
     """Return the duration in `text`: `24h`, `30d`, `2w`, `1y`, or an ISO 8601 duration, longer than zero.
 
@@ -43,8 +51,9 @@ def parse_duration(text: str) -> timedelta:
     """
     text = text.strip()
     try:
-        if short := _SHORT.fullmatch(text):
-            span = int(short[1]) * _UNITS[short[2].lower()]
+        if short := split_short(text):
+            number, unit = short
+            span = number * _UNITS[unit]
         elif iso := _ISO.fullmatch(text):
             span = sum(
                 (float(n.replace(",", ".")) * part for n, part in zip(iso.groups(), _ISO_PARTS, strict=True) if n),

@@ -19,7 +19,7 @@ from django.db.models.sql import AggregateQuery, DeleteQuery, InsertQuery, Query
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.utils.functional import Promise
 
-from pat_tokens import usage
+from pat_tokens import scope_usage
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.lookup import token_database
 from pat_tokens.models import PersonalAccessToken
@@ -55,7 +55,7 @@ class LimitedList(Observer):
         self.requirement = requirement
         self.in_object = False  # get_object() is filtering, not the list
         self.keys: frozenset[str] | None = None  # the ids; None until a queryset is limited
-        self.use: usage.ListUse | None = None  # what is recorded if the list is returned
+        self.use: scope_usage.ListUse | None = None  # what is recorded if the list is returned
         self.model: type[Model] | None = None  # the listed model
         self.was_read = False  # rows of the limited queryset were read
         self.leaked = False  # other rows of the same model were read
@@ -88,8 +88,8 @@ class LimitedList(Observer):
             limited = queryset.filter(pk__in=rows.values("pk"))
         if not self.in_object:
             if request is not None and self.use is None:
-                self.use = usage.ListUse(self.token, entity_type.name, self.requirement.operation)
-                usage.record_list_use(self.use, uses.values(), request=request)
+                self.use = scope_usage.ListUse(self.token, entity_type.name, self.requirement.operation)
+                scope_usage.record_list_use(self.use, uses.values(), request=request)
             _mark(limited, self)
             self.model = queryset.model
             self.keys = frozenset(keys)

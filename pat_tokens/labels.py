@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from django.utils.translation import get_language_bidi, ngettext, npgettext, pge
 from django.utils.translation import gettext as _
 
 from pat_tokens.conf import conf
-from pat_tokens.durations import NEVER, as_aware, split_span
+from pat_tokens.durations import NEVER, as_aware, split_short, split_span
 from pat_tokens.entities import EntityType, registry
 from pat_tokens.models import Kind, Reason, Via
 from pat_tokens.policy import client_ip, is_overridden
@@ -54,7 +53,6 @@ _FIELDS = {
     "allowed_networks": pgettext_lazy("pat_tokens", "Allowed networks"),
     "grace_period": pgettext_lazy("pat_tokens", "Grace period"),
 }
-_SHORT_DURATION = re.compile(r"([0-9]{1,9})([hdwy])", re.ASCII)
 
 
 class TimeFormat:
@@ -92,17 +90,17 @@ def duration_label(duration: str) -> str:
     """Return `24h` as `24 hours`; durations in another format are returned unchanged."""
     if duration == NEVER:
         return pgettext("pat_tokens", "No expiration")
-    short = _SHORT_DURATION.fullmatch(duration)
+    short = split_short(duration)
     if short is None:
         return duration
-    number = int(short[1])
+    number, unit = short
     texts = {
         "h": npgettext("pat_tokens", "%(number)d hour", "%(number)d hours", number),
         "d": npgettext("pat_tokens", "%(number)d day", "%(number)d days", number),
         "w": npgettext("pat_tokens", "%(number)d week", "%(number)d weeks", number),
         "y": npgettext("pat_tokens", "%(number)d year", "%(number)d years", number),
     }
-    return texts[short[2]] % {"number": number}
+    return texts[unit] % {"number": number}
 
 
 def type_label(entity_type: EntityType) -> str:

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from pat_tokens import activity, crypto, deferred_writes, lookup, rate_limits, services, signals, usage
+from pat_tokens import activity, crypto, deferred_writes, lookup, rate_limits, scope_usage, services, signals
 from pat_tokens.conf import MIDDLEWARE_PATH, conf
 from pat_tokens.models import Activity, MissingScope, PersonalAccessToken, Scope
 from pat_tokens.scopes import RequiredScope, ScopeKey
@@ -162,7 +162,7 @@ def test_servers_whose_clocks_differ_write_once(token, ahead, django_assert_num_
 
 def use_scope(token):
     found = lookup.find_token(crypto.digests(token.secret, conf.peppers), RequiredScope("channels", "read", "1"))
-    usage.record_scope_use(found)
+    scope_usage.record_scope_use(found)
 
 
 WRITES = {
@@ -171,7 +171,7 @@ WRITES = {
     "digest": ("token", lambda token: services.redigest_token(token, "0" * 64)),
     "first use": ("token", services.record_first_use),
     "scope": ("scope", use_scope),
-    "missing": ("token", lambda token: usage.record_missing(token, [ScopeKey("channels", "*", "list")])),
+    "missing": ("token", lambda token: scope_usage.record_missing(token, [ScopeKey("channels", "*", "list")])),
     "refused": ("token", lambda token: activity.record_refusal(token, "revoked")),
     "refused, owner": ("owner", lambda token: activity.record_refusal(token, "revoked")),
 }

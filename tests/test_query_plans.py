@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from pat_tokens import crypto, lookup, services, usage, watcher
+from pat_tokens import crypto, lookup, scope_usage, services, watcher
 from pat_tokens.conf import conf
 from pat_tokens.entities import registry
 from pat_tokens.filtering import LimitedList
@@ -112,7 +112,7 @@ def first_use(token):
 
 def use_scope(token):
     required_scope = RequiredScope("channels", "read", "1")
-    usage.record_scope_use(lookup.find_token(crypto.digests(token.secret, conf.peppers), required_scope))
+    scope_usage.record_scope_use(lookup.find_token(crypto.digests(token.secret, conf.peppers), required_scope))
 
 
 def limited(token):
@@ -153,8 +153,8 @@ HOT = {
     "ids of a limited list": limited,
     "record a use": services.record_use,
     "record the use of a scope": use_scope,
-    "record a missing scope": lambda token: usage.record_missing(token, [ScopeKey("channels", ALL, "update")]),
-    "prune missing scopes": lambda token: usage.prune_missing(),
+    "record a missing scope": lambda token: scope_usage.record_missing(token, [ScopeKey("channels", ALL, "update")]),
+    "prune missing scopes": lambda token: scope_usage.prune_missing(),
     "another pepper": lambda token: services.redigest_token(token, "0" * 64),
     "watching": watch,
     "scopes": lambda token: list(token.scope_set.sorted()),

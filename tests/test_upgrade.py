@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from pat_tokens import crypto, services, usage
+from pat_tokens import crypto, scope_usage, services
 from pat_tokens.models import MissingScope, PersonalAccessToken, Scope
 from pat_tokens.scopes import ScopeKey
 from tests.factories import ChannelFactory, UserFactory
@@ -129,7 +129,7 @@ def test_first_release_works_with_new_tables(channel, first_models):
     assert (status(active, channel), status(newer, channel)) == (200, 200)
     tokens.filter(pk=token.pk).update(revoked_at=timezone.now())
     assert (status(active, channel), status(newer, channel)) == (401, 401)
-    usage.record_missing(PersonalAccessToken.objects.get(pk=token.pk), [ScopeKey("channels", "*", "update")])
+    scope_usage.record_missing(PersonalAccessToken.objects.get(pk=token.pk), [ScopeKey("channels", "*", "update")])
     assert MissingScope.objects.count() == 1
     tokens.get(pk=token.pk).delete()
     assert status(active, channel) == 401

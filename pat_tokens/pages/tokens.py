@@ -47,8 +47,8 @@ from pat_tokens.pages.tables import Column, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
 from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
+from pat_tokens.scope_usage import find_missing
 from pat_tokens.secret_search import holds_secret, look_up, look_up_query
-from pat_tokens.usage import find_missing
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, describe_required_networks
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ FormT = TypeVar("FormT", bound=ServiceForm)
 
 SHOWN_ACTIVITY = 5  # rows on the page of a token
 CURRENT_ROUTE = "pat_tokens_api:current-token"
+# The cells of rows are in the templates, in the same order.
 TOKEN_COLUMNS = (
     Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
     Column("description", pgettext_lazy("pat_tokens", "Description")),

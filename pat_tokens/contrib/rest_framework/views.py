@@ -84,8 +84,8 @@ from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_presets, grantable_types
 from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
+from pat_tokens.scope_usage import find_missing
 from pat_tokens.secret_search import query_holds_secret
-from pat_tokens.usage import find_missing
 from pat_tokens.validation import clean_unused_for
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pat_tokens.activity import prune_activity
 from pat_tokens.conf import conf
 from pat_tokens.management.base import ACTOR, TokenCommand
 from pat_tokens.models import Activity, PersonalAccessToken
-from pat_tokens.usage import prune_missing
+from pat_tokens.scope_usage import prune_missing
 
 DEFAULT_DAYS = 90
 

@@ -22,7 +22,7 @@ from pat_tokens.management.base import (
     parse_scope,
     printable,
 )
-from pat_tokens.usage import find_missing
+from pat_tokens.scope_usage import find_missing
 from pat_tokens.validation import clean_unused_for
 
 

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from pat_tokens import rate_limits, services, usage
+from pat_tokens import rate_limits, scope_usage, services
 from pat_tokens.authentication import authenticate, authenticate_options, identify
 from pat_tokens.entities import registry
 from pat_tokens.exceptions import InsufficientScope
@@ -259,7 +259,7 @@ class TestMissing:
         first = ChannelFactory(owner=user).pk
         for pk in range(first + 1, first + 1001):
             assert not use(token, pk=pk)
-        assert len(lookups) == usage.MAX_LOOKUPS == 10
+        assert len(lookups) == scope_usage.MAX_LOOKUPS == 10
         assert missing(token) == {}
         now[0] += 60
         assert not use(token, pk=first)
@@ -292,7 +292,7 @@ class TestMissing:
         rate_limits.clear_all()
         assert not use(token, pk=channel.pk)
         assert missing(token) == {f"channels:{channel.pk}:read": 1}
-        assert usage.prune_missing() == 0
+        assert scope_usage.prune_missing() == 0
         clock.move(days=30)
         call_command("pat_prune")
         assert missing(token) == {}
@@ -308,7 +308,7 @@ class TestMissing:
     def test_scope_that_was_granted_meanwhile(self, token, channel, django_capture_on_commit_callbacks):
         services.add_scopes(token, [("channels", "*", "read")])
         with django_capture_on_commit_callbacks(execute=True):
-            usage.record_missing(token, [ScopeKey("channels", str(channel.pk), "read")])
+            scope_usage.record_missing(token, [ScopeKey("channels", str(channel.pk), "read")])
         assert missing(token) == {}
 
     def test_deleted_with_its_token(self, token, channel, use):

@@ -36,7 +36,7 @@ from pat_tokens.validation import sort_scopes
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-INTERVAL = timedelta(hours=1)  # between two recorded uses of a scope
+USE_INTERVAL = timedelta(hours=1)  # between two recorded uses of a scope
 PRUNE_BATCH = 1000  # rows deleted in one transaction
 MAX_MISSING = 50  # per token
 MAX_LOOKUPS = 10  # of missing scopes, per token and minute
@@ -64,7 +64,7 @@ def record_scope_use(
     if required_scope is None:
         return
     now = now or timezone.now()
-    due = [last is not None and is_due(last, now, INTERVAL) for last in token.scope_uses]
+    due = [last is not None and is_due(last, now, USE_INTERVAL) for last in token.scope_uses]
     if any(due):
         used = compress(required_scope.scopes, due)
         write = partial(_write_use, token, reduce(or_, map(_covers, used)), now)
@@ -77,7 +77,7 @@ def record_list_use(use: ListUse, uses: Iterable[datetime | None], *, request: H
     `uses` are the last uses of the scopes. Nothing is recorded if all of them are within the last hour.
     """
     now = timezone.now()
-    if any(is_due(last, now, INTERVAL) for last in uses):
+    if any(is_due(last, now, USE_INTERVAL) for last in uses):
         write = partial(_write_use, use.token, Q(entity_type=use.entity_type, operation=use.operation), now)
         write_at_end(lambda alias: write(alias) if use.was_returned else None, token=use.token, request=request)
 
@@ -132,7 +132,7 @@ def _is_in_event_loop() -> bool:
 
 
 def _write_use(token: PersonalAccessToken, scopes: Q, now: datetime, alias: str) -> None:
-    due = due_condition("last_used_at", now, INTERVAL)
+    due = due_condition("last_used_at", now, USE_INTERVAL)
     update_unlocked(Scope.objects.using(alias).filter(scopes, due, token=token.pk), last_used_at=now)
 
 
