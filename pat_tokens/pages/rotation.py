@@ -70,7 +70,8 @@ class RotationGracePeriod(RotationPage):
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         form = GracePeriodForm(request.POST, secret=self.previous_secret)
-        form.is_valid()
+        if not form.is_valid():
+            return self.show(token=self.token, form=form)
         try:
             services.set_grace_period(self.token, form.cleaned_data["grace_period"], actor=self.actor)
         except InvalidInput as error:

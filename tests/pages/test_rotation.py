@@ -155,3 +155,11 @@ def test_rotating_requires_password(person, reader, settings):
     assert "pat_tokens/reauthenticate.html" in [template.name for template in response.templates]
     person.post(url("token_rotate", reader), {"duration": "", "grace_period": "1h"})
     assert stored().previous_secret is None
+
+
+def test_null_character_in_grace_period(person, token):
+    services.rotate_token(token)
+    url = reverse("pat_tokens:rotation_grace_period", args=[token.pk])
+    answer = person.post(url, {"grace_period": "\0"})
+    assert answer.status_code == 200
+    assert "grace_period" in answer.context["form"].errors
