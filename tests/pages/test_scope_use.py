@@ -111,7 +111,7 @@ class TestUnused:
         assert f'href="{link}"' in page.content.decode()
         preview = person.get(link)
         assert len(preview.context["unused"]) == 7
-        assert "These 7 scopes are removed." in words(preview.content.decode())
+        assert "These 7 scopes will be removed." in words(preview.content.decode())
         (ids,) = re.findall(r'name="ids" value="([^"]+)"', preview.content.decode())
         answer = person.post(link, {"ids": ids}, follow=True)
         assert "7 unused scopes were removed." in answer.content.decode()
