@@ -442,6 +442,7 @@ def test_authentication_makes_one_query(case, make_token, channel, server, djang
                 assert Asker(server)("/undeclared/1/").status_code == 200
 
 
+@pytest.mark.processes
 def test_declarations_import_without_models():
     integrations = "decorators", "mixins"
     code = "from django.conf import settings; settings.configure();" + "".join(

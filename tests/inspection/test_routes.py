@@ -303,6 +303,7 @@ class TestCommand:
         urls(path("", Root.as_view()))
         assert [row["tokens"] for row in listed()] == ["broken"]
 
+    @pytest.mark.processes
     def test_works_without_drf_in_installed_apps(self):
         """DRF views are still recognized; a site without any doesn't import DRF."""
         code = """

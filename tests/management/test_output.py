@@ -16,6 +16,7 @@ from pat_tokens import services
 from pat_tokens.models import PersonalAccessToken
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_closed_pipe_is_not_an_error(options):
     command = [sys.executable, "-m", "django", "pat_routes", "--settings=tests.settings", *options]

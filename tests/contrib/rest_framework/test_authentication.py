@@ -143,6 +143,7 @@ def test_list_ignores_noncanonical_ids(token, client_with, channel, spelling):
     assert client_with(token).get("/api/channels/").data == []
 
 
+@pytest.mark.processes
 def test_classes_in_drf_settings_load_without_models():
     """`rest_framework.views` imports these classes, on some sites before the app registry is ready."""
     ours = "pat_tokens.contrib.rest_framework"

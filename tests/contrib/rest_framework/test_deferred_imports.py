@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SITE = """
 import django
 from django.conf import settings
@@ -23,5 +25,6 @@ django.setup()
 """
 
 
+@pytest.mark.processes
 def test_classes_can_be_imported_before_the_models():
     subprocess.run([sys.executable, "-W", "error", "-c", SITE], check=True)

@@ -254,6 +254,7 @@ class TestScheme:
         assert "Required prefix: enter `Token dop_…`" in scheme["description"]
 
 
+@pytest.mark.processes
 def test_api_works_without_drf_spectacular():
     script = """
         import sys

@@ -144,6 +144,7 @@ def test_strict_exception_handler(ask, make_token):
         assert answer.data["error"]["status"] == status
 
 
+@pytest.mark.processes
 def test_drf_views_are_not_imported_early():
     code = """
 from django.conf import settings
