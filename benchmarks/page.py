@@ -33,7 +33,7 @@ def provenance(command: str, *, python: bool = True) -> str:
     packages = [f"{name} {version(name)}" for name in PACKAGES]
     if python:
         packages.insert(0, f"Python {platform.python_version()}")
-    return f"Measured on {datetime.now(UTC):%d %B %Y} by `{command}`: {_cpu()}, {', '.join(packages)}."
+    return f"Measured on {datetime.now(UTC):%B %d, %Y} by `{command}`: {_cpu()}, {', '.join(packages)}."
 
 
 def _cpu() -> str:
