@@ -23,9 +23,8 @@ class OwnHandler(ASGIHandler):
 
 
 @pytest.fixture
-def mailed(settings):
+def mailed(admins):
     """Let Django mail all responses with an error status, not only those of servers."""
-    settings.ADMINS = [("admin", "admin@example.com")]
     handler = AdminEmailHandler(include_html=True)
     logger = logging.getLogger("django")
     logger.addHandler(handler)

@@ -119,19 +119,12 @@ def made(monkeypatch):
 
 
 @pytest.fixture
-def scene(client, settings, tmp_path, memory):
+def scene(client, settings, tmp_path, memory, admins):
     """The scene, with settings that make a site log the most."""
     settings.SESSION_FILE_PATH = str(tmp_path)
-    settings.ADMINS = [("admin", "admin@example.com")] if django_is_old() else ["admin@example.com"]
     cache.clear()
     yield Scene(client)
     cache.clear()
-
-
-def django_is_old() -> bool:
-    import django
-
-    return django.VERSION < (6, 0)
 
 
 def everywhere(scene: Scene, memory: secret_locations.Memory, folder: Any) -> dict[str, str]:
