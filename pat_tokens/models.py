@@ -28,7 +28,7 @@ from pat_tokens.querysets import (
     Status,
     TokenQuerySet,
 )
-from pat_tokens.scopes import Decision, ScopeKey
+from pat_tokens.scopes import ALL, Decision, ScopeKey
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -300,6 +300,10 @@ class Scope(models.Model):
     @property
     def key(self) -> ScopeKey:
         return ScopeKey(self.entity_type, self.entity_id, self.operation)
+
+    @property
+    def is_for_all(self) -> bool:
+        return bool(self.entity_id == ALL)
 
 
 class MissingScope(models.Model):

@@ -90,6 +90,16 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """The tokens that are neither revoked nor expired."""
         return self.filter(has_status(Status.ACTIVE, now))
 
+    def expired(self, now: datetime | None = None) -> Self:
+        """The tokens that have expired, without the revoked ones."""
+        return self.filter(has_status(Status.EXPIRED, now))
+
+    def revoked(self) -> Self:
+        return self.filter(has_status(Status.REVOKED))
+
+    def never_used(self) -> Self:
+        return self.filter(last_used_at=None)
+
     def with_status(self, status: str) -> Self:
         """The tokens with this status. Raises ValueError for an unknown one."""
         return self.filter(has_status(Status(status)))

@@ -46,6 +46,19 @@ def test_row_and_queryset_agree_at_expiration(token):
         assert tokens.active(when).exists() != is_over
 
 
+def test_documented_queries_and_attributes(user, make_token, channel):
+    used, unused = make_token("channels:*:read"), make_token(f"channels:{channel.pk}:read")
+    expired, revoked = make_token(), make_token()
+    tokens = PersonalAccessToken.objects.for_user(user)
+    for token, change in ((used, "last_used_at"), (expired, "expires_at"), (revoked, "revoked_at")):
+        tokens.filter(pk=token.pk).update(**{change: PAST})
+    assert list(tokens.active().never_used()) == [unused]
+    assert list(tokens.expired()) == [expired]
+    assert list(tokens.revoked()) == [revoked]
+    assert set(tokens.inactive_since(NOW)) == {expired, revoked}
+    assert [token.scope_set.get().is_for_all for token in (used, unused)] == [True, False]
+
+
 def test_unknown_status_is_an_error():
     with pytest.raises(ValueError, match="asleep"):
         PersonalAccessToken.objects.with_status("asleep")
