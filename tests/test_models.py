@@ -50,8 +50,9 @@ def test_documented_queries_and_attributes(user, make_token, channel):
     used, unused = make_token("channels:*:read"), make_token(f"channels:{channel.pk}:read")
     expired, revoked = make_token(), make_token()
     tokens = PersonalAccessToken.objects.for_user(user)
-    for token, change in ((used, "last_used_at"), (expired, "expires_at"), (revoked, "revoked_at")):
-        tokens.filter(pk=token.pk).update(**{change: PAST})
+    tokens.filter(pk=used.pk).update(last_used_at=NOW)
+    tokens.filter(pk=expired.pk).update(issued_at=PAST - timedelta(hours=1), expires_at=PAST)
+    tokens.filter(pk=revoked.pk).update(revoked_at=PAST)
     assert list(tokens.active().never_used()) == [unused]
     assert list(tokens.expired()) == [expired]
     assert list(tokens.revoked()) == [revoked]
