@@ -60,7 +60,7 @@ class Conf:
     # Requests
     last_used_interval = Setting(timedelta(minutes=1))  # between two updates of a token's last use
     read_from_replicas = Setting(False)  # whether authentication can use the router's database for reading
-    trusted_proxies: Setting[Sequence[str]] = Setting(())  # networks whose `X-Forwarded-For` is believed
+    trusted_proxies: Setting[Sequence[str]] = Setting(())  # networks whose `X-Forwarded-For` is trusted
     activity_days = Setting(365)  # for how many days activity is kept
 
     # Pages and emails

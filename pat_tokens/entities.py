@@ -453,7 +453,7 @@ def register_models(
 
 
 def _name_models(models: Iterable[type[Model]], names: Mapping[str, str]) -> dict[type[Model], str]:
-    """Return the name of each model's entity type; all that can't be used are in one error."""
+    """Return the name of each model's entity type. Raises one ImproperlyConfigured for all names that can't be used."""
     models = list(dict.fromkeys(models))
     unknown = names.keys() - {model._meta.label for model in models}
     if unknown:

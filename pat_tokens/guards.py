@@ -49,8 +49,7 @@ def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: 
 def release_request(request: HttpRequest) -> None:
     """Stop checking what the view does; its response is known."""
     enter_list(request, None)
-    guards = state_of(request).write_guards
-    while guards:
+    while guards := state_of(request).write_guards:
         guards.pop().close()
 
 
@@ -101,12 +100,11 @@ def parts_of(token: PersonalAccessToken, requirement: Requirement | None) -> lis
 def find_changed_keyword(
     parts: Iterable[tuple[Requirement, str]], decided: Mapping[str, Any], kwargs: Mapping[str, Any]
 ) -> str | None:
-    """Return a keyword of `kwargs` that names another entity than in the `decided` ones, or None."""
+    """Return a keyword that names a different entity in `kwargs` than in `decided`, or None."""
     for part, entity_id in parts:
         if entity_id == ALL:  # of all entities
             continue
-        words: tuple[str, ...] = part.keywords
-        for keyword in words:
+        for keyword in part.keywords:
             if keyword in kwargs and not _is_same(part, kwargs[keyword], decided.get(keyword)):
                 return keyword
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class ViewState:
             self.write_guard.close()
 
 
+@dataclass(repr=False)  # the keys contain secrets, and error reports show the attributes of a request
 class RequestState:
     """What is known about the token of one request, so that nothing is looked up or recorded twice.
 
@@ -62,34 +63,17 @@ class RequestState:
     one that queries the database for this request.
     """
 
+    tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = field(default_factory=dict)
+    looked_up: dict[Any, PersonalAccessToken] = field(default_factory=dict)
+    options: dict[Any, bool] = field(default_factory=dict)
+    allowed: dict[Any, PersonalAccessToken] = field(default_factory=dict)
     guard_result: GuardResult | None = None
     malformed_header: str | bytes | None = None
     sunset: str | None = None
     limited_list: LimitedList | None = None
-
-    def __init__(self) -> None:
-        # Not a dataclass: the keys contain secrets, and error reports show the attributes of a request.
-        self.tokens: dict[tuple[str, RequiredScope | None], PersonalAccessToken | TokenError] = {}
-        self.views: dict[Any, ViewState] = {}
-        self.thread = get_ident()
-
-    # Most requests need none of these.
-
-    @cached_property
-    def looked_up(self) -> dict[Any, PersonalAccessToken]:
-        return {}
-
-    @cached_property
-    def options(self) -> dict[Any, bool]:
-        return {}
-
-    @cached_property
-    def allowed(self) -> dict[Any, PersonalAccessToken]:
-        return {}
-
-    @cached_property
-    def write_guards(self) -> list[WriteGuard]:
-        return []
+    write_guards: list[WriteGuard] = field(default_factory=list)
+    views: dict[Any, ViewState] = field(default_factory=dict)
+    thread: int = field(default_factory=get_ident)
 
 
 def state_of(request: HttpRequest) -> RequestState:

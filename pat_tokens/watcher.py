@@ -43,9 +43,8 @@ class Watch:
     token_id: UUID
     digests: tuple[str, ...]  # of its secret, under each pepper
     required_scope: RequiredScope | None
-    address: Address | None = (
-        None  # of the client; if it is unknown, a connection whose token has allowed networks ends
-    )
+    # Of the client. If it is unknown, a connection whose token has allowed networks ends.
+    address: Address | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -2,8 +2,7 @@
 
 Saving a model instance with a changed key writes another row, and so does saving a new instance with an existing key. A
 token is allowed neither, so both are refused before they happen: `save()` when it starts, and a write by a queryset
-just before its statement is executed. `update_or_create()` with the key of another row
-is refused too.
+just before its statement is executed. `update_or_create()` with the key of another row is refused too.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from inspect import iscoroutinefunction
-from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -104,13 +103,10 @@ def _guard_handler(
     handler = getattr(view, name, None)
     if handler is None:
         return
-    decided = dict(view.kwargs)
+    parts, decided = deferred.guards.parts_of(token, requirement), dict(view.kwargs)
 
     def check(kwargs: Mapping[str, Any]) -> None:
         for keywords in (kwargs, view.kwargs):
-            if all(map(is_, keywords.values(), map(decided.get, keywords))):  # of nearly all views
-                continue
-            parts = deferred.guards.parts_of(token, requirement)
             if deferred.guards.find_changed_keyword(parts, decided, keywords) is not None:
                 raise _undeclared(request, token)
 

@@ -96,7 +96,7 @@ def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodRepo
         if inferred.requirement is not None and not inferred.is_override:
             return Proposal(inferred.requirement, CERTAIN, True)
     model = named_model(facts.cls, facts.attributes)
-    if not registry.all_for_model(model):  # a proxy can have an entity type of its own
+    if not registry.all_for_model(model):  # proxy models can have their own entity type
         model = model_of(facts.cls, facts.attributes)
     hints = ViewHints(
         model=model,

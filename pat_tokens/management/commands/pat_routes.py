@@ -84,10 +84,10 @@ class Command(TokenCommand):
                 self.stdout.write(f"    never reached: /{plain_route(shadow)} comes first and matches the same paths")
             by_text: dict[tuple[str, str], list[dict[str, Any]]] = {}
             for row in of_route:
-                by_text.setdefault((row["tokens"], _said(row)), []).append(row)
-            for (word, said), same in by_text.items():
+                by_text.setdefault((row["tokens"], _describe(row)), []).append(row)
+            for (word, text), same in by_text.items():
                 methods = ", ".join(row["method"] or "-" for row in same)
-                self.stdout.write(f"    {methods}  {word}: {said}")
+                self.stdout.write(f"    {methods}  {word}: {text}")
                 for row in same:
                     if row["proposal"]:
                         self.stdout.write(f"        {'certain' if row['certain'] else 'a guess'}: {row['proposal']}")
@@ -98,11 +98,11 @@ def _path(report: RouteReport) -> str:
     return report.route.pattern.removeprefix("^")
 
 
-def _said(row: dict[str, Any]) -> str:
-    said = str(row["requirement"] or row["reason"])
-    for status in ("not declared", "refused", "tokens are not read"):  # already said
-        said = said.removeprefix(f"{status}: ")
-    return f"{said} (or ids, which limit the list)" if row["requirement"] and row["limits"] else said
+def _describe(row: dict[str, Any]) -> str:
+    text = str(row["requirement"] or row["reason"])
+    for status in ("not declared", "refused", "tokens are not read"):  # the line begins with the status
+        text = text.removeprefix(f"{status}: ")
+    return f"{text} (or ids, which limit the list)" if row["requirement"] and row["limits"] else text
 
 
 def _rows(report: RouteReport, shadow: str | None, lookups: Lookups) -> Iterator[dict[str, Any]]:
