@@ -71,7 +71,7 @@ def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
     """Send all reminders that are due. Several runs at the same time share the work.
 
     Also mail the owners of rotated tokens whose previous secret is used shortly before it stops. Makes one query, two
-    per page of users and up to eight per user, one for all rotated tokens, and one for each mail about them. A dry run
+    per page of users and six per user, one for all rotated tokens, and one for each mail about them. A dry run
     writes and sends nothing.
     """
     now = timezone.now()

@@ -443,9 +443,9 @@ def claim_reminders(user: AbstractBaseUser, *, days: Sequence[int], now: datetim
 def finish_reminders(rows: Sequence[Reminder], *, mailed: bool, actor: Actor = SYSTEM) -> None:
     """Mark these reminders of one user as sent, and send their signals."""
     with transaction.atomic(using=_alias()):
-        if not _lock_user(rows[0].token.user_id):
-            return  # deleted while the email was sent
-        Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows]).update(sent_at=timezone.now())
+        reminders = Reminder.objects.using(_alias()).filter(pk__in=[row.pk for row in rows])
+        if not reminders.update(sent_at=timezone.now()):
+            return  # deleted with their tokens while the email was sent
         record(actor, Kind.REMINDED, *(row.token for row in rows))
         for row in rows:
             _announce("token_expiring", row.token, days=row.days, mailed=mailed)

@@ -235,7 +235,7 @@ def test_actions_revoke_and_delete(boss, make_token):
     one, other, kept = make_token(name="one"), make_token(name="other"), make_token(name="kept")
     chosen = {"_selected_action": [one.pk, other.pk]}
     boss.post(url("changelist"), {"action": "revoke_selected", **chosen})
-    assert set(PersonalAccessToken.objects.with_status("revoked")) == {one, other}
+    assert set(PersonalAccessToken.objects.revoked()) == {one, other}
     assert LogEntry.objects.count() == 2
     boss.post(url("changelist"), {"action": "delete_selected", "post": "yes", **chosen})
     assert PersonalAccessToken.objects.get() == kept
@@ -612,7 +612,7 @@ def test_token_deleted_before_action(token, boss, deleted_early, found, page):
 
 def test_owner_deleted_before_form_is_shown(token, boss, deleted_early):
     deleted_early(lambda token: get_user_model().objects.filter(pk=token.user_id))
-    assert boss.get(url("change", token.pk)).status_code in (200, 302, 404)
+    assert boss.get(url("change", token.pk)).status_code == 302
 
 
 def test_token_deleted_before_action_on_several(make_token, boss, monkeypatch):

@@ -6,7 +6,6 @@ from django.utils import timezone
 
 from pat_tokens import services
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.querysets import Status, has_status
 from pat_tokens.scopes import RequiredScope, decide, decide_from_facts
 from tests.factories import TokenFactory
 
@@ -42,7 +41,7 @@ def test_row_and_queryset_agree_at_expiration(token):
     tokens, end = PersonalAccessToken.objects, token.expires_at
     for when, is_over in ((end - timedelta(microseconds=1), False), (end, True)):
         assert token.is_expired_at(when) == is_over
-        assert tokens.filter(has_status(Status.EXPIRED, when)).exists() == is_over
+        assert tokens.expired(when).exists() == is_over
         assert tokens.active(when).exists() != is_over
 
 
@@ -102,7 +101,7 @@ def test_never_used_tokens(make_token, django_capture_on_commit_callbacks):
     used, unused = make_token(), make_token()
     with django_capture_on_commit_callbacks(execute=True):
         services.record_use(used)
-    assert list(PersonalAccessToken.objects.filter(last_used_at=None)) == [unused]
+    assert list(PersonalAccessToken.objects.never_used()) == [unused]
 
 
 def test_str_of_token_and_scope(make_token):

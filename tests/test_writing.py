@@ -401,7 +401,7 @@ def test_new_row_with_existing_key_is_refused(pages, make_token, stranger, name)
     assert send("wsgi", token, f"/{name}/", "POST", path="c").status_code == 201
 
 
-def test_rows_that_a_scope_on_all_covers_are_updated(pages, make_token, user):
+def test_scope_on_all_allows_update_or_create(pages, make_token, user):
     token = make_token("pages:*:update")
     assert send("wsgi", token, "/upserts/", "PUT", path="b").status_code == 200
     assert Page.objects.get(path="b").owner == user

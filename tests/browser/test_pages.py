@@ -223,7 +223,7 @@ def test_revoke_and_delete_selected_rows(screen, make_token):
     assert_sound(screen)
     dialog.get_by_role("button", name="Revoke", exact=True).click()
     expect(screen.get_by_text("2 tokens were revoked.")).to_be_visible()
-    assert set(PersonalAccessToken.objects.with_status("revoked").values_list("name", flat=True)) == {"one", "two"}
+    assert set(PersonalAccessToken.objects.revoked().values_list("name", flat=True)) == {"one", "two"}
     screen.get_by_label("Status").get_by_role("link", name="All").click()
     expect(screen.get_by_role("row", name="two")).to_be_visible()
     screen.get_by_label("Select all").check()
@@ -855,7 +855,7 @@ def test_summary_stays_in_view(open_browser, user):
         assert_sound(page)
 
 
-def test_link_to_summary_does_not_cover_what_keyboard_reaches(open_browser, user):
+def test_link_to_summary_does_not_cover_focus(open_browser, user):
     page = open_browser(viewport=PHONE)
     page.goto("/pats/create/")
     page.locator("[data-pat-ready]").wait_for()

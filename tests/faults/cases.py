@@ -45,7 +45,7 @@ class Scene:
                 token.digest in self.digests,
                 token.last_used_at is not None,
                 sorted(
-                    str(scope.key._replace(entity_id="*" if scope.entity_id == "*" else "1"))
+                    str(scope.key._replace(entity_id="*" if scope.is_for_all else "1"))
                     for scope in token.scope_set.all()
                 ),
             ]

@@ -214,7 +214,7 @@ def test_no_proposal_with_a_field_that_the_model_lacks(proposals):
         assert proposal.reason.startswith("Channel can't be looked up by full_name")
 
 
-def test_a_proxy_has_its_own_entity_type_or_that_of_its_model(proposals):
+def test_proxy_model_can_have_entity_type(proposals):
     route = path("guests/<int:pk>/seat/", Guests.as_view({"get": "seat"}))
     made = register_models(Guest, Person, get_queryset=lambda model, user: model.objects.all())
     try:
@@ -227,7 +227,7 @@ def test_a_proxy_has_its_own_entity_type_or_that_of_its_model(proposals):
                 registry.unregister(entity_type.name)
 
 
-def test_keywords_that_a_view_reads_by_itself_are_named(proposals):
+def test_unexplained_url_keywords_are_named(proposals):
     found = proposals(path("channels/of/<owner>/<name>/", Anything.as_view()))
     assert {row: (proposal.requirement, proposal.reason) for row, proposal in found.items()} == {
         "GET channels/of/<owner>/<name>/": (

@@ -89,7 +89,7 @@ class TestManyTokens:
         assert f"This revokes {number}." in errors.getvalue()
         assert PersonalAccessToken.objects.active().count() == 3
         call_command("pat_revoke", **options, interactive=False, stdout=StringIO(), stderr=StringIO())
-        revoked = set(PersonalAccessToken.objects.with_status("revoked"))
+        revoked = set(PersonalAccessToken.objects.revoked())
         assert revoked == {tokens[position] for position in expected}
 
     @pytest.mark.parametrize("arguments", [[], ["ID", "--all"], ["--issued-before", "soon"], ["--user", "nobody"]])
