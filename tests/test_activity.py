@@ -271,7 +271,7 @@ def test_rolled_back_change_has_no_row(user, full, forget, settings):
     rotated = TokenFactory(user=user, name="rotated")
     services.rotate_token(rotated)
     mine = PersonalAccessToken.objects.for_user(user)
-    due = Reminder(token=full, issued_at=full.issued_at, days=3)
+    due = Reminder.objects.create(token=full, issued_at=full.issued_at, days=3)
     forget()
     changes = {
         "created": lambda: services.create_token(user, name="new"),
