@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
@@ -83,6 +83,13 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     """Return a proposal based only on names, which is never certain."""
     if method == "OPTIONS":
         return Proposal(None, "the view responds to OPTIONS itself")
+    pattern = plain_route(route.pattern)
+    before, _, below = pattern.partition(f"/<{hints.lookup_keyword}>/")
+    owner = _type_named(before.rpartition("/")[2]) if below else None
+    if owner and hints.model and not _share_keys(owner.model, hints.model):
+        # /projects/<pk>/tasks/ of a view of tasks: the key is that of the project.
+        field = _find_field(lookups, owner.model, hints.lookup_keyword) or "pk"
+        hints = replace(hints, model=owner.model, lookup_field=field, operation=None, has_rows=False)
     model, keyword, field, action = hints.model, hints.lookup_keyword, hints.lookup_field, None
     if model is None:
         by_url = _read_segments(route.pattern)
@@ -99,7 +106,9 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     keywords = route.keywords - hints.harmless_keywords
     has_entity = keyword in keywords
     is_list = hints.has_rows or not has_entity
-    names = (hints.operation, action, _operation_for(method, is_list=is_list, has_entity=has_entity))
+    is_action = hints.operation not in (None, CREATE.name) or bool(pattern.partition(f"<{keyword}>/")[2])
+    usual = _operation_for(method, is_list=is_list, has_entity=has_entity, is_action=is_action)
+    names = (hints.operation, action, usual)
     operation = next((found for name in names if name and (found := entity_type.get_operation(name))), None)
     if operation is None:
         return Proposal(None, f"{entity_type.name} has no operation {names[-1]!r}")
@@ -119,7 +128,7 @@ def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
     """Return the model, keyword and action of `api/books/<pk>/publish/`, if an entity type has that name."""
     segments = plain_route(pattern).strip("/").split("/")
     for position in reversed(range(len(segments))):
-        entity_type = registry.get(segments[position].replace("_", "-")) or registry.get(segments[position])
+        entity_type = _type_named(segments[position])
         if entity_type is None:
             continue
         after = segments[position + 1 :]
@@ -129,12 +138,22 @@ def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
     return None
 
 
-def _operation_for(method: str, *, is_list: bool, has_entity: bool) -> str:
+def _type_named(segment: str) -> EntityType | None:
+    return registry.get(segment.replace("_", "-")) or registry.get(segment)
+
+
+def _share_keys(model: type[Model], other: type[Model]) -> bool:
+    # Parents and children of an inheritance, and proxies.
+    return issubclass(model, other) or issubclass(other, model)
+
+
+def _operation_for(method: str, *, is_list: bool, has_entity: bool, is_action: bool) -> str:
+    # An action, or a route below the entity's, creates or deletes something that belongs to the entity.
     if method in ("GET", "HEAD"):
         return LIST.name if is_list else READ.name
     if method == "POST":
-        return UPDATE.name if has_entity else CREATE.name
-    return DELETE.name if method == "DELETE" else UPDATE.name
+        return UPDATE.name if has_entity or is_action else CREATE.name
+    return DELETE.name if method == "DELETE" and not (has_entity and is_action) else UPDATE.name
 
 
 def _reason_without_entity(operation: Operation, keywords: frozenset[str]) -> str:

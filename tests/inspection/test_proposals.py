@@ -86,6 +86,14 @@ class Guests(ReadOnlyModelViewSet):
         raise NotImplementedError
 
 
+class Purged(ModelViewSet):
+    queryset = Channel.objects.all()
+
+    @action(detail=False, methods=["post"])
+    def purge(self, request):
+        raise NotImplementedError
+
+
 class Anything(APIView):
     def get(self, request, **kwargs):
         raise NotImplementedError
@@ -173,6 +181,30 @@ def test_uncertain_proposals_are_marked(proposals):
     for row, requirement in requirements.items():
         assert (row, found[row].requirement) == (row, requirement)
         assert not found[row].is_certain, row
+
+
+def test_key_belongs_to_the_type_before_it(proposals, more_types):
+    found = proposals(
+        path("projects/<int:pk>/tasks/", generics.ListCreateAPIView.as_view(queryset=Task.objects.all())),
+        path("projects/<int:pk>/tasks/<slug:slug>/", OneTask.as_view()),
+        path("projects/<int:pk>/", generics.RetrieveAPIView.as_view(queryset=Task.objects.all())),
+    )
+    assert {row: proposal.requirement for row, proposal in found.items()} == {
+        "GET projects/<int:pk>/tasks/": Requirement("projects", "read", "pk"),
+        "POST projects/<int:pk>/tasks/": Requirement("projects", "update", "pk"),
+        "GET projects/<int:pk>/tasks/<slug:slug>/": Requirement("tasks", "read", EntityLookup(slug="slug")),
+        "GET projects/<int:pk>/": Requirement("tasks", "read", "pk"),
+    }
+
+
+def test_writing_below_an_entity_updates_it(proposals):
+    found = proposals(
+        path("c/<int:pk>/picture/", OwnDelete.as_view()),
+        path("api/channels/<int:key>/picture/", OwnDelete.as_view(lookup_url_kwarg="key")),
+        path("api/channels/purge/", Purged.as_view({"post": "purge"})),
+    )
+    for row in ("DELETE c/<int:pk>/picture/", "DELETE api/channels/<int:key>/picture/", "POST api/channels/purge/"):
+        assert found[row].requirement.operation == "update", row
 
 
 def test_parents_are_looked_up_like_in_their_own_views(proposals, more_types):
