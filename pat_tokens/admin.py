@@ -36,6 +36,7 @@ from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import MAX_WORDS, registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
+from pat_tokens.guards import show_outages
 from pat_tokens.labels import describe_activity, describe_scopes, duration_label, type_label
 from pat_tokens.models import Activity, PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
@@ -470,7 +471,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         for pattern in patterns:
             checked = self._in_person(self._without_secret(_found(pattern.callback)))
             # The admin's own CSRF protection can be switched off by other middleware.
-            pattern.callback = always_csrf_protect(checked)
+            pattern.callback = show_outages(always_csrf_protect(checked))
         return patterns
 
     def _in_person(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, wraps
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, InternalError, OperationalError, connections
 from django.db.models import Model
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.csrf import has_session
-from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, OwnerNotAllowed, TokenError
+from pat_tokens.exceptions import (
+    InvalidToken,
+    MethodNotAllowed,
+    NotAllowed,
+    OwnerNotAllowed,
+    TemporarilyUnavailable,
+    TokenError,
+)
 from pat_tokens.filtering import LimitedList, enter_list
 from pat_tokens.http import error_body, error_headers, error_status
+from pat_tokens.log_events import log_outage
 from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from pat_tokens.scopes import ALL
@@ -33,6 +43,8 @@ if TYPE_CHECKING:
 
 # Exceptions of a view that become a JSON response for a token, instead of the site's error page.
 REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
+# The database is down or read-only, or ended this transaction to resolve a deadlock.
+OUTAGES = (OperationalError, InterfaceError, InternalError)
 
 
 def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: Requirement | None) -> None:
@@ -192,6 +204,31 @@ def refusal(error: TokenError) -> HttpResponse:
         response[name] = value
     set_cache_headers(None, response)
     return response
+
+
+def as_unavailable(error: Exception) -> TemporarilyUnavailable:
+    """Log `error`, one of OUTAGES, and return the error for the response."""
+    log_outage(error)
+    return TemporarilyUnavailable()
+
+
+def show_outages(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorate a page so that it responds with 503 to OUTAGES, without any more queries."""
+
+    @wraps(view)
+    def call(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(*args, **kwargs)
+        except OUTAGES as outage:
+            error = as_unavailable(outage)
+            for connection in connections.all(initialized_only=True):
+                if connection.in_atomic_block:  # of ATOMIC_REQUESTS, which commits unless an exception is raised
+                    connection.set_rollback(True)
+            page = render_to_string("pat_tokens/unavailable.html", {"text": error.message})
+            headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
+            return HttpResponse(page, status=error_status(error), headers=headers)
+
+    return call
 
 
 def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Exception) -> HttpResponse:

@@ -27,6 +27,7 @@ from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.exceptions import Conflict, InvalidInput
+from pat_tokens.guards import show_outages
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
@@ -53,6 +54,11 @@ class Page(LoginRequiredMixin, View):
     template_name = ""
     # Reveals a secret or widens a token, so identity is confirmed when the page is opened and when it is submitted.
     is_sensitive = False
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Respond with 503 if the database fails, also while the user is loaded."""
+        return show_outages(super().as_view(**initkwargs))
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Take the user only from the session, because other middleware can set one for a token."""

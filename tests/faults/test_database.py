@@ -198,8 +198,9 @@ PAGES = {
 }
 
 
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
 @pytest.mark.parametrize("what", PAGES)
-def test_pages_fail_and_are_atomic(what, token):
+def test_pages_are_503_and_atomic(what, error, token):
     address, fields = PAGES[what]
     body = {field: value.format(token.pk) for field, value in fields.items()}
     client = Client(raise_request_exception=False)
@@ -208,13 +209,36 @@ def test_pages_fail_and_are_atomic(what, token):
     number = 0
     while True:
         number += 1
-        with failing_at(number, OperationalError) as asked:
+        with failing_at(number, error) as asked:
             response = client.post(address.format(token.pk), body)
         if len(asked) < number:
             break
-        assert response.status_code in (400, 500)  # 400 if the session can't be saved
+        if snapshot() != before:  # the change was made, but the response or an email failed
+            break
+        assert response.status_code == 503
+        assert "temporarily unavailable" in response.content.decode()
+    assert number > 1
+    assert snapshot() != before
+
+
+@pytest.mark.urls("tests.test_admin")
+@pytest.mark.parametrize("what", ["add", "{0}/revoke", "{0}/regenerate", "{0}/delete", "{0}/change"])
+def test_admin_is_503_and_atomic(what, token, settings):
+    settings.ROOT_URLCONF = "tests.test_admin"
+    client = Client(raise_request_exception=False)
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    fields = {"name": "other", "post": "yes", "duration": "30d" if what == "add" else "", "user": token.user_id}
+    before = snapshot()
+    number = 0
+    while True:
+        number += 1
+        with failing_at(number, OperationalError) as asked:
+            response = client.post(f"/admin/pat_tokens/personalaccesstoken/{what.format(token.pk)}/", fields)
+        if len(asked) < number:
+            break
         if snapshot() != before:
             break
+        assert response.status_code == 503
     assert number > 1
     assert snapshot() != before
 

@@ -10,7 +10,8 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from django.test import Client
 from django.utils import timezone
 
 from pat_tokens import crypto
@@ -349,3 +350,62 @@ def test_create_and_delete_user(site):
             creating.set()
         done.result()
     assert list(caught.value.errors) == ["non_field_errors"]
+
+
+CHANGES = {  # of a token, in each interface
+    "API, delete": ("/api/pats/{}/", {}),
+    "API, revoke": ("/api/pats/{}/revoke/", {}),
+    "page, delete": ("/pats/{}/delete/", {}),
+    "page, revoke": ("/pats/{}/revoke/", {}),
+    "page, delete all": ("/pats/delete/", {"ids": "{}", "active": "{}", "number": "1"}),
+    "admin, delete": ("/admin/pat_tokens/personalaccesstoken/{}/delete/", {"post": "yes"}),
+    "admin, revoke": ("/admin/pat_tokens/personalaccesstoken/{}/revoke/", {}),
+}
+
+
+@pytest.mark.urls("tests.test_admin")
+@pytest.mark.parametrize("change", CHANGES)
+def test_deadlock_with_deletion_of_user_is_503(change, site):
+    """Django deletes the tokens of a user first and the user last; services lock them in the other order."""
+    token, _secret = site.token()
+    path, fields = CHANGES[change]
+    client = Client(raise_request_exception=False)
+    client.force_login(UserFactory(is_staff=True, is_superuser=True) if "admin" in change else site.user)
+    deleted, changing = Event(), Event()
+
+    def delete():
+        try:
+            with transaction.atomic():
+                Scope.objects.filter(token=token.pk).delete()
+                PersonalAccessToken.objects.filter(pk=token.pk)._raw_delete("default")
+                deleted.set()
+                assert changing.wait(60)
+                type(site.user).objects.select_for_update().get(pk=site.user.pk)
+        except OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def announce_lock(execute, sql, *args):
+        if "FOR " in sql and "UPDATE" in sql and "personalaccesstoken" in sql:
+            changing.set()
+        return execute(sql, *args)
+
+    with ThreadPoolExecutor() as threads:
+        done = threads.submit(delete)
+        try:
+            assert deleted.wait(60)
+            with connection.execute_wrapper(announce_lock):
+                send = client.delete if change == "API, delete" else client.post
+                data = {name: value.format(token.pk) for name, value in fields.items()}
+                as_json = {"content_type": "application/json"} if "API" in change else {}
+                response = send(path.format(token.pk), data, **as_json)
+        finally:
+            changing.set()
+        # The database ends one of the two transactions. A service that doesn't lock the user isn't part of a deadlock.
+        if done.result():
+            assert response.status_code in (503, 404)
+        else:
+            assert response.status_code in (200, 204, 302)
+    assert "Retry-After" in response or response.status_code != 503

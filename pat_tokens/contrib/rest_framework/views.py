@@ -12,7 +12,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from django.core.exceptions import ObjectDoesNotExist, SuspiciousOperation
-from django.db import InterfaceError, InternalError, OperationalError
 from django.db.models import Prefetch, prefetch_related_objects
 from django.http import QueryDict
 from django.http.multipartparser import MultiPartParserError
@@ -75,10 +74,10 @@ from pat_tokens.contrib.rest_framework.serializers import (
 )
 from pat_tokens.csrf import find_forgery
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired, TemporarilyUnavailable
+from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
+from pat_tokens.guards import OUTAGES, as_unavailable
 from pat_tokens.inspection.explain import explain
 from pat_tokens.links import page_path
-from pat_tokens.log_events import log_outage
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_presets, grantable_types
@@ -130,9 +129,8 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         elif isinstance(exc, (SuspiciousOperation, MultiPartParserError)):
             # The CSRF check reads the form, which can be invalid or too large.
             exc = exceptions.ParseError()
-        elif isinstance(exc, (OperationalError, InterfaceError, InternalError)):  # the database is down or read-only
-            log_outage(exc)
-            exc = TokenAPIException(TemporarilyUnavailable())
+        elif isinstance(exc, OUTAGES):
+            exc = TokenAPIException(as_unavailable(exc))
         return complete(super().handle_exception(exc), exc)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
