@@ -24,11 +24,11 @@ def api(user):
 
 @pytest.fixture
 def channels(user):
-    return [ChannelFactory(owner=user) for _ in range(40)]
+    return [ChannelFactory(owner=user) for _ in range(30)]
 
 
 def fill(make_token, channels, many):
-    count = 30 if many else 1
+    count = 12 if many else 1
     scopes = [f"channels:{channel.pk}:read" for channel in (channels if many else channels[:1])]
     return [make_token(*scopes) for _ in range(count)]
 
