@@ -8,8 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
 from django.core.management import CommandError, call_command
 from django.urls import include, path, resolve
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
@@ -23,6 +28,7 @@ from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.rest_framework.decorators import pat_requirements
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import declare_route, declare_url, declare_view
+from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import inspect, inspect_all, walk
 from pat_tokens.integrations import Route
 from pat_tokens.middleware import PersonalAccessTokenMiddleware
@@ -500,3 +506,64 @@ def test_views_are_inspected_once(urls, monkeypatch):
     assert made == {View: 1, Several: 1}
     inspect_all()
     assert made == {View: 2, Several: 2}
+
+
+class Anything(APIView):
+    pat_requirements = {"GET": ANY_TOKEN}
+
+    def get(self, request):
+        return Response({})
+
+
+class BehindLogin(LoginRequiredMixin, Anything):
+    pass
+
+
+class BehindPermission(PermissionRequiredMixin, Anything):
+    permission_required = "auth.add_user"
+    raise_exception = True
+
+
+@method_decorator([never_cache, login_required], name="dispatch")
+class DecoratedLogin(Anything):
+    pass
+
+
+class MixinTooLate(Anything, LoginRequiredMixin):
+    pass
+
+
+@pat_requirements({"GET": ANY_TOKEN})
+@api_view(["GET"])
+def anything(request):
+    return Response({})
+
+
+LOGIN_FIRST = {
+    "login": login_required(anything),
+    "below": never_cache(login_required(anything)),
+    "permission": permission_required("auth.add_user")(anything),
+    "staff": staff_member_required(anything, login_url="/"),
+    "class": login_required(Anything.as_view()),
+    "mixin": BehindLogin.as_view(),
+    "raises": BehindPermission.as_view(),
+    "dispatch": DecoratedLogin.as_view(),
+}
+TOKEN_FIRST = {"alone": anything, "cache": never_cache(anything), "late": MixinTooLate.as_view()}
+
+
+def test_login_before_authentication_is_reported(urls, listed, make_token, client_with):
+    urls(*[path(f"{name}/", view) for name, view in {**LOGIN_FIRST, **TOKEN_FIRST}.items()])
+    token = make_token()
+    client = client_with(token)
+    rows = {row["route"]: row for row in listed()}
+    for name in LOGIN_FIRST:
+        assert client.get(f"/{name}/").status_code == (403 if name == "raises" else 302), name
+        assert rows[f"{name}/"]["tokens"] == "not read", name
+        assert "login_required" in rows[f"{name}/"]["reason"]
+        explanation = explain(token, "GET", f"/{name}/")
+        assert (explanation.allowed, explanation.status) == (False, None), name
+    for name in TOKEN_FIRST:
+        assert client.get(f"/{name}/").status_code == 200, name
+        assert rows[f"{name}/"]["tokens"] == "declared", name
+        assert explain(token, "GET", f"/{name}/").allowed, name

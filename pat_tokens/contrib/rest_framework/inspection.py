@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from rest_framework import generics, viewsets
@@ -28,6 +29,7 @@ _MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "de
 _NOT_READ = (
     "tokens are not read: authentication_classes has no class that reads them (PersonalAccessTokenMixin adds ours)"
 )
+_LOGIN_FIRST = "tokens are not read: login_required, or a similar decorator or mixin, responds first"
 _OUR_OWN = "refused: tokens can't manage tokens"
 _DESCRIPTION = "refused: it only describes the API; to let tokens read it, declare ANY_TOKEN"
 # Root views of routers, and schemas: nearly every site has them without having written them. Identified by the module
@@ -40,15 +42,17 @@ def inspect(route: Route) -> RouteReport | None:
     if not _is_drf(route.view):
         return None
     facts = ViewInfo.of_callback(route.view, route.memo)
-    reads = _reads_tokens(facts)
+    unread = "" if _reads_tokens(facts) else _NOT_READ
+    if _asks_for_login(route.view):
+        unread = _LOGIN_FIRST
     where = RouteInfo(route.pattern, route.url_name, route.keywords, route.positional)
-    methods = tuple(_report(facts, method, where, reads=reads) for method in facts.methods)
+    methods = tuple(_report(facts, method, where, unread) for method in facts.methods)
     return RouteReport(
         route,
         _kind(facts),
         methods,
-        reads_tokens=reads,
-        note="" if reads else _NOT_READ,
+        reads_tokens=not unread,
+        note=unread,
         permissions=tuple(map(_view_permission, _permissions(facts))),
         own_requirements=facts.own_requirements,
         keys=_keys(facts),
@@ -66,11 +70,17 @@ def _is_drf(view: object) -> bool:
     return isinstance(view_class, type) and issubclass(view_class, APIView)
 
 
-def _report(facts: ViewInfo, method: str, where: RouteInfo, *, reads: bool) -> MethodReport:
+def _asks_for_login(view: Any) -> bool:
+    # user_passes_test sets this attribute for LoginRequiredMiddleware, and decorators around it copy it.
+    before = takewhile(lambda one: one is not APIView, view.cls.__mro__)
+    return hasattr(view, "redirect_field_name") or any(one.__module__ == "django.contrib.auth.mixins" for one in before)
+
+
+def _report(facts: ViewInfo, method: str, where: RouteInfo, unread: str) -> MethodReport:
     action = facts.action_of(method.lower())
     resolution = resolve(facts, method, where)
-    if not reads:
-        resolution = Resolution(None, _NOT_READ, refused=True)
+    if unread:
+        resolution = Resolution(None, unread, refused=True)
     elif resolution.requirement is None and not resolution.problem and not resolution.refused:
         if facts.cls.__module__.startswith("pat_tokens."):
             resolution = Resolution(None, _OUR_OWN, refused=True)
@@ -80,7 +90,7 @@ def _report(facts: ViewInfo, method: str, where: RouteInfo, *, reads: bool) -> M
         method in ("GET", "HEAD") and resolution.requirement is not None and is_filtered(facts, resolution.requirement)
     )
     limits = may_limit and limits_its_rows(facts.cls, action)
-    return MethodReport(method, resolution, action, limits, reads, may_limit)
+    return MethodReport(method, resolution, action, limits, not unread, may_limit)
 
 
 def _lookup(facts: ViewInfo, route: Route) -> Lookup | None:
