@@ -15,6 +15,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.test import override_settings
 from django.urls import clear_url_caches, include, path
 from django.views.debug import SafeExceptionReporterFilter
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.views import APIView
 
 from pat_tokens.checks import deployment, entity_types, pages
 from pat_tokens.checks import settings as checks
@@ -184,6 +186,11 @@ def test_invalid_setting_is_reported(subtests):
     for code, settings in CASES:
         with subtests.test(code=code, settings=settings), override_settings(**settings):
             assert found() == {f"pat_tokens.{code}"}
+
+
+def test_rest_framework_imported_before_its_settings(monkeypatch):
+    monkeypatch.setattr(APIView, "authentication_classes", [SessionAuthentication])
+    assert found() == {"pat_tokens.W008"}
 
 
 def test_valid_setting_passes(subtests):

@@ -46,6 +46,14 @@ def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
     drf = getattr(settings, "REST_FRAMEWORK", None)
     classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES", ()) if isinstance(drf, dict) else ()
     names = [_dotted_path(one) for one in classes] if isinstance(classes, list | tuple) else []
+    if DRF_CLASS in names and not _is_default():
+        yield checks.Warning(
+            "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] has PersonalAccessTokenAuthentication, but REST "
+            "framework was imported before it was added, so views don't read tokens.",
+            hint="Add the class where REST_FRAMEWORK is first set, above everything in the settings that imports REST "
+            "framework.",
+            id="pat_tokens.W008",
+        )
     if DRF_CLASS in names[1:]:
         yield checks.Warning(
             f"REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] has {names[0]} before "
@@ -54,6 +62,11 @@ def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
             hint=f"List {DRF_CLASS!r} first. It passes every other request to the next class.",
             id="pat_tokens.W003",
         )
+
+
+def _is_default() -> bool:
+    # Views read this setting while REST framework is imported.
+    return DRF_CLASS in map(_dotted_path, import_string("rest_framework.views.APIView").authentication_classes)
 
 
 def _dotted_path(value: object) -> str:
