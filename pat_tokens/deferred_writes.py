@@ -39,12 +39,12 @@ _QuerySetT = TypeVar("_QuerySetT", bound=QuerySet[Any])
 def is_due(last: datetime | None, now: datetime, interval: timedelta) -> bool:
     """Return whether a use has to be recorded, because `interval` has passed since the `last` recorded one."""
     # The clocks of two servers differ: a use that is a little in the future has just been recorded.
-    return last is None or not now - interval < last <= now + interval
+    return last is None or abs(now - last) >= interval
 
 
 def due_condition(column: str, now: datetime, interval: timedelta) -> Q:
     """Return the condition for `is_due` to be true of `column`."""
-    return Q(**{column: None}) | Q(**{f"{column}__lte": now - interval}) | Q(**{f"{column}__gt": now + interval})
+    return Q(**{column: None}) | Q(**{f"{column}__lte": now - interval}) | Q(**{f"{column}__gte": now + interval})
 
 
 def write_later(
