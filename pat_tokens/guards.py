@@ -7,6 +7,7 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, InternalError, OperationalError, connections
 from django.db.models import Model
@@ -213,13 +214,15 @@ def as_unavailable(error: Exception) -> TemporarilyUnavailable:
 
 
 def show_outages(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Decorate a page so that it responds with 503 to OUTAGES, without any more queries."""
+    """Decorate a page so that it responds with 503 to OUTAGES, without any more queries, except with DEBUG."""
 
     @wraps(view)
     def call(*args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(*args, **kwargs)
         except OUTAGES as outage:
+            if settings.DEBUG:
+                raise  # Django's page says more, for example that a table is missing
             error = as_unavailable(outage)
             for connection in connections.all(initialized_only=True):
                 if connection.in_atomic_block:  # of ATOMIC_REQUESTS, which commits unless an exception is raised

@@ -221,6 +221,16 @@ def test_pages_are_503_and_atomic(what, error, token):
     assert snapshot() != before
 
 
+def test_debug_page_is_kept(token, settings):
+    settings.DEBUG = True
+    client = Client(raise_request_exception=False)
+    client.force_login(token.user)
+    with failing_at(1, OperationalError):
+        response = client.get(f"/pats/{token.pk}/")
+    assert response.status_code == 500
+    assert "OperationalError" in response.content.decode()
+
+
 @pytest.mark.urls("tests.test_admin")
 @pytest.mark.parametrize("what", ["add", "{0}/revoke", "{0}/regenerate", "{0}/delete", "{0}/change"])
 def test_admin_is_503_and_atomic(what, token, settings):
