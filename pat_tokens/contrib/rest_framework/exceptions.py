@@ -31,7 +31,9 @@ class TokenAPIException(APIException):
         self.auth_header = self.headers.get("WWW-Authenticate")
         self.wait = int(self.headers.get("Retry-After", 0))
         self.body = error_body(error)
-        super().__init__(error.message, error.code)
+        # Exception handlers read these too.
+        self.default_detail, self.default_code = error.message, error.code
+        super().__init__()
 
 
 class ReauthenticationAPIException(PermissionDenied):

@@ -28,6 +28,7 @@ def test_error_is_a_drf_exception(error):
     assert found.get_codes() == error.code
     assert found.get_full_details() == {"message": error.message, "code": error.code}
     assert found.detail == ErrorDetail(error.message, error.code)
+    assert (found.default_detail, found.default_code) == (error.message, error.code)
     answer = complete(exception_handler(found, {}), found)
     assert answer.status_code == found.status_code
     assert answer.data["detail"] == error.message
