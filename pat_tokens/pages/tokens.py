@@ -360,7 +360,7 @@ class TokenEdit(TokenDetail):
     """The page of a token with the name or the description open for editing."""
 
     def get(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:  # type: ignore[override]
-        form = self._form(field, initial={field: getattr(self.token, field)})
+        form = self._form(field, initial={name: getattr(self.token, name) for name in EDITABLE_FIELDS})
         return self._show(Revealed(), form, field)
 
     def post(self, request: HttpRequest, pk: uuid.UUID, field: str) -> HttpResponse:

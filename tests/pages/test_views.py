@@ -307,7 +307,9 @@ def test_edit_name_and_description(person, token, make_token):
     assert 'aria-describedby="id_name_helptext id_name_error"' in page.content.decode()
     token.refresh_from_db()
     assert (token.name, token.description) == ("deploy", "for the printer")
-    assert person.get(url("token_edit", token, "digest")).status_code == 404
+    for field in ("digest", "nonsense", "0"):
+        assert person.get(url("token_edit", token, field)).status_code == 404
+        assert person.post(url("token_edit", token, field), {field: "x"}).status_code == 404
 
 
 def test_scope_rows_without_script(person, channel):
