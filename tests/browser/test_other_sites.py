@@ -181,7 +181,8 @@ def test_text_of_users_has_its_own_direction(
         padding = cell.evaluate("cell => parseFloat(getComputedStyle(cell).paddingRight)")
         assert max(word["right"] for word in end) == pytest.approx(start["x"] + start["width"] - padding, abs=1)
     else:
-        assert min(word["left"] for word in end) == pytest.approx(start["x"], abs=1)
+        padding = cell.evaluate("cell => parseFloat(getComputedStyle(cell).paddingLeft)")
+        assert min(word["left"] for word in end) == pytest.approx(start["x"] + padding, abs=1)
 
 
 def test_names_in_sentences_have_their_own_direction(open_on_site, make_token, settings):
@@ -192,6 +193,51 @@ def test_names_in_sentences_have_their_own_direction(open_on_site, make_token, s
     words = page.locator("#pat-panel-title").evaluate(WORDS)
     assert len(words) == 3  # "Revoke", in Arabic, and the name
     assert words[1]["right"] <= words[2]["left"] <= words[0]["left"]
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_long_names_end_with_ellipsis(open_on_site, make_token, settings, language):
+    settings.LANGUAGE_CODE = language
+    page = open_on_site("main { padding: 32px }", viewport={"width": 360, "height": 740})
+    for name in ("مفتاح النشر لخادم الإنتاج الرئيسي في مركز البيانات الأول " * 4, "pumps " * 40):
+        token = make_token(name=name, description="d")
+        for path, place in ((f"/pats/{token.pk}/", "h1"), ("/pats/", ".pat-cell-name a >> nth=0")):
+            page.goto(path)
+            text = page.locator(place)
+            # Lines are broken in the same way with an ellipsis and without.
+            text.evaluate("element => (element.style.textWrap = 'wrap')")
+            with_ellipsis, height = text.screenshot(), text.bounding_box()["height"]
+            text.evaluate(
+                "(element, height) => Object.assign(element.style, { display: 'block', height: `${height}px` })", height
+            )
+            assert text.screenshot() != with_ellipsis, (name, place)
+
+
+def test_names_in_banner_of_link_have_their_own_direction(open_on_site, user, settings):
+    settings.LANGUAGE_CODE = "ar"
+    channel = ChannelFactory(owner=user, name="24 pumps (north)")
+    page = open_on_site()
+    page.goto(f"/pats/create/?scope=channels:{channel.pk}:delete")
+    words = page.get_by_role("status").locator("li bdi").evaluate(WORDS)
+    assert words == sorted(words, key=lambda word: word["left"])
+
+
+def test_sticky_header_does_not_cover_focus(open_on_site, make_token):
+    page = open_on_site(
+        "body::before { content: ''; display: block; position: sticky; top: 0; z-index: 9; height: 60px }"
+        ".pat-tokens { --pat-top: 64px }",
+        viewport={"width": 1280, "height": 500},
+    )
+    page.goto(f"/pats/{make_token(name='deploy').pk}/")
+    revoke, rotate = (page.get_by_role("button", name=name) for name in ("Revoke", "Rotate"))
+    rotate.focus()
+    page.evaluate("y => scrollBy({ top: y - 10, behavior: 'instant' })", revoke.bounding_box()["y"])
+    for _ in range(4):
+        if revoke.evaluate("button => button === document.activeElement"):
+            break
+        page.keyboard.press("Shift+Tab")
+    expect(revoke).to_be_focused()
+    assert revoke.bounding_box()["y"] >= 60
 
 
 def test_separator_of_breadcrumbs_is_between_names(open_on_site, make_token, settings):
