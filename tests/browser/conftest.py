@@ -71,9 +71,18 @@ def screen(open_browser: Callable[..., Page]) -> Page:
     return open_browser(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
 
 
+# The controls that are too small to hit, except links in sentences and what is only for screen readers.
+SMALL = """() => [...document.querySelectorAll(".pat-tokens :is(a, button, input, select, textarea, summary)")]
+  .filter((control) => control.checkVisibility({ visibilityProperty: true }) && !control.closest("p, li, .pat-hidden"))
+  .map((control) => [control.outerHTML.slice(0, 200), (control.closest("label") ?? control).getBoundingClientRect()])
+  .filter(([, box]) => box.width < 24 || box.height < 24)
+  .map(([html, box]) => `${html}: ${box.width} x ${box.height}`)"""
+
+
 def assert_sound(page: Page) -> None:
-    """Assert that axe reports nothing, and that the page doesn't scroll horizontally."""
+    """Assert that axe reports nothing, that the page doesn't scroll horizontally, and that targets are large enough."""
     page.wait_for_load_state()  # the stylesheet can still be loading
     found = AXE.run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+    assert page.evaluate(SMALL) == []

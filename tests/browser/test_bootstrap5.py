@@ -32,6 +32,13 @@ code { color: #b02a37; }
 .table > :not(caption) > * > * { padding: .5rem; border-bottom: 1px solid var(--bs-border-color); text-align: left; }
 .d-flex { display: flex !important; flex-wrap: wrap; gap: .5rem; }
 .pagination { display: flex; padding: 0; list-style: none; }
+.nav-link, .page-link { padding: .4rem .8rem; }
+.d-inline-block { display: inline-block !important; }
+.py-1 { padding-block: .25rem !important; }
+.d-sm-flex { display: flex; }
+.flex-grow-1 { flex-grow: 1; }
+.vstack { display: flex; flex-direction: column; }
+.alert-warning { background: #fff3cd; color: #664d03; }
 """
 
 
