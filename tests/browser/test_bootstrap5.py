@@ -1,8 +1,10 @@
 """The pages with the elements for Bootstrap 5, on a site with a few of Bootstrap's own rules and properties."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
+from pat_tokens.models import Activity, Kind, Reason, Via
 from tests.browser.conftest import assert_sound
 from tests.browser.steps import create_token_for_pump, open_dialogs_of_token
 from tests.browser.test_other_sites import open_on_site
@@ -14,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 # Written for these tests, with the names that Bootstrap uses.
 STYLE = """
-:root { --bs-body-bg: #fdfdfd; --bs-body-color: #222; --bs-border-color: #ccc; --bs-link-color: #0a4fbf; }
+:root { --bs-body-bg: #fff; --bs-body-color: #222; --bs-border-color: #ccc; --bs-link-color: #0d6efd; }
 *, *::before, *::after { box-sizing: border-box; }
 body { margin: 0; font: 1rem/1.5 sans-serif; background: var(--bs-body-bg); color: var(--bs-body-color); }
 legend { float: left; width: 100%; font-size: 2rem; }
@@ -24,14 +26,12 @@ code { color: #b02a37; }
 .btn-primary { background: #0a4fbf; color: #fff; }
 .btn-danger { background: #a52834; color: #fff; }
 .dropdown { position: relative; }
-.card { position: relative; }
+.card { position: relative; overflow-wrap: break-word; }
 .card { border: 1px solid var(--bs-border-color); }
 .card-body { padding: 1rem; }
 .form-control, .form-select { width: 100%; padding: .4rem; border: 1px solid #777; font: inherit; }
 .table { width: 100%; border-collapse: collapse; }
 .table > :not(caption) > * > * { padding: .5rem; border-bottom: 1px solid var(--bs-border-color); text-align: left; }
-.d-flex { display: flex !important; flex-wrap: wrap; gap: .5rem; }
-.pagination { display: flex; padding: 0; list-style: none; }
 .nav-link, .page-link { padding: .4rem .8rem; }
 .d-inline-block { display: inline-block !important; }
 .py-1 { padding-block: .25rem !important; }
@@ -39,6 +39,8 @@ code { color: #b02a37; }
 .flex-grow-1 { flex-grow: 1; }
 .vstack { display: flex; flex-direction: column; }
 .alert-warning { background: #fff3cd; color: #664d03; }
+.d-flex { display: flex !important; flex-wrap: wrap; gap: .5rem; }
+.pagination { display: flex; padding: 0; list-style: none; }
 """
 
 
@@ -83,7 +85,35 @@ def test_colors_are_those_of_bootstrap(open_with_bootstrap, token):
     page = open_with_bootstrap()
     page.goto("/pats/create/")
     summary = page.locator(".pat-summary")
-    assert summary.evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(253, 253, 253)"
+    assert summary.evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(255, 255, 255)"
     # Rules of the site for tags don't reach the content of its own elements.
     legend = page.locator(".pat-operations legend").first
     assert legend.evaluate("element => getComputedStyle(element).float") == "none"
+
+
+def test_long_names_fit(open_with_bootstrap, make_token):
+    page = open_with_bootstrap(viewport={"width": 1280, "height": 900})
+    page.goto(f"/pats/{make_token(name='W' * 255, description='d' * 300).pk}/")
+    assert_sound(page)
+    page.goto(f"{page.url}edit/description/")
+    assert_sound(page)
+
+
+def test_links_in_alerts_have_contrast(open_with_bootstrap, user, token):
+    """Bootstrap's own color of links isn't dark enough on its color of alerts."""
+    at = timezone.now()
+    Activity.objects.create(
+        owner=user,
+        token_id=token.pk,
+        token_name=token.name,
+        kind=Kind.REFUSED,
+        reason=Reason.REPLACED,
+        via=Via.TOKEN,
+        at=at,
+        last_at=at,
+        count=1,
+    )
+    page = open_with_bootstrap()
+    page.goto("/pats/")
+    expect(page.get_by_role("status").get_by_role("link", name=token.name)).to_be_visible()
+    assert_sound(page)
