@@ -162,7 +162,7 @@ class ViewInfo:
         for base in self.cls.__mro__:
             for member in vars(base).values():
                 mapping = getattr(member, "mapping", None)
-                if isinstance(mapping, Mapping) and hasattr(member, "url_path") and name in mapping.values():
+                if hasattr(member, "url_path") and isinstance(mapping, Mapping) and name in mapping.values():
                     current = getattr(self.cls, getattr(member, "__name__", ""), None)
                     return member if current is member else None
         return None
