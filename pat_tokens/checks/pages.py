@@ -162,10 +162,12 @@ def reachable_blocks(template: Template) -> set[str]:
             walk(root.nodelist)
             return reached
         parent: Any = extends.parent_name
-        if parent.filters or not isinstance(parent.var, str):
+        # Our own pages extend the base template, so it can't extend them.
+        name = conf.base_template if str(parent) == "base_template" else parent.var
+        if parent.filters or not isinstance(name, str):
             return set(BLOCKS)  # the parent is chosen at each request
         # A template can extend one of the same name in another folder or app, like in Django's own search.
-        root, origin = template.engine.find_template(parent.var, skip=seen)
+        root, origin = template.engine.find_template(name, skip=seen)
         seen.append(origin)
 
 

@@ -148,6 +148,7 @@ CASES = [
     ("E015", {"PAT_TOKENS_LAST_USED_INTERVAL": timedelta(seconds=-1)}),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": "nowhere.html"}),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": None}),
+    *(("E017", {"PAT_TOKENS_BASE_TEMPLATE": f"pat_tokens/{page}.html"}) for page in ("page", "token_list")),
     *(("E017", {"PAT_TOKENS_BASE_TEMPLATE": folder}) for folder in ("", "admin")),
     ("E017", {"PAT_TOKENS_BASE_TEMPLATE": ["base.html"]}),
     ("E080", {"TEMPLATES": []}),
