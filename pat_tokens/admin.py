@@ -20,7 +20,6 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.decorators import method_decorator
 from django.utils.functional import SimpleLazyObject
 from django.utils.html import format_html
 from django.utils.text import Truncator
@@ -31,7 +30,6 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
-from pat_tokens.crypto import SecretText
 from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import MAX_WORDS, registry
@@ -45,7 +43,7 @@ from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types, has_own_session
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.secret_search import look_up, look_up_query, query_holds_secret
+from pat_tokens.secret_search import hide_form, look_up, look_up_query, query_holds_secret
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, describe_required_networks
 
 if TYPE_CHECKING:
@@ -408,7 +406,6 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.message_user(request, _("“%(name)s” was created.") % {"name": obj.name}, messages.SUCCESS)
         return self._reveal(request, obj, obj.secret)
 
-    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     def changeform_view(
         self,
         request: HttpRequest,
@@ -476,7 +473,9 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
     def _in_person(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
+        @sensitive_post_parameters()
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            hide_form(request)
             if has_own_session(request) or not self.admin_site.has_permission(request):
                 return view(request, *args, **kwargs)
             return self._render(request, "not_in_person", status=403, title=pgettext("pat_tokens", "Log in"))
@@ -496,15 +495,13 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
         return checked
 
-    @method_decorator(sensitive_post_parameters(SEARCH_VAR))
     def search_view(self, request: HttpRequest) -> HttpResponse:
         """Redirect to the token whose secret is searched for. Our script sends secrets here instead of to the list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseRedirect(self._url("changelist"))
-        term = SecretText(request.POST.get(SEARCH_VAR, ""))
-        tokens: Any = self.get_queryset(request)
+        term, tokens = request.POST.get(SEARCH_VAR, ""), self.get_queryset(request)
         return self._show_token_of_secret(request, *look_up(term, tokens, are_own=False))
 
     def _show_token_of_secret(self, request: HttpRequest, token: PersonalAccessToken | None, text: str) -> HttpResponse:
@@ -606,7 +603,6 @@ class PersonalAccessTokenAdmin(_AdminBase):
         self.message_user(request, _("“%(name)s” was revoked.") % {"name": token.name}, messages.SUCCESS)
         return HttpResponseRedirect(self._url("change", token))
 
-    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     def regenerate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         text = _(
             "It gets a new secret, and the old one stops working immediately. The name, scopes and id stay the same."
@@ -614,7 +610,6 @@ class PersonalAccessTokenAdmin(_AdminBase):
         labels = pgettext("pat_tokens", "Regenerate"), pgettext("pat_tokens", "Regenerated.")
         return self._renew(request, object_id, services.regenerate_token, RegenerateForm, *labels, text)
 
-    @method_decorator(sensitive_post_parameters(password_prompt.FIELD))
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         text = _(
             "It gets a new secret. The current one keeps working until the new one is used for the first time, and for "

@@ -15,7 +15,7 @@ from pat_tokens.labels import STATUS_LABELS
 from pat_tokens.models import Reason
 
 if TYPE_CHECKING:
-    from django.http import QueryDict
+    from django.http import HttpRequest, QueryDict
 
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.querysets import TokenQuerySet
@@ -39,6 +39,15 @@ def holds_secret(text: str) -> bool:
 def query_holds_secret(query: QueryDict) -> bool:
     """Return whether a parameter of a URL, or its name, contains a secret."""
     return any(map(holds_secret, _texts(query)))
+
+
+def hide_form(request: HttpRequest) -> None:
+    """Hide what was posted from error reports, also with DEBUG: a password, and secrets that are pasted anywhere.
+
+    The lists are changed in place: the form in each frame of a report is the same object.
+    """
+    for _name, values in request.POST.lists():
+        values[:] = map(SecretText, values)
 
 
 @sensitive_variables()

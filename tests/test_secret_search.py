@@ -34,6 +34,11 @@ def test_pasted_secret_finds_token(person, make_token, form):
     assert token.secret not in page.content.decode() + answer.url
 
 
+@pytest.mark.parametrize("field", ["in", "status", "operation", "sort", "rows"])
+def test_secret_in_another_field_is_not_in_url(person, token, field):
+    assert person.post(SEARCH, {"q": "deploy", field: token.secret}).url == f"{LIST}?q=deploy"
+
+
 def test_previous_secret_and_its_hint_find_token(person, token):
     def search():
         text = said(person.get(person.post(SEARCH, {"q": token.secret}).url))

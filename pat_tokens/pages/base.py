@@ -34,7 +34,7 @@ from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.policy import can_see_tokens, get_policy, has_own_session
-from pat_tokens.secret_search import query_holds_secret
+from pat_tokens.secret_search import hide_form, query_holds_secret
 from pat_tokens.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
 
@@ -63,10 +63,10 @@ class Page(LoginRequiredMixin, View):
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Take the user only from the session, because other middleware can set one for a token."""
         super().setup(request, *args, **kwargs)
+        hide_form(request)
         if not has_own_session(request):
             request.user = get_user(request)  # not the one that other middleware has cached
 
-    # All parameters: a password, and secrets that users paste into any field.
     @method_decorator([never_framed, never_cache, always_csrf_protect, sensitive_post_parameters()])
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Respond with 404 also if a row is deleted while it is being used."""

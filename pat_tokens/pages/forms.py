@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
+from pat_tokens.crypto import SecretText
 from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
 from pat_tokens.fields import NetworksFormField
 from pat_tokens.labels import TimeFormat, duration_label
@@ -41,6 +42,13 @@ class ServiceForm(forms.Form):
 
     required_css_class = "required"
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None}
+
+    def clean(self) -> dict[str, Any]:
+        """Hide what was cleaned from error reports until a service has checked that no secret is in it."""
+        self.cleaned_data |= {
+            name: SecretText(value) for name, value in self.cleaned_data.items() if isinstance(value, str)
+        }
+        return self.cleaned_data
 
     @property
     def service_errors(self) -> dict[str, list[str]]:

@@ -243,8 +243,8 @@ class TokenSearch(Page):
         if holds_secret(term):
             token, notice = look_up(term, self.tokens)
             return self.done(_list_of(token), notice)
-        query = {key: request.POST[key] for key in (*LIST_QUERY, "sort", "rows") if request.POST.get(key)}
-        return self.done(list_url(**query))
+        query = {key: request.POST.get(key, "") for key in (*LIST_QUERY, "sort", "rows")}
+        return self.done(list_url(**{key: value for key, value in query.items() if not holds_secret(value)}))
 
 
 class TokenCreate(Page):

@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.core import mail
 from django.core.cache import cache
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.urls import include, path, reverse
 from django.utils.log import AdminEmailHandler
@@ -310,6 +311,41 @@ def test_report_of_request_has_no_secret(scene, memory, settings, tmp_path, monk
         assert answer.status_code == 500
         reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
         assert secret_locations.found(token.secret, {**reports, **everywhere(scene, memory, tmp_path)}) == [], where
+
+
+PASTED: dict[str, Callable[[Scene, str], Any]] = {
+    "search": lambda scene, secret: scene.page("token_search", q=secret),
+    "script search": lambda scene, secret: scene.script("token_search", q=secret),
+    "page create": lambda scene, secret: scene.page("token_create", name="new", description=secret, **DURATION),
+    "page edit": lambda scene, secret: scene.page("token_edit", scene.token.pk, "description", description=secret),
+    "page delete": lambda scene, secret: scene.page("token_delete", scene.token.pk, anything=secret),
+    "admin search": lambda scene, secret: scene.admin("search", q=secret),
+    "admin create": lambda scene, secret: scene.admin("add", user=scene.user.pk, name=secret, duration="30d"),
+    "admin change": lambda scene, secret: scene.admin("change", scene.token.pk, name="new", description=secret),
+    "admin list": lambda scene, secret: scene.admin("changelist", action="revoke_selected", _selected_action=secret),
+    "admin revoke": lambda scene, secret: scene.admin("revoke", scene.token.pk, anything=secret),
+}
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
+@pytest.mark.parametrize("interface", PASTED)
+def test_report_has_no_pasted_secret(scene, memory, settings, tmp_path, interface, debug):
+    """The database fails at the first query about tokens, or about the session."""
+    settings.DEBUG = debug
+    for table in ("django_session", "pat_tokens_personalaccesstoken"):
+        memory.lines.clear()
+
+        def run(execute, sql, *args, table=table):
+            return fail() if table in sql else execute(sql, *args)
+
+        with connection.execute_wrapper(run):
+            answer = PASTED[interface](scene, str(scene.token.secret))
+        if interface == "admin create" and table != "django_session":
+            continue  # the name is refused before any query
+        assert answer.status_code == 500
+        reports = {"answer": secret_locations.without_lines_of_code(answer.content.decode())}
+        places = {**reports, **secret_locations.outbox(), "log": "\n".join(memory.lines)}
+        assert secret_locations.found(scene.token.secret, places) == []
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
