@@ -1013,6 +1013,17 @@ COVERED = """() => {
 }"""
 
 
+def test_message_has_space_below(open_browser, token):
+    page = open_browser(java_script_enabled=False)
+    page.goto(f"/pats/{token.pk}/revoke/")
+    page.get_by_role("button", name="Revoke").click()
+    message, back = (
+        page.get_by_role("status").first.bounding_box(),
+        page.get_by_role("link", name="Go back").bounding_box(),
+    )
+    assert back["y"] - message["y"] - message["height"] == pytest.approx(16, abs=1)
+
+
 def test_toast_covers_nothing_and_can_be_closed(screen, make_token):
     for number in range(30):
         make_token(name=f"token {number}")
