@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -61,6 +62,23 @@ class PreviousSecret(NamedTuple):
         if self.grace_started_at is None or self.last_used_at is None:
             return False
         return self.last_used_at >= self.expires_at - (self.expires_at - self.grace_started_at) / 4
+
+
+def _refuse_changes(instance: models.Model) -> None:
+    """Refuse what a model form changed past the services, which check who may: for example an inline of a site."""
+    stored = type(instance)._base_manager.filter(pk=instance.pk).first()
+    if stored is None or _form_values(instance) != _form_values(stored):
+        raise ValidationError(_("Tokens and their scopes can only be changed on their own pages."))
+
+
+def _form_values(instance: models.Model) -> list[Any]:
+    values = [
+        field.get_prep_value(getattr(instance, field.attname))
+        for field in instance._meta.concrete_fields
+        if field.editable and field.name != "description"
+    ]
+    # Form fields leave out microseconds.
+    return [value.replace(microsecond=0) if isinstance(value, datetime) else value for value in values]
 
 
 class PersonalAccessToken(models.Model):
@@ -187,6 +205,10 @@ class PersonalAccessToken(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Refuse changes by model forms, except of the description. Raises ValidationError."""
+        _refuse_changes(self)
+
     @property
     def is_revoked(self) -> bool:
         return self.revoked_at is not None
@@ -296,6 +318,10 @@ class Scope(models.Model):
 
     def __str__(self) -> str:
         return str(self.key)
+
+    def clean(self) -> None:
+        """Refuse changes by model forms. Raises ValidationError."""
+        _refuse_changes(self)
 
     @property
     def key(self) -> ScopeKey:

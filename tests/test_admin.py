@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import include, path, reverse
+from django.utils import timezone
 from pytest_django.asserts import assertContains
 
 from pat_tokens import services
@@ -39,12 +40,36 @@ class WithInlines(PersonalAccessTokenAdmin):
     inlines = (Scopes,)
 
 
+class Tokens(admin.StackedInline):
+    """An inline of a site that knows nothing of our services."""
+
+    model = PersonalAccessToken
+    extra = 0
+
+
+class WithTokens(admin.ModelAdmin):
+    inlines = (Tokens,)
+    fields = ("first_name",)
+
+
+class Plain(admin.ModelAdmin):
+    list_display = ("pk", "expires_at")
+    list_editable = ("expires_at",)
+    change_form_template = add_form_template = "admin/change_form.html"  # ours are for our admin alone
+    change_list_template = "admin/change_list.html"
+
+
 site_with_inlines = admin.AdminSite(name="inlines")
 site_with_inlines.register(PersonalAccessToken, WithInlines)
+plain_site = admin.AdminSite(name="plain")
+plain_site.register(get_user_model(), WithTokens)
+plain_site.register(PersonalAccessToken, Plain)
+plain_site.register(Scope)
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("staff/", staff_site.urls),
     path("inlines/", site_with_inlines.urls),
+    path("plain/", plain_site.urls),
     path("", include("tests.urls")),
 ]
 
@@ -418,6 +443,77 @@ def test_inlines_of_a_site_change_nothing(boss, make_token, change):
     token.refresh_from_db()
     assert token.name == "renamed"
     assert [str(one.key) for one in token.scope_set.all()] == ["channels:*:read"]
+
+
+@pytest.fixture
+def token_fields(make_token, user):
+    """The fields of a form for a token of the owner, as a browser sends them unchanged."""
+    token = make_token("channels:*:read", name="deploy", allowed_networks=["10.0.0.0/8"])
+    ends = timezone.localtime(token.expires_at)
+    return token, {
+        "user": user.pk,
+        "name": "deploy",
+        "description": "",
+        "allowed_networks": "10.0.0.0/8",
+        "expires_at_0": f"{ends:%Y-%m-%d}",
+        "expires_at_1": f"{ends:%H:%M:%S}",
+    }
+
+
+CHANGES = [
+    {"expires_at_0": "2099-01-01"},
+    {"expires_at_0": "", "expires_at_1": ""},
+    {"allowed_networks": ""},
+    {"name": "other"},
+]
+
+
+def rows_of_inline(token, fields, count=1):
+    rows = {"personal_access_tokens-TOTAL_FORMS": count, "personal_access_tokens-INITIAL_FORMS": 1, "first_name": "x"}
+    return rows | {f"personal_access_tokens-0-{name}": value for name, value in {**fields, "id": token.pk}.items()}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_plain_admin_of_a_site_changes_no_token(boss, token_fields, change):
+    token, fields = token_fields
+    before = tokens()
+    page = reverse("plain:auth_user_change", args=[token.user_id])
+    assert "own pages" in boss.post(page, rows_of_inline(token, fields | change)).content.decode()
+    assert "own pages" in boss.post(url("change", token.pk, site="plain"), fields | change).content.decode()
+    assert tokens() == before
+
+
+def test_plain_admin_of_a_site_adds_and_moves_no_token(boss, token_fields):
+    token, fields = token_fields
+    before = tokens()
+    new = {f"personal_access_tokens-1-{name}": value for name, value in {**fields, "name": "new"}.items()}
+    page = reverse("plain:auth_user_change", args=[token.user_id])
+    boss.post(page, rows_of_inline(token, fields, count=2) | new)
+    boss.post(url("add", site="plain"), fields | {"name": "new"})
+    boss.post(url("change", token.pk, site="plain"), fields | {"user": UserFactory(is_superuser=True).pk})
+    row = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": token.pk, "_save": "Save"}
+    boss.post(
+        url("changelist", site="plain"), row | {"form-0-expires_at_0": "2099-01-01", "form-0-expires_at_1": "0:0"}
+    )
+    assert tokens() == before
+
+
+def test_plain_admin_of_a_site_changes_no_scope(boss, token_fields):
+    token, _fields = token_fields
+    (scope,) = token.scope_set.all()
+    wide = {"token": token.pk, "entity_type": "channels", "entity_id": "*", "operation": "delete"}
+    for page in (reverse("plain:pat_tokens_scope_add"), reverse("plain:pat_tokens_scope_change", args=[scope.pk])):
+        assert "own pages" in boss.post(page, wide).content.decode()
+    assert [str(one.key) for one in token.scope_set.all()] == ["channels:*:read"]
+
+
+def test_plain_admin_of_a_site_changes_descriptions(boss, token_fields):
+    token, fields = token_fields
+    page = reverse("plain:auth_user_change", args=[token.user_id])
+    assert boss.post(page, rows_of_inline(token, fields)).status_code == 302
+    assert boss.post(page, rows_of_inline(token, fields | {"description": "CI"})).status_code == 302
+    token.refresh_from_db()
+    assert token.description == "CI"
 
 
 def test_regenerate_is_hidden_if_refused(staff, token):
