@@ -43,7 +43,7 @@ from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types, has_own_session
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.secret_search import hide_form, look_up, look_up_query, query_holds_secret
+from pat_tokens.secret_search import hide_form, hide_texts, look_up, look_up_query, query_holds_secret
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, describe_required_networks
 
 if TYPE_CHECKING:
@@ -103,6 +103,11 @@ class ServiceForm(_FormBase):
         required = describe_required_networks(owner, token)
         if required and "allowed_networks" in self.fields:  # not for users with the view permission alone
             self.fields["allowed_networks"].help_text = required
+
+    def clean(self) -> dict[str, Any]:
+        """Hide what was cleaned from error reports, like the forms of the pages do."""
+        self.cleaned_data |= hide_texts(self.cleaned_data)
+        return self.cleaned_data
 
     def _post_clean(self) -> None:
         # Not in save(), because the admin can only show errors during validation.
@@ -224,6 +229,11 @@ class RegenerateForm(forms.Form):
         duration.choices = [("", _("As long as before")), *duration.choices]
         duration.initial = ""
         duration.required = False
+
+    def clean(self) -> dict[str, Any]:
+        """Hide what was cleaned from error reports."""
+        self.cleaned_data |= hide_texts(self.cleaned_data)
+        return self.cleaned_data
 
 
 class RotateForm(RegenerateForm):

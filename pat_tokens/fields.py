@@ -9,6 +9,8 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.text import capfirst
 
+from pat_tokens.crypto import SecretText
+
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]  # Django cannot subscript it at run time
     """A CharField that distinguishes `a` from `A`, `á` and `a ` on MySQL and MariaDB too.
@@ -59,8 +61,8 @@ class NetworksFormField(forms.Field):
         return value if isinstance(value, str) else "\n".join(value or ())
 
     def to_python(self, value: Any) -> list[str]:
-        """Return what stands between spaces, commas and line breaks."""
-        return str(value or "").replace(",", " ").split()
+        """Return what stands between spaces, commas and line breaks, hidden from error reports."""
+        return list(map(SecretText, str(value or "").replace(",", " ").split()))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Return whether other networks were entered."""

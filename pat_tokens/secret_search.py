@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import pgettext
 from django.views.decorators.debug import sensitive_variables
@@ -39,6 +39,11 @@ def holds_secret(text: str) -> bool:
 def query_holds_secret(query: QueryDict) -> bool:
     """Return whether a parameter of a URL, or its name, contains a secret."""
     return any(map(holds_secret, _texts(query)))
+
+
+def hide_texts(values: Mapping[str, Any]) -> dict[str, SecretText]:
+    """Return the strings among `values`, hidden from error reports."""
+    return {name: SecretText(value) for name, value in values.items() if isinstance(value, str)}
 
 
 def hide_form(request: HttpRequest) -> None:

@@ -14,11 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
-from pat_tokens.crypto import SecretText
 from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
 from pat_tokens.fields import NetworksFormField
 from pat_tokens.labels import TimeFormat, duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from pat_tokens.secret_search import hide_texts
 from pat_tokens.validation import (
     EDITABLE_FIELDS,
     DurationRules,
@@ -45,9 +45,7 @@ class ServiceForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Hide what was cleaned from error reports until a service has checked that no secret is in it."""
-        self.cleaned_data |= {
-            name: SecretText(value) for name, value in self.cleaned_data.items() if isinstance(value, str)
-        }
+        self.cleaned_data |= hide_texts(self.cleaned_data)
         return self.cleaned_data
 
     @property
