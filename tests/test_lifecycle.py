@@ -262,6 +262,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert len(held) == len(model.scopes)
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_lifecycle_matches_model(settings):
     settings.PAT_TOKENS_MAX_TOKENS_PER_USER = MAX_TOKENS

@@ -21,7 +21,7 @@ from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 from tests.factories import ChannelFactory, UserFactory
 
-pytestmark = [pytest.mark.sql, pytest.mark.django_db]
+pytestmark = [pytest.mark.thorough, pytest.mark.django_db]
 
 READ = Requirement("channels", "read", "pk")
 GRACE_PERIODS = {"0": 0, "1h": 1, "24h": 24, "7d": 7 * 24}  # hours

@@ -161,6 +161,7 @@ def later_pages(scene: Scene) -> dict[str, str]:
     return shown
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_secret_is_only_in_one_response(scene, memory, made, settings, tmp_path, interface, debug):
@@ -177,6 +178,7 @@ def test_secret_is_only_in_one_response(scene, memory, made, settings, tmp_path,
     assert secret_locations.found(secret, {**shown, **everywhere(scene, memory, tmp_path)}) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("interface", ["page create", "admin regenerate"])
 def test_secret_is_not_stored_during_redirect(scene, memory, made, settings, tmp_path, interface, engine):
@@ -329,6 +331,7 @@ PASTED: dict[str, Callable[[Scene, str], Any]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("debug", [False, True], ids=["production", "debug"])
 @pytest.mark.parametrize("interface", PASTED)
 def test_report_has_no_pasted_secret(scene, memory, settings, tmp_path, interface, debug):
