@@ -64,21 +64,21 @@ class PreviousSecret(NamedTuple):
         return self.last_used_at >= self.expires_at - (self.expires_at - self.grace_started_at) / 4
 
 
-def _refuse_changes(instance: models.Model) -> None:
-    """Refuse what a model form changed past the services, which check who may: for example an inline of a site."""
-    stored = type(instance)._base_manager.filter(pk=instance.pk).first()
-    if stored is None or _form_values(instance) != _form_values(stored):
+def _refuse_changes(instance: models.Model, model: type[models.Model]) -> None:
+    """Raise ValidationError if a model form changes what only services may change, because they check permissions."""
+    stored = model._base_manager.using(instance._state.db).filter(pk=instance.pk).first()
+    if stored is None or _form_values(instance, model) != _form_values(stored, model):
         raise ValidationError(_("Tokens and their scopes can only be changed on their own pages."))
 
 
-def _form_values(instance: models.Model) -> list[Any]:
+def _form_values(instance: models.Model, model: type[models.Model]) -> list[Any]:
     values = [
         field.get_prep_value(getattr(instance, field.attname))
-        for field in instance._meta.concrete_fields
-        if field.editable and field.name != "description"
+        for field in model._meta.concrete_fields
+        if field.editable
     ]
-    # Form fields leave out microseconds.
-    return [value.replace(microsecond=0) if isinstance(value, datetime) else value for value in values]
+    # Form fields drop microseconds, and in some languages also seconds.
+    return [value.replace(second=0, microsecond=0) if isinstance(value, datetime) else value for value in values]
 
 
 class PersonalAccessToken(models.Model):
@@ -205,9 +205,11 @@ class PersonalAccessToken(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def clean(self) -> None:
-        """Refuse changes by model forms, except of the description. Raises ValidationError."""
-        _refuse_changes(self)
+    def full_clean(self, exclude: Any = None, validate_unique: bool = True, validate_constraints: bool = True) -> None:
+        """Refuse changes by model forms, such as an inline in a site's own admin. Raises ValidationError."""
+        if not validate_unique:  # model forms do that later
+            _refuse_changes(self, PersonalAccessToken)
+        super().full_clean(exclude, validate_unique, validate_constraints)
 
     @property
     def is_revoked(self) -> bool:
@@ -319,9 +321,11 @@ class Scope(models.Model):
     def __str__(self) -> str:
         return str(self.key)
 
-    def clean(self) -> None:
-        """Refuse changes by model forms. Raises ValidationError."""
-        _refuse_changes(self)
+    def full_clean(self, exclude: Any = None, validate_unique: bool = True, validate_constraints: bool = True) -> None:
+        """Refuse changes by model forms, like those of the token. Raises ValidationError."""
+        if not validate_unique:
+            _refuse_changes(self, Scope)
+        super().full_clean(exclude, validate_unique, validate_constraints)
 
     @property
     def key(self) -> ScopeKey:
