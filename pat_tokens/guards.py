@@ -14,7 +14,9 @@ from django.db.models import Model
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
+from django.template.response import SimpleTemplateResponse
 from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.log import log_response
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
@@ -217,21 +219,39 @@ def show_outages(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
     """Decorate a page so that it responds with 503 to OUTAGES, without any more queries, except with DEBUG."""
 
     @wraps(view)
-    def call(*args: Any, **kwargs: Any) -> HttpResponseBase:
+    def call(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            return view(*args, **kwargs)
+            response = view(request, *args, **kwargs)
         except OUTAGES as outage:
-            if settings.DEBUG:
-                raise  # Django's page says more, for example that a table is missing
-            error = as_unavailable(outage)
-            for connection in connections.all(initialized_only=True):
-                if connection.in_atomic_block:  # of ATOMIC_REQUESTS, which commits unless an exception is raised
-                    connection.set_rollback(True)
-            page = render_to_string("pat_tokens/unavailable.html", {"text": error.message})
-            headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
-            return HttpResponse(page, status=error_status(error), headers=headers)
+            return _unavailable(request, outage)
+        if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+            # Django renders it later.
+            response.render = partial(_render, request, response.render)  # type: ignore[method-assign, assignment]
+        return response
 
     return call
+
+
+def _render(request: HttpRequest, render: Callable[[], HttpResponse]) -> HttpResponse:
+    try:
+        return render()
+    except OUTAGES as outage:
+        return _unavailable(request, outage)
+
+
+def _unavailable(request: HttpRequest, outage: Exception) -> HttpResponse:
+    if settings.DEBUG:
+        raise outage  # Django's page says more, for example that a table is missing
+    error = as_unavailable(outage)
+    for connection in connections.all(initialized_only=True):
+        # Django commits the transaction of a request unless the view raises an exception.
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
+    page = render_to_string("pat_tokens/unavailable.html", {"text": error.message})
+    headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
+    response = HttpResponse(page, status=error_status(error), headers=headers)
+    log_response("Service Unavailable: %s", request.path, response=response, request=request, exception=outage)
+    return response
 
 
 def refuse(request: HttpRequest, token: PersonalAccessToken | None, error: Exception) -> HttpResponse:

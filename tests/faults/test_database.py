@@ -10,8 +10,17 @@ from io import StringIO
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import call_command
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, close_old_connections, connection
-from django.test import AsyncClient, Client
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
+from django.test import AsyncClient, Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -19,6 +28,7 @@ from rest_framework.test import APIClient
 import tests.urls
 from pat_tokens import authentication, deferred_writes, log_events, services, signals, watcher
 from pat_tokens.conf import MIDDLEWARE_PATH
+from pat_tokens.guards import show_outages
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.requirements import ANY_TOKEN
 from tests import plain_site
@@ -198,6 +208,9 @@ PAGES = {
 }
 
 
+ADMIN = "admin/pat_tokens/personalaccesstoken/"
+
+
 @pytest.mark.parametrize("error", [OperationalError, InternalError])
 @pytest.mark.parametrize("what", PAGES)
 def test_pages_are_503_and_atomic(what, error, token):
@@ -219,6 +232,37 @@ def test_pages_are_503_and_atomic(what, error, token):
         assert "temporarily unavailable" in response.content.decode()
     assert number > 1
     assert snapshot() != before
+
+
+@pytest.mark.urls("tests.test_admin")
+@pytest.mark.parametrize("address", ["pats/", "pats/{0}/", ADMIN, ADMIN + "{0}/change/"])
+def test_opened_pages_are_503(address, token, settings):
+    settings.ROOT_URLCONF = "tests.test_admin"
+    client = Client(raise_request_exception=False)
+    user = token.user
+    user.is_staff = user.is_superuser = True
+    user.save()
+    client.force_login(user)
+    path = f"/{address.format(token.pk)}"
+    client.get(path)  # content types are cached
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(path).status_code == 200
+    for number in range(1, 1 + len(queries)):
+        with failing_at(number, OperationalError):
+            assert client.get(path).status_code == 503, number
+
+
+def test_transaction_of_request_is_rolled_back(token, monkeypatch):
+    def view(request):
+        PersonalAccessToken.objects.filter(pk=token.pk).update(description="changed")
+        raise OperationalError
+
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with transaction.atomic():
+        response = show_outages(view)(RequestFactory().get("/"))
+    assert response.status_code == 503
+    token.refresh_from_db()
+    assert token.description == ""
 
 
 def test_debug_page_is_kept(token, settings):
