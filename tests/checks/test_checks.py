@@ -1,5 +1,6 @@
 import inspect
 import re
+import sys
 from datetime import timedelta
 from types import ModuleType
 
@@ -192,6 +193,8 @@ def test_invalid_setting_is_reported(subtests):
 def test_rest_framework_imported_before_its_settings(monkeypatch):
     monkeypatch.setattr(APIView, "authentication_classes", [SessionAuthentication])
     assert found() == {"pat_tokens.W008"}
+    monkeypatch.delitem(sys.modules, "rest_framework.views")  # a site with the settings, but without REST framework
+    assert found() == set()
 
 
 def test_valid_setting_passes(subtests):

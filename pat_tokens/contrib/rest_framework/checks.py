@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,8 @@ def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
 
 def _is_default() -> bool:
     # Views read this setting while REST framework is imported.
-    return DRF_CLASS in map(_dotted_path, import_string("rest_framework.views.APIView").authentication_classes)
+    views = sys.modules.get("rest_framework.views")
+    return views is None or DRF_CLASS in map(_dotted_path, views.APIView.authentication_classes)
 
 
 def _dotted_path(value: object) -> str:
