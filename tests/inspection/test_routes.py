@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
+from django.contrib.auth.mixins import AccessMixin, LoginRequiredMixin, PermissionRequiredMixin
 from django.core.management import CommandError, call_command
 from django.urls import include, path, resolve
 from django.utils.decorators import method_decorator
@@ -529,7 +529,16 @@ class DecoratedLogin(Anything):
     pass
 
 
+class DecoratedParent(DecoratedLogin):
+    def dispatch(self, *args, **kwargs):
+        return super().dispatch(*args, **kwargs)
+
+
 class MixinTooLate(Anything, LoginRequiredMixin):
+    pass
+
+
+class AsksNothing(AccessMixin, Anything):
     pass
 
 
@@ -548,8 +557,14 @@ LOGIN_FIRST = {
     "mixin": BehindLogin.as_view(),
     "raises": BehindPermission.as_view(),
     "dispatch": DecoratedLogin.as_view(),
+    "parent": DecoratedParent.as_view(),
 }
-TOKEN_FIRST = {"alone": anything, "cache": never_cache(anything), "late": MixinTooLate.as_view()}
+TOKEN_FIRST = {
+    "alone": anything,
+    "cache": never_cache(anything),
+    "late": MixinTooLate.as_view(),
+    "nothing": AsksNothing.as_view(),
+}
 
 
 def test_login_before_authentication_is_reported(urls, listed, make_token, client_with):

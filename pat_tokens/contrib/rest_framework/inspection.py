@@ -71,9 +71,12 @@ def _is_drf(view: object) -> bool:
 
 
 def _asks_for_login(view: Any) -> bool:
-    # user_passes_test sets this attribute for LoginRequiredMiddleware, and decorators around it copy it.
-    before = takewhile(lambda one: one is not APIView, view.cls.__mro__)
-    return hasattr(view, "redirect_field_name") or any(one.__module__ == "django.contrib.auth.mixins" for one in before)
+    # user_passes_test sets an attribute for LoginRequiredMiddleware, and decorators around it copy it.
+    return hasattr(view, "redirect_field_name") or any(
+        hasattr(vars(one).get("dispatch"), "redirect_field_name")
+        or (one.__module__ == "django.contrib.auth.mixins" and one.__name__ != "AccessMixin")  # which asks nothing
+        for one in takewhile(lambda one: one is not APIView, view.cls.__mro__)
+    )
 
 
 def _report(facts: ViewInfo, method: str, where: RouteInfo, unread: str) -> MethodReport:
