@@ -106,7 +106,7 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     keywords = route.keywords - hints.harmless_keywords
     has_entity = keyword in keywords
     is_list = hints.has_rows or not has_entity
-    is_action = hints.operation not in (None, CREATE.name) or bool(pattern.partition(f"<{keyword}>/")[2])
+    is_action = hints.operation not in (None, CREATE.name, DELETE.name) or bool(pattern.partition(f"<{keyword}>/")[2])
     usual = _operation_for(method, is_list=is_list, has_entity=has_entity, is_action=is_action)
     names = (hints.operation, action, usual)
     operation = next((found for name in names if name and (found := entity_type.get_operation(name))), None)

@@ -207,6 +207,19 @@ def test_writing_below_an_entity_updates_it(proposals):
         assert found[row].requirement.operation == "update", row
 
 
+def test_deleting_is_not_guessed_as_updating(proposals):
+    (made,) = register_models(
+        Permission, get_queryset=lambda model, user: model.objects.all(), operations=("read", "update", "list")
+    )
+    view = generics.RetrieveDestroyAPIView.as_view(queryset=Permission.objects.all())
+    try:
+        found = proposals(path("permissions/<int:pk>/", view))
+    finally:
+        registry.unregister(made.name)
+    assert found["GET permissions/<int:pk>/"].requirement.operation == "read"
+    assert found["DELETE permissions/<int:pk>/"].requirement is None
+
+
 def test_parents_are_looked_up_like_in_their_own_views(proposals, more_types):
     project = Projects.as_view({"get": "retrieve"})
     found = proposals(
