@@ -30,6 +30,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
+from pat_tokens.crypto import SecretText
 from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import MAX_WORDS, registry
@@ -170,7 +171,7 @@ class TokenAddForm(ServiceForm):
         keys, problems = [], []
         for line in filter(None, map(str.strip, self.cleaned_data["scopes"].splitlines())):
             try:
-                keys.append(ScopeKey.parse(line))
+                keys.append(ScopeKey(*map(SecretText, ScopeKey.parse(line))))
             except ValueError:
                 problems.append(_("%(line)s: write type:id:operation.") % {"line": line})
         if problems:

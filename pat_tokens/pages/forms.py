@@ -157,7 +157,7 @@ class DurationForm(ServiceForm):
         }
 
     def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or self.cleaned_data
+        data = super().clean()
         if "expires_on" in data and "duration" in data:
             is_own = data["duration"] == OWN_DATE
             if is_own and data["expires_on"] is None:

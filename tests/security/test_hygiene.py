@@ -323,6 +323,9 @@ PASTED: dict[str, Callable[[Scene, str], Any]] = {
     "page delete": lambda scene, secret: scene.page("token_delete", scene.token.pk, anything=secret),
     "admin search": lambda scene, secret: scene.admin("search", q=secret),
     "admin create": lambda scene, secret: scene.admin("add", user=scene.user.pk, name=secret, duration="30d"),
+    "admin scopes": lambda scene, secret: scene.admin(
+        "add", user=scene.user.pk, name="new", duration="30d", scopes=f"channels:{secret}:read"
+    ),
     "admin change": lambda scene, secret: scene.admin("change", scene.token.pk, name="new", description=secret),
     "admin networks": lambda scene, secret: scene.admin("change", scene.token.pk, name="new", allowed_networks=secret),
     "admin rotate": lambda scene, secret: scene.admin("rotate", scene.token.pk, grace_period=secret),
