@@ -25,7 +25,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import sensitive_actions, services
 from pat_tokens.activity import Actor
@@ -35,16 +35,17 @@ from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.departures import find_departure, was_used_lately
 from pat_tokens.entities import MAX_WORDS, registry
 from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
-from pat_tokens.guards import show_outages
 from pat_tokens.labels import describe_activity, describe_scopes, duration_label, type_label
 from pat_tokens.models import Activity, PersonalAccessToken, Via
 from pat_tokens.pages import one_time_secret, password_prompt
 from pat_tokens.pages.activity import ActivityFilter, read_page
+from pat_tokens.pages.errors import hide_posted_values, show_outages
+from pat_tokens.pages.forms import HiddenValuesMixin
 from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.policy import grantable_operations, grantable_types, has_own_session
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
-from pat_tokens.secret_search import hide_form, hide_texts, look_up, look_up_query, query_holds_secret
+from pat_tokens.secret_search import look_up, look_up_query, query_holds_secret
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, describe_required_networks
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class DurationField(forms.TypedChoiceField):
         self.initial = rules.default
 
 
-class ServiceForm(_FormBase):
+class ServiceForm(HiddenValuesMixin, _FormBase):
     """A form that is validated and saved by a service instead of the model.
 
     The service's errors are shown next to their fields.
@@ -104,11 +105,6 @@ class ServiceForm(_FormBase):
         required = describe_required_networks(owner, token)
         if required and "allowed_networks" in self.fields:  # not for users with the view permission alone
             self.fields["allowed_networks"].help_text = required
-
-    def clean(self) -> dict[str, Any]:
-        """Hide what was cleaned from error reports, like the forms of the pages do."""
-        self.cleaned_data |= hide_texts(self.cleaned_data)
-        return self.cleaned_data
 
     def _post_clean(self) -> None:
         # Not in save(), because the admin can only show errors during validation.
@@ -219,7 +215,7 @@ class TokenChangeForm(ServiceForm):
             raise InvalidInput({"allowed_networks": [str(error)]}) from None
 
 
-class RegenerateForm(forms.Form):
+class RegenerateForm(HiddenValuesMixin, forms.Form):
     duration = DurationField()
 
     def __init__(self, *args: Any, token: PersonalAccessToken, **kwargs: Any) -> None:
@@ -230,11 +226,6 @@ class RegenerateForm(forms.Form):
         duration.choices = [("", _("As long as before")), *duration.choices]
         duration.initial = ""
         duration.required = False
-
-    def clean(self) -> dict[str, Any]:
-        """Hide what was cleaned from error reports."""
-        self.cleaned_data |= hide_texts(self.cleaned_data)
-        return self.cleaned_data
 
 
 class RotateForm(RegenerateForm):
@@ -479,14 +470,12 @@ class PersonalAccessTokenAdmin(_AdminBase):
         for pattern in patterns:
             checked = self._in_person(self._without_secret(_found(pattern.callback)))
             # The admin's own CSRF protection can be switched off by other middleware.
-            pattern.callback = show_outages(always_csrf_protect(checked))
+            pattern.callback = show_outages(always_csrf_protect(hide_posted_values(checked)))
         return patterns
 
     def _in_person(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
-        @sensitive_post_parameters()
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            hide_form(request)
             if has_own_session(request) or not self.admin_site.has_permission(request):
                 return view(request, *args, **kwargs)
             return self._render(request, "not_in_person", status=403, title=pgettext("pat_tokens", "Log in"))

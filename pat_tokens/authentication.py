@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from django.urls import Resolver404, get_resolver
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from pat_tokens import activity, crypto, links, log_events, lookup, scope_usage, services, signals
 from pat_tokens.conf import conf
 from pat_tokens.exceptions import (
+    OUTAGES,
     ExpiredToken,
     InactiveOwner,
     InsufficientScope,
@@ -75,7 +76,6 @@ _RECORDED = {
     "replaced": "replaced",
     "network_not_allowed": "network_not_allowed",
 }
-_OUTAGE = (OperationalError, InterfaceError)
 # In memory, because a shared counter would cost more than the query that it saves.
 _failures = RateLimiter(0, FAILURES_WINDOW, size=4096)
 
@@ -267,7 +267,7 @@ def authenticate_for_scope(
                 _count_failure(request)
             known[key] = refuse(error, token=token, request=request)
             raise
-        except _OUTAGE as error:
+        except OUTAGES as error:
             raise _unavailable(error, request, token) from error
         known[key] = token
     return token
@@ -447,7 +447,7 @@ def refuse(
 def _database_answers(request: HttpRequest | None, token: PersonalAccessToken | None = None) -> Iterator[None]:
     try:
         yield
-    except _OUTAGE as error:
+    except OUTAGES as error:
         raise _unavailable(error, request, token) from error
 
 

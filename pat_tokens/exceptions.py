@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, InternalError, OperationalError
 from django.utils.translation import gettext_lazy as _
 
 from pat_tokens.conf import conf
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pat_tokens.scopes import ScopeKey
 
 
+# Exceptions of a database that is down, or that ended a transaction to resolve a deadlock.
+OUTAGES = (OperationalError, InterfaceError)
+WRITE_OUTAGES = (*OUTAGES, InternalError)  # or that is read-only
 NON_FIELD = "non_field_errors"  # key in `InvalidInput.errors` for errors that belong to no field
 
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial, wraps
+from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, InternalError, OperationalError, connections
 from django.db.models import Model
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.template.loader import render_to_string
-from django.template.response import SimpleTemplateResponse
 from django.utils.cache import patch_cache_control, patch_vary_headers
-from django.utils.log import log_response
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.csrf import has_session
-from pat_tokens.exceptions import (
-    InvalidToken,
-    MethodNotAllowed,
-    NotAllowed,
-    OwnerNotAllowed,
-    TemporarilyUnavailable,
-    TokenError,
-)
+from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, OwnerNotAllowed, TokenError
 from pat_tokens.filtering import LimitedList, enter_list
 from pat_tokens.http import error_body, error_headers, error_status
-from pat_tokens.log_events import log_outage
 from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from pat_tokens.scopes import ALL
@@ -46,8 +33,6 @@ if TYPE_CHECKING:
 
 # Exceptions of a view that become a JSON response for a token, instead of the site's error page.
 REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
-# The database is down or read-only, or ended this transaction to resolve a deadlock.
-OUTAGES = (OperationalError, InterfaceError, InternalError)
 
 
 def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: Requirement | None) -> None:
@@ -206,51 +191,6 @@ def refusal(error: TokenError) -> HttpResponse:
     for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
         response[name] = value
     set_cache_headers(None, response)
-    return response
-
-
-def as_unavailable(error: Exception) -> TemporarilyUnavailable:
-    """Log `error`, one of OUTAGES, and return the error for the response."""
-    log_outage(error)
-    return TemporarilyUnavailable()
-
-
-def show_outages(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Decorate a page so that it responds with 503 to OUTAGES, without any more queries, except with DEBUG."""
-
-    @wraps(view)
-    def call(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            response = view(request, *args, **kwargs)
-        except OUTAGES as outage:
-            return _unavailable(request, outage)
-        if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-            # Django renders it later.
-            response.render = partial(_render, request, response.render)  # type: ignore[method-assign, assignment]
-        return response
-
-    return call
-
-
-def _render(request: HttpRequest, render: Callable[[], HttpResponse]) -> HttpResponse:
-    try:
-        return render()
-    except OUTAGES as outage:
-        return _unavailable(request, outage)
-
-
-def _unavailable(request: HttpRequest, outage: Exception) -> HttpResponse:
-    if settings.DEBUG:
-        raise outage  # Django's page says more, for example that a table is missing
-    error = as_unavailable(outage)
-    for connection in connections.all(initialized_only=True):
-        # Django commits the transaction of a request unless the view raises an exception.
-        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
-            connection.set_rollback(True)
-    page = render_to_string("pat_tokens/unavailable.html", {"text": error.message})
-    headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
-    response = HttpResponse(page, status=error_status(error), headers=headers)
-    log_response("Service Unavailable: %s", request.path, response=response, request=request, exception=outage)
     return response
 
 

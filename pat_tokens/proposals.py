@@ -86,7 +86,7 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     pattern = plain_route(route.pattern)
     before, _, below = pattern.partition(f"/<{hints.lookup_keyword}>/")
     owner = _type_named(before.rpartition("/")[2]) if below else None
-    if owner and hints.model and not _share_keys(owner.model, hints.model):
+    if owner and hints.model and not _is_same_hierarchy(owner.model, hints.model):
         # /projects/<pk>/tasks/ of a view of tasks: the key is that of the project.
         field = _find_field(lookups, owner.model, hints.lookup_keyword) or "pk"
         hints = replace(hints, model=owner.model, lookup_field=field, operation=None, has_rows=False)
@@ -142,7 +142,7 @@ def _type_named(segment: str) -> EntityType | None:
     return registry.get(segment.replace("_", "-")) or registry.get(segment)
 
 
-def _share_keys(model: type[Model], other: type[Model]) -> bool:
+def _is_same_hierarchy(model: type[Model], other: type[Model]) -> bool:
     # Parents and children of an inheritance, and proxies.
     return issubclass(model, other) or issubclass(other, model)
 

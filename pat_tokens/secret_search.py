@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from django.utils.translation import pgettext
 from django.views.decorators.debug import sensitive_variables
@@ -15,7 +15,7 @@ from pat_tokens.labels import STATUS_LABELS
 from pat_tokens.models import Reason
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, QueryDict
+    from django.http import QueryDict
 
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.querysets import TokenQuerySet
@@ -39,20 +39,6 @@ def holds_secret(text: str) -> bool:
 def query_holds_secret(query: QueryDict) -> bool:
     """Return whether a parameter of a URL, or its name, contains a secret."""
     return any(map(holds_secret, _texts(query)))
-
-
-def hide_texts(values: Mapping[str, Any]) -> dict[str, SecretText]:
-    """Return the strings among `values`, hidden from error reports."""
-    return {name: SecretText(value) for name, value in values.items() if isinstance(value, str)}
-
-
-def hide_form(request: HttpRequest) -> None:
-    """Hide what was posted from error reports, also with DEBUG: a password, and secrets that are pasted anywhere.
-
-    The lists are changed in place: the form in each frame of a report is the same object.
-    """
-    for _name, values in request.POST.lists():
-        values[:] = map(SecretText, values)
 
 
 @sensitive_variables()

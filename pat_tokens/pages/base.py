@@ -21,20 +21,20 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.exceptions import Conflict, InvalidInput
-from pat_tokens.guards import show_outages
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
+from pat_tokens.pages.errors import hide_posted_values, show_outages
 from pat_tokens.pages.forms import RegenerateForm, ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.policy import can_see_tokens, get_policy, has_own_session
-from pat_tokens.secret_search import hide_form, query_holds_secret
+from pat_tokens.secret_search import query_holds_secret
 from pat_tokens.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
 
@@ -57,17 +57,16 @@ class Page(LoginRequiredMixin, View):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        """Respond with 503 if the database fails, also while the user is loaded."""
-        return show_outages(super().as_view(**initkwargs))
+        """Respond with 503 if the database fails, even while the user is being loaded."""
+        return show_outages(hide_posted_values(super().as_view(**initkwargs)))
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Take the user only from the session, because other middleware can set one for a token."""
         super().setup(request, *args, **kwargs)
-        hide_form(request)
         if not has_own_session(request):
             request.user = get_user(request)  # not the one that other middleware has cached
 
-    @method_decorator([never_framed, never_cache, always_csrf_protect, sensitive_post_parameters()])
+    @method_decorator([never_framed, never_cache, always_csrf_protect])
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Respond with 404 also if a row is deleted while it is being used."""
         if self.is_scripted and not request.user.is_authenticated:

@@ -14,11 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from pat_tokens.conf import conf
+from pat_tokens.crypto import SecretText
 from pat_tokens.durations import NEVER, parse_duration, parse_grace_period
 from pat_tokens.fields import NetworksFormField
 from pat_tokens.labels import TimeFormat, duration_label
 from pat_tokens.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from pat_tokens.secret_search import hide_texts
 from pat_tokens.validation import (
     EDITABLE_FIELDS,
     DurationRules,
@@ -37,16 +37,22 @@ GRACE_PERIODS = ("1h", "6h", "24h", "2d", "3d", "7d")  # offered up to the site'
 ErrorMap = Mapping[str, Sequence[Any]]
 
 
-class ServiceForm(forms.Form):
+class HiddenValuesMixin(forms.BaseForm):
+    """Hides strings from error reports until a service has checked that there is no secret in them."""
+
+    def clean(self) -> dict[str, Any]:
+        """Hide the values of all fields."""
+        for name, value in self.cleaned_data.items():
+            if isinstance(value, str):
+                self.cleaned_data[name] = SecretText(value)
+        return self.cleaned_data
+
+
+class ServiceForm(HiddenValuesMixin, forms.Form):
     """A form that shows the errors of a service next to its fields."""
 
     required_css_class = "required"
     fields_of_errors: ClassVar[dict[str, str | None]] = {NON_FIELD: None}
-
-    def clean(self) -> dict[str, Any]:
-        """Hide what was cleaned from error reports until a service has checked that no secret is in it."""
-        self.cleaned_data |= hide_texts(self.cleaned_data)
-        return self.cleaned_data
 
     @property
     def service_errors(self) -> dict[str, list[str]]:

@@ -906,7 +906,7 @@ def test_input_survives_network_and_session_errors(screen, user, make_token):
     entity(dialog).press("ArrowDown")
     dialog.get_by_role("option", name="Pump").click()
     dialog.get_by_label("Publish").check()
-    expect(dialog.locator("[data-pat-summary]")).to_contain_text("Publish")  # its request comes a moment later
+    expect(dialog.locator("[data-pat-summary]")).to_contain_text("Publish")  # it is requested after a short delay
     session = screen.context.cookies()
     screen.context.clear_cookies(name="sessionid")
     screen.route("**/scopes/add/", answer_quietly)

@@ -28,8 +28,8 @@ from rest_framework.test import APIClient
 import tests.urls
 from pat_tokens import authentication, deferred_writes, log_events, services, signals, watcher
 from pat_tokens.conf import MIDDLEWARE_PATH
-from pat_tokens.guards import show_outages
 from pat_tokens.models import PersonalAccessToken
+from pat_tokens.pages.errors import show_outages
 from pat_tokens.requirements import ANY_TOKEN
 from tests import plain_site
 from tests.contrib.ninja.api import api

@@ -47,7 +47,7 @@ def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
     drf = getattr(settings, "REST_FRAMEWORK", None)
     classes = drf.get("DEFAULT_AUTHENTICATION_CLASSES", ()) if isinstance(drf, dict) else ()
     names = [_dotted_path(one) for one in classes] if isinstance(classes, list | tuple) else []
-    if DRF_CLASS in names and not _is_default():
+    if DRF_CLASS in names and not _views_read_tokens():
         yield checks.Warning(
             "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] has PersonalAccessTokenAuthentication, but REST "
             "framework was imported before it was added, so views don't read tokens.",
@@ -65,10 +65,12 @@ def check_rest_framework(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def _is_default() -> bool:
+def _views_read_tokens() -> bool:
     # Views read this setting while REST framework is imported.
     views = sys.modules.get("rest_framework.views")
-    return views is None or DRF_CLASS in map(_dotted_path, views.APIView.authentication_classes)
+    return views is None or any(
+        issubclass(one, import_string(DRF_CLASS)) for one in views.APIView.authentication_classes
+    )
 
 
 def _dotted_path(value: object) -> str:

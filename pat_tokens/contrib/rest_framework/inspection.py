@@ -42,17 +42,17 @@ def inspect(route: Route) -> RouteReport | None:
     if not _is_drf(route.view):
         return None
     facts = ViewInfo.of_callback(route.view, route.memo)
-    unread = "" if _reads_tokens(facts) else _NOT_READ
+    why_unread = "" if _reads_tokens(facts) else _NOT_READ
     if _asks_for_login(route.view):
-        unread = _LOGIN_FIRST
+        why_unread = _LOGIN_FIRST
     where = RouteInfo(route.pattern, route.url_name, route.keywords, route.positional)
-    methods = tuple(_report(facts, method, where, unread) for method in facts.methods)
+    methods = tuple(_report(facts, method, where, why_unread) for method in facts.methods)
     return RouteReport(
         route,
         _kind(facts),
         methods,
-        reads_tokens=not unread,
-        note=unread,
+        reads_tokens=not why_unread,
+        note=why_unread,
         permissions=tuple(map(_view_permission, _permissions(facts))),
         own_requirements=facts.own_requirements,
         keys=_keys(facts),
@@ -71,19 +71,20 @@ def _is_drf(view: object) -> bool:
 
 
 def _asks_for_login(view: Any) -> bool:
-    # user_passes_test sets an attribute for LoginRequiredMiddleware, and decorators around it copy it.
+    # user_passes_test sets an attribute for LoginRequiredMiddleware, and decorators around it copy it. AccessMixin, the
+    # base class of Django's mixins, checks nothing.
     return hasattr(view, "redirect_field_name") or any(
         hasattr(vars(one).get("dispatch"), "redirect_field_name")
-        or (one.__module__ == "django.contrib.auth.mixins" and one.__name__ != "AccessMixin")  # which asks nothing
+        or (one.__module__ == "django.contrib.auth.mixins" and one.__name__ != "AccessMixin")
         for one in takewhile(lambda one: one is not APIView, view.cls.__mro__)
     )
 
 
-def _report(facts: ViewInfo, method: str, where: RouteInfo, unread: str) -> MethodReport:
+def _report(facts: ViewInfo, method: str, where: RouteInfo, why_unread: str) -> MethodReport:
     action = facts.action_of(method.lower())
     resolution = resolve(facts, method, where)
-    if unread:
-        resolution = Resolution(None, unread, refused=True)
+    if why_unread:
+        resolution = Resolution(None, why_unread, refused=True)
     elif resolution.requirement is None and not resolution.problem and not resolution.refused:
         if facts.cls.__module__.startswith("pat_tokens."):
             resolution = Resolution(None, _OUR_OWN, refused=True)
@@ -93,7 +94,7 @@ def _report(facts: ViewInfo, method: str, where: RouteInfo, unread: str) -> Meth
         method in ("GET", "HEAD") and resolution.requirement is not None and is_filtered(facts, resolution.requirement)
     )
     limits = may_limit and limits_its_rows(facts.cls, action)
-    return MethodReport(method, resolution, action, limits, not unread, may_limit)
+    return MethodReport(method, resolution, action, limits, not why_unread, may_limit)
 
 
 def _lookup(facts: ViewInfo, route: Route) -> Lookup | None:

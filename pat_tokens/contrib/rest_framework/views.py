@@ -74,10 +74,16 @@ from pat_tokens.contrib.rest_framework.serializers import (
 )
 from pat_tokens.csrf import find_forgery
 from pat_tokens.entities import registry
-from pat_tokens.exceptions import Conflict, InvalidInput, ReauthenticationRequired
-from pat_tokens.guards import OUTAGES, as_unavailable
+from pat_tokens.exceptions import (
+    WRITE_OUTAGES,
+    Conflict,
+    InvalidInput,
+    ReauthenticationRequired,
+    TemporarilyUnavailable,
+)
 from pat_tokens.inspection.explain import explain
 from pat_tokens.links import page_path
+from pat_tokens.log_events import log_outage
 from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_presets, grantable_types
@@ -129,8 +135,9 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
         elif isinstance(exc, (SuspiciousOperation, MultiPartParserError)):
             # The CSRF check reads the form, which can be invalid or too large.
             exc = exceptions.ParseError()
-        elif isinstance(exc, OUTAGES):
-            exc = TokenAPIException(as_unavailable(exc))
+        elif isinstance(exc, WRITE_OUTAGES):
+            log_outage(exc)
+            exc = TokenAPIException(TemporarilyUnavailable())
         return complete(super().handle_exception(exc), exc)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
