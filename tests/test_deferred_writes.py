@@ -47,6 +47,23 @@ def used(token):
     return token.last_used_at is not None
 
 
+def test_query_for_due_uses_matches_is_due(token):
+    now, interval, step = timezone.now(), timedelta(minutes=1), timedelta(microseconds=1)
+    due = {
+        None: True,
+        now - interval: True,
+        now - interval + step: False,
+        now: False,
+        now + interval - step: False,
+        now + interval: True,
+    }
+    tokens = PersonalAccessToken.objects.all()
+    for last, expected in due.items():
+        tokens.update(last_used_at=last)
+        assert deferred_writes.is_due(last, now, interval) is expected, last
+        assert tokens.filter(deferred_writes.due_condition("last_used_at", now, interval)).exists() is expected, last
+
+
 @pytest.mark.parametrize("path", ["/api/channels/{pk}/", "/api/channels/0/"])
 def test_use_is_recorded_for_any_response(serve, make_token, channel, settings, path, atomic_requests):
     settings.PAT_TOKENS_PEPPERS = [OLD]

@@ -1,10 +1,9 @@
 """The pages with the elements for Bootstrap 5, on a site with a few of Bootstrap's own rules and properties."""
 
 import pytest
-from django.utils import timezone
 from playwright.sync_api import expect
 
-from pat_tokens.models import Activity, Kind, Reason, Via
+from pat_tokens import services
 from tests.browser.conftest import assert_sound
 from tests.browser.steps import create_token_for_pump, open_dialogs_of_token
 from tests.browser.test_other_sites import open_on_site
@@ -99,20 +98,10 @@ def test_long_names_fit(open_with_bootstrap, make_token):
     assert_sound(page)
 
 
-def test_links_in_alerts_have_contrast(open_with_bootstrap, user, token):
+def test_links_in_alerts_have_contrast(open_with_bootstrap, client_with, token):
     """Bootstrap's own color of links isn't dark enough on its color of alerts."""
-    at = timezone.now()
-    Activity.objects.create(
-        owner=user,
-        token_id=token.pk,
-        token_name=token.name,
-        kind=Kind.REFUSED,
-        reason=Reason.REPLACED,
-        via=Via.TOKEN,
-        at=at,
-        last_at=at,
-        count=1,
-    )
+    services.regenerate_token(token)
+    assert client_with(token).get("/api/channels/").status_code == 401
     page = open_with_bootstrap()
     page.goto("/pats/")
     expect(page.get_by_role("status").get_by_role("link", name=token.name)).to_be_visible()

@@ -1018,10 +1018,8 @@ def test_message_has_space_below(open_browser, token):
     page = open_browser(java_script_enabled=False)
     page.goto(f"/pats/{token.pk}/revoke/")
     page.get_by_role("button", name="Revoke").click()
-    message, back = (
-        page.get_by_role("status").first.bounding_box(),
-        page.get_by_role("link", name="Go back").bounding_box(),
-    )
+    message = page.get_by_role("status").first.bounding_box()
+    back = page.get_by_role("link", name="Go back").bounding_box()
     assert back["y"] - message["y"] - message["height"] == pytest.approx(16, abs=1)
 
 
