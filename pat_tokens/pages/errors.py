@@ -1,4 +1,4 @@
-"""What a page responds if the database fails, and what error reports contain of its forms."""
+"""How a page responds if the database fails, and what error reports show of its forms."""
 
 from __future__ import annotations
 
