@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
 
+from django.conf import settings
+from django.http import HttpRequest
 from rest_framework import generics, viewsets
 from rest_framework.authentication import BasicAuthentication, TokenAuthentication
 from rest_framework.settings import api_settings
@@ -24,6 +27,7 @@ from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermis
 from pat_tokens.proposals import CERTAIN, Lookup, Lookups, Proposal, ViewHints, guess
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
+_INITIALIZES = (APIView.initialize_request, viewsets.ViewSetMixin.initialize_request)
 _DRF = "rest_framework.permissions."
 _MODEL_WORDS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 _NOT_READ = (
@@ -42,11 +46,13 @@ def inspect(route: Route) -> RouteReport | None:
     if not _is_drf(route.view):
         return None
     facts = ViewInfo.of_callback(route.view, route.memo)
-    why_unread = "" if _reads_tokens(facts) else _NOT_READ
-    if _asks_for_login(route.view):
-        why_unread = _LOGIN_FIRST
     where = RouteInfo(route.pattern, route.url_name, route.keywords, route.positional)
-    methods = tuple(_report(facts, method, where, why_unread) for method in facts.methods)
+    authentication = {method: _authentication_of(facts, method, route.pattern) for method in facts.methods}
+    unread = {method: "" if _reads_tokens(classes) else _NOT_READ for method, classes in authentication.items()}
+    if _asks_for_login(route.view):
+        unread = dict.fromkeys(unread, _LOGIN_FIRST)
+    methods = tuple(_report(facts, method, where, why) for method, why in unread.items())
+    why_unread = next(iter(unread.values()), "") if all(unread.values()) else ""
     return RouteReport(
         route,
         _kind(facts),
@@ -58,7 +64,7 @@ def inspect(route: Route) -> RouteReport | None:
         keys=_keys(facts),
         has_all_methods=not facts.has_own_405,
         has_head=facts.serves("head"),
-        asked_before=_asked_before(facts),
+        asked_before=tuple(dict.fromkeys(chain.from_iterable(map(_asked_before, authentication.values())))),
         lookup=_lookup(facts, route),
         propose=partial(_propose, facts, where, route),
         format_keyword=str(api_settings.FORMAT_SUFFIX_KWARG),
@@ -133,33 +139,51 @@ def _generic_action(facts: ViewInfo, method: str) -> str | None:
     return {"POST": "create", "PUT": "update", "PATCH": "partial_update", "DELETE": "destroy"}.get(method)
 
 
-def _reads_tokens(facts: ViewInfo) -> bool:
-    if issubclass(facts.cls, PersonalAccessTokenMixin):
-        return True
-    if getattr(facts.cls.get_authenticators, "__module__", "") != APIView.__module__:
-        return True  # unknown until a request, so the view counts as one that refuses tokens
-    classes = facts.get("authentication_classes", ())
-    return any(isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
+def _authentication_of(facts: ViewInfo, method: str, pattern: str) -> list[Any] | None:
+    """Return the authentication classes for an HTTP method, in order, or None if they depend on more of the request."""
+    classes = facts.get("authentication_classes")
+    is_plain = isinstance(classes, list | tuple) and all(isinstance(one, type) for one in classes)
+    if is_plain and facts.cls.initialize_request in _INITIALIZES:
+        if facts.cls.get_authenticators is APIView.get_authenticators:
+            return list(classes)
+        if facts.cls.get_authenticators is PersonalAccessTokenMixin.get_authenticators:
+            return [PersonalAccessTokenAuthentication]
+    request = HttpRequest()
+    request.method, request.path, request.path_info = method, f"/{pattern}", f"/{pattern}"
+    request.META = {"REQUEST_METHOD": method, conf.header_key: f"{conf.keyword} {conf.prefix}_"}
+    request.COOKIES = {settings.SESSION_COOKIE_NAME: ""}
+    try:
+        view = facts.cls(**facts.attributes)
+        if facts.actions is None:
+            view.setup(request)
+        else:  # as_view() of ViewSets doesn't call setup()
+            view.action_map, view.request, view.args, view.kwargs = facts.actions, request, (), {}
+        return [type(one) for one in view.initialize_request(request).authenticators]
+    except Exception:  # noqa: BLE001 -- the site's code, which can need the user or the keywords of a request
+        return None
 
 
-def _asked_before(facts: ViewInfo) -> tuple[str, ...]:
-    # The site's default order has its own check, and these two classes only read other schemes in the header.
-    classes = facts.get("authentication_classes", ())
-    if not isinstance(classes, list | tuple) or list(classes) == list(api_settings.DEFAULT_AUTHENTICATION_CLASSES):
-        return ()
-    if issubclass(facts.cls, PersonalAccessTokenMixin):
-        return ()
-    ours = [one for one in classes if isinstance(one, type) and issubclass(one, PersonalAccessTokenAuthentication)]
-    before = classes[: classes.index(ours[0])] if ours else ()
-    return tuple(f"{one.__module__}.{one.__qualname__}" for one in before if not _reads_another_scheme(one))
+def _reads_tokens(classes: list[Any] | None) -> bool:
+    # A view counts as one that refuses tokens if this is unknown until a request.
+    return classes is None or any(issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
 
 
-def _reads_another_scheme(one: Any) -> bool:
+def _asked_before(classes: list[Any] | None) -> Iterator[str]:
+    # The site's default order has its own check, and two of DRF's classes only read other schemes in the header.
+    if classes is None or not _reads_tokens(classes) or classes == list(api_settings.DEFAULT_AUTHENTICATION_CLASSES):
+        return
+    for one in classes:
+        if issubclass(one, PersonalAccessTokenAuthentication):
+            return
+        if not _reads_another_scheme(one):
+            yield f"{one.__module__}.{one.__qualname__}"
+
+
+def _reads_another_scheme(one: type) -> bool:
     if one is TokenAuthentication or one is BasicAuthentication:
         return True
-    is_token = isinstance(one, type) and issubclass(one, TokenAuthentication)
     return (
-        is_token
+        issubclass(one, TokenAuthentication)
         and one.authenticate is TokenAuthentication.authenticate
         and one.keyword.lower() != conf.keyword.lower()
     )
