@@ -17,6 +17,9 @@ from django.utils.module_loading import import_string
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Requirements, Resolution, find_problem
 
+ON_VIEW = "declared on the view"
+FROM_OUTSIDE = "declared for the view from outside"
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -339,13 +342,14 @@ class Own(NamedTuple):
     """What a view itself declares.
 
     `model` is the model of the parent class that declares it, if it is inherited and the parent names one; `problem` is
-    why it can't be inherited.
+    why it can't be inherited. `other_model` is why what is declared for the class isn't about this view of it.
     """
 
     requirements: object
     model: type[Model] | None = None
     problem: str | None = None
     is_inherited: bool = False
+    other_model: str | None = None
 
 
 def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), name: str = "pat_requirements") -> Own:
@@ -354,6 +358,10 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
     A class inherits the declaration of a parent with the same model, because the same key of another model is another
     entity.
     """
+    return _find_own(cls, attributes, name)._replace(other_model=_find_other_model(cls, cls, attributes))
+
+
+def _find_own(cls: type, attributes: Mapping[str, Any], name: str) -> Own:
     if name in attributes:
         return Own(attributes[name])
     holder = next((base for base in cls.__mro__ if name in vars(base)), None)
@@ -363,10 +371,17 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
     theirs, ours = model_of(holder, {}), model_of(cls, attributes)
     if theirs is None or (holder is cls and theirs is ours):
         return Own(requirements, is_inherited=holder is not cls)
-    if ours is None or issubclass(ours, theirs):
-        return Own(requirements, theirs, is_inherited=holder is not cls)
-    problem = f"inherited from {holder.__qualname__}, which is about {theirs.__name__}; this is about {ours.__name__}"
+    problem = _find_other_model(holder, cls, attributes)
     return Own(requirements, theirs, problem, is_inherited=holder is not cls)
+
+
+def _find_other_model(holder: type, cls: type, attributes: Mapping[str, Any]) -> str | None:
+    if holder is cls and not attributes:
+        return None
+    theirs, ours = model_of(holder, {}), model_of(cls, attributes)
+    if theirs is None or ours is None or issubclass(ours, theirs):
+        return None
+    return f"inherited from {holder.__qualname__}, which is about {theirs.__name__}; this is about {ours.__name__}"
 
 
 def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
@@ -408,8 +423,8 @@ def find_declared(
     sources = (
         (declared_for_route(route), (*keys, *url_keys), f"declared for the route {route!r}"),
         (declared_for_url(url_name), (*keys, *url_keys), f"declared for the URL name {url_name!r}"),
-        (declared_for_view(view), keys, "declared for the view from outside"),
-        (of_view.requirements, keys, "declared on the view"),
+        (declared_for_view(view), keys, FROM_OUTSIDE),
+        (of_view.requirements, keys, ON_VIEW),
     )
     for requirements, keys, origin in sources:
         if requirements is None:
@@ -423,7 +438,8 @@ def find_declared(
                 if requirement is None:
                     return Resolution(None, f"{origin}: refused", refused=True)
                 is_own = requirements is of_view.requirements
-                found = find_problem(requirement) or (of_view.problem if is_own else None)
+                other_model = of_view.problem if is_own else of_view.other_model if origin is FROM_OUTSIDE else None
+                found = find_problem(requirement) or other_model
                 if found is None:
                     bound = of_view.model if is_own and _is_about(requirement, of_view.model) else None
                     is_inherited = is_own and of_view.is_inherited

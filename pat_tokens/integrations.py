@@ -6,7 +6,7 @@ An integration is a package with a module `pat_integration`, which calls `regist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
@@ -22,8 +22,9 @@ from pat_tokens.requirements import Requirement, Resolution
 class Route:
     """One URL pattern, as in `ResolverMatch`, and its view.
 
-    `parts` are Django's objects that the pattern is made of, if it was found in a URLconf. `memo` is for what an
-    integration finds out about a view; all routes of one inspection share it.
+    `parts` are Django's objects that the pattern is made of, and `given` the arguments that the URLconf adds to its
+    keywords, if it was found in a URLconf. `memo` is for what an integration finds out about a view; all routes of one
+    inspection share it.
     """
 
     pattern: str
@@ -32,6 +33,7 @@ class Route:
     keywords: frozenset[str] = frozenset()
     positional: bool = False
     parts: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod

@@ -16,7 +16,7 @@ from pat_tokens.checks.routes import check_routes
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication as NinjaAuthentication
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
-from pat_tokens.declarations import declare_route, declare_url, plain_route
+from pat_tokens.declarations import declare_route, declare_url, declare_view, plain_route
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 from tests.factories import ChannelFactory
 from tests.models import Channel
@@ -50,6 +50,15 @@ def plain(request, pk):
 
 class Generic(DetailView):
     pass
+
+
+class Named(DetailView):
+    model = Channel
+    slug_url_kwarg = "pk"
+
+
+def plain_of_model(request, pk, model):
+    return JsonResponse({"pk": pk})
 
 
 class SessionFirst(View):
@@ -109,6 +118,18 @@ urlpatterns = [
     path("generic-projects/<int:pk>/", Generic.as_view(model=Project), name="shared-generic"),
     path("argument-one/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=CHANNELS), name="shared-argument"),
     path("argument-two/<int:pk>/", Channels.as_view({"get": "retrieve"}, queryset=PROJECTS), name="shared-argument"),
+    path("channel/<int:pk>/", plain_of_model, {"model": "channel"}, name="shared-function"),
+    path("project/<int:pk>/", plain_of_model, {"model": "project"}, name="shared-function"),
+    path("of-channel/", include([path("<int:pk>/", plain_of_model, name="shared-include")]), {"model": "channel"}),
+    path("of-project/", include([path("<int:pk>/", plain_of_model, name="shared-include")]), {"model": "project"}),
+    path("converter/<int:pk>/", plain),
+    path("converter/<slug:pk>/", Named.as_view()),
+    re_path(r"^expression/(?P<pk>[0-9]+)/$", View.as_view()),
+    re_path(r"^expression/(?P<pk>[a-z]+)/$", plain),
+    path("overridden/<int:pk>/", plain),
+    path("overridden/<int:pk>/", View.as_view()),
+    path("same/<int:pk>/", plain),
+    path("same/<uuid:pk>/", plain),
     path("v1/", include(router_of_version(1).urls)),
     path("v2/", include(router_of_version(2).urls)),
     path("session-first/<int:pk>/", SessionFirst.as_view()),
@@ -171,7 +192,7 @@ def test_check_reports_shared_url_names():
     assert "/other/<other>/" in found
 
 
-@pytest.mark.parametrize("name", ["shared-generic", "shared-argument"])
+@pytest.mark.parametrize("name", ["shared-generic", "shared-argument", "shared-function", "shared-include"])
 def test_url_name_of_different_views_is_reported(name):
     declare_url(name, {"GET": READ})
     (found,) = messages("W053")
@@ -181,6 +202,43 @@ def test_url_name_of_different_views_is_reported(name):
 def test_check_accepts_one_viewset_in_two_routers():
     declare_url("version-detail", {"GET": READ})
     assert messages("W053") == []
+
+
+@pytest.mark.parametrize("route", ["converter/<int:pk>/", "expression/<pk>/"])
+def test_routes_that_only_differ_in_converters_are_reported(route):
+    declare_route(route, {"GET": READ})
+    (found,) = messages("W053")
+    assert "applies to 2 routes" in found
+
+
+@pytest.mark.parametrize("route", ["overridden/<int:pk>/", "same/<pk>/", "of-channel/<pk>/"])
+def test_route_of_one_view_is_not_reported(route):
+    declare_route(route, {"GET": READ})
+    assert messages("W053") == []
+
+
+def test_declared_view_with_another_model_is_refused(make_token, client_with, channel, user):
+    project = Project.objects.create(pk=channel.pk, name="project", owner=user)
+    declare_view(Channels, {"retrieve": READ})
+    client = client_with(make_token("channels:*:read"))
+    assert client.get(f"/argument-one/{channel.pk}/").status_code == 200
+    assert client.get(f"/argument-two/{project.pk}/").status_code == 403
+    assert "which is about Channel; this is about Project" in messages("E050")[0]
+
+
+@pytest.mark.parametrize("requirement", [READ, Requirement("channels", "list")])
+def test_declared_view_of_several_models_is_reported(settings, requirement):
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    declare_view(Generic, {"GET": requirement})
+    (found,) = messages("W055")
+    assert "/generic-channels/<pk>/ (Channel), /generic-projects/<pk>/ (Project)" in found
+
+
+@pytest.mark.parametrize("requirement", [ANY_TOKEN, None, Requirement("devices", "read", "pk")])
+def test_declaration_for_another_entity_is_not_reported(settings, requirement):
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    declare_view(Generic, {"GET": requirement})
+    assert messages("W055") == []
 
 
 def test_check_reports_missing_routes():

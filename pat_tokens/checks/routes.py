@@ -10,9 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db.models import Model
 
 from pat_tokens.conf import MIDDLEWARE_PATH
 from pat_tokens.declarations import (
+    FROM_OUTSIDE,
+    ON_VIEW,
     Declaration,
     broken_declarations,
     class_of,
@@ -20,6 +23,7 @@ from pat_tokens.declarations import (
     declarations_for_urls,
     declarations_for_views,
     limited_lists,
+    model_of,
     names_view,
     plain_route,
     refusals,
@@ -27,7 +31,7 @@ from pat_tokens.declarations import (
 from pat_tokens.django_views.requirements import layers
 from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
 from pat_tokens.integrations import RouteReport, integration_of
-from pat_tokens.requirements import ANY_TOKEN, Requirements
+from pat_tokens.requirements import ANY_TOKEN, Requirements, Resolution
 
 _SHOWN = 5  # routes that a warning names
 
@@ -42,6 +46,7 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     yield from _check_refusals(reports)
     yield from _check_limited_lists(reports)
     yield from _check_shared_names(reports)
+    yield from _check_models(reports)
     yield from _check_order(reports)
     yield from _check_coverage(reports)
     yield from _check_plain_views(reports)
@@ -263,27 +268,71 @@ def _check_limited_lists(reports: list[RouteReport]) -> Iterator[CheckMessage]:
 
 def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     by_name: dict[str | None, list[RouteReport]] = {}
+    by_route: dict[str, dict[str, RouteReport]] = {}
     for report in reports:
         by_name.setdefault(report.route.url_name, []).append(report)
+        # No request reaches a second route with the same pattern.
+        by_route.setdefault(plain_route(report.route.pattern), {}).setdefault(report.route.pattern, report)
     for declaration in declarations_for_urls():
         routes = by_name.get(declaration.target, [])
-        # A format suffix adds a second route to the same view, for the same entity.
-        kinds = {(*_identity(one.route.view), one.route.keywords - {"format"}) for one in routes}
-        if len(kinds) > 1:
+        if len(set(map(_identity, routes))) > 1:
             yield checks.Warning(
                 f"declare_url({declaration.target!r}) applies to {len(routes)} routes that share the name: "
                 f"{_some([_path(one) for one in routes])}",
                 hint="Declare each of them with declare_route(), or give them different names.",
                 id="pat_tokens.W053",
             )
+    for route, declaration in declarations_for_routes():
+        routes = list(by_route.get(route, {}).values())
+        if len(set(map(_identity, routes))) > 1:
+            yield checks.Warning(
+                f"declare_route({declaration.target!r}) applies to {len(routes)} routes that only differ in the "
+                f"converters or regular expressions of their keywords: {_some([one.route.pattern for one in routes])}",
+                hint="Change one of the routes, or declare their views instead.",
+                id="pat_tokens.W053",
+            )
 
 
-def _identity(view: Any) -> tuple[Any, ...]:
-    # The arguments of as_view() can set another model.
-    given: Mapping[str, Any] = getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", {})
-    return id(class_of(view)), *(
-        (name, value if isinstance(value, str) else id(value)) for name, value in sorted(given.items())
-    )
+def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    models: dict[str, dict[type[Model], str]] = {}
+    required: dict[str, set[type[Model]]] = {}
+    for report in reports:
+        view, arguments = class_of(report.route.view), _arguments_of(report.route.view)
+        model = model_of(view, arguments) if isinstance(view, type) and "pat_requirements" not in arguments else None
+        found = {one for method in report.methods for one in _models_of(method.resolution)}
+        if model is not None and found:
+            models.setdefault(report.route.view_name, {}).setdefault(model, f"{_path(report)} ({model.__name__})")
+            required.setdefault(report.route.view_name, set()).update(found)
+    for name, by_model in models.items():
+        # A declaration for another model is about the entity that the objects of all these models belong to.
+        if len(by_model) > 1 and not required[name].isdisjoint(by_model):
+            yield checks.Warning(
+                f"What is declared for {name} applies to routes with different models: {_some([*by_model.values()])}",
+                hint="The same key of another model is another entity. Declare each of them with declare_route().",
+                id="pat_tokens.W055",
+            )
+
+
+def _models_of(resolution: Resolution) -> Iterator[type[Model]]:
+    requirement = resolution.requirement
+    if requirement is not None and requirement is not ANY_TOKEN and resolution.origin in (ON_VIEW, FROM_OUTSIDE):
+        for part in requirement.parts:
+            model: Any = part.get_entity_type().model
+            yield model._meta.concrete_model
+
+
+def _arguments_of(view: Any) -> Mapping[str, Any]:
+    return getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", {})
+
+
+def _identity(report: RouteReport) -> tuple[Any, ...]:
+    """Return a value that is the same for routes to one view with the same arguments, for the same entity."""
+    route = report.route
+    # The arguments of as_view() can set another model, and those of the URLconf can do anything.
+    arguments = (*sorted(_arguments_of(route.view).items()), *sorted(route.given.items()))
+    values = tuple((name, value if isinstance(value, str) else id(value)) for name, value in arguments)
+    # A format suffix adds a second route to the same view, for the same entity.
+    return id(class_of(route.view)), values, route.keywords - {"format"}
 
 
 def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:

@@ -68,6 +68,7 @@ def _walk(patterns: Sequence[URLPattern | URLResolver], outer: Route, namespaces
             keywords=outer.keywords | keywords | frozenset(given),
             positional=outer.positional or has_groups,
             parts=(*outer.parts, pattern.pattern),
+            given={**outer.given, **given},
         )
         if isinstance(pattern, URLResolver):
             names = (*namespaces, pattern.namespace) if pattern.namespace else namespaces
