@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -397,9 +397,13 @@ def named_model(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
         value = attributes[name] if name in attributes else inspect.getattr_static(cls, name, None)
         return None if hasattr(type(value), "__get__") else value
 
-    meta = getattr(plain("serializer_class"), "Meta", None) or getattr(plain("form_class"), "Meta", None)
-    found = (getattr(plain("queryset"), "model", None), plain("model"), getattr(meta, "model", None))
-    return next((one for one in found if isinstance(one, type) and issubclass(one, Model)), None)
+    def found() -> Iterator[Any]:
+        yield getattr(plain("queryset"), "model", None)
+        yield plain("model")
+        meta = getattr(plain("serializer_class"), "Meta", None) or getattr(plain("form_class"), "Meta", None)
+        yield getattr(meta, "model", None)
+
+    return next((one for one in found() if isinstance(one, type) and issubclass(one, Model)), None)
 
 
 def find_declared(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class Route:
         url_name = match.view_name if match.url_name else None
         return cls(match.route or "", match.func, url_name, frozenset(match.kwargs), bool(match.args))
 
-    @property
+    @cached_property
     def view_name(self) -> str:
         """The dotted path of the view."""
         view = getattr(self.view, "cls", None) or getattr(self.view, "view_class", None) or self.view

@@ -35,13 +35,16 @@ from pat_tokens.requirements import ANY_TOKEN, Requirements, Resolution
 
 _SHOWN = 5  # routes that a warning names
 
+ByIdentity = Mapping[int, list[RouteReport]]  # by id(), because a view can be an object of a class without a hash
+
 
 def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     """Inspects each route once, because a site can have thousands."""
     reports = inspect_all() if getattr(settings, "ROOT_URLCONF", None) else []
+    by_identity = _by_identity(reports)
     yield from _check_methods(reports)
-    yield from _check_keys(reports)
-    yield from _check_outside(reports)
+    yield from _check_keys(reports, by_identity)
+    yield from _check_outside(reports, by_identity)
     yield from _check_routes_declared(reports)
     yield from _check_refusals(reports)
     yield from _check_limited_lists(reports)
@@ -132,7 +135,7 @@ def _check_methods(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 )
 
 
-def _check_keys(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+def _check_keys(reports: list[RouteReport], by_identity: ByIdentity) -> Iterator[CheckMessage]:
     by_name: dict[str, list[RouteReport]] = {}
     by_url: dict[str | None, list[RouteReport]] = {}
     for report in reports:
@@ -143,7 +146,6 @@ def _check_keys(reports: list[RouteReport]) -> Iterator[CheckMessage]:
         own = vars(view).get("pat_requirements") if hasattr(view, "__dict__") else None
         if isinstance(own, Mapping):
             yield from _check_used(f"{name}: pat_requirements", own, routes)
-    by_identity = _by_identity(reports)
     for view, declaration in declarations_for_views():
         named = f"declare_view({_name_of(view, declaration)})"
         if not declaration.is_partial:
@@ -170,7 +172,7 @@ def _check_used(
         )
 
 
-def _by_identity(reports: list[RouteReport]) -> dict[int, list[RouteReport]]:
+def _by_identity(reports: list[RouteReport]) -> ByIdentity:
     found: dict[int, list[RouteReport]] = {}
     for report in reports:
         for layer in layers(report.route.view):
@@ -183,17 +185,16 @@ def _name_of(view: Any, declaration: Declaration) -> str:
     return target if isinstance(target, str) else f"{view.__module__}.{getattr(view, '__qualname__', view)}"
 
 
-def _check_outside(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+def _check_outside(reports: list[RouteReport], by_identity: ByIdentity) -> Iterator[CheckMessage]:
     for path, reason in broken_declarations().items():
         yield Error(
             f"declare_view({path!r}): there is no such view: {reason}.",
             hint="Use the dotted path of the view's class or function.",
             id="pat_tokens.E052",
         )
-    routed = _by_identity(reports)
     for view, declaration in declarations_for_views():
         integration = integration_of(view)
-        if id(view) not in routed and not (integration is not None and integration.has_own_routes):
+        if id(view) not in by_identity and not (integration is not None and integration.has_own_routes):
             yield Error(
                 f"declare_view({_name_of(view, declaration)}): no route of the site uses this view.",
                 hint="A subclass counts as another view. Declare the view that is in the URLconf.",
@@ -234,9 +235,9 @@ def _check_routes_declared(reports: list[RouteReport]) -> Iterator[CheckMessage]
 
 def _check_refusals(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     views, prefixes = refusals()
-    routed = [(class_of(layer), report) for report in reports for layer in layers(report.route.view)] if views else []
+    routed = {id(one): one for report in reports for one in map(class_of, layers(report.route.view))} if views else {}
     for target in views:
-        if not any(names_view(target, view) for view, _report in routed):
+        if not any(names_view(target, view) for view in routed.values()):
             yield Error(
                 f"refuse_views({target!r}): no route of the site uses such a view.",
                 hint="Use a view, or the dotted path of a view or of its module. To refuse operations of Django Ninja, "

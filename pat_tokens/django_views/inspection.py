@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pat_tokens.django_views.requirements import (
     METHODS,
-    find_requirement,
+    find_requirements,
     has_middleware,
     own_requirements,
 )
@@ -27,15 +27,18 @@ def inspect_django_view(route: Route) -> RouteReport:
         note = "another framework's view, which doesn't read tokens"
         return RouteReport(route, "other framework", (), reads_tokens=False, note=note)
     reports = []
-    for method in (*METHODS, "OPTIONS"):
-        resolution = find_requirement(route.view, method, url_name=route.url_name, route=route.pattern)
+    methods = (*METHODS, "OPTIONS")
+    found = find_requirements(route.view, methods, url_name=route.url_name, route=route.pattern)
+    for method, resolution in found.items():
         if resolution.requirement is not None or resolution.problem or resolution.refused:
             # Whether the view limits its list is only known when it returns.
             may_limit = method == "GET" and resolution.requirement is not None and is_list(resolution.requirement)
             reports.append(MethodReport(method, resolution, may_limit=may_limit))
     own = own_requirements(route.view)
     kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
-    reads = has_middleware()
+    reads = route.memo.get(has_middleware)
+    if reads is None:  # the same for all routes
+        reads = route.memo[has_middleware] = has_middleware()
     note = "" if reports else _REFUSES if reads else _ASKS_NOTHING
     if reports and not reads:
         note = _NOT_READ
@@ -47,6 +50,6 @@ def inspect_django_view(route: Route) -> RouteReport:
         reads_tokens=reads,
         note=note,
         own_requirements=own,
-        keys=frozenset((*METHODS, "OPTIONS")),
+        keys=frozenset(methods),
         has_all_methods=False,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,27 +19,34 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # methods that can be decla
 
 def find_requirement(view: View, method: str, *, url_name: str | None = None, route: str | None = None) -> Resolution:
     """Return what the plain `view` requires for `method`; decorators around a declared view don't matter."""
+    return find_requirements(view, (method,), url_name=url_name, route=route)[method]
+
+
+def find_requirements(
+    view: View, methods: Iterable[str], *, url_name: str | None = None, route: str | None = None
+) -> dict[str, Resolution]:
+    """Return what the plain `view` requires, by method."""
     own = _find_own(view)
     if not (own.requirements is None or isinstance(own.requirements, Mapping)):  # a site can set it to any value
-        return Resolution(
-            None, "declared on the view: pat_requirements is not a mapping from HTTP method to Requirement"
-        )
-    method = "GET" if method == "HEAD" else method
+        problem = "declared on the view: pat_requirements is not a mapping from HTTP method to Requirement"
+        return dict.fromkeys(methods, Resolution(None, problem))
     layers_of_view = tuple(_identities(view))
     outside = next((one for one in layers_of_view if find_refusal(one, None)), None) or next(
         (one for one in layers_of_view if declared_for_view(one) is not None), None
     )
-    declared = find_declared((method,), view=outside, url_name=url_name, own=own, route=route)
-    return declared or Resolution(None, f"not declared: no requirement for {method}")
+    return {
+        method: find_declared(
+            ("GET" if method == "HEAD" else method,), view=outside, url_name=url_name, own=own, route=route
+        )
+        or Resolution(None, f"not declared: no requirement for {'GET' if method == 'HEAD' else method}")
+        for method in methods
+    }
 
 
 def declared_methods(view: View, *, url_name: str | None = None, route: str | None = None) -> list[str]:
     """Return the methods that `view` has a requirement for, without HEAD and OPTIONS."""
-    return [
-        method
-        for method in METHODS
-        if find_requirement(view, method, url_name=url_name, route=route).requirement is not None
-    ]
+    found = find_requirements(view, METHODS, url_name=url_name, route=route)
+    return [method for method, resolution in found.items() if resolution.requirement is not None]
 
 
 def own_requirements(view: View) -> Requirements | None:

@@ -61,10 +61,15 @@ def walk(urlconf: Any = None) -> Iterator[Route]:
 def _walk(patterns: Sequence[URLPattern | URLResolver], outer: Route, namespaces: tuple[str, ...]) -> Iterator[Route]:
     for pattern in patterns:
         keywords, has_groups = _keywords_of(pattern.pattern)
-        given = pattern.default_kwargs if isinstance(pattern, URLResolver) else pattern.default_args
+        if isinstance(pattern, URLResolver):
+            given, view, name = pattern.default_kwargs, None, None
+        else:
+            given, view, name = pattern.default_args, pattern.callback, pattern.name
         route = replace(
             outer,
             pattern=_join(outer.pattern, str(pattern.pattern)),
+            view=view,
+            url_name=":".join((*namespaces, name)) if name else None,
             keywords=outer.keywords | keywords | frozenset(given),
             positional=outer.positional or has_groups,
             parts=(*outer.parts, pattern.pattern),
@@ -74,8 +79,7 @@ def _walk(patterns: Sequence[URLPattern | URLResolver], outer: Route, namespaces
             names = (*namespaces, pattern.namespace) if pattern.namespace else namespaces
             yield from _walk(pattern.url_patterns, route, names)
         else:
-            name = ":".join((*namespaces, pattern.name)) if pattern.name else None
-            yield replace(route, view=pattern.callback, url_name=name)
+            yield route
 
 
 def _join(prefix: str, route: str) -> str:

@@ -508,6 +508,37 @@ def test_views_are_inspected_once(urls, monkeypatch):
     assert made == {View: 2, Several: 2}
 
 
+def test_plain_views_are_read_once(urls):
+    class Callable:
+        read = 0
+
+        def __call__(self, request):
+            raise NotImplementedError
+
+        @property
+        def pat_requirements(self):
+            type(self).read += 1
+            return {"GET": ANY_TOKEN}
+
+    urls(path("a/", Callable()))
+    list(check_routes())
+    assert Callable.read <= 2  # not for each method
+
+
+def test_middleware_is_read_once(urls, settings):
+    class Middleware(list):
+        read = 0
+
+        def __iter__(self):
+            type(self).read += 1
+            return super().__iter__()
+
+    settings.MIDDLEWARE = Middleware(settings.MIDDLEWARE)
+    urls(*(path(f"{number}/", lambda request: None) for number in range(9)))
+    list(check_routes())
+    assert Middleware.read == 1
+
+
 class Anything(APIView):
     pat_requirements = {"GET": ANY_TOKEN}
 
