@@ -183,6 +183,13 @@ def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
                 headers["Cache-Control"] = "private"
             elif control != "private" and "no-store" not in control:
                 patch_cache_control(response, private=True)
+            for name in [name for name in headers if _overrules_cache_control(name.lower())]:
+                del headers[name]
+
+
+def _overrules_cache_control(name: str) -> bool:
+    # Headers for a single kind of cache, such as CDN-Cache-Control (RFC 9213), for which it ignores Cache-Control.
+    return name.endswith("-cache-control") or name in ("surrogate-control", "x-accel-expires")
 
 
 def refusal(error: TokenError) -> HttpResponse:

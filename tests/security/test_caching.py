@@ -26,6 +26,14 @@ from tests.tiny_framework.views import TinyView
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.security.test_caching")]
 
 
+CDN_HEADERS = {
+    "CDN-Cache-Control": "max-age=600",
+    "Cloudflare-CDN-Cache-Control": "public, max-age=600",
+    "Surrogate-Control": "max-age=600",
+    "X-Accel-Expires": "600",
+}
+
+
 class Cached(APIView):
     pat_requirements = {"GET": ANY_TOKEN}
 
@@ -71,6 +79,23 @@ class CachedMethod(APIView):
         return HttpResponse(request.user.get_username())
 
 
+class ForCdn(APIView):
+    pat_requirements = {"GET": ANY_TOKEN}
+    permission_classes = []
+
+    def get(self, request):
+        return Response({}, headers=CDN_HEADERS)
+
+
+def for_cdn(request):
+    return HttpResponse(headers=CDN_HEADERS)
+
+
+@ninja.get("/cdn", auth=ANYBODY)
+def ninja_for_cdn(request):
+    return for_cdn(request)
+
+
 INSIDE = ["/inside/", "/outside/", "/method/"]
 
 urlpatterns = [
@@ -81,6 +106,9 @@ urlpatterns = [
         "varies/", cache_page(600)(vary_on_headers("Authorization")(pat_requirements({"GET": ANY_TOKEN})(cached_view)))
     ),
     path("ninja/", ninja.urls),
+    path("cdn/plain/", pat_requirements({"GET": ANY_TOKEN})(for_cdn)),
+    path("cdn/rest/", ForCdn.as_view()),
+    path("cdn/open/", for_cdn),
     path("tiny/", TinyView(ANY_TOKEN)),
     path("<path:control>/", cache_page(600)(Cached.as_view())),
 ]
@@ -104,6 +132,21 @@ def test_revoked_token_gets_no_cached_response(client_with, make_token, control)
     services.revoke_token(token)
     assert client.get(f"/{control}/").status_code == 401
     assert client.get(f"/{control}/").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/cdn/plain/", "/cdn/rest/", "/ninja/cdn"])
+def test_no_header_of_a_cdn_overrules_private(settings, client, client_with, token, path):
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    answer = client_with(token).get(path)
+    assert answer.status_code == 200
+    assert answer["Cache-Control"] == "private"
+    assert not [name for name in CDN_HEADERS if name in answer]
+    services.revoke_token(token)
+    assert not [name for name in CDN_HEADERS if name in client_with(token).get(path)]
+
+
+def test_requests_without_a_token_keep_headers_of_a_cdn(client):
+    assert {name: client.get("/cdn/open/")[name] for name in CDN_HEADERS} == CDN_HEADERS
 
 
 @pytest.mark.parametrize("path", INSIDE)
