@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Attributes of a request that disable Django's check. Any middleware can set them.
 _SWITCHES = ("_dont_enforce_csrf_checks", "csrf_processing_done")
+_djangos: Any = CsrfViewMiddleware  # some methods are private
 
 
 def find_forgery(request: HttpRequest) -> HttpResponseBase | None:
@@ -28,13 +29,12 @@ def find_forgery(request: HttpRequest) -> HttpResponseBase | None:
     `request._dont_enforce_csrf_checks` is ignored, except for Django's test client: middleware that sets it for its own
     credentials would otherwise also disable the check for sessions.
     """
-    if request.method in SAFE_METHODS or _is_exempt_test_client():
+    if request.method in SAFE_METHODS or _is_of_exempt_test_client(request):
         return None
     checker = _make_checker()
     checker.process_request(request)
     switches = {name: request.__dict__.pop(name) for name in _SWITCHES if name in request.__dict__}
-    # Django's own method: a site's subclass can change which origins are trusted, but not skip the check.
-    refusal = CsrfViewMiddleware.process_view(checker, request, _protected, (), {})
+    refusal = checker.process_view(request, _protected, (), {})
     request.__dict__.update(switches)
     return refusal
 
@@ -70,23 +70,48 @@ always_csrf_protect = decorator_from_middleware(_AlwaysProtected)
 
 
 def _make_checker() -> CsrfViewMiddleware:
-    # A site's subclass can trust more origins.
     for _path, middleware in site_middleware("django.middleware.csrf.CsrfViewMiddleware"):
         if isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware):
-            return middleware(_no_response)
+            return _checker_of(middleware)(_no_response)
     return CsrfViewMiddleware(_no_response)
 
 
-def _is_exempt_test_client() -> bool:
+def _checker_of(middleware: Any) -> type[CsrfViewMiddleware]:
+    """Return a subclass of a site's middleware with Django's own check.
+
+    A site's subclass can change which origins are trusted, where the CSRF token is stored and how a refusal looks, but
+    not skip the check, for example for its own credentials or to only log what it would refuse.
+    """
+
+    class Checker(middleware):  # type: ignore[misc]
+        process_view = _djangos.process_view
+        _check_token = _djangos._check_token
+
+        def _reject(self, request: HttpRequest, reason: str) -> Any:
+            return super()._reject(request, reason) or _djangos._reject(self, request, reason)
+
+    return Checker
+
+
+def _is_of_exempt_test_client(request: HttpRequest) -> bool:
     # Django's test clients set the same attribute that middleware can set. A client is connected to this signal while
-    # it waits for its response, so its own setting can be read from it.
+    # it waits for its response, so its own setting can be read from it. A site can use a client for a request of its
+    # own while it answers others.
     testing = sys.modules.get("django.test.client")
-    if testing is None:
+    if testing is None or not _is_from_memory(request, testing):
         return False
     receivers, _async_receivers = got_request_exception._live_receivers(None)
     owners = [getattr(receiver, "__self__", None) for receiver in receivers]
     clients = [owner for owner in owners if isinstance(owner, testing.ClientMixin)]
     return bool(clients) and not any(client.handler.enforce_csrf_checks for client in clients)
+
+
+def _is_from_memory(request: Any, testing: Any) -> bool:
+    """Return whether `request` was created by a test client, and not received by a server."""
+    if isinstance(getattr(request, "environ", {}).get("wsgi.input"), testing.FakePayload):
+        return True
+    _host, port = getattr(request, "scope", {}).get("server") or (None, None)
+    return isinstance(port, str)  # servers use numbers
 
 
 def _protected(request: HttpRequest) -> HttpResponseBase:

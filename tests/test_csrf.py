@@ -1,10 +1,14 @@
 """Pages check CSRF, whatever middleware a site has; test_middleware.py tests guarded views."""
 
+from io import BytesIO
+
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.signals import got_request_exception
 from django.middleware.csrf import CsrfViewMiddleware
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.urls import reverse
 
 from pat_tokens.models import PersonalAccessToken
@@ -36,12 +40,35 @@ class TrustingMiddleware(CsrfViewMiddleware):
         return request.META["HTTP_ORIGIN"] == "https://trusted.example"
 
 
+class LoggingMiddleware(CsrfViewMiddleware):
+    """A subclass that only logs what it would refuse."""
+
+    def _reject(self, request, reason):
+        return None
+
+
+class ExemptingMiddleware(CsrfViewMiddleware):
+    """A subclass that doesn't check some requests."""
+
+    def _check_token(self, request):
+        return None
+
+    def process_view(self, *args):
+        return None
+
+
+LENIENT = [
+    [f"tests.test_csrf.{name}" if one == CSRF else one for one in MIDDLEWARE]
+    for name in ("LoggingMiddleware", "ExemptingMiddleware")
+]
+
+
 def state():
     return list(PersonalAccessToken.objects.values_list("pk", "digest", "revoked_at", "scope__operation"))
 
 
 @pytest.mark.parametrize(
-    "middleware", [MIDDLEWARE, WITHOUT, [SWITCH, *MIDDLEWARE], [*MIDDLEWARE, SWITCH], [*WITHOUT, SWITCH]]
+    "middleware", [MIDDLEWARE, WITHOUT, [SWITCH, *MIDDLEWARE], [*MIDDLEWARE, SWITCH], [*WITHOUT, SWITCH], *LENIENT]
 )
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
 def test_forged_request_changes_nothing(settings, user, make_token, middleware, client_class):
@@ -87,7 +114,24 @@ def test_forged_request_changes_nothing_in_the_admin(settings, make_token, middl
     assert state() != before
 
 
-@pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT, [*WITHOUT, SWITCH]])
+def test_test_client_in_use_exempts_no_other_request(settings, user, token):
+    settings.MIDDLEWARE = WITHOUT
+    session = Client()
+    session.force_login(user)
+    waiting = Client()  # as in a thread that the site has started
+    got_request_exception.connect(waiting.store_exc_info)
+    path = reverse("pat_tokens:token_revoke", args=[token.pk])
+    forged = RequestFactory(headers={"cookie": f"sessionid={session.cookies['sessionid'].value}"}).post(path)
+    received = WSGIRequest({**forged.environ, "wsgi.input": BytesIO()})
+    try:
+        assert WSGIHandler().get_response(received).status_code == 403
+    finally:
+        got_request_exception.disconnect(waiting.store_exc_info)
+    token.refresh_from_db()
+    assert token.revoked_at is None
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE, WITHOUT, [*WITHOUT, SWITCH], *LENIENT])
 def test_own_form_works(settings, user, middleware):
     settings.MIDDLEWARE = middleware
     client = Client(enforce_csrf_checks=True)
