@@ -59,7 +59,7 @@ class MethodReport:
 
     `may_limit`: the view is called for tokens with scopes for some ids. If not `limits`, its response is refused unless
     the view limits the list in a way that can't be inspected. `reads_tokens` is False if the handler of this method
-    never reads tokens.
+    never reads tokens. `function` is the dotted path of the function that handles this method alone.
     """
 
     method: str
@@ -68,6 +68,7 @@ class MethodReport:
     limits: bool = False
     reads_tokens: bool = True
     may_limit: bool = False
+    function: str = ""
 
     @property
     def status(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
+from django.utils.text import slugify
 
 from pat_tokens.declarations import plain_route
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, EntityType, Operation, registry
@@ -122,6 +123,46 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
         return Proposal(None, problem)
     unknown = ", ".join(sorted(keywords - {keyword} - set(parents.values())))
     return Proposal(requirement, f"{unknown} in the URL can be what a token should need" if unknown else BY_NAMES)
+
+
+def read_hints(model: type[Model] | None, route: Route, lookups: Lookups, *, has_rows: bool = False) -> ViewHints:
+    """Return the hints of a view that names its model, but not how it looks up an object: by the keywords of its URL.
+
+    If none of them is a key of the model, that of the entity type whose name comes before the last keyword counts.
+    """
+    if model is None:
+        return ViewHints()
+    segments = plain_route(route.pattern).strip("/").split("/")
+    places = [place for place, segment in enumerate(segments) if segment.startswith("<")]
+    for place in reversed(places):
+        keyword, below = segments[place][1:-1], segments[place + 1 :]
+        field = find_key(model, keyword)
+        # In /teams/<id>/books/ of a view of books, the key is not that of a book.
+        if field and not any(_is_named(model, segment) for segment in below):
+            operation = below[-1] if below and not below[-1].startswith("<") else None
+            return ViewHints(model, field, keyword, operation, has_rows)
+    owner = _type_named(segments[places[-1] - 1]) if places and places[-1] else None
+    if owner is None or _is_same_hierarchy(owner.model, model):
+        return ViewHints(model, lookup_keyword="", has_rows=has_rows)
+    keyword = segments[places[-1]][1:-1]
+    field = find_key(owner.model, keyword) or _find_field(lookups, owner.model, keyword) or "pk"
+    return ViewHints(owner.model, field, keyword)
+
+
+def find_key(model: type[Model], keyword: str) -> str | None:
+    """Return the field of a model that a URL keyword most likely holds: `slug` or `book_slug`, `pk` or `book_id`."""
+    names = (model._meta.model_name, slugify(model._meta.verbose_name_raw).replace("-", "_"))
+    keyword = next((rest for name in names if (rest := keyword.removeprefix(f"{name}_")) != keyword), keyword)
+    pk = model._meta.pk
+    if keyword in ("pk", "id", pk.name, pk.attname, *names):
+        return "pk"
+    field = _find(model, keyword)
+    return keyword if getattr(field, "unique", False) and not field.is_relation else None
+
+
+def _is_named(model: type[Model], segment: str) -> bool:
+    entity_type = _type_named(segment)
+    return entity_type is not None and entity_type.model is model
 
 
 def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:

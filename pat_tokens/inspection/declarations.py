@@ -59,10 +59,11 @@ def propose(report: RouteReport, method: MethodReport, lookups: Lookups) -> Oper
 def write_module(reports: Sequence[RouteReport], lookups: Lookups) -> str:
     """Return the source of a module: certain declarations are code, and guesses are comments."""
     found = [one for report in reports for method in report.methods if (one := propose(report, method, lookups))]
-    by_view: dict[str, list[Operation]] = {}
+    by_view: dict[tuple[str, int], list[Operation]] = {}
     for operation in found:
-        by_view.setdefault(operation.report.route.view_name, []).append(operation)
-    blocks = [_write_view(name, operations) for name, operations in by_view.items()]
+        report = operation.report
+        by_view.setdefault((report.route.view_name, id(report.dispatcher)), []).append(operation)
+    blocks = [_write_view(name, operations) for (name, _dispatcher), operations in by_view.items()]
     unread = sum(not (report.reads_tokens and method.reads_tokens) for report in reports for method in report.methods)
     return "\n\n".join((_write_head(found, "\n".join(blocks), unread), *blocks))
 
@@ -107,7 +108,8 @@ def _write_view(name: str, operations: Sequence[Operation]) -> str:
     by_route: dict[str, list[Operation]] = {}
     for operation in operations:
         by_route.setdefault(plain_route(operation.report.route.pattern), []).append(operation)
-    lines = [f"# {name} ({operations[0].report.kind})"]
+    functions = dict.fromkeys(operation.method.function or name for operation in operations)
+    lines = [f"# {', '.join(functions)} ({operations[0].report.kind})"]
     for route, of_route in by_route.items():
         methods = ", ".join(operation.method.method for operation in of_route)
         lines.append(f"#   {methods} /{route}")
