@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import display_for_value, flatten_fieldsets, quote, unquote
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -63,6 +64,17 @@ MAX_LISTED_NAME = 60  # characters of a name in the list; a long one would push 
 
 def _never(*args: Any) -> bool:
     return False
+
+
+def _require_keys(model: Any, values: Iterable[str]) -> None:
+    # Django's actions and autocomplete widgets pass these values to the database.
+    for value in filter(None, values):
+        try:
+            if "\0" in value:
+                raise BadRequest
+            model._meta.pk.clean(value, None)
+        except ValidationError:
+            raise BadRequest from None
 
 
 def _found(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -417,6 +429,8 @@ class PersonalAccessTokenAdmin(_AdminBase):
     ) -> HttpResponse:
         """Ask for the password before any form of this admin creates a token, whichever view it came from."""
         is_new = object_id is None and self.has_add_permission(request)
+        if is_new and self.get_autocomplete_fields(request):
+            _require_keys(get_user_model(), [*request.GET.getlist("user"), *request.POST.getlist("user")])
         show_prompt = partial(
             self._ask_for_password, request, back=self._url("changelist") if is_new else request.get_full_path()
         )
@@ -510,6 +524,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Say how many secrets are under a pepper that isn't the newest one."""
+        _require_keys(self.model, request.POST.getlist(ACTION_CHECKBOX_NAME))
         tokens: Any = self.get_queryset(request)
         # Lazy: actions redirect, and users without the permission see no list.
         counts = SimpleLazyObject(lambda: tokens.active().count_by_pepper(conf.peppers))

@@ -583,6 +583,22 @@ def test_unknown_ids_are_not_found(boss):
         assert boss.get(url(page, "7")).status_code in (302, 404)
 
 
+@pytest.mark.parametrize("key", ["abc", "0", "\0", "<b>", "é"])
+def test_actions_on_invalid_ids_are_bad_requests(boss, token, key):
+    for action in ("delete_selected", "revoke_selected"):
+        for more in ({}, {"post": "yes"}):
+            data = {"action": action, "_selected_action": [str(token.pk), key], **more}
+            assert boss.post(url("changelist"), data).status_code == 400
+    token.refresh_from_db()
+    assert token.is_active
+
+
+@pytest.mark.parametrize("key", ["abc", "1.5", "\0", "9" * 30])
+def test_invalid_user_is_a_bad_request(boss, key):
+    assert boss.get(url("add"), {"user": key}).status_code == 400
+    assert boss.post(url("add"), {"user": key, "name": "new", "duration": "30d"}).status_code == 400
+
+
 def test_number_of_queries_is_constant(boss, make_token, user):
     def count(page):
         with CaptureQueriesContext(connection) as queries:
