@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -465,7 +466,7 @@ def _name_models(models: Iterable[type[Model]], names: Mapping[str, str]) -> dic
     for model in models:
         label = model._meta.label
         with override(None):
-            name = names[label] if label in names else slugify(str(model._meta.verbose_name_plural))
+            name = names[label] if label in names else _plural_name_of(model)
         used_by = next((other._meta.label for other, taken in found.items() if taken == name), None)
         if used_by is None and (registered := registry.get(name)) is not None:
             used_by = f"{type(registered).__module__}.{type(registered).__qualname__}"
@@ -480,6 +481,18 @@ def _name_models(models: Iterable[type[Model]], names: Mapping[str, str]) -> dic
     if problems:
         raise ImproperlyConfigured(f"register_models: {' '.join(problems)} Name them yourself: names={suggested!r}")
     return found
+
+
+def _plural_name_of(model: type[Model]) -> str:
+    name, plural = slugify(str(model._meta.verbose_name)), slugify(str(model._meta.verbose_name_plural))
+    if plural != f"{name}s":
+        return plural
+    # Django's default only adds an "s".
+    if re.search("[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    if re.search("(ss|us|x|z|ch|sh)$", name):
+        return f"{name}es"
+    return name if name.endswith("s") else plural  # such as "settings"
 
 
 __all__ = [

@@ -105,6 +105,35 @@ def test_register_models_leaves_punctuation_out_of_names(monkeypatch):
     assert made.name == "users-hosts-old"
 
 
+@pytest.mark.parametrize(
+    ("verbose_name", "name"),
+    [
+        ("project summary", "project-summaries"),
+        ("API key", "api-keys"),
+        ("Box", "boxes"),
+        ("branch", "branches"),
+        ("status", "statuses"),
+        ("Address", "addresses"),
+        ("site settings", "site-settings"),
+        ("house", "houses"),
+    ],
+)
+@pytest.mark.usefixtures("registered_later")
+def test_names_are_english_plurals(monkeypatch, verbose_name, name):
+    monkeypatch.setattr(Host._meta, "verbose_name", verbose_name)
+    monkeypatch.setattr(Host._meta, "verbose_name_plural", f"{verbose_name}s")  # Django's default
+    (made,) = register_models(Host, get_queryset=lambda model, user: model.objects.none())
+    assert made.name == name
+
+
+@pytest.mark.usefixtures("registered_later")
+def test_plural_of_model_is_left_alone(monkeypatch):
+    monkeypatch.setattr(Host._meta, "verbose_name", "baby")
+    monkeypatch.setattr(Host._meta, "verbose_name_plural", "babys of all kinds")
+    (made,) = register_models(Host, get_queryset=lambda model, user: model.objects.none())
+    assert made.name == "babys-of-all-kinds"
+
+
 def test_duplicate_name_is_an_error():
     own = Registry()
     own.register(make())
