@@ -38,6 +38,18 @@ def makes_djangos_sql(ops: Any, compiler: Any) -> bool:
     return are_djangos and not overrides_execution and not has_replaced_methods(ops)
 
 
+def selects_fixed_columns(compiler: Any) -> bool:
+    """Return whether the tables and columns of a compiled query can't have another name or SQL next time.
+
+    A string that is formatted in its own way, and a field that wraps its column in a function with parameters, can
+    depend on the tenant.
+    """
+    targets = [one.target for one, _sql, _alias in compiler.select if hasattr(one, "target")]
+    names = [*(join.table_name for join in compiler.query.alias_map.values()), *(one.column for one in targets)]
+    methods = [getattr(type(one), name) for one in targets for name in ("get_col", "select_format")]
+    return all(type(name) is str for name in names) and all(map(_is_djangos_method, methods))
+
+
 def _is_djangos_method(method: Any) -> bool:
     function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
     return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith(_DJANGO)

@@ -21,7 +21,7 @@ from django.db.models import Model, Value
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
-from pat_tokens.djangos_code import makes_djangos_sql
+from pat_tokens.djangos_code import has_replaced_methods, makes_djangos_sql, selects_fixed_columns
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.owners import load_owners, set_owner, with_owner
 from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
@@ -124,9 +124,11 @@ def _find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
+    connection.ensure_connection()  # receivers of `connection_created` can replace methods of its operations
     # What the SQL depends on: among others, which facts about the required scope are needed.
     facts = required_scope and (required_scope.filtered, len(required_scope.also))
-    key = connection.alias, type(connection), type(connection.ops), len(digests), facts, previous
+    ops = connection.ops
+    key = connection.alias, type(connection), type(ops), has_replaced_methods(ops), len(digests), facts, previous
     query = _queries.get(key)
     if query is None:
         query = _queries[key] = _build(connection, len(digests), required_scope, previous=previous)
@@ -197,6 +199,8 @@ def _compile(tokens: TokenQuerySet, connection: BaseDatabaseWrapper) -> _Stateme
     if not makes_djangos_sql(connection.ops, compiler):
         return None
     sql, params = Context().run(compiler.as_sql)  # without the values of a look-up that this one is nested in
+    if not selects_fixed_columns(compiler):
+        return None
     columns = [expression for expression, _sql, _alias in compiler.select]
     converters = list(_find_converters(compiler, columns))
     if any(_may_hold(convert, connection) for _position, convert, _takes_ops, _expression in converters):

@@ -6,7 +6,8 @@ from types import MethodType
 import pytest
 from django.contrib.auth.models import User, UserManager
 from django.db import connection, connections
-from django.db.models import QuerySet
+from django.db.models import CharField, QuerySet
+from django.db.models.expressions import Col
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -236,7 +237,25 @@ def replace_quoting_on_the_instance(monkeypatch):
     monkeypatch.setitem(vars(connection.ops), "quote_name", MethodType(quote_for_tenant, connection.ops))
 
 
-@pytest.mark.parametrize("change", [override_quoting, patch_quoting, replace_quoting_on_the_instance])
+class TenantName(str):
+    """The name of a table, which depends on the tenant whenever it is formatted."""
+
+    def __str__(self):
+        return TENANT.get() + super().__str__()
+
+    __hash__ = str.__hash__
+
+
+def replace_the_name_of_the_table(monkeypatch):
+    name = TenantName(PersonalAccessToken._meta.db_table)
+    monkeypatch.setattr(PersonalAccessToken._meta, "db_table", name)
+    for field in PersonalAccessToken._meta.concrete_fields:
+        monkeypatch.setitem(vars(field), "cached_col", Col(name, field))
+
+
+@pytest.mark.parametrize(
+    "change", [override_quoting, patch_quoting, replace_quoting_on_the_instance, replace_the_name_of_the_table]
+)
 def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
     """Backends can use another tenant's tables for each request."""
     monkeypatch.setattr(lookup, "_queries", {})
@@ -256,6 +275,39 @@ def test_other_backends_build_sql_each_time(make_token, monkeypatch, change):
         with connection.cursor() as cursor:  # MariaDB doesn't roll this back
             cursor.execute(f"DROP {'TEMPORARY ' if connection.vendor == 'mysql' else ''}TABLE other_{table}")
     assert lookup.decide_again(token, required_scope).decision
+
+
+def test_operations_can_be_replaced_later(token, monkeypatch, found_by_sql):
+    assert found_by_sql(digests_of(token), None) == token
+    replace_quoting_on_the_instance(monkeypatch)
+    with pytest.raises(AssertionError, match="not compiled"):
+        found_by_sql(digests_of(token), None)
+
+
+def test_operations_can_be_replaced_for_a_new_connection(token, monkeypatch, found_by_sql):
+    def replace(**kwargs):
+        replace_quoting_on_the_instance(monkeypatch)
+
+    monkeypatch.setattr(connection, "connection", None)
+    monkeypatch.setattr(connection, "connect", replace)
+    with pytest.raises(AssertionError, match="not compiled"):
+        found_by_sql(digests_of(token), None)
+
+
+def test_field_can_select_its_column_in_its_own_way(token, monkeypatch, found_by_sql):
+    class TenantField(CharField):
+        def select_format(self, compiler, sql, params):
+            return f"COALESCE(%s, {sql})", (TENANT.get(), *params)
+
+    assert found_by_sql(digests_of(token), None).user == token.user
+    monkeypatch.setattr(lookup, "_queries", {})
+    monkeypatch.setattr(User._meta.get_field("last_name"), "__class__", TenantField)
+    for name in ("acme", "globex"):
+        tenant = TENANT.set(name)
+        try:
+            assert lookup.find_token(digests_of(token), None).user.last_name == name
+        finally:
+            TENANT.reset(tenant)
 
 
 def test_other_backends_build_queryset_once(make_token, monkeypatch, found_by_orm):
