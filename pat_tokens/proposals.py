@@ -85,12 +85,16 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     if method == "OPTIONS":
         return Proposal(None, "the view responds to OPTIONS itself")
     pattern = plain_route(route.pattern)
-    before, _, below = pattern.partition(f"/<{hints.lookup_keyword}>/")
-    owner = _type_named(before.rpartition("/")[2]) if below else None
-    if owner and hints.model and not _is_same_hierarchy(owner.model, hints.model):
-        # /projects/<pk>/tasks/ of a view of tasks: the key is that of the project.
-        field = _find_field(lookups, owner.model, hints.lookup_keyword) or "pk"
-        hints = replace(hints, model=owner.model, lookup_field=field, operation=None, has_rows=False)
+    if hints.model is not None:
+        keyword = hints.lookup_keyword if hints.lookup_keyword in route.keywords else _last_keyword(pattern)
+        before, _, below = pattern.partition(f"/<{keyword}>/")
+        owner = _type_named(before.rpartition("/")[2]) if below else None
+        if owner and not _is_same_hierarchy(owner.model, hints.model):
+            # /projects/<pk>/tasks/ of a view of tasks: the key is that of the project.
+            field = _find_field(lookups, owner.model, keyword) or find_key(owner.model, keyword) or "pk"
+            hints = replace(
+                hints, model=owner.model, lookup_field=field, lookup_keyword=keyword, operation=None, has_rows=False
+            )
     model, keyword, field, action = hints.model, hints.lookup_keyword, hints.lookup_field, None
     if model is None:
         by_url = _read_segments(route.pattern)
@@ -125,28 +129,23 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     return Proposal(requirement, f"{unknown} in the URL can be what a token should need" if unknown else BY_NAMES)
 
 
-def read_hints(model: type[Model] | None, route: Route, lookups: Lookups, *, has_rows: bool = False) -> ViewHints:
-    """Return the hints of a view that names its model, but not how it looks up an object: by the keywords of its URL.
-
-    If none of them is a key of the model, that of the entity type whose name comes before the last keyword counts.
-    """
+def read_hints(model: type[Model] | None, route: Route, *, has_rows: bool = False) -> ViewHints:
+    """Return the hints of a view of which only the model is known: it looks up objects by the keywords of its URL."""
     if model is None:
         return ViewHints()
     segments = plain_route(route.pattern).strip("/").split("/")
-    places = [place for place, segment in enumerate(segments) if segment.startswith("<")]
-    for place in reversed(places):
-        keyword, below = segments[place][1:-1], segments[place + 1 :]
-        field = find_key(model, keyword)
+    for place in reversed(range(len(segments))):
+        keyword, below = segments[place].strip("<>"), segments[place + 1 :]
+        field = find_key(model, keyword) if keyword in route.keywords else None
         # In /teams/<id>/books/ of a view of books, the key is not that of a book.
         if field and not any(_is_named(model, segment) for segment in below):
             operation = below[-1] if below and not below[-1].startswith("<") else None
             return ViewHints(model, field, keyword, operation, has_rows)
-    owner = _type_named(segments[places[-1] - 1]) if places and places[-1] else None
-    if owner is None or _is_same_hierarchy(owner.model, model):
-        return ViewHints(model, lookup_keyword="", has_rows=has_rows)
-    keyword = segments[places[-1]][1:-1]
-    field = find_key(owner.model, keyword) or _find_field(lookups, owner.model, keyword) or "pk"
-    return ViewHints(owner.model, field, keyword)
+    return ViewHints(model, lookup_keyword="", has_rows=has_rows)
+
+
+def _last_keyword(pattern: str) -> str:
+    return pattern.rpartition("<")[2].partition(">")[0]
 
 
 def find_key(model: type[Model], keyword: str) -> str | None:

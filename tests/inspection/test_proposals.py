@@ -197,6 +197,26 @@ def test_key_belongs_to_the_type_before_it(proposals, more_types):
     }
 
 
+def test_last_key_belongs_to_the_type_before_it(proposals, more_types):
+    """If the view's own keyword isn't in the URL."""
+    found = proposals(
+        path("projects/<slug:project>/", Projects.as_view({"get": "retrieve"})),
+        path("projects/<slug:project>/channels/", Channels.as_view()),
+        path(
+            "projects/<slug:project>/channels/remove/", generics.CreateAPIView.as_view(queryset=Channel.objects.all())
+        ),
+        path("users/<int:user>/channels/", Channels.as_view()),
+    )
+    of_project = EntityLookup(slug="project")
+    assert {row: proposal.requirement for row, proposal in found.items()} == {
+        "GET projects/<slug:project>/channels/": Requirement("projects", "read", of_project),
+        "POST projects/<slug:project>/channels/": Requirement("projects", "update", of_project),
+        "POST projects/<slug:project>/channels/remove/": Requirement("projects", "update", of_project),
+        "GET users/<int:user>/channels/": Requirement("channels", "list"),
+        "POST users/<int:user>/channels/": Requirement("channels", "create"),
+    }
+
+
 def test_writing_below_an_entity_updates_it(proposals):
     found = proposals(
         path("c/<int:pk>/picture/", OwnDelete.as_view()),

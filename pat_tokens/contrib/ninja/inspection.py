@@ -65,7 +65,7 @@ def _propose(path_view: PathView, route: Route, method: MethodReport, lookups: L
     others = (one for one in path_view.operations if one is not operation)
     of_others = ((model, False) for other in others for model, _is_list in _models(other))
     model, is_list = next(chain(_models(operation), of_others), (None, False))
-    return guess(read_hints(model, route, lookups, has_rows=is_list), method.method, route, lookups)
+    return guess(read_hints(model, route, has_rows=is_list), method.method, route, lookups)
 
 
 def _lookup(path_view: PathView, route: Route) -> Lookup | None:
