@@ -101,6 +101,8 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
         if by_url is None:
             return Proposal(None, "neither the view nor the URL names a registered entity type")
         model, keyword, action = by_url
+        if action and hints.operation in (LIST.name, CREATE.name):  # of what belongs to the entity
+            hints = replace(hints, operation=None, has_rows=False)
         field = _find_field(lookups, model, keyword) or "pk"
     entity_type = registry.for_model(model)
     if entity_type is None:
@@ -165,7 +167,11 @@ def _is_named(model: type[Model], segment: str) -> bool:
 
 
 def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
-    """Return the model, keyword and action of `api/books/<pk>/publish/`, if an entity type has that name."""
+    """Return the model, keyword and action of `api/books/<pk>/publish/`, if an entity type has that name.
+
+    The last type with a keyword counts, or else the last type: `books/<pk>/authors/add/` is about a book.
+    """
+    found = None
     segments = plain_route(pattern).strip("/").split("/")
     for position in reversed(range(len(segments))):
         entity_type = _type_named(segments[position])
@@ -174,8 +180,11 @@ def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
         after = segments[position + 1 :]
         keyword = after[0][1:-1] if after and after[0].startswith("<") else ""
         rest = after[1:] if keyword else after
-        return entity_type.model, keyword, rest[-1] if rest and not rest[-1].startswith("<") else None
-    return None
+        if keyword or found is None:
+            found = entity_type.model, keyword, rest[-1] if rest and not rest[-1].startswith("<") else None
+        if keyword:
+            break
+    return found
 
 
 def _type_named(segment: str) -> EntityType | None:

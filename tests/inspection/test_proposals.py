@@ -217,6 +217,24 @@ def test_last_key_belongs_to_the_type_before_it(proposals, more_types):
     }
 
 
+def test_last_type_with_a_key_counts(proposals, more_types):
+    """If the view names no model."""
+    found = proposals(
+        path("projects/<int:key>/channels/", generics.ListAPIView.as_view()),
+        path("projects/<int:key>/channels/new/", generics.CreateAPIView.as_view()),
+        path("projects/<int:key>/channels/add/", publish),
+        path("projects/all/channels/add/", publish),
+        path("projects/<int:key>/", generics.ListAPIView.as_view()),
+    )
+    assert {row: proposal.requirement for row, proposal in found.items()} == {
+        "GET projects/<int:key>/channels/": Requirement("projects", "read", "key"),
+        "POST projects/<int:key>/channels/new/": Requirement("projects", "update", "key"),
+        "POST projects/<int:key>/channels/add/": Requirement("projects", "update", "key"),
+        "POST projects/all/channels/add/": Requirement("channels", "create"),
+        "GET projects/<int:key>/": Requirement("projects", "list"),
+    }
+
+
 def test_writing_below_an_entity_updates_it(proposals):
     found = proposals(
         path("c/<int:pk>/picture/", OwnDelete.as_view()),
