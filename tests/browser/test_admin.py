@@ -99,6 +99,7 @@ def test_unstyled_theme_shows_links_and_whole_secret(open_browser, user, make_to
     page.goto(f"/admin/pat_tokens/personalaccesstoken/{token.pk}/regenerate/")
     page.get_by_role("button", name="Regenerate").click()
     secret = page.get_by_label("Secret", exact=True)
+    page.wait_for_load_state()  # the stylesheets can still be loading
     assert secret.evaluate("input => input.scrollWidth <= input.clientWidth")
     revoke, regenerate = (page.get_by_role("link", name=name).bounding_box() for name in ("Revoke", "Regenerate"))
     assert revoke["x"] + revoke["width"] + 8 <= regenerate["x"]

@@ -1018,6 +1018,7 @@ def test_message_has_space_below(open_browser, token):
     page = open_browser(java_script_enabled=False)
     page.goto(f"/pats/{token.pk}/revoke/")
     page.get_by_role("button", name="Revoke").click()
+    page.wait_for_load_state()  # the stylesheet can still be loading
     message = page.get_by_role("status").first.bounding_box()
     back = page.get_by_role("link", name="Go back").bounding_box()
     assert back["y"] - message["y"] - message["height"] == pytest.approx(16, abs=1)
