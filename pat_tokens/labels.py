@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from django.utils import timezone
 from django.utils.dates import MONTHS_3
+from django.utils.text import Truncator
 from django.utils.translation import get_language_bidi, ngettext, npgettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext as _
 
@@ -32,6 +33,7 @@ STATUS_LABELS = {
     Status.EXPIRED: pgettext_lazy("pat_tokens", "Expired"),
     Status.REVOKED: pgettext_lazy("pat_tokens", "Revoked"),
 }
+MAX_SHORT_NAME = 60  # characters
 UNITS = {
     # Translators: short units after a number, as in "23 h 54 min".
     "d": pgettext_lazy("pat_tokens", "%(number)s d"),
@@ -84,6 +86,11 @@ class TimeFormat:
 
     def _localize(self, value: datetime) -> datetime:
         return as_aware(value).astimezone(self.zone)
+
+
+def short_name(name: str) -> str:
+    """Return the beginning of `name`, for a title or a message that has to stay readable as a whole."""
+    return Truncator(name).chars(MAX_SHORT_NAME)
 
 
 def duration_label(duration: str) -> str:
@@ -154,6 +161,10 @@ class ScopeLabel:
     @property
     def is_for_all(self) -> bool:
         return self.scope.entity_id == ALL
+
+    @property
+    def sort_key(self) -> tuple[str, str, str]:
+        return self.entity_type.casefold(), self.entity.casefold(), self.operation.casefold()
 
 
 @dataclass

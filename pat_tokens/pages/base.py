@@ -162,12 +162,12 @@ class Page(LoginRequiredMixin, View):
         """Return whether the user can create, renew and widen tokens of `owner`, so that pages can offer it."""
         return get_policy().can_have_tokens(owner) and find_obstacle(self.user, owner) is None
 
-    def done(self, url: str, notice: str = "") -> HttpResponse:
-        """Redirect to `url` and show `notice` there."""
+    def done(self, url: str, notice: str = "", *, is_warning: bool = False) -> HttpResponse:
+        """Redirect to `url` and show `notice` there. See `notices.add()`."""
         if self.is_scripted:
             return JsonResponse({"location": url, "notice": notice})
         if notice:
-            notices.add(self.request, notice)
+            notices.add(self.request, notice, is_warning=is_warning)
         return HttpResponseRedirect(url)
 
     def ask_for_password(self) -> HttpResponse | None:

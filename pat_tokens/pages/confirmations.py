@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
 from pat_tokens import services
-from pat_tokens.labels import ScopeLabel, describe_scopes
+from pat_tokens.labels import ScopeLabel, describe_scopes, short_name
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.pages.base import Page, TokenPage, token_url
 from pat_tokens.pages.token_filter import LIST_QUERY, TokenFilter, list_url
@@ -35,6 +35,7 @@ class Confirmation(Page):
 
     template_name = "pat_tokens/confirm.html"
     submit_label = pgettext_lazy("pat_tokens", "Delete")
+    back_label = pgettext_lazy("pat_tokens", "Cancel")
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         return self.ask()
@@ -45,6 +46,7 @@ class Confirmation(Page):
             title=self.get_title(),
             consequences=self.get_consequences(),
             submit_label=self.submit_label,
+            back_label=self.back_label,
             back_url=self.get_back_url(),
             token=getattr(self, "token", None),
             **{"ids": "", "active": "", "named": (), "unnamed": 0, "number": None, "number_errors": (), **fields},
@@ -66,6 +68,10 @@ class Confirmation(Page):
 class TokenConfirmation(TokenPage, Confirmation):
     """A confirmation about one token."""
 
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        is_short = short_name(self.token.name) == self.token.name
+        return self.ask(named=() if is_short else (self.token,))  # the title has only the beginning of a long name
+
     def get_back_url(self) -> str:
         return token_url(self.token)
 
@@ -76,10 +82,10 @@ class TokenRevoke(TokenConfirmation):
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         services.revoke_token(self.token, actor=self.actor)
         notice = _("“%(name)s” was revoked. To use it again, regenerate it.")
-        return self.done(token_url(self.token), notice % {"name": self.token.name})
+        return self.done(token_url(self.token), notice % {"name": short_name(self.token.name)})
 
     def get_title(self) -> str:
-        return _("Revoke “%(name)s”?") % {"name": self.token.name}
+        return _("Revoke “%(name)s”?") % {"name": short_name(self.token.name)}
 
     def get_consequences(self) -> Sequence[str]:
         return [
@@ -91,11 +97,11 @@ class TokenRevoke(TokenConfirmation):
 class TokenDelete(TokenConfirmation):
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         services.delete_token(self.token, actor=self.actor)
-        notice = _("“%(name)s” was deleted.") % {"name": self.token.name}
+        notice = _("“%(name)s” was deleted.") % {"name": short_name(self.token.name)}
         return self.done(reverse("pat_tokens:token_list"), notice)
 
     def get_title(self) -> str:
-        return _("Delete “%(name)s”?") % {"name": self.token.name}
+        return _("Delete “%(name)s”?") % {"name": short_name(self.token.name)}
 
     def get_consequences(self) -> Sequence[str]:
         stops = _("Programs that use this token stop working immediately.")
@@ -120,7 +126,7 @@ class TokensConfirmation(Confirmation):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         self.selected = list(self.get_selected().order_by(Lower("name"), "pk"))
-        return self._ask() if self.selected else self.done(self.get_back_url(), self.get_nothing())
+        return self._ask() if self.selected else self.done(self.get_back_url(), self.get_nothing(), is_warning=True)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         ids, active = (_read_ids(request.POST.get(name, "")) for name in ("ids", "active"))
@@ -128,7 +134,11 @@ class TokensConfirmation(Confirmation):
         if not ids or (self.asks_number and active and _read_number(request.POST.get("number", "")) != len(ids)):
             self.selected = list((selected if ids else self.get_selected()).order_by(Lower("name"), "pk"))
             errors = [_("This is not the number of tokens.")] if ids else []
-            return self._ask(*errors) if self.selected else self.done(self.get_back_url(), self.get_nothing())
+            return (
+                self._ask(*errors)
+                if self.selected
+                else self.done(self.get_back_url(), self.get_nothing(), is_warning=True)
+            )
         return self.done(self.get_back_url(), self.act(selected, active))
 
     def _ask(self, *errors: str) -> HttpResponse:
@@ -185,7 +195,7 @@ class TokensDelete(TokensConfirmation):
         text = ngettext("%(count)d token was deleted.", "%(count)d tokens were deleted.", count)
         notice = text % {"count": count} if count else _("No tokens were deleted.")
         left = selected.order_by(Lower("name")).values_list("name", flat=True)
-        quoted = ", ".join(pgettext("pat_tokens", "“%(name)s”") % {"name": name} for name in left)
+        quoted = ", ".join(pgettext("pat_tokens", "“%(name)s”") % {"name": short_name(name)} for name in left)
         if quoted:
             kept = _("Kept, because they became active in the meantime: %(names)s.") % {"names": quoted}
             notice = f"{notice} {kept}"
@@ -271,7 +281,7 @@ class ScopeDelete(TokenConfirmation):
     def get_title(self) -> str:
         return _("Delete the scope “%(operation)s: %(entity)s”?") % {
             "operation": self.scope.operation,
-            "entity": self.scope.entity,
+            "entity": short_name(self.scope.entity),
         }
 
     def get_consequences(self) -> Sequence[str]:
@@ -291,10 +301,10 @@ class ScopesDelete(TokenConfirmation):
         text = ngettext("%(count)d scope was deleted.", "All %(count)d scopes were deleted.", count)
         done = text % {"count": count} if count else _("There were no scopes to delete.")
         notice = done + " " + _("The token can't do anything until you add a scope.")
-        return self.done(token_url(self.token), notice)
+        return self.done(token_url(self.token), notice, is_warning=not count)
 
     def get_title(self) -> str:
-        return _("Delete all scopes of “%(name)s”?") % {"name": self.token.name}
+        return _("Delete all scopes of “%(name)s”?") % {"name": short_name(self.token.name)}
 
     def get_consequences(self) -> Sequence[str]:
         count = self.token.scope_set.count()

@@ -124,6 +124,7 @@ class Prefill:
         self.is_new = token is None
         self.source: PersonalAccessToken | None = None
         self.initial: dict[str, Any] = {}
+        self.networks: Sequence[str] = ()  # of the copied token; without them, the new one works from more addresses
         self._left_out: list[str] = []
         self.is_cut = False  # more scopes than one link can ask for
         known = PARAMETERS if self.is_new else ("scope",)
@@ -139,6 +140,11 @@ class Prefill:
     def is_filled(self) -> bool:
         """Whether the link has any parameter."""
         return bool(self.query.keys() - {OWNER})
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether all that is filled in comes from a token of the user."""
+        return self.source is not None and not self.query.keys() - {OWNER, "copy"}
 
     @property
     def forms(self) -> Sequence[dict[str, Any]]:
@@ -183,7 +189,7 @@ class Prefill:
         source = self.source
         name, description = self._read_one("name"), self._read_one("description")
         if source is not None:
-            self._left_out += source.allowed_networks  # without them, the copy works from more addresses
+            self.networks = source.allowed_networks
             name = name or self._copied_name(source)
             description = description or source.description
         if name:

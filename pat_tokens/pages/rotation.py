@@ -12,6 +12,7 @@ from django.utils.translation import pgettext_lazy
 
 from pat_tokens import services
 from pat_tokens.exceptions import Conflict, InvalidInput, NoRotation, NotActive, RotationInProgress, RotationInUse
+from pat_tokens.labels import short_name
 from pat_tokens.models import PersonalAccessToken, PreviousSecret
 from pat_tokens.pages.base import NewSecretPage, TokenPage, token_url
 from pat_tokens.pages.confirmations import TokenConfirmation
@@ -27,7 +28,7 @@ class RotationPage(TokenPage):
 
     def refused(self, error: Conflict) -> HttpResponseBase:
         """Go back to the token, with the reason."""
-        return self.done(token_url(self.token), error.message)
+        return self.done(token_url(self.token), error.message, is_warning=True)
 
     @property
     def previous_secret(self) -> PreviousSecret:
@@ -105,6 +106,7 @@ class RotationCancel(RotationPage, TokenConfirmation):
     """Stop the new secret, and keep the previous one."""
 
     submit_label = pgettext_lazy("pat_tokens", "Cancel the rotation")
+    back_label = pgettext_lazy("pat_tokens", "Go back")  # the other button says "Cancel" as well
 
     def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         token = services.cancel_rotation(self.token, actor=self.actor)
@@ -112,7 +114,7 @@ class RotationCancel(RotationPage, TokenConfirmation):
         return self.done(token_url(self.token), notice)
 
     def get_title(self) -> str:
-        return _("Cancel the rotation of “%(name)s”?") % {"name": self.token.name}
+        return _("Cancel the rotation of “%(name)s”?") % {"name": short_name(self.token.name)}
 
     def get_consequences(self) -> Sequence[str]:
         if self.previous_secret.grace_started_at is not None:

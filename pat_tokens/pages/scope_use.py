@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse
@@ -48,7 +49,7 @@ class ScopesUnused(TokenPage):
     template_name = "pat_tokens/scopes_unused.html"
 
     def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        unused = self.find_unused()
+        unused = sorted(self.find_unused(), key=attrgetter("sort_key"))
         return self.show(
             token=self.token,
             back_url=token_url(self.token),
@@ -64,7 +65,8 @@ class ScopesUnused(TokenPage):
         ids = [label.scope.pk for label in self.find_unused() if str(label.scope.pk) in listed]  # type: ignore[attr-defined]
         count = services.delete_scopes(self.token, self.token.scope_set.filter(pk__in=ids), actor=self.actor)
         text = ngettext("%(count)d unused scope was removed.", "%(count)d unused scopes were removed.", count)
-        return self.done(token_url(self.token), text % {"count": count} if count else _("No scopes were removed."))
+        notice = text % {"count": count} if count else _("No scopes were removed.")
+        return self.done(token_url(self.token), notice, is_warning=not count)
 
     def find_unused(self) -> list[ScopeLabel]:
         return find_unused(describe_scopes(self.owner, self.token.scope_set.sorted().uses()), self.unused_for)

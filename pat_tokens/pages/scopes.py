@@ -50,7 +50,7 @@ class ScopesAdd(TokenPage):
         notice = f"{text % {'count': len(added)}} {effect}"
         if not added:
             notice = _("The token already had all of these scopes.")
-        return self.done(token_url(self.token), notice)
+        return self.done(token_url(self.token), notice, is_warning=not added)
 
     @cached_property
     def prefill(self) -> Prefill:

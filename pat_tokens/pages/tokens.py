@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from django.db.models import Count, Q
@@ -222,7 +223,7 @@ class TokenList(Page):
         if not self.request.user.is_authenticated:
             return super().drop_query()
         token, notice = look_up_query(self.request.GET, self.tokens)
-        notices.add(self.request, notice)
+        notices.add(self.request, notice, is_warning=True)
         return HttpResponseRedirect(_list_of(token))
 
     def _count(self, matches: Q) -> dict[str, int]:
@@ -242,7 +243,7 @@ class TokenSearch(Page):
         term = SecretText(read_term(request.POST))
         if holds_secret(term):
             token, notice = look_up(term, self.tokens)
-            return self.done(_list_of(token), notice)
+            return self.done(_list_of(token), notice, is_warning=token is None)
         query = {key: request.POST.get(key, "") for key in (*LIST_QUERY, "sort", "rows")}
         return self.done(list_url(**{key: value for key, value in query.items() if not holds_secret(value)}))
 
@@ -458,5 +459,5 @@ def _fill(table: Table, labels: list[ScopeLabel]) -> None:
             return last.timestamp() if last else 0, ""
         return 0, str(getattr(label, table.sort)).casefold()
 
-    labels.sort(key=lambda label: (label.entity_type.casefold(), label.entity.casefold(), label.operation.casefold()))
+    labels.sort(key=attrgetter("sort_key"))
     table.fill(sorted(labels, key=key_of, reverse=table.is_descending), len(labels))

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from pat_tokens.crypto import HiddenRepr
 from pat_tokens.durations import as_aware, round_rest
-from pat_tokens.labels import TimeFormat, refusals_text
+from pat_tokens.labels import TimeFormat, refusals_text, short_name
 from pat_tokens.models import Activity
 from pat_tokens.policy import can_see_tokens
 from pat_tokens.secret_search import secret_pattern
@@ -203,6 +203,9 @@ def owner_url(context: Context, name: str, **query: Any) -> str:
     """Return the URL of a page about the tokens of the same owner, with these parameters."""
     parts = filter(None, [urlencode(query), context.get("owner_query")])
     return "?".join(filter(None, [reverse(f"pat_tokens:{name}"), "&".join(parts)]))
+
+
+register.filter(short_name)
 
 
 @register.filter

@@ -157,6 +157,12 @@ class TestCopy:
         assert copy.digest != source.digest
         assert field(create(copy=source.pk), "name") == "deploy 3"
 
+    def test_banner_names_sender_only_if_others_can_have_filled_it_in(self, create, make_token):
+        source = make_token("channels:*:read")
+        assert "If somebody sent you a link" in banner(create(copy=source.pk))
+        for extra in ({"scope": "channels:*:list"}, {"name": "mine"}, {"no-such": "x"}):
+            assert "the person who sent you the link" in banner(create(copy=source.pk, **extra))
+
     def test_other_parameters_override_copy(self, create, make_token):
         page = create(copy=make_token("channels:*:read").pk, name="mine", duration="24h", scope="devices:*:read")
         assert (field(page, "name"), field(page, "duration")) == ("mine", "24h")
@@ -170,7 +176,7 @@ class TestCopy:
     def test_networks_are_named_and_left_out(self, create, person, make_token):
         page = create(copy=make_token("channels:*:read", allowed_networks=["10.0.0.0/8", "2001:db8::/32"]).pk)
         assert not field(page, "allowed_networks")
-        assert banner(page).endswith("not yours: 10.0.0.0/8 2001:db8::/32")
+        assert banner(page).endswith("aren't copied; enter them below if you want them: 10.0.0.0/8 2001:db8::/32")
 
     def test_copied_name_stays_within_limit(self, create, make_token):
         name = field(create(copy=make_token(name="n" * 255).pk), "name")
@@ -278,7 +284,7 @@ class TestMaliciousLinks:
             page = create(scope=scopes)
         assert len(rows(page)) == 50
         assert len(page.context["formset"].forms) == 1
-        assert "Only the first 50 were filled in." in banner(page)
+        assert "Only the first 50 scopes were filled in." in banner(page)
         assert create(scope=["x"] * 1001).status_code == 400  # Django's limit
 
     def test_junk_is_named_up_to_a_limit(self, create):

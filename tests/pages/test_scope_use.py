@@ -118,6 +118,14 @@ class TestUnused:
         assert set(map(str, ten.scope_set.all())) == {"channels:*:list", "channels:*:read", "devices:*:read"}
         assert "Remove unused" not in answer.content.decode()
 
+    def test_sorted_by_name(self, person, make_token, user):
+        channels = [ChannelFactory(owner=user, name=name) for name in ("Zoo", "ant", "Bee")]
+        token = make_token(*(f"channels:{channel.pk}:read" for channel in channels))
+        unused = person.get(f"/pats/{token.pk}/scopes/unused/").context["unused"]
+        assert [label.entity for label in unused] == ["ant", "Bee", "Zoo"]
+        page = person.get(f"/pats/{make_token('channels:*:read').pk}/")
+        assert "Its only scope is unused." in page.content.decode()
+
     def test_scope_that_is_used_meanwhile_is_kept(self, person, ten, client_with):
         link = f"/pats/{ten.pk}/scopes/unused/"
         ids = person.get(link).context["ids"]

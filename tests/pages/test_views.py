@@ -594,8 +594,28 @@ def test_notice_without_messages_framework(person, token, settings, has_i18n):
     settings.ROOT_URLCONF = "tests.pages.test_views"
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "messages" not in name]
     target = person.post(url("token_revoke", token)).url
-    assert "was revoked" in person.get(target).content.decode()
+    assert re.search(r'pat-alert-good"[^>]*>\s*“deploy” was revoked', person.get(target).content.decode())
     assert "was revoked" not in person.get(target).content.decode()
+    person.get(url("token_rotate", token))
+    assert re.search(r'pat-alert-warning"[^>]*>\s*Only active tokens', person.get(target).content.decode())
+
+
+@pytest.mark.parametrize("name", ["rotation_cancel", "scopes_delete", "scopes_unused", "token_search"])
+def test_notice_that_nothing_was_done_is_warning(person, token, name):
+    target = reverse(f"pat_tokens:{name}", args=[] if name == "token_search" else [token.pk])
+    page = person.post(target, {"q": f"pat_{'x' * 40}"}, follow=True).content.decode()
+    assert "pat-alert-warning" in page
+    assert "pat-alert-good" not in page
+
+
+def test_long_name_leaves_room_for_title_and_notice(person, make_token):
+    token = make_token(name="n" * 255)
+    question = person.get(url("token_revoke", token)).content.decode()
+    assert f"Revoke “{'n' * 59}…”?</h1>" in question
+    assert f"{'n' * 255}</bdi>" in question
+    page = person.post(url("token_revoke", token), follow=True).content.decode()
+    assert f"“{'n' * 59}…” was revoked." in page
+    assert "</bdi>" not in person.get(url("token_revoke", make_token(name="n" * 60))).content.decode().split("</h1>")[1]
 
 
 urlpatterns = [path("pats/", include("pat_tokens.urls"))]
