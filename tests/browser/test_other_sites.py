@@ -200,17 +200,16 @@ def test_long_names_end_with_ellipsis(open_on_site, make_token, settings, langua
     settings.LANGUAGE_CODE = language
     page = open_on_site("main { padding: 32px }", viewport={"width": 360, "height": 740})
     for name in ("مفتاح النشر لخادم الإنتاج الرئيسي في مركز البيانات الأول " * 4, "pumps " * 40):
-        token = make_token(name=name, description="d")
-        for path, place in ((f"/pats/{token.pk}/", "h1"), ("/pats/", ".pat-cell-name a >> nth=0")):
-            page.goto(path)
-            text = page.locator(place)
-            # Lines are broken in the same way with an ellipsis and without.
-            text.evaluate("element => (element.style.textWrap = 'wrap')")
-            with_ellipsis, height = text.screenshot(), text.bounding_box()["height"]
-            text.evaluate(
-                "(element, height) => Object.assign(element.style, { display: 'block', height: `${height}px` })", height
-            )
-            assert text.screenshot() != with_ellipsis, (name, place)
+        make_token(name=name, description="d")
+        page.goto("/pats/")
+        text = page.locator(".pat-cell-name a").first
+        # Lines are broken in the same way with an ellipsis and without.
+        text.evaluate("element => (element.style.textWrap = 'wrap')")
+        with_ellipsis, height = text.screenshot(), text.bounding_box()["height"]
+        text.evaluate(
+            "(element, height) => Object.assign(element.style, { display: 'block', height: `${height}px` })", height
+        )
+        assert text.screenshot() != with_ellipsis, name
 
 
 def test_names_in_banner_of_link_have_their_own_direction(open_on_site, user, settings):

@@ -615,6 +615,7 @@ def test_long_name_leaves_room_for_title_and_notice(person, make_token):
     assert f"{'n' * 255}</bdi>" in question
     page = person.post(url("token_revoke", token), follow=True).content.decode()
     assert f"“{'n' * 59}…” was revoked." in page
+    assert f"{'n' * 59}…</h1>" in page
     assert "</bdi>" not in person.get(url("token_revoke", make_token(name="n" * 60))).content.decode().split("</h1>")[1]
 
 
