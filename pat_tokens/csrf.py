@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -76,6 +77,7 @@ def _make_checker() -> CsrfViewMiddleware:
     return CsrfViewMiddleware(_no_response)
 
 
+@cache
 def _checker_of(middleware: Any) -> type[CsrfViewMiddleware]:
     """Return a subclass of a site's middleware with Django's own check.
 
