@@ -73,7 +73,7 @@ always_csrf_protect = decorator_from_middleware(_AlwaysProtected)
 def _make_checker() -> CsrfViewMiddleware:
     for _path, middleware in site_middleware("django.middleware.csrf.CsrfViewMiddleware"):
         if isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware):
-            return _checker_of(middleware)(_no_response)
+            return _checker_of(middleware)(_no_response)  # type: ignore[arg-type]  # types are hashable
     return CsrfViewMiddleware(_no_response)
 
 
