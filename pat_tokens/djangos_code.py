@@ -52,4 +52,7 @@ def selects_fixed_columns(compiler: Any) -> bool:
 
 def _is_djangos_method(method: Any) -> bool:
     function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
-    return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith(_DJANGO)
+    if isinstance(function, FunctionType):
+        return function.__code__.co_filename.startswith(_DJANGO)
+    # Attributes of the class, and methods of Python's own; everything else that can be called replaces a method.
+    return not callable(function) or isinstance(function, type) or type(function).__module__ == "builtins"

@@ -421,6 +421,27 @@ class HidingQuerySet(QuerySet):
         return super().filter(*args, **kwargs).exclude(username__startswith="deleted")
 
 
+class Method:
+    """A method that isn't a function, as some decorators make it."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, instance, owner):
+        return self if instance is None else MethodType(self.function, instance)
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+
+class DecoratedManager(UserManager):
+    use_in_migrations = True
+
+    @Method
+    def get_queryset(self):
+        return UserManager.get_queryset(self).exclude(username__startswith="deleted")
+
+
 class HarmlessManager(UserManager):
     use_in_migrations = True
 
@@ -431,7 +452,11 @@ class HarmlessManager(UserManager):
         return self.none()
 
 
-MANAGERS = {"manager": HidingManager(), "queryset": UserManager.from_queryset(HidingQuerySet)()}
+MANAGERS = {
+    "manager": HidingManager(),
+    "queryset": UserManager.from_queryset(HidingQuerySet)(),
+    "decorated": DecoratedManager(),
+}
 
 
 @pytest.fixture
