@@ -1,8 +1,8 @@
 """Queries that bypass query caches, but not profilers.
 
-Query caches such as django-cachalot replace `SQLCompiler.execute_sql()`. Their content doesn't change when another
-process revokes a token, so everything that decides about a token bypasses them. Profilers such as django-silk replace
-the same method, so `set_profiler()` passes these queries to them.
+Query caches such as django-cachalot replace `SQLCompiler.execute_sql()`, or like django-cacheops methods of `QuerySet`.
+Their content doesn't change when another process revokes a token, so everything that decides about a token bypasses
+them. Profilers such as django-silk replace the first method, so `set_profiler()` passes these queries to them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _QuerySetT = TypeVar("_QuerySetT", bound=QuerySet[Any])
 
 # Django's own: this module is imported with the models, and other packages replace it later, when all apps are ready.
 _execute_sql = SQLCompiler.execute_sql
+_readers = {name: vars(QuerySet)[name] for name in ("_fetch_all", "aggregate", "count", "exists", "first", "get")}
 _profilers: list[Profiler] = []
 
 
@@ -36,10 +37,11 @@ def uncached(queryset: _QuerySetT) -> _QuerySetT:
 
     If a database backend overrides `execute_sql()`, its method is used, and calls Django's.
     """
-    copy = queryset.all()
+    copy: Any = queryset.all()
+    copy.__class__ = _uncached_queryset_class(copy.__class__)
     query: Any = copy.query
     query.__class__ = _uncached_class(query.__class__)
-    return copy
+    return copy  # type: ignore[no-any-return]
 
 
 def execute(cursor: CursorWrapper, sql: str, params: Params) -> None:
@@ -53,6 +55,17 @@ def execute(cursor: CursorWrapper, sql: str, params: Params) -> None:
 def set_profiler(profiler: Profiler | None) -> None:
     """Call `profiler(connection, sql, params, run)` for each query; it returns what `run()` returns."""
     _profilers[:] = [] if profiler is None else [profiler]
+
+
+# Before QuerySet in the order of methods, so that the site's own subclasses still decide which rows there are.
+_UncachedQuerySet: Any = type("_UncachedQuerySet", (QuerySet,), _readers)
+
+
+@cache
+def _uncached_queryset_class(cls: Any) -> Any:
+    if issubclass(cls, _UncachedQuerySet):
+        return cls
+    return _UncachedQuerySet if cls is QuerySet else type(cls.__name__, (cls, _UncachedQuerySet), {})
 
 
 @cache

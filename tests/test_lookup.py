@@ -353,18 +353,30 @@ def test_each_look_up_opens_cursor(make_token, channel, monkeypatch, name):
     assert len(made) == 6
 
 
-def test_patched_execute_sql_is_not_called(make_token, channel, monkeypatch, with_manager, found_by_orm):
+@pytest.mark.parametrize(
+    ("cls", "methods"),
+    [(SQLCompiler, ["execute_sql"]), (QuerySet, ["_fetch_all", "aggregate", "count", "exists", "first", "get"])],
+    ids=["execute_sql", "querysets"],
+)
+def test_patched_method_is_not_called(make_token, channel, monkeypatch, with_manager, found_by_orm, cls, methods):
+    """Query caches patch them."""
     key = str(channel.pk)
     token = make_token(f"channels:{key}:list")
     required_scope = RequiredScope("channels", "list", key)
-    with_manager(MANAGERS["manager"])
-    monkeypatch.setattr(SQLCompiler, "execute_sql", None)
+    with_manager(MANAGERS["queryset"])
+    for method in methods:
+        monkeypatch.setattr(cls, method, None)
     assert lookup.find_token(digests_of(token), required_scope).decision
     assert found_by_orm(digests_of(token), required_scope).user == token.user
     assert lookup.decide_again(token, required_scope).decision
     assert list(filtering.find_uses(token, "channels", "list")) == [key]
     assert token.scope_set.keys() == [ScopeKey("channels", key, "list")]
     assert find_entity_id(Requirement("channels", "list", EntityLookup(pk="pk")), {"pk": key}, token.user) == key
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {Scope._meta.db_table}")
+    assert not uncached(token.scope_set.all()).exists()
+    assert not lookup.decide_again(token, required_scope).decision
+    assert list(filtering.find_uses(token, "channels", "list")) == []
 
 
 @pytest.mark.parametrize("way", ["found_by_sql", "found_by_orm"])
