@@ -15,7 +15,7 @@ from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import pgettext_lazy
 
 from pat_tokens.conf import conf
-from pat_tokens.http import hide_header, hide_scope_headers, read_header
+from pat_tokens.http import hide_header, hide_scope_headers, hide_secrets, read_header
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -75,6 +75,9 @@ def _with_hidden_header(cls: Any) -> Any:
 
 
 def _hide_failed_request(request: HttpRequest | None = None, **kwargs: object) -> None:
-    # For requests of other classes, such as those of test clients. Django sends this signal before it writes a report.
+    # Django sends this signal before it writes a report. The header isn't hidden yet in requests of other classes, such
+    # as those of test clients; a secret in another header, or in a cookie, isn't in any request.
     if request is not None:
         read_header(request, conf.header_key)
+        hide_secrets(request.META, conf.prefix)
+        hide_secrets(request.COOKIES, conf.prefix)

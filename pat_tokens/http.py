@@ -64,6 +64,13 @@ def hide_header(environ: dict[str, Any], key: str) -> None:
         environ[key] = SecretText(environ[key])
 
 
+def hide_secrets(values: dict[str, Any], prefix: str) -> None:
+    """Hide values of headers or cookies that contain our prefix from error reports; they stay the same strings."""
+    for name, value in values.items():
+        if type(value) is str and f"{prefix}_" in value:
+            values[name] = SecretText(value)
+
+
 def hide_scope_headers(scope: MutableMapping[str, Any], *names: str) -> None:
     """Keep the headers called `names` of an ASGI connection out of error reports; their values stay the same bytes.
 

@@ -16,11 +16,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import authentication
 from pat_tokens.conf import conf
-from pat_tokens.crypto import SecretText, is_legacy_key
+from pat_tokens.crypto import SecretBytes, SecretText, is_legacy_key
 from pat_tokens.declarations import find_declared, find_own
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.guards import add_sunset, refusal
-from pat_tokens.http import error_status, hide_scope_headers
+from pat_tokens.http import error_status, hide_scope_headers, hide_secrets
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.watcher import watch
@@ -154,7 +154,12 @@ class _Subprotocols(NamedTuple):
 def _hide_secrets(scope: Scope) -> None:
     if scope["type"] != "websocket":
         return
-    hide_scope_headers(scope, conf.header, "Sec-WebSocket-Protocol")
+    part = f"{conf.prefix}_".encode()
+    others = [name.decode("latin-1") for name, value in scope.get("headers") or () if part in value]
+    hide_scope_headers(scope, conf.header, "Sec-WebSocket-Protocol", *others)
+    hide_secrets(scope.get("cookies") or {}, conf.prefix)
+    if part in scope.get("query_string", b""):
+        scope["query_string"] = SecretBytes(scope["query_string"])
     offered = scope.get("subprotocols") or []
     if any(map(_may_hold_secret, offered)):
         hidden = [SecretText(text) if _may_hold_secret(text) else text for text in offered]
