@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 from django import forms
@@ -285,15 +285,16 @@ class PersonalAccessTokenAdmin(_AdminBase):
     A secret is shown once, and a digest never. All writes go through services.
     """
 
-    list_display = ("get_short_name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
-    list_filter = (StatusFilter, "is_legacy", EntityTypeFilter)
-    ordering = ("-issued_at", "pk")
+    # Any, because a subclass couldn't add to tuples of an inferred length.
+    list_display: Any = ("get_short_name", "user", "hint", "get_status", "issued_at", "expires_at", "last_used_at")
+    list_filter: ClassVar[Any] = (StatusFilter, "is_legacy", EntityTypeFilter)
+    ordering: ClassVar[Any] = ("-issued_at", "pk")
     show_full_result_count = False
-    raw_id_fields = ("user",)
-    actions = ("revoke_selected",)
+    raw_id_fields: ClassVar[Any] = ("user",)
+    actions: Any = ("revoke_selected",)
     save_on_top = False
-    add_fields = ("user", *EDITABLE_FIELDS, "duration", "scopes")
-    facts = (
+    add_fields: Any = ("user", *EDITABLE_FIELDS, "duration", "scopes")
+    facts: Any = (
         *("id", "user", "hint", "is_legacy", "get_status", "get_scopes"),
         *("created_at", "issued_at", "expires_at", "revoked_at", "last_used_at", "last_used_ip", "last_used_agent"),
         "get_previous_secret",
