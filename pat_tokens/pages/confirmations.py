@@ -69,8 +69,9 @@ class TokenConfirmation(TokenPage, Confirmation):
     """A confirmation about one token."""
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        is_short = short_name(self.token.name) == self.token.name
-        return self.ask(named=() if is_short else (self.token,))  # the title has only the beginning of a long name
+        beginning = short_name(self.token.name)
+        is_cut = beginning != self.token.name and beginning in self.get_title()
+        return self.ask(named=(self.token,) if is_cut else ())
 
     def get_back_url(self) -> str:
         return token_url(self.token)

@@ -37,7 +37,7 @@ def text_of(page):
 
 def named(page):
     """Return the names in the question, and which of them are active."""
-    rows = re.findall(r'<li>\s*<bdi class="pat-clamp">(.*?)</li>', page.content.decode(), re.DOTALL)
+    rows = re.findall(r"<li>\s*<bdi>(.*?)</li>", page.content.decode(), re.DOTALL)
     return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
 
 
