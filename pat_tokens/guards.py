@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 # Exceptions of a view that become a JSON response for a token, instead of the site's error page.
 REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
+
+# Headers for a single kind of cache, such as CDN-Cache-Control (RFC 9213), for which it ignores Cache-Control.
+_FOR_ONE_CACHE = re.compile(".+-Cache-Control|Surrogate-Control|X-Accel-Expires", re.IGNORECASE)
 
 
 def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: Requirement | None) -> None:
@@ -183,13 +187,8 @@ def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
                 headers["Cache-Control"] = "private"
             elif control != "private" and "no-store" not in control:
                 patch_cache_control(response, private=True)
-            for name in [name for name in headers if _overrules_cache_control(name.lower())]:
+            for name in [name for name in headers if _FOR_ONE_CACHE.fullmatch(name)]:
                 del headers[name]
-
-
-def _overrules_cache_control(name: str) -> bool:
-    # Headers for a single kind of cache, such as CDN-Cache-Control (RFC 9213), for which it ignores Cache-Control.
-    return name.endswith("-cache-control") or name in ("surrogate-control", "x-accel-expires")
 
 
 def refusal(error: TokenError) -> HttpResponse:

@@ -124,7 +124,8 @@ def _find_token(
     digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken | None:
     connection = connections[token_database()]
-    connection.ensure_connection()  # receivers of `connection_created` can replace methods of its operations
+    if connection.connection is None:
+        connection.ensure_connection()  # receivers of `connection_created` can replace methods of its operations
     # What the SQL depends on: among others, which facts about the required scope are needed.
     facts = required_scope and (required_scope.filtered, len(required_scope.also))
     ops = connection.ops
