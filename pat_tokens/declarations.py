@@ -376,7 +376,7 @@ def _find_own(cls: type, attributes: Mapping[str, Any], name: str) -> Own:
 
 
 def _find_other_model(holder: type, cls: type, attributes: Mapping[str, Any]) -> str | None:
-    if holder is cls and not attributes:
+    if holder is cls and attributes.keys().isdisjoint(_NAMES_OF_MODELS):
         return None
     theirs, ours = model_of(holder, {}), model_of(cls, attributes)
     if theirs is None or ours is None or issubclass(ours, theirs):
@@ -388,6 +388,9 @@ def model_of(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
     """Return the concrete model of `named_model`."""
     model = named_model(cls, attributes)
     return None if model is None else model._meta.concrete_model
+
+
+_NAMES_OF_MODELS = ("queryset", "model", "serializer_class", "form_class")
 
 
 def named_model(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:

@@ -269,11 +269,12 @@ def _check_limited_lists(reports: list[RouteReport]) -> Iterator[CheckMessage]:
 
 def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     by_name: dict[str | None, list[RouteReport]] = {}
-    by_route: dict[str, dict[str, RouteReport]] = {}
+    by_route: dict[str, dict[str, RouteReport]] = {route: {} for route, _declaration in declarations_for_routes()}
     for report in reports:
         by_name.setdefault(report.route.url_name, []).append(report)
-        # No request reaches a second route with the same pattern.
-        by_route.setdefault(plain_route(report.route.pattern), {}).setdefault(report.route.pattern, report)
+        same = by_route.get(plain_route(report.route.pattern))
+        if same is not None:  # no request reaches a second route with the same pattern
+            same.setdefault(report.route.pattern, report)
     for declaration in declarations_for_urls():
         routes = by_name.get(declaration.target, [])
         if len(set(map(_identity, routes))) > 1:
@@ -284,7 +285,7 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 id="pat_tokens.W053",
             )
     for route, declaration in declarations_for_routes():
-        routes = list(by_route.get(route, {}).values())
+        routes = list(by_route[route].values())
         if len(set(map(_identity, routes))) > 1:
             yield checks.Warning(
                 f"declare_route({declaration.target!r}) applies to {len(routes)} routes that only differ in the "
@@ -298,10 +299,12 @@ def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     models: dict[str, dict[type[Model], str]] = {}
     required: dict[str, set[type[Model]]] = {}
     for report in reports:
-        view, arguments = class_of(report.route.view), _arguments_of(report.route.view)
-        model = model_of(view, arguments) if isinstance(view, type) and "pat_requirements" not in arguments else None
         found = {one for method in report.methods for one in _models_of(method.resolution)}
-        if model is not None and found:
+        view, arguments = class_of(report.route.view), _arguments_of(report.route.view)
+        if not found or not isinstance(view, type) or "pat_requirements" in arguments:
+            continue
+        model = model_of(view, arguments)
+        if model is not None:
             models.setdefault(report.route.view_name, {}).setdefault(model, f"{_path(report)} ({model.__name__})")
             required.setdefault(report.route.view_name, set()).update(found)
     for name, by_model in models.items():
