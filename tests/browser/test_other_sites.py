@@ -51,12 +51,14 @@ def open_on_site(open_browser: Any, settings: Any, tmp_path: Path) -> Any:
 # The position and style of each element.
 COMPUTED = """() => {
   const names = ["display", "position", "float", "color", "background-color", "border-top", "border-inline-start",
-    "border-radius", "box-shadow", "font-size", "font-style", "font-weight", "letter-spacing", "line-height",
-    "list-style", "margin", "opacity", "padding", "text-align", "text-decoration", "text-transform", "fill"];
+    "border-radius", "box-shadow", "font-size", "font-style", "font-variant", "font-weight", "hyphens",
+    "letter-spacing", "line-height", "list-style", "margin", "opacity", "padding", "text-align", "text-align-last",
+    "text-decoration", "text-shadow", "text-transform", "word-break", "fill", "stroke", "stroke-width", "transform"];
   return [...document.querySelectorAll(".pat-tokens *")].map((element) => {
     const { x, y, width, height } = element.getBoundingClientRect();
     const style = getComputedStyle(element);
-    const pseudo = ["::before", "::after"].map((name) => getComputedStyle(element, name).content);
+    const pseudo = ["::before", "::after", "::marker"].map((name) => getComputedStyle(element, name).content);
+    pseudo.push(getComputedStyle(element, "::first-letter").fontSize);
     const path = `${element.tagName}.${element.getAttribute("class")}`;
     const values = names.map((name) => `${name}: ${style.getPropertyValue(name)}`);
     return [path, [x, y + scrollY, width, height], ...values, ...pseudo];
@@ -86,6 +88,7 @@ def test_site_styles_do_not_affect_pages(open_on_site, user, make_token, width):
                 page.get_by_role("button", name="Create", exact=True).click()
                 expect(page.get_by_role("alert")).to_be_visible()
                 page.locator("[data-pat-ready]").wait_for()
+                page.mouse.move(0, 0)
                 pictures.append(page.get_by_label("Last day").screenshot())
             if path == own:
                 page.get_by_role("button", name="Revoke").click()
@@ -96,6 +99,19 @@ def test_site_styles_do_not_affect_pages(open_on_site, user, make_token, width):
         assert changed[:5] == [], path
         assert len(set(pictures)) <= 1, path  # the icon of a date field has no computed style
     assert_sound(hostile)
+
+
+def test_site_styles_do_not_affect_icons(open_on_site, token):
+    """The shapes that browsers copy to where an icon is used have no computed style."""
+    pages = [open_on_site(style) for style in ("body { margin: 0 }", f"{HOSTILE} body {{ margin: 0 }}")]
+    pictures = []
+    for page in pages:
+        page.goto(f"/pats/{token.pk}/")
+        page.locator("[data-pat-ready]").wait_for()
+        icons = [icon for icon in page.locator(".pat-icon").all() if icon.is_visible()]
+        pictures.append([icon.screenshot() for icon in icons])
+    assert len(pictures[0]) > 5
+    assert pictures[0] == pictures[1]
 
 
 def test_font_size_is_browser_default(open_on_site, token):
