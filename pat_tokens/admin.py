@@ -16,6 +16,7 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db.models import IntegerField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -66,15 +67,18 @@ def _never(*args: Any) -> bool:
     return False
 
 
-def _require_keys(model: Any, values: Iterable[str]) -> None:
-    # Django's actions and autocomplete widgets pass these values to the database.
+def require_keys(model: Any, values: Iterable[str]) -> None:
+    """Raise BadRequest if a value can't be a key of `model`: Django's actions and widgets pass it to the database."""
+    key = model._meta.pk
     for value in filter(None, values):
         try:
-            if "\0" in value:
-                raise BadRequest
-            model._meta.pk.clean(value, None)
-        except ValidationError:
+            found = key.to_python(value)
+            if isinstance(key, IntegerField):
+                key.run_validators(found)  # the range of the column
+        except (ValidationError, ValueError):
             raise BadRequest from None
+        if "\0" in value:
+            raise BadRequest
 
 
 def _found(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -431,7 +435,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
         """Ask for the password before any form of this admin creates a token, whichever view it came from."""
         is_new = object_id is None and self.has_add_permission(request)
         if is_new and self.get_autocomplete_fields(request):
-            _require_keys(get_user_model(), [*request.GET.getlist("user"), *request.POST.getlist("user")])
+            require_keys(get_user_model(), [*request.GET.getlist("user"), *request.POST.getlist("user")])
         show_prompt = partial(
             self._ask_for_password, request, back=self._url("changelist") if is_new else request.get_full_path()
         )
@@ -525,7 +529,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Say how many secrets are under a pepper that isn't the newest one."""
-        _require_keys(self.model, request.POST.getlist(ACTION_CHECKBOX_NAME))
+        require_keys(self.model, request.POST.getlist(ACTION_CHECKBOX_NAME))
         tokens: Any = self.get_queryset(request)
         # Lazy: actions redirect, and users without the permission see no list.
         counts = SimpleLazyObject(lambda: tokens.active().count_by_pepper(conf.peppers))

@@ -76,7 +76,7 @@ def _with_hidden_header(cls: Any) -> Any:
 
 def _hide_failed_request(request: HttpRequest | None = None, **kwargs: object) -> None:
     # Django sends this signal before it writes a report. The header isn't hidden yet in requests of other classes, such
-    # as those of test clients; a secret in another header, or in a cookie, isn't in any request.
+    # as those of test clients. Other headers and cookies are never hidden before.
     if request is not None:
         read_header(request, conf.header_key)
         hide_secrets(request.META, conf.prefix)

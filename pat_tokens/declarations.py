@@ -342,14 +342,14 @@ class Own(NamedTuple):
     """What a view itself declares.
 
     `model` is the model of the parent class that declares it, if it is inherited and the parent names one; `problem` is
-    why it can't be inherited. `other_model` is why what is declared for the class isn't about this view of it.
+    why it can't be inherited. `replaced_model` is the model of the class, if the arguments of `as_view()` set another.
     """
 
     requirements: object
     model: type[Model] | None = None
     problem: str | None = None
     is_inherited: bool = False
-    other_model: str | None = None
+    replaced_model: type[Model] | None = None
 
 
 def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), name: str = "pat_requirements") -> Own:
@@ -358,7 +358,10 @@ def find_own(cls: type, attributes: Mapping[str, Any] = MappingProxyType({}), na
     A class inherits the declaration of a parent with the same model, because the same key of another model is another
     entity.
     """
-    return _find_own(cls, attributes, name)._replace(other_model=_find_other_model(cls, cls, attributes))
+    own = _find_own(cls, attributes, name)
+    if attributes.keys().isdisjoint(_NAMES_OF_MODELS) or not _find_other_model(cls, cls, attributes):
+        return own
+    return own._replace(replaced_model=model_of(cls, {}))
 
 
 def _find_own(cls: type, attributes: Mapping[str, Any], name: str) -> Own:
@@ -376,8 +379,6 @@ def _find_own(cls: type, attributes: Mapping[str, Any], name: str) -> Own:
 
 
 def _find_other_model(holder: type, cls: type, attributes: Mapping[str, Any]) -> str | None:
-    if holder is cls and attributes.keys().isdisjoint(_NAMES_OF_MODELS):
-        return None
     theirs, ours = model_of(holder, {}), model_of(cls, attributes)
     if theirs is None or ours is None or issubclass(ours, theirs):
         return None
@@ -445,14 +446,20 @@ def find_declared(
                 if requirement is None:
                     return Resolution(None, f"{origin}: refused", refused=True)
                 is_own = requirements is of_view.requirements
-                other_model = of_view.problem if is_own else of_view.other_model if origin is FROM_OUTSIDE else None
-                found = find_problem(requirement) or other_model
+                found = find_problem(requirement) or (of_view.problem if is_own else None)
+                if found is None and origin is FROM_OUTSIDE and _is_about(requirement, of_view.replaced_model):
+                    found = "the arguments of as_view() set another model than that of the class"
                 if found is None:
                     bound = of_view.model if is_own and _is_about(requirement, of_view.model) else None
                     is_inherited = is_own and of_view.is_inherited
                     return Resolution(requirement, origin, is_inherited=is_inherited, bound_model=bound)
                 return Resolution(None, f"{origin}: {found}", problem=found)
     return None
+
+
+def is_same_hierarchy(model: type[Model], other: type[Model]) -> bool:
+    """Return whether the models are parent and child, or proxies, so that the same key is the same entity."""
+    return issubclass(model, other) or issubclass(other, model)
 
 
 def _is_about(requirement: Requirement, model: type[Model] | None) -> bool:

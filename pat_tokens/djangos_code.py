@@ -41,8 +41,7 @@ def makes_djangos_sql(ops: Any, compiler: Any) -> bool:
 def selects_fixed_columns(compiler: Any) -> bool:
     """Return whether the tables and columns of a compiled query can't have another name or SQL next time.
 
-    A string that is formatted in its own way, and a field that wraps its column in a function with parameters, can
-    depend on the tenant.
+    A name that isn't a plain string, and a field that adds SQL to its column, can depend on the tenant.
     """
     targets = [one.target for one, _sql, _alias in compiler.select if hasattr(one, "target")]
     names = [*(join.table_name for join in compiler.query.alias_map.values()), *(one.column for one in targets)]

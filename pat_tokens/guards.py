@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 REFUSALS = (NotAllowed, InvalidToken, PermissionDenied)
 
 # Headers for a single kind of cache, such as CDN-Cache-Control (RFC 9213), for which it ignores Cache-Control.
-_FOR_ONE_CACHE = re.compile(".+-Cache-Control|Surrogate-Control|X-Accel-Expires", re.IGNORECASE)
+_FOR_ONE_CACHE = re.compile(".+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires", re.IGNORECASE)
 
 
 def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: Requirement | None) -> None:

@@ -65,9 +65,13 @@ def hide_header(environ: dict[str, Any], key: str) -> None:
 
 
 def hide_secrets(values: dict[str, Any], prefix: str) -> None:
-    """Hide values of headers or cookies that contain our prefix from error reports; they stay the same strings."""
+    """Hide values of headers or cookies that contain a secret, or a part of one, from error reports.
+
+    They stay the same strings.
+    """
+    pattern = part_pattern(prefix, legacy=False)
     for name, value in values.items():
-        if type(value) is str and f"{prefix}_" in value:
+        if type(value) is str and re.search(pattern, value):
             values[name] = SecretText(value)
 
 

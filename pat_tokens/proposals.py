@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.text import slugify
 
-from pat_tokens.declarations import plain_route
+from pat_tokens.declarations import is_same_hierarchy, plain_route
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, EntityType, Operation, registry
 from pat_tokens.requirements import EntityLookup, Requirement, find_problem
 
@@ -89,7 +89,7 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
         keyword = hints.lookup_keyword if hints.lookup_keyword in route.keywords else _last_keyword(pattern)
         before, _, below = pattern.partition(f"/<{keyword}>/")
         owner = _type_named(before.rpartition("/")[2]) if below else None
-        if owner and not _is_same_hierarchy(owner.model, hints.model):
+        if owner and not is_same_hierarchy(owner.model, hints.model):
             # /projects/<pk>/tasks/ of a view of tasks: the key is that of the project.
             field = _find_field(lookups, owner.model, keyword) or find_key(owner.model, keyword) or "pk"
             hints = replace(
@@ -189,11 +189,6 @@ def _read_segments(pattern: str) -> tuple[type[Model], str, str | None] | None:
 
 def _type_named(segment: str) -> EntityType | None:
     return registry.get(segment.replace("_", "-")) or registry.get(segment)
-
-
-def _is_same_hierarchy(model: type[Model], other: type[Model]) -> bool:
-    # Parents and children of an inheritance, and proxies.
-    return issubclass(model, other) or issubclass(other, model)
 
 
 def _operation_for(method: str, *, is_list: bool, has_entity: bool, is_action: bool) -> str:

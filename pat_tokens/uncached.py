@@ -1,6 +1,6 @@
 """Queries that bypass query caches, but not profilers.
 
-Query caches such as django-cachalot replace `SQLCompiler.execute_sql()`, or like django-cacheops methods of `QuerySet`.
+Query caches replace `SQLCompiler.execute_sql()`, like django-cachalot, or methods of `QuerySet`, like django-cacheops.
 Their content doesn't change when another process revokes a token, so everything that decides about a token bypasses
 them. Profilers such as django-silk replace the first method, so `set_profiler()` passes these queries to them.
 """
@@ -8,7 +8,7 @@ them. Profilers such as django-silk replace the first method, so `set_profiler()
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
@@ -57,15 +57,18 @@ def set_profiler(profiler: Profiler | None) -> None:
     _profilers[:] = [] if profiler is None else [profiler]
 
 
-# Before QuerySet in the order of methods, so that the site's own subclasses still decide which rows there are.
+# The site's own classes come before this one, and still decide which rows there are; QuerySet comes after it.
 _UncachedQuerySet: Any = type("_UncachedQuerySet", (QuerySet,), _readers)
 
 
-@cache
+@lru_cache(maxsize=128)  # some managers make a class for each queryset, like those of django-modeltranslation
 def _uncached_queryset_class(cls: Any) -> Any:
     if issubclass(cls, _UncachedQuerySet):
         return cls
-    return _UncachedQuerySet if cls is QuerySet else type(cls.__name__, (cls, _UncachedQuerySet), {})
+    try:
+        return _UncachedQuerySet if cls is QuerySet else type(cls.__name__, (cls, _UncachedQuerySet), {})
+    except TypeError:  # a class that can't be extended without arguments
+        return cls
 
 
 @cache

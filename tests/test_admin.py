@@ -1,4 +1,5 @@
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from django.contrib import admin
@@ -6,7 +7,9 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
+from django.core.validators import RegexValidator
 from django.db import connection
+from django.db.models import CharField
 from django.db.models.signals import pre_save
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,7 +19,7 @@ from pytest_django.asserts import assertContains
 
 from pat_tokens import services
 from pat_tokens.activity import Actor
-from pat_tokens.admin import PersonalAccessTokenAdmin
+from pat_tokens.admin import PersonalAccessTokenAdmin, require_keys
 from pat_tokens.authentication import authenticate
 from pat_tokens.crypto import is_well_formed, make_secret
 from pat_tokens.models import Activity, PersonalAccessToken, Scope
@@ -591,6 +594,13 @@ def test_actions_on_invalid_ids_are_bad_requests(boss, token, key):
             assert boss.post(url("changelist"), data).status_code == 400
     token.refresh_from_db()
     assert token.is_active
+
+
+@pytest.mark.parametrize("key", [CharField(validators=[RegexValidator("new")]), CharField(choices=[("a", "A")])])
+def test_keys_that_only_forms_refuse_are_valid(key):
+    """Older rows can have them."""
+    key.set_attributes_from_name("id")
+    require_keys(SimpleNamespace(_meta=SimpleNamespace(pk=key)), ["old user"])
 
 
 @pytest.mark.parametrize("key", ["abc", "1.5", "\0", "9" * 30])

@@ -99,6 +99,14 @@ def ninja_in_order(request, pk: int):
     return {"pk": pk}
 
 
+def make_view(viewed):
+    class Made(DetailView):
+        model = viewed
+        pat_requirements = {"GET": READ}
+
+    return Made
+
+
 def router_of_version(number):
     router = SimpleRouter()
     router.register("channels", Channels, basename=f"{number}version"[1:])  # equal names, not the same string
@@ -122,6 +130,12 @@ urlpatterns = [
     path("project/<int:pk>/", plain_of_model, {"model": "project"}, name="shared-function"),
     path("of-channel/", include([path("<int:pk>/", plain_of_model, name="shared-include")]), {"model": "channel"}),
     path("of-project/", include([path("<int:pk>/", plain_of_model, name="shared-include")]), {"model": "project"}),
+    path("default-page/", plain, {"pk": 1}, name="default-page"),
+    path("default-page/<int:pk>/", plain, name="default-page"),
+    path("equal-one/<int:pk>/", plain_of_model, {"model": ["a"]}, name="equal"),
+    path("equal-two/<int:pk>/", plain_of_model, {"model": ["a"]}, name="equal"),
+    path("made-channel/<int:pk>/", make_view(Channel).as_view()),
+    path("made-project/<int:pk>/", make_view(Project).as_view()),
     path("converter/<int:pk>/", plain),
     path("converter/<slug:pk>/", Named.as_view()),
     re_path(r"^expression/(?P<pk>[0-9]+)/$", View.as_view()),
@@ -223,7 +237,14 @@ def test_declared_view_with_another_model_is_refused(make_token, client_with, ch
     client = client_with(make_token("channels:*:read"))
     assert client.get(f"/argument-one/{channel.pk}/").status_code == 200
     assert client.get(f"/argument-two/{project.pk}/").status_code == 403
-    assert "which is about Channel; this is about Project" in messages("E050")[0]
+    assert "the arguments of as_view() set another model" in messages("E050")[0]
+
+
+def test_declaration_that_is_not_about_the_replaced_model_counts(make_token, client_with, channel, user):
+    project = Project.objects.create(pk=channel.pk, name="project", owner=user)
+    declare_view(Channels, {"retrieve": ANY_TOKEN})
+    assert client_with(make_token()).get(f"/argument-two/{project.pk}/").status_code == 200
+    assert messages("E050") == []
 
 
 @pytest.mark.parametrize("requirement", [READ, Requirement("channels", "list")])
@@ -232,6 +253,17 @@ def test_declared_view_of_several_models_is_reported(settings, requirement):
     declare_view(Generic, {"GET": requirement})
     (found,) = messages("W055")
     assert "/generic-channels/<pk>/ (Channel), /generic-projects/<pk>/ (Project)" in found
+
+
+def test_classes_with_equal_names_are_not_one_view(settings):
+    settings.MIDDLEWARE = [OURS, *settings.MIDDLEWARE]
+    assert messages("W055") == []
+
+
+@pytest.mark.parametrize("name", ["default-page", "equal"])
+def test_equal_arguments_are_not_reported(name):
+    declare_url(name, {"GET": READ})
+    assert messages("W053") == []
 
 
 @pytest.mark.parametrize("requirement", [ANY_TOKEN, None, Requirement("devices", "read", "pk")])

@@ -1,5 +1,6 @@
 """The compiled query and the ORM find the same token, and agree with decide()."""
 
+import gc
 from contextvars import ContextVar
 from types import MethodType
 
@@ -377,6 +378,23 @@ def test_patched_method_is_not_called(make_token, channel, monkeypatch, with_man
     assert not uncached(token.scope_set.all()).exists()
     assert not lookup.decide_again(token, required_scope).decision
     assert list(filtering.find_uses(token, "channels", "list")) == []
+
+
+def test_classes_of_querysets_do_not_pile_up(db):
+    """Some managers make a class for each queryset."""
+    for _ in range(300):
+        uncached(type("Made", (QuerySet,), {})(Scope))
+    gc.collect()
+    alive = [cls for cls in QuerySet.__subclasses__() if cls.__name__ == "Made"]
+    assert len(alive) < 200
+
+
+def test_queryset_that_cannot_be_extended(db):
+    class Strict(QuerySet):
+        def __init_subclass__(cls, *, reason):
+            pass
+
+    assert uncached(Strict(Scope)).count() == 0
 
 
 @pytest.mark.parametrize("way", ["found_by_sql", "found_by_orm"])

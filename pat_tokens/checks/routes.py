@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from pat_tokens.conf import MIDDLEWARE_PATH
 from pat_tokens.declarations import (
@@ -22,6 +23,7 @@ from pat_tokens.declarations import (
     declarations_for_routes,
     declarations_for_urls,
     declarations_for_views,
+    is_same_hierarchy,
     limited_lists,
     model_of,
     names_view,
@@ -30,7 +32,7 @@ from pat_tokens.declarations import (
 )
 from pat_tokens.django_views.requirements import layers
 from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
-from pat_tokens.integrations import RouteReport, integration_of
+from pat_tokens.integrations import Route, RouteReport, integration_of
 from pat_tokens.requirements import ANY_TOKEN, Requirements, Resolution
 
 _SHOWN = 5  # routes that a warning names
@@ -277,7 +279,7 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             same.setdefault(report.route.pattern, report)
     for declaration in declarations_for_urls():
         routes = by_name.get(declaration.target, [])
-        if len(set(map(_identity, routes))) > 1:
+        if _differ(routes):
             yield checks.Warning(
                 f"declare_url({declaration.target!r}) applies to {len(routes)} routes that share the name: "
                 f"{_some([_path(one) for one in routes])}",
@@ -286,7 +288,7 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             )
     for route, declaration in declarations_for_routes():
         routes = list(by_route[route].values())
-        if len(set(map(_identity, routes))) > 1:
+        if _differ(routes):
             yield checks.Warning(
                 f"declare_route({declaration.target!r}) applies to {len(routes)} routes that only differ in the "
                 f"converters or regular expressions of their keywords: {_some([one.route.pattern for one in routes])}",
@@ -296,8 +298,8 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
 
 
 def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:
-    models: dict[str, dict[type[Model], str]] = {}
-    required: dict[str, set[type[Model]]] = {}
+    models: dict[type, dict[type[Model], str]] = {}
+    required: dict[type, set[type[Model]]] = {}
     for report in reports:
         found = {one for method in report.methods for one in _models_of(method.resolution)}
         view, arguments = class_of(report.route.view), _arguments_of(report.route.view)
@@ -305,11 +307,13 @@ def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             continue
         model = model_of(view, arguments)
         if model is not None:
-            models.setdefault(report.route.view_name, {}).setdefault(model, f"{_path(report)} ({model.__name__})")
-            required.setdefault(report.route.view_name, set()).update(found)
-    for name, by_model in models.items():
+            models.setdefault(view, {}).setdefault(model, f"{_path(report)} ({model.__name__})")
+            required.setdefault(view, set()).update(found)
+    for view, by_model in models.items():
+        are_others = not all(is_same_hierarchy(*pair) for pair in combinations(by_model, 2))
         # A declaration for another model is about the entity that the objects of all these models belong to.
-        if len(by_model) > 1 and not required[name].isdisjoint(by_model):
+        if are_others and not required[view].isdisjoint(by_model):
+            name = f"{view.__module__}.{view.__qualname__}"
             yield checks.Warning(
                 f"What is declared for {name} applies to routes with different models: {_some([*by_model.values()])}",
                 hint="The same key of another model is another entity. Declare each of them with declare_route().",
@@ -329,14 +333,26 @@ def _arguments_of(view: Any) -> Mapping[str, Any]:
     return getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", {})
 
 
-def _identity(report: RouteReport) -> tuple[Any, ...]:
-    """Return a value that is the same for routes to one view with the same arguments, for the same entity."""
-    route = report.route
-    # The arguments of as_view() can set another model, and those of the URLconf can do anything.
-    arguments = (*sorted(_arguments_of(route.view).items()), *sorted(route.given.items()))
-    values = tuple((name, value if isinstance(value, str) else id(value)) for name, value in arguments)
-    # A format suffix adds a second route to the same view, for the same entity.
-    return id(class_of(route.view)), values, route.keywords - {"format"}
+def _differ(reports: list[RouteReport]) -> bool:
+    """Return whether these routes aren't all to one view with the same arguments, for the same entity."""
+    from_url = {name for report in reports for name in report.route.keywords - report.route.given.keys()}
+
+    def identity(route: Route) -> tuple[Any, ...]:
+        # The arguments of as_view() can set another model, and those of the URLconf can do anything, unless they are
+        # defaults of what other routes take from the URL.
+        given = {name: value for name, value in route.given.items() if name not in from_url}
+        arguments = (*sorted(_arguments_of(route.view).items()), *sorted(given.items()))
+        values = tuple((name, _comparable(value)) for name, value in arguments)
+        # A format suffix adds a second route to the same view, for the same entity.
+        return id(class_of(route.view)), values, route.keywords - {"format"}
+
+    return len({identity(report.route) for report in reports}) > 1
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, QuerySet):
+        return value.model, str(value.query)
+    return value if isinstance(value, Hashable) else repr(value)
 
 
 def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:

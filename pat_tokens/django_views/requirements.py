@@ -34,13 +34,12 @@ def find_requirements(
     outside = next((one for one in layers_of_view if find_refusal(one, None)), None) or next(
         (one for one in layers_of_view if declared_for_view(one) is not None), None
     )
-    return {
-        method: find_declared(
-            ("GET" if method == "HEAD" else method,), view=outside, url_name=url_name, own=own, route=route
-        )
-        or Resolution(None, f"not declared: no requirement for {'GET' if method == 'HEAD' else method}")
-        for method in methods
-    }
+    found = {}
+    for method in methods:
+        key = "GET" if method == "HEAD" else method
+        declared = find_declared((key,), view=outside, url_name=url_name, own=own, route=route)
+        found[method] = declared or Resolution(None, f"not declared: no requirement for {key}")
+    return found
 
 
 def declared_methods(view: View, *, url_name: str | None = None, route: str | None = None) -> list[str]:

@@ -282,7 +282,7 @@ class ScopeDelete(TokenConfirmation):
     def get_title(self) -> str:
         return _("Delete the scope “%(operation)s: %(entity)s”?") % {
             "operation": self.scope.operation,
-            "entity": short_name(self.scope.entity),
+            "entity": self.scope.entity,
         }
 
     def get_consequences(self) -> Sequence[str]:

@@ -96,9 +96,11 @@ def _models(operation: Operation) -> Iterator[tuple[type[Model], bool]]:
 
 
 def _models_of(annotation: Any, *, is_list: bool = False) -> Iterator[tuple[type[Model], bool]]:
-    meta = getattr(annotation, "Meta", None)
-    if meta is not None and isinstance(annotation, type) and issubclass(annotation, ModelSchema):
-        yield apps.get_model(meta.model) if isinstance(meta.model, str) else meta.model, is_list
+    if isinstance(annotation, type) and issubclass(annotation, ModelSchema):
+        named = getattr(getattr(annotation, "Meta", None), "model", None)  # Ninja accepts a Meta without a model
+        model = apps.get_model(named) if isinstance(named, str) else named
+        if model is not None and not model._meta.abstract:
+            yield model, is_list
     origin = get_origin(annotation)
     is_list = is_list or (isinstance(origin, type) and issubclass(origin, Iterable))
     for argument in get_args(annotation):

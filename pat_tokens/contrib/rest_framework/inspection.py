@@ -140,7 +140,10 @@ def _generic_action(facts: ViewInfo, method: str) -> str | None:
 
 
 def _authentication_of(facts: ViewInfo, method: str, pattern: str) -> list[Any] | None:
-    """Return the authentication classes for an HTTP method, in order, or None if they depend on more of the request."""
+    """Return the authentication classes for an HTTP method, in order, or None if they depend on more of a request.
+
+    If they are computed, this asks a view with an empty request, and believes it only if a class reads tokens.
+    """
     classes = facts.get("authentication_classes")
     is_plain = isinstance(classes, list | tuple) and all(isinstance(one, type) for one in classes)
     if is_plain and facts.cls.initialize_request in _INITIALIZES:
@@ -158,9 +161,10 @@ def _authentication_of(facts: ViewInfo, method: str, pattern: str) -> list[Any] 
             view.setup(request)
         else:  # as_view() of ViewSets doesn't call setup()
             view.action_map, view.request, view.args, view.kwargs = facts.actions, request, (), {}
-        return [type(one) for one in view.initialize_request(request).authenticators]
+        computed = [type(one) for one in view.initialize_request(request).authenticators]
     except Exception:  # noqa: BLE001 -- the site's code, which can need the user or the keywords of a request
         return None
+    return computed if _reads_tokens(computed) else None
 
 
 def _reads_tokens(classes: list[Any] | None) -> bool:

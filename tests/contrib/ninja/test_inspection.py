@@ -1,5 +1,6 @@
 import pytest
 from django.core.management import call_command
+from django.db import models
 from django.test import Client
 from django.urls import path
 from ninja import ModelSchema, NinjaAPI
@@ -95,6 +96,25 @@ class ProjectSchema(ModelSchema):
         fields = ["id", "slug"]
 
 
+class Abstract(models.Model):
+    name = models.CharField(max_length=9)
+
+    class Meta:
+        abstract = True
+        app_label = "tests"
+
+
+class AbstractSchema(ModelSchema):
+    class Meta:
+        model = Abstract
+        fields = ["name"]
+
+
+class TitledSchema(ChannelSchema):
+    class Meta:
+        title = "Channel"
+
+
 class TaskSchema(ModelSchema):
     class Meta:
         model = Task
@@ -125,6 +145,11 @@ class TestProposals:
             }
 
         return proposals
+
+    def test_schemas_without_model_say_nothing(self, api, proposals):
+        api.get("/abstract", response=AbstractSchema)(lambda request: None)
+        api.get("/titled", response=list[TitledSchema])(lambda request: [])
+        assert [proposal.requirement for proposal in proposals().values()] == [None, None]
 
     def test_model_is_that_of_schema(self, api, proposals):
         api.get("/rows", response=list[ChannelSchema])(lambda request: [])
