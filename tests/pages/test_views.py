@@ -619,4 +619,12 @@ def test_long_name_leaves_room_for_title_and_notice(person, make_token):
     assert "</bdi>" not in person.get(url("token_revoke", make_token(name="n" * 60))).content.decode().split("</h1>")[1]
 
 
+def test_question_about_scope_names_its_whole_entity(person, user, make_token):
+    channel = ChannelFactory(owner=user, name="c" * 100)
+    token = make_token(f"channels:{channel.pk}:read", name="n" * 255)
+    page = person.get(reverse("pat_tokens:scope_delete", args=[token.pk, token.scope_set.get().pk])).content.decode()
+    assert f"Read: {'c' * 100}”?</h1>" in page
+    assert f"“{'n' * 255}”" in page
+
+
 urlpatterns = [path("pats/", include("pat_tokens.urls"))]

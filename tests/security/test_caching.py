@@ -31,6 +31,7 @@ CDN_HEADERS = {
     "Cloudflare-CDN-Cache-Control": "public, max-age=600",
     "Surrogate-Control": "max-age=600",
     "X-Accel-Expires": "600",
+    "Edge-Control": "cache-maxage=600",
 }
 
 
