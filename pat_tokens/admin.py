@@ -505,12 +505,14 @@ class PersonalAccessTokenAdmin(_AdminBase):
         # Also before the admin redirects to its login page, with the URL as a parameter.
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not query_holds_secret(request.GET):
+            given = request.GET.copy()
+            given.setlist("", list(map(SecretText, kwargs.values())))  # Django's message repeats an unknown id
+            if not query_holds_secret(given):
                 return view(request, *args, **kwargs)
             if not (self.admin_site.has_permission(request) and self.has_view_permission(request)):
-                return HttpResponseRedirect(request.path)
+                return HttpResponseRedirect(self._url("changelist"))
             tokens: Any = self.get_queryset(request)
-            return self._show_token_of_secret(request, *look_up_query(request.GET, tokens, are_own=False))
+            return self._show_token_of_secret(request, *look_up_query(given, tokens, are_own=False))
 
         return checked
 

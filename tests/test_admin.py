@@ -686,6 +686,16 @@ def test_secret_is_never_part_of_a_url(boss, token, make_token, user, site):
         assert answer.url == url("changelist")
 
 
+@pytest.mark.parametrize("view", ["change", "delete", "history", "revoke", "activity"])
+def test_secret_instead_of_an_id_is_looked_up(boss, client, token, view):
+    answer = boss.get(url(view, token.secret))
+    assert answer.url == url("change", token.pk)
+    shown = boss.get(answer.url).content.decode()
+    assert f"This is the secret of “{token.name}”." in shown
+    assert token.secret not in shown
+    assert client.get(url(view, token.secret)).url == url("changelist")
+
+
 def test_secret_in_url_does_not_reach_the_login_page(client, staff, token):
     for asked in (client, staff("add")):
         answer = asked.get(url("changelist"), {"q": token.secret})
