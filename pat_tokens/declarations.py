@@ -424,37 +424,51 @@ def find_declared(
     `url_keys` are additional keys for the route and the URL name. None means that nothing is declared; an explicit
     None, and a declaration that can't work, refuse tokens.
     """
-    refusal = find_refusal(view, route)
-    if refusal is not None:
-        return Resolution(None, f"{refusal}: refused", refused=True)
+    return find_sources(view=view, url_name=url_name, own=own, route=route).find(keys, url_keys)
+
+
+class Sources(NamedTuple):
+    """What is declared for a view on one route, for all methods; `declared` in the order of precedence."""
+
+    refusal: str | None
+    own: Own
+    declared: Sequence[tuple[Any, str, bool]]  # requirements, their origin, and whether they can have `url_keys`
+
+    def find(self, keys: Sequence[str], url_keys: Sequence[str] = ()) -> Resolution | None:
+        """Return what `find_declared` returns."""
+        if self.refusal is not None:
+            return Resolution(None, f"{self.refusal}: refused", refused=True)
+        for requirements, origin, is_of_url in self.declared:
+            if not isinstance(requirements, Mapping):  # what a site wrote may be anything
+                problem = f"{requirements!r} is not a mapping to Requirement"
+                return Resolution(None, f"{origin}: {problem}", problem=problem)
+            for key in (*keys, *url_keys) if is_of_url else keys:
+                if key in requirements:
+                    return self._resolve(requirements[key], origin, is_own=requirements is self.own.requirements)
+        return None
+
+    def _resolve(self, requirement: Any, origin: str, *, is_own: bool) -> Resolution:
+        if requirement is None:
+            return Resolution(None, f"{origin}: refused", refused=True)
+        found = find_problem(requirement) or (self.own.problem if is_own else None)
+        if found is None and origin is FROM_OUTSIDE and _is_about(requirement, self.own.replaced_model):
+            found = "the arguments of as_view() set another model than that of the class"
+        if found is not None:
+            return Resolution(None, f"{origin}: {found}", problem=found)
+        bound = self.own.model if is_own and _is_about(requirement, self.own.model) else None
+        return Resolution(requirement, origin, is_inherited=is_own and self.own.is_inherited, bound_model=bound)
+
+
+def find_sources(*, view: Any, url_name: str | None, own: object, route: str | None = None) -> Sources:
+    """Return what is declared for a view on a route."""
     of_view = own if isinstance(own, Own) else Own(own)
-    sources = (
-        (declared_for_route(route), (*keys, *url_keys), f"declared for the route {route!r}"),
-        (declared_for_url(url_name), (*keys, *url_keys), f"declared for the URL name {url_name!r}"),
-        (declared_for_view(view), keys, FROM_OUTSIDE),
-        (of_view.requirements, keys, ON_VIEW),
+    declared = (
+        (declared_for_route(route), f"declared for the route {route!r}", True),
+        (declared_for_url(url_name), f"declared for the URL name {url_name!r}", True),
+        (declared_for_view(view), FROM_OUTSIDE, False),
+        (of_view.requirements, ON_VIEW, False),
     )
-    for requirements, keys, origin in sources:
-        if requirements is None:
-            continue
-        if not isinstance(requirements, Mapping):  # what a site wrote may be anything
-            problem = f"{requirements!r} is not a mapping to Requirement"
-            return Resolution(None, f"{origin}: {problem}", problem=problem)
-        for key in keys:
-            if key in requirements:
-                requirement = requirements[key]
-                if requirement is None:
-                    return Resolution(None, f"{origin}: refused", refused=True)
-                is_own = requirements is of_view.requirements
-                found = find_problem(requirement) or (of_view.problem if is_own else None)
-                if found is None and origin is FROM_OUTSIDE and _is_about(requirement, of_view.replaced_model):
-                    found = "the arguments of as_view() set another model than that of the class"
-                if found is None:
-                    bound = of_view.model if is_own and _is_about(requirement, of_view.model) else None
-                    is_inherited = is_own and of_view.is_inherited
-                    return Resolution(requirement, origin, is_inherited=is_inherited, bound_model=bound)
-                return Resolution(None, f"{origin}: {found}", problem=found)
-    return None
+    return Sources(find_refusal(view, route), of_view, [one for one in declared if one[0] is not None])
 
 
 def is_same_hierarchy(model: type[Model], other: type[Model]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.core.exceptions import ImproperlyConfigured
 
 from pat_tokens.conf import MIDDLEWARE_PATH, site_middleware
-from pat_tokens.declarations import Own, class_of, declared_for_view, find_declared, find_own, find_refusal
+from pat_tokens.declarations import Own, class_of, declared_for_view, find_own, find_refusal, find_sources
 from pat_tokens.integrations import integration_of
 from pat_tokens.requirements import Requirement, Requirements, Resolution
 
@@ -34,11 +34,11 @@ def find_requirements(
     outside = next((one for one in layers_of_view if find_refusal(one, None)), None) or next(
         (one for one in layers_of_view if declared_for_view(one) is not None), None
     )
+    sources = find_sources(view=outside, url_name=url_name, own=own, route=route)
     found = {}
     for method in methods:
         key = "GET" if method == "HEAD" else method
-        declared = find_declared((key,), view=outside, url_name=url_name, own=own, route=route)
-        found[method] = declared or Resolution(None, f"not declared: no requirement for {key}")
+        found[method] = sources.find((key,)) or Resolution(None, f"not declared: no requirement for {key}")
     return found
 
 
