@@ -1,6 +1,7 @@
 """Browser fixtures: a logged-in user, a strict Content-Security-Policy, and checks of the console."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from django.test.utils import override_settings
-from playwright.sync_api import Browser, Page
+from PIL import Image, ImageChops
+from playwright.sync_api import Browser, Locator, Page
 from pytest_django.live_server_helper import LiveServer
 
 AXE = Axe()
@@ -69,6 +71,17 @@ def open_browser(
 @pytest.fixture
 def screen(open_browser: Callable[..., Page]) -> Page:
     return open_browser(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
+
+
+def picture_of(locator: Locator) -> Image.Image:
+    return Image.open(BytesIO(locator.screenshot())).convert("RGB")
+
+
+def look_alike(one: Image.Image, other: Image.Image) -> bool:
+    """Return whether two pictures look the same; smoothed edges vary a little."""
+    if one.size != other.size:
+        return False
+    return all(highest <= 8 for _lowest, highest in ImageChops.difference(one, other).getextrema())
 
 
 # The controls that are too small to hit, except links in sentences and what is only for screen readers.
