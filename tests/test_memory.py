@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.urls(__name__),
 ]
 
-REQUESTS = 1700  # of each kind, about 5,000 in total
+REQUESTS = 5000
 PATHS = ["/channels/{}/", "/channels/", "/api/channels/{}/"]  # usually only the first
 NOISE = 50  # objects of one type, for caches of Django and drivers that fill up slowly
 
