@@ -134,6 +134,10 @@ urlpatterns = [
     path("default-page/<int:pk>/", plain, name="default-page"),
     path("equal-one/<int:pk>/", plain_of_model, {"model": ["a"]}, name="equal"),
     path("equal-two/<int:pk>/", plain_of_model, {"model": ["a"]}, name="equal"),
+    path("tuple-one/<int:pk>/", plain_of_model, {"model": (["a"],)}, name="equal-tuple"),
+    path("tuple-two/<int:pk>/", plain_of_model, {"model": (["a"],)}, name="equal-tuple"),
+    path("none-one/<int:pk>/", Generic.as_view(queryset=Channel.objects.none()), name="equal-queryset"),
+    path("none-two/<int:pk>/", Generic.as_view(queryset=Channel.objects.none()), name="equal-queryset"),
     path("made-channel/<int:pk>/", make_view(Channel).as_view()),
     path("made-project/<int:pk>/", make_view(Project).as_view()),
     path("converter/<int:pk>/", plain),
@@ -260,7 +264,7 @@ def test_classes_with_equal_names_are_not_one_view(settings):
     assert messages("W055") == []
 
 
-@pytest.mark.parametrize("name", ["default-page", "equal"])
+@pytest.mark.parametrize("name", ["default-page", "equal", "equal-tuple", "equal-queryset"])
 def test_equal_arguments_are_not_reported(name):
     declare_url(name, {"GET": READ})
     assert messages("W053") == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -279,22 +279,21 @@ def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             same.setdefault(report.route.pattern, report)
     for declaration in declarations_for_urls():
         routes = by_name.get(declaration.target, [])
-        if _differ(routes):
-            yield checks.Warning(
-                f"declare_url({declaration.target!r}) applies to {len(routes)} routes that share the name: "
-                f"{_some([_path(one) for one in routes])}",
-                hint="Declare each of them with declare_route(), or give them different names.",
-                id="pat_tokens.W053",
-            )
+        hint = "Declare each of them with declare_route(), or give them different names."
+        why = f"share the name: {_some([_path(one) for one in routes])}"
+        yield from _check_same(f"declare_url({declaration.target!r})", routes, why, hint)
     for route, declaration in declarations_for_routes():
         routes = list(by_route[route].values())
-        if _differ(routes):
-            yield checks.Warning(
-                f"declare_route({declaration.target!r}) applies to {len(routes)} routes that only differ in the "
-                f"converters or regular expressions of their keywords: {_some([one.route.pattern for one in routes])}",
-                hint="Change one of the routes, or declare their views instead.",
-                id="pat_tokens.W053",
-            )
+        patterns = _some([one.route.pattern for one in routes])
+        why = f"only differ in the converters or regular expressions of their keywords: {patterns}"
+        hint = "Change one of the routes, or declare their views instead."
+        yield from _check_same(f"declare_route({declaration.target!r})", routes, why, hint)
+
+
+def _check_same(name: str, reports: list[RouteReport], why: str, hint: str) -> Iterator[CheckMessage]:
+    if _differ(reports):
+        text = f"{name} applies to {len(reports)} routes that {why}"
+        yield checks.Warning(text, hint=hint, id="pat_tokens.W053")
 
 
 def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:
@@ -351,8 +350,12 @@ def _differ(reports: list[RouteReport]) -> bool:
 
 def _comparable(value: Any) -> Any:
     if isinstance(value, QuerySet):
-        return value.model, str(value.query)
-    return value if isinstance(value, Hashable) else repr(value)
+        return value.model
+    try:
+        hash(value)
+    except TypeError:  # also a tuple of lists, or an unsaved object
+        return repr(value)
+    return value
 
 
 def _check_order(reports: list[RouteReport]) -> Iterator[CheckMessage]:

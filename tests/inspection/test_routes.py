@@ -508,7 +508,7 @@ def test_views_are_inspected_once(urls, monkeypatch):
     assert made == {View: 2, Several: 2}
 
 
-def test_plain_views_are_read_once(urls):
+def test_plain_views_are_not_read_for_each_method(urls):
     class Callable:
         read = 0
 
@@ -522,7 +522,7 @@ def test_plain_views_are_read_once(urls):
 
     urls(path("a/", Callable()))
     list(check_routes())
-    assert Callable.read <= 2  # not for each method
+    assert Callable.read <= 2
 
 
 def test_middleware_is_read_once(urls, settings):

@@ -123,6 +123,8 @@ class TestUnused:
         token = make_token(*(f"channels:{channel.pk}:read" for channel in channels))
         unused = person.get(f"/pats/{token.pk}/scopes/unused/").context["unused"]
         assert [label.entity for label in unused] == ["ant", "Bee", "Zoo"]
+
+    def test_only_scope(self, person, make_token):
         page = person.get(f"/pats/{make_token('channels:*:read').pk}/")
         assert "Its only scope is unused." in page.content.decode()
 

@@ -142,8 +142,6 @@ def test_no_header_of_a_cdn_overrules_private(settings, client, client_with, tok
     assert answer.status_code == 200
     assert answer["Cache-Control"] == "private"
     assert not [name for name in CDN_HEADERS if name in answer]
-    services.revoke_token(token)
-    assert not [name for name in CDN_HEADERS if name in client_with(token).get(path)]
 
 
 def test_requests_without_a_token_keep_headers_of_a_cdn(client):
