@@ -154,11 +154,11 @@ class _Subprotocols(NamedTuple):
 def _hide_secrets(scope: Scope) -> None:
     if scope["type"] != "websocket":
         return
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope.get("headers") or ()]
-    others = [name for name, value in headers if _may_hold_secret(value)]
+    part = f"{conf.prefix}_".encode()
+    others = [name.decode("latin-1") for name, value in scope.get("headers") or () if part in value]
     hide_scope_headers(scope, conf.header, "Sec-WebSocket-Protocol", *others)
     hide_secrets(scope.get("cookies") or {}, conf.prefix)
-    if _may_hold_secret(scope.get("query_string", b"").decode("latin-1")):
+    if part in scope.get("query_string", b""):
         scope["query_string"] = SecretBytes(scope["query_string"])
     offered = scope.get("subprotocols") or []
     if any(map(_may_hold_secret, offered)):
