@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.checks import CheckMessage
 from django.urls import ResolverMatch
 
-from pat_tokens.proposals import Lookup, Lookups, Proposal
 from pat_tokens.requirements import Requirement, Resolution
+
+if TYPE_CHECKING:
+    from pat_tokens.inspection.proposals import Lookup, Lookups, Proposal
 
 
 @dataclass(frozen=True)

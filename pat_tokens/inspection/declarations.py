@@ -10,8 +10,8 @@ from django.db.models import Model
 from django.utils.module_loading import import_string
 
 from pat_tokens.declarations import class_of, plain_route
+from pat_tokens.inspection.proposals import BY_NAMES, CERTAIN, Lookups, Proposal, ViewHints, collect_lookups, guess
 from pat_tokens.integrations import MethodReport, RouteReport
-from pat_tokens.proposals import BY_NAMES, CERTAIN, Lookups, Proposal, ViewHints, collect_lookups, guess
 
 _NAMES = {"declarations": ("declare_route", "declare_view"), "requirements": ("EntityLookup", "Requirement")}
 _UNKNOWN = 'Requirement("?", "?")'

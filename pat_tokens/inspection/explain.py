@@ -18,12 +18,12 @@ from pat_tokens.exceptions import InsufficientScope, InvalidToken, NetworkNotAll
 from pat_tokens.http import SAFE_METHODS
 from pat_tokens.inspection.declarations import find_lookups, propose
 from pat_tokens.inspection.middleware import CSRF, LOGIN_REQUIRED, middleware_that_refuses
+from pat_tokens.inspection.proposals import Lookups
 from pat_tokens.inspection.routes import inspect_all
 from pat_tokens.integrations import MethodReport, Route, RouteReport, inspect, integration_of
 from pat_tokens.labels import TimeFormat
 from pat_tokens.models import owner_is_active
 from pat_tokens.policy import get_policy, is_overridden
-from pat_tokens.proposals import Lookups
 from pat_tokens.querysets import Status
 from pat_tokens.requirements import (
     ANY_TOKEN,

@@ -18,8 +18,8 @@ from ninja.security import APIKeyHeader, APIKeyQuery, HttpBasicAuth
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import find_path_view
 from pat_tokens.contrib.ninja.lists import can_be_bound
+from pat_tokens.inspection.proposals import Lookup, Lookups, Proposal, find_key, guess, read_hints
 from pat_tokens.integrations import MethodReport, Route, RouteReport
-from pat_tokens.proposals import Lookup, Lookups, Proposal, find_key, guess, read_hints
 from pat_tokens.requirements import Resolution
 
 _NOT_READ = "tokens are not read: the operation's auth has no class that reads them"

@@ -23,8 +23,8 @@ from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
 from pat_tokens.contrib.rest_framework.requirements import STANDARD_ACTIONS, RouteInfo, infer, resolve
 from pat_tokens.declarations import model_of, named_model
 from pat_tokens.entities import registry
+from pat_tokens.inspection.proposals import CERTAIN, Lookup, Lookups, Proposal, ViewHints, guess
 from pat_tokens.integrations import MethodReport, Route, RouteReport, ViewPermission
-from pat_tokens.proposals import CERTAIN, Lookup, Lookups, Proposal, ViewHints, guess
 from pat_tokens.requirements import ANY_TOKEN, Requirement, Resolution
 
 _INITIALIZES = (APIView.initialize_request, viewsets.ViewSetMixin.initialize_request)

@@ -10,11 +10,11 @@ from django.core.management.base import CommandError, no_translations
 
 from pat_tokens.declarations import plain_route
 from pat_tokens.inspection.declarations import find_lookups, propose, write_module
+from pat_tokens.inspection.proposals import Lookups
 from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
 from pat_tokens.inspection.shadows import find_shadows
 from pat_tokens.integrations import MethodReport, RouteReport
 from pat_tokens.management.base import TokenCommand
-from pat_tokens.proposals import Lookups
 
 WORDS = ("declared", "known", "refused", "undeclared", "broken", "not read")
 
