@@ -29,7 +29,8 @@ class PatTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from pat_tokens import checks, contrib, mail, statements  # noqa: PLC0415 -- the checks need the models
+        from pat_tokens import checks, contrib, mail  # noqa: PLC0415 -- the checks need the models
+        from pat_tokens.database import statements  # noqa: PLC0415
 
         import_module("pat_tokens.django_views.pat_integration")
         for package in iter_modules(contrib.__path__, f"{contrib.__name__}."):

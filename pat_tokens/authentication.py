@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from pat_tokens import activity, crypto, links, log_events, lookup, scope_usage, services, signals
 from pat_tokens.conf import conf
+from pat_tokens.database.uncached import uncached
 from pat_tokens.exceptions import (
     OUTAGES,
     ExpiredToken,
@@ -62,7 +63,6 @@ from pat_tokens.requirements import (
     required_scope_from_url,
 )
 from pat_tokens.scopes import ALL, Decision, RequiredScope, ScopeKey, decide
-from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

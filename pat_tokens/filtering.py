@@ -20,14 +20,14 @@ from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.utils.functional import Promise
 
 from pat_tokens import scope_usage
+from pat_tokens.database.statements import Observer, Statement, observe
+from pat_tokens.database.uncached import uncached
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.lookup import token_database
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision
-from pat_tokens.statements import Observer, Statement, observe
-from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from datetime import datetime

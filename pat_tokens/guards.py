@@ -17,13 +17,13 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.csrf import has_session
+from pat_tokens.database.writing import guard_writes
 from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, OwnerNotAllowed, TokenError
 from pat_tokens.filtering import LimitedList, enter_list
 from pat_tokens.http import error_body, error_headers, error_status
 from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
 from pat_tokens.scopes import ALL
-from pat_tokens.writing import guard_writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

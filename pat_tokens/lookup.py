@@ -21,11 +21,11 @@ from django.db.models import Model, Value
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
-from pat_tokens.djangos_code import has_replaced_methods, makes_djangos_sql, selects_fixed_columns
+from pat_tokens.database.djangos_code import has_replaced_methods, makes_djangos_sql, selects_fixed_columns
+from pat_tokens.database.uncached import execute, uncached
 from pat_tokens.models import PersonalAccessToken
 from pat_tokens.owners import load_owners, set_owner, with_owner
 from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
-from pat_tokens.uncached import execute, uncached
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

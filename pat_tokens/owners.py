@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.db.models import Manager, QuerySet
 
-from pat_tokens.djangos_code import has_replaced_methods, is_djangos
+from pat_tokens.database.djangos_code import has_replaced_methods, is_djangos
+from pat_tokens.database.uncached import uncached
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from pat_tokens.querysets import TokenQuerySet

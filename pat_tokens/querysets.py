@@ -19,8 +19,8 @@ from django.db.models.functions import Cast, Coalesce, Lower
 from django.utils import timezone
 
 from pat_tokens.crypto import pepper_id
+from pat_tokens.database.uncached import uncached
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey
-from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser

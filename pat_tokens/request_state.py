@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
+    from pat_tokens.database.writing import WriteGuard
     from pat_tokens.django_views.bound_views import BoundView
     from pat_tokens.exceptions import TokenError
     from pat_tokens.filtering import LimitedList
     from pat_tokens.models import PersonalAccessToken
     from pat_tokens.scopes import RequiredScope
-    from pat_tokens.writing import WriteGuard
 
 _ATTRIBUTE = "_pat_tokens"
 

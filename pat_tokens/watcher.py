@@ -19,6 +19,7 @@ from django.db import close_old_connections, connections
 from django.db.models import BooleanField, Case, CharField, ExpressionWrapper, F, FilteredRelation, Q, When
 
 from pat_tokens import log_events
+from pat_tokens.database.uncached import uncached
 from pat_tokens.lookup import token_database
 from pat_tokens.models import PersonalAccessToken, Scope, owner_is_active
 from pat_tokens.networks import Address, is_in
@@ -26,7 +27,6 @@ from pat_tokens.owners import has_manager_with_rules, load_owners, with_owner
 from pat_tokens.policy import get_policy, is_overridden
 from pat_tokens.querysets import Status, has_status
 from pat_tokens.scopes import RequiredScope, ScopeKey, decide
-from pat_tokens.uncached import uncached
 
 if TYPE_CHECKING:
     from pat_tokens.scopes import Decision

@@ -10,13 +10,13 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.urls import resolve
 
+from pat_tokens.database.statements import observers
 from pat_tokens.exceptions import InsufficientScope
 from pat_tokens.filtering import LimitedList
 from pat_tokens.inspection.explain import explain
 from pat_tokens.inspection.routes import Route, inspect
 from pat_tokens.requirements import Requirement
 from pat_tokens.scopes import Decision, RequiredScope
-from pat_tokens.statements import observers
 from tests.factories import ChannelFactory
 from tests.limited_site import EMPTY, KEPT, LOST, TRACED
 from tests.models import Channel

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from pat_tokens import crypto, filtering, lookup, services
 from pat_tokens.authentication import find_entity_id
 from pat_tokens.conf import conf
+from pat_tokens.database.uncached import set_profiler, uncached
 from pat_tokens.models import PersonalAccessToken, Scope
 from pat_tokens.requirements import EntityLookup, Requirement
 from pat_tokens.scopes import ALL, RequiredScope, ScopeKey, decide
-from pat_tokens.uncached import set_profiler, uncached
 from tests.factories import TokenFactory
 
 pytestmark = [pytest.mark.sql, pytest.mark.django_db]

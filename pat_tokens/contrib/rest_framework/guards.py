@@ -20,12 +20,12 @@ from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete
 from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
+from pat_tokens.database.writing import guard_writes
 from pat_tokens.declarations import has_limited_list
 from pat_tokens.exceptions import InheritanceNotAllowed, NotAllowed, ScopeNotDeclared, TokenError
 from pat_tokens.request_state import ViewState, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement, Resolution, is_list
 from pat_tokens.scopes import ALL
-from pat_tokens.writing import guard_writes
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.

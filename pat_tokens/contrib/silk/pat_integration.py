@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
+from pat_tokens.database.uncached import Params, set_profiler
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.uncached import Params, set_profiler
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -19,11 +19,11 @@ from django.db.models.signals import post_init, post_save, pre_save
 from django.db.models.sql import InsertQuery, Query, UpdateQuery
 from django.utils.functional import LazyObject
 
+from pat_tokens.database.statements import Observer, Statement, find_frames, observe, observers
 from pat_tokens.entities import CREATE
 from pat_tokens.exceptions import KeyNotAllowed
 from pat_tokens.http import SAFE_METHODS
 from pat_tokens.scopes import ALL
-from pat_tokens.statements import Observer, Statement, find_frames, observe, observers
 
 if TYPE_CHECKING:
     from pat_tokens.entities import EntityType

@@ -15,7 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 
-from pat_tokens.djangos_code import is_in_django
+from pat_tokens.database.djangos_code import is_in_django
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
