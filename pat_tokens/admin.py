@@ -29,7 +29,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import sensitive_actions, services
+from pat_tokens import services
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
@@ -48,6 +48,7 @@ from pat_tokens.policy import grantable_operations, grantable_types, has_own_ses
 from pat_tokens.querysets import Status, TokenQuerySet
 from pat_tokens.scopes import ScopeKey
 from pat_tokens.secret_search import look_up, look_up_query, query_holds_secret
+from pat_tokens.users import sensitive_actions
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, clean_grace_period, describe_required_networks
 
 if TYPE_CHECKING:

@@ -27,7 +27,6 @@ from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.csrf import always_csrf_protect
 from pat_tokens.exceptions import Conflict, InvalidInput
-from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import PersonalAccessToken, Scope, Via
 from pat_tokens.pages import notices, one_time_secret, password_prompt
 from pat_tokens.pages.errors import hide_posted_values, show_outages
@@ -35,7 +34,8 @@ from pat_tokens.pages.forms import RegenerateForm, ServiceForm
 from pat_tokens.pages.framing import never_framed
 from pat_tokens.policy import can_see_tokens, get_policy, has_own_session
 from pat_tokens.secret_search import query_holds_secret
-from pat_tokens.sensitive_actions import find_obstacle
+from pat_tokens.users.managed import find_managed_tokens, find_owner
+from pat_tokens.users.sensitive_actions import find_obstacle
 from pat_tokens.validation import name_key
 
 if TYPE_CHECKING:

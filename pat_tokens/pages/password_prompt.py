@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import reauthentication
 from pat_tokens.exceptions import ReauthenticationRequired
-from pat_tokens.reauthentication import Proof
+from pat_tokens.users import reauthentication
+from pat_tokens.users.reauthentication import Proof
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

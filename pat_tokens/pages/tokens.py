@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
-from pat_tokens import sensitive_actions, services
+from pat_tokens import services
 from pat_tokens.activity import find_refusals, find_tokens_refused_lately
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretText
@@ -35,7 +35,6 @@ from pat_tokens.labels import (
     duration_label,
     summarize,
 )
-from pat_tokens.managed_users import find_managed_names
 from pat_tokens.models import Activity, PersonalAccessToken, Scope
 from pat_tokens.pages import notices, one_time_secret
 from pat_tokens.pages.base import NewSecretPage, Page, TokenPage, token_url, token_urls
@@ -50,6 +49,8 @@ from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
 from pat_tokens.scope_usage import find_missing
 from pat_tokens.secret_search import holds_secret, look_up, look_up_query
+from pat_tokens.users import sensitive_actions
+from pat_tokens.users.managed import find_managed_names
 from pat_tokens.validation import EDITABLE_FIELDS, DurationRules, describe_required_networks
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ FRAGMENTS = {
     "how-to/reauthentication.md": {"Ask for the password again", "Use your own check"},
     "how-to/restyling.md": {"Your base template", "Bootstrap 5"},
     "how-to/departures.md": {"When somebody leaves"},  # tests/test_departures.py
-    "how-to/service-accounts.md": {"Service accounts"},  # tests/test_managed_users.py
+    "how-to/service-accounts.md": {"Service accounts"},  # tests/users/test_managed.py
 }
 # The page's cache needs Redis.
 OWN_CACHE = """

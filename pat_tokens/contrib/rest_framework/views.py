@@ -28,7 +28,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pat_tokens import sensitive_actions, services
+from pat_tokens import services
 from pat_tokens.activity import Actor
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
@@ -84,13 +84,14 @@ from pat_tokens.exceptions import (
 from pat_tokens.inspection.explain import explain
 from pat_tokens.links import page_path
 from pat_tokens.log_events import log_outage
-from pat_tokens.managed_users import find_managed_tokens, find_owner
 from pat_tokens.models import Activity, PersonalAccessToken, Scope, Via
 from pat_tokens.policy import grantable_operations, grantable_presets, grantable_types
 from pat_tokens.querysets import ActivityQuerySet, TokenQuerySet
 from pat_tokens.requirements import ANY_TOKEN
 from pat_tokens.scope_usage import find_missing
 from pat_tokens.secret_search import query_holds_secret
+from pat_tokens.users import sensitive_actions
+from pat_tokens.users.managed import find_managed_tokens, find_owner
 from pat_tokens.validation import clean_unused_for
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth.models import Permission
 
-from pat_tokens.sensitive_actions import find_obstacle
+from pat_tokens.users.sensitive_actions import find_obstacle
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db

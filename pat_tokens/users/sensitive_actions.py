@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
-from pat_tokens import reauthentication
-from pat_tokens.managed_users import is_managed_by
 from pat_tokens.models import owner_is_active
+from pat_tokens.users import reauthentication
+from pat_tokens.users.managed import is_managed_by
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

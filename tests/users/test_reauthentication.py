@@ -17,18 +17,19 @@ from django.test import Client, RequestFactory
 from django.urls import include, path, reverse
 from django.views.debug import ExceptionReporter
 
-from pat_tokens import rate_limits, reauthentication
+from pat_tokens import rate_limits
 from pat_tokens.authentication import authenticate as authenticate_token
 from pat_tokens.exceptions import ReauthenticationRequired
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.reauthentication import Proof
 from pat_tokens.requirements import ANY_TOKEN
+from pat_tokens.users import reauthentication
+from pat_tokens.users.reauthentication import Proof
 from tests.contrib.rest_framework.management import row, session_client, snapshot
 from tests.factories import TokenFactory, UserFactory
 from tests.interfaces import admin_url
 from tests.policies import policy_with
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_reauthentication")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.users.test_reauthentication")]
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 
@@ -354,13 +355,13 @@ class TestAttempts:
         assert PASSWORD not in caplog.text
 
     def test_authentication_backends_are_used(self, person, settings):
-        settings.AUTHENTICATION_BACKENDS = ["tests.test_reauthentication.OnlyOpenSesame"]
+        settings.AUTHENTICATION_BACKENDS = ["tests.users.test_reauthentication.OnlyOpenSesame"]
         person.force_login(get_user_model().objects.get())
         assert is_question(confirm(person))
         assert confirm(person, "open sesame").status_code == 302
 
     def test_password_of_other_user_does_not_count(self, person, settings, stranger):
-        settings.AUTHENTICATION_BACKENDS = ["tests.test_reauthentication.AlwaysTheStranger"]
+        settings.AUTHENTICATION_BACKENDS = ["tests.users.test_reauthentication.AlwaysTheStranger"]
         person.force_login(get_user_model().objects.get(username="owner"))
         assert is_question(confirm(person))
 

@@ -18,7 +18,7 @@ from tests.contrib.rest_framework.management import row, session_client
 from tests.contrib.rest_framework.management import url as api_url
 from tests.factories import ChannelFactory, TokenFactory, UserFactory
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_managed_users")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.users.test_managed")]
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.urls"))]
 
