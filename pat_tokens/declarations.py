@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -30,7 +30,7 @@ class Declaration:
     is_partial: bool = False  # the view doesn't have to support all of these methods
 
 
-class _Declarations:
+class Declarations:
     """All declarations outside of views."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class _Declarations:
         self.generation = 0  # counts changes, to invalidate caches
 
 
-_declared = _Declarations()
+_declared = Declarations()
 
 
 def declare_view(view: str | Callable[..., Any], requirements: Requirements) -> None:
@@ -187,11 +187,6 @@ def has_limited_list(view: type) -> bool:
     return bool(targets) and (view in targets or f"{view.__module__}.{view.__qualname__}" in targets)
 
 
-def limited_lists() -> tuple[Any, ...]:
-    """Return what `limit_lists` was called with."""
-    return tuple(_declared.limited_lists)
-
-
 def find_refusal(view: Any, route: str | None) -> str | None:
     """Return what refuses tokens for a view or its route, or None."""
     if _declared.refused_urls and route is not None:
@@ -221,11 +216,6 @@ def names_view(target: Any, view: Any) -> bool:
     # `@api_view` calls every class the same, but for its `__name__`.
     names = {f"{module}.{name}", f"{module}.{getattr(view, '__name__', name)}"}
     return target in names or f"{module}.".startswith(f"{target}.")
-
-
-def refusals() -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """Return what was refused from outside: the views, and the URL prefixes as `plain_route` writes them."""
-    return tuple(_declared.refused_views), tuple(_declared.refused_urls)
 
 
 _CONVERTER = re.compile(r"<[^<>:]+:([^<>:]+)>")
@@ -283,50 +273,18 @@ def class_of(view: Any) -> Any:
     return getattr(view, "cls", None) or getattr(view, "view_class", None) or view
 
 
-def declared_for_url(url_name: str | None) -> Requirements | None:
-    """Return the declaration for a URL name, or None."""
-    declaration = _declared.by_url_name.get(url_name) if url_name else None
-    return declaration.requirements if declaration else None
-
-
-def declared_for_route(route: str | None) -> Requirements | None:
-    """Return the declaration for a route, or None."""
-    declaration = _declared.by_route.get(plain_route(route)) if _declared.by_route and route is not None else None
-    return declaration.requirements if declaration else None
-
-
 def declared_for_view(view: Any) -> Requirements | None:
     """Return the declaration for exactly this view class or function, or None."""
-    _find_paths()
+    views = all_declared().by_view
     try:
-        declaration = _declared.by_view.get(view)
+        declaration = views.get(view)
     except TypeError:  # a view that is an object of a class without a hash
         return None
     return declaration.requirements if declaration else None
 
 
-def declarations_for_views() -> Iterable[tuple[Any, Declaration]]:
-    """Return the declarations for views, each with its class or function."""
-    _find_paths()
-    return tuple(_declared.by_view.items())
-
-
-def declarations_for_urls() -> Iterable[Declaration]:
-    return tuple(_declared.by_url_name.values())
-
-
-def declarations_for_routes() -> Iterable[tuple[str, Declaration]]:
-    """Return the declarations for routes, each with the output of `plain_route`."""
-    return tuple(_declared.by_route.items())
-
-
-def broken_declarations() -> Mapping[str, str]:
-    """Return the declared dotted paths that can't be imported, and why."""
-    _find_paths()
-    return dict(_declared.broken)
-
-
-def _find_paths() -> None:
+def all_declared() -> Declarations:
+    """Return all declarations outside of views, with their dotted paths imported."""
     for path, declaration in tuple(_declared.by_path.items()):
         try:
             found = class_of(import_string(path))
@@ -336,6 +294,7 @@ def _find_paths() -> None:
             _declared.by_view.setdefault(found, declaration)
         # Last, because a thread that finds no path here has to find the view that it names.
         _declared.by_path.pop(path, None)
+    return _declared
 
 
 class Own(NamedTuple):
@@ -410,23 +369,6 @@ def named_model(cls: type, attributes: Mapping[str, Any]) -> type[Model] | None:
     return next((one for one in found() if isinstance(one, type) and issubclass(one, Model)), None)
 
 
-def find_declared(
-    keys: Sequence[str],
-    *,
-    view: Any,
-    url_name: str | None,
-    own: object,
-    url_keys: Sequence[str] = (),
-    route: str | None = None,
-) -> Resolution | None:
-    """Return the declaration under the first of `keys`: for the route, its URL name, the view, or on the view itself.
-
-    `url_keys` are additional keys for the route and the URL name. None means that nothing is declared; an explicit
-    None, and a declaration that can't work, refuse tokens.
-    """
-    return find_sources(view=view, url_name=url_name, own=own, route=route).find(keys, url_keys)
-
-
 class Sources(NamedTuple):
     """What is declared for a view on one route, for all methods; `declared` in the order of precedence."""
 
@@ -435,7 +377,10 @@ class Sources(NamedTuple):
     declared: Sequence[tuple[Any, str, bool]]  # requirements, their origin, and whether they can have `url_keys`
 
     def find(self, keys: Sequence[str], url_keys: Sequence[str] = ()) -> Resolution | None:
-        """Return what `find_declared` returns."""
+        """Return the declaration under the first of `keys`; `url_keys` are additional keys for the route and URL name.
+
+        None means that nothing is declared; an explicit None, and a declaration that can't work, refuse tokens.
+        """
         if self.refusal is not None:
             return Resolution(None, f"{self.refusal}: refused", refused=True)
         for requirements, origin, is_of_url in self.declared:
@@ -460,11 +405,13 @@ class Sources(NamedTuple):
 
 
 def find_sources(*, view: Any, url_name: str | None, own: object, route: str | None = None) -> Sources:
-    """Return what is declared for a view on a route."""
+    """Return what is declared for a view on a route: for the route, its URL name, the view, and on the view itself."""
     of_view = own if isinstance(own, Own) else Own(own)
+    of_route = _declared.by_route.get(plain_route(route)) if _declared.by_route and route is not None else None
+    of_url = _declared.by_url_name.get(url_name) if url_name else None
     declared = (
-        (declared_for_route(route), f"declared for the route {route!r}", True),
-        (declared_for_url(url_name), f"declared for the URL name {url_name!r}", True),
+        (of_route and of_route.requirements, f"declared for the route {route!r}", True),
+        (of_url and of_url.requirements, f"declared for the URL name {url_name!r}", True),
         (declared_for_view(view), FROM_OUTSIDE, False),
         (of_view.requirements, ON_VIEW, False),
     )

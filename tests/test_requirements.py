@@ -4,7 +4,7 @@ from django.views import View
 from rest_framework.views import APIView
 
 from pat_tokens.declarations import (
-    broken_declarations,
+    all_declared,
     class_of,
     declare_url,
     declare_view,
@@ -124,10 +124,10 @@ def test_as_view_counts_as_its_class(declarations, cls):
 def test_broken_path_can_be_declared_again(declarations, monkeypatch):
     path = f"{__name__}.made_later"
     declare_view(path, {"GET": None})
-    assert broken_declarations().keys() == {path}
+    assert all_declared().broken.keys() == {path}
     monkeypatch.setitem(globals(), "made_later", Plain)
     declare_view(path, {"GET": None})
-    assert broken_declarations() == {}
+    assert all_declared().broken == {}
     assert declared_for_view(Plain) == {"GET": None}
 
 

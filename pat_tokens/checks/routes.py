@@ -18,17 +18,12 @@ from pat_tokens.declarations import (
     FROM_OUTSIDE,
     ON_VIEW,
     Declaration,
-    broken_declarations,
+    all_declared,
     class_of,
-    declarations_for_routes,
-    declarations_for_urls,
-    declarations_for_views,
     is_same_hierarchy,
-    limited_lists,
     model_of,
     names_view,
     plain_route,
-    refusals,
 )
 from pat_tokens.django_views.requirements import layers
 from pat_tokens.inspection.routes import inspect_all, without_format_suffixes
@@ -45,12 +40,12 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     reports = inspect_all() if getattr(settings, "ROOT_URLCONF", None) else []
     by_identity = _by_identity(reports)
     yield from _check_methods(reports)
-    yield from _check_keys(reports, by_identity)
-    yield from _check_outside(reports, by_identity)
-    yield from _check_routes_declared(reports)
+    yield from _check_own_declarations(reports)
+    yield from _check_declared_views(by_identity)
+    yield from _check_declared_urls(reports)
+    yield from _check_declared_routes(reports)
     yield from _check_refusals(reports)
     yield from _check_limited_lists(reports)
-    yield from _check_shared_names(reports)
     yield from _check_models(reports)
     yield from _check_order(reports)
     yield from _check_coverage(reports)
@@ -137,26 +132,15 @@ def _check_methods(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 )
 
 
-def _check_keys(reports: list[RouteReport], by_identity: ByIdentity) -> Iterator[CheckMessage]:
+def _check_own_declarations(reports: list[RouteReport]) -> Iterator[CheckMessage]:
     by_name: dict[str, list[RouteReport]] = {}
-    by_url: dict[str | None, list[RouteReport]] = {}
     for report in reports:
         by_name.setdefault(report.route.view_name, []).append(report)
-        by_url.setdefault(report.route.url_name, []).append(report)
     for name, routes in by_name.items():
         view = class_of(routes[0].route.view)
         own = vars(view).get("pat_requirements") if hasattr(view, "__dict__") else None
         if isinstance(own, Mapping):
             yield from _check_used(f"{name}: pat_requirements", own, routes)
-    for view, declaration in declarations_for_views():
-        named = f"declare_view({_name_of(view, declaration)})"
-        if not declaration.is_partial:
-            yield from _check_used(named, declaration.requirements, by_identity.get(id(view), []))
-    for declaration in declarations_for_urls():
-        named, routes = f"declare_url({declaration.target!r})", by_url.get(declaration.target, [])
-        # For a URL name, the HTTP method is unambiguous, even for ViewSets.
-        methods = {"HEAD", "OPTIONS", *(method.method for route in routes for method in route.methods)}
-        yield from _check_used(named, declaration.requirements, routes, methods)
 
 
 def _check_used(
@@ -187,56 +171,88 @@ def _name_of(view: Any, declaration: Declaration) -> str:
     return target if isinstance(target, str) else f"{view.__module__}.{getattr(view, '__qualname__', view)}"
 
 
-def _check_outside(reports: list[RouteReport], by_identity: ByIdentity) -> Iterator[CheckMessage]:
-    for path, reason in broken_declarations().items():
+def _check_declared_views(by_identity: ByIdentity) -> Iterator[CheckMessage]:
+    for path, reason in all_declared().broken.items():
         yield Error(
             f"declare_view({path!r}): there is no such view: {reason}.",
             hint="Use the dotted path of the view's class or function.",
             id="pat_tokens.E052",
         )
-    for view, declaration in declarations_for_views():
+    for view, declaration in all_declared().by_view.items():
+        where = f"declare_view({_name_of(view, declaration)})"
         integration = integration_of(view)
         if id(view) not in by_identity and not (integration is not None and integration.has_own_routes):
             yield Error(
-                f"declare_view({_name_of(view, declaration)}): no route of the site uses this view.",
+                f"{where}: no route of the site uses this view.",
                 hint="A subclass counts as another view. Declare the view that is in the URLconf.",
                 id="pat_tokens.E053",
             )
-    names = {report.route.url_name for report in reports}
+        if not declaration.is_partial:
+            yield from _check_used(where, declaration.requirements, by_identity.get(id(view), []))
+
+
+def _check_declared_urls(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    by_name: dict[str | None, list[RouteReport]] = {}
+    for report in reports:
+        by_name.setdefault(report.route.url_name, []).append(report)
     asked_by = {name: report.route.url_name for report in reports for name in report.other_names}
-    for declaration in declarations_for_urls():
-        if declaration.target not in names:
+    for name, declaration in all_declared().by_url_name.items():
+        routes = by_name.get(name, [])
+        where = f"declare_url({name!r})"
+        if not routes:
             yield Error(
-                f"declare_url({declaration.target!r}): {_why_no_route(declaration.target, asked_by)}.",
+                f"{where}: {_why_no_route(name, asked_by)}.",
                 hint="Use the name that reverse() takes, with its namespaces: 'shop:order-detail'.",
                 id="pat_tokens.E054",
             )
+        yield from _check_used(where, declaration.requirements, routes, _methods_of(routes))
+        if _differ(routes):
+            yield checks.Warning(
+                f"{where} applies to {len(routes)} routes that share the name: {_some([_path(one) for one in routes])}",
+                hint="Declare each of them with declare_route(), or give them different names.",
+                id="pat_tokens.W053",
+            )
 
 
-def _why_no_route(name: Any, asked_by: Mapping[str | None, str | None]) -> str:
+def _why_no_route(name: str, asked_by: Mapping[str | None, str | None]) -> str:
     if name in asked_by:
         return f"requests to its path resolve to the name {asked_by[name]!r}, that of the path's first operation"
     return "no route of the site has this name"
 
 
-def _check_routes_declared(reports: list[RouteReport]) -> Iterator[CheckMessage]:
-    routes: dict[str, list[RouteReport]] = {}
+def _check_declared_routes(reports: list[RouteReport]) -> Iterator[CheckMessage]:
+    by_route: dict[str, list[RouteReport]] = {}
     for report in reports:
-        routes.setdefault(plain_route(report.route.pattern), []).append(report)
-    for pattern, declaration in declarations_for_routes():
-        found = routes.get(pattern, [])
+        by_route.setdefault(plain_route(report.route.pattern), []).append(report)
+    for route, declaration in all_declared().by_route.items():
+        found = by_route.get(route, [])
+        where = f"declare_route({declaration.target!r})"
         if not found:
             yield Error(
-                f"declare_route({declaration.target!r}): the site has no such route.",
+                f"{where}: the site has no such route.",
                 hint="Write the route as manage.py pat_routes prints it.",
                 id="pat_tokens.E056",
             )
-        methods = {"HEAD", "OPTIONS", *(method.method for report in found for method in report.methods)}
-        yield from _check_used(f"declare_route({declaration.target!r})", declaration.requirements, found, methods)
+        yield from _check_used(where, declaration.requirements, found, _methods_of(found))
+        # No request reaches a second route with the same pattern.
+        by_pattern = {report.route.pattern: report for report in reversed(found)}
+        if _differ([*by_pattern.values()]):
+            patterns = _some(list(dict.fromkeys(report.route.pattern for report in found)))
+            yield checks.Warning(
+                f"{where} applies to {len(by_pattern)} routes that only differ in the converters or regular "
+                f"expressions of their keywords: {patterns}",
+                hint="Change one of the routes, or declare their views instead.",
+                id="pat_tokens.W053",
+            )
+
+
+def _methods_of(reports: list[RouteReport]) -> set[str]:
+    # For a URL, the HTTP method is unambiguous, even for ViewSets.
+    return {"HEAD", "OPTIONS", *(method.method for report in reports for method in report.methods)}
 
 
 def _check_refusals(reports: list[RouteReport]) -> Iterator[CheckMessage]:
-    views, prefixes = refusals()
+    views, prefixes = all_declared().refused_views, all_declared().refused_urls
     routed = {id(one): one for report in reports for one in map(class_of, layers(report.route.view))} if views else {}
     for target in views:
         if not any(names_view(target, view) for view in routed.values()):
@@ -256,7 +272,7 @@ def _check_refusals(reports: list[RouteReport]) -> Iterator[CheckMessage]:
 
 
 def _check_limited_lists(reports: list[RouteReport]) -> Iterator[CheckMessage]:
-    targets = limited_lists()
+    targets = all_declared().limited_lists
     views = [class_of(report.route.view) for report in reports] if targets else []
     by_name = {f"{view.__module__}.{view.__qualname__}": view for view in views if isinstance(view, type)}
     for target in targets:
@@ -267,33 +283,6 @@ def _check_limited_lists(reports: list[RouteReport]) -> Iterator[CheckMessage]:
                 hint="Give the class of a DRF view, or its dotted path. Other views need a scope for * to list.",
                 id="pat_tokens.E058",
             )
-
-
-def _check_shared_names(reports: list[RouteReport]) -> Iterator[CheckMessage]:
-    by_name: dict[str | None, list[RouteReport]] = {}
-    by_route: dict[str, dict[str, RouteReport]] = {route: {} for route, _declaration in declarations_for_routes()}
-    for report in reports:
-        by_name.setdefault(report.route.url_name, []).append(report)
-        same = by_route.get(plain_route(report.route.pattern))
-        if same is not None:  # no request reaches a second route with the same pattern
-            same.setdefault(report.route.pattern, report)
-    for declaration in declarations_for_urls():
-        routes = by_name.get(declaration.target, [])
-        hint = "Declare each of them with declare_route(), or give them different names."
-        why = f"share the name: {_some([_path(one) for one in routes])}"
-        yield from _check_same(f"declare_url({declaration.target!r})", routes, why, hint)
-    for route, declaration in declarations_for_routes():
-        routes = list(by_route[route].values())
-        patterns = _some([one.route.pattern for one in routes])
-        why = f"only differ in the converters or regular expressions of their keywords: {patterns}"
-        hint = "Change one of the routes, or declare their views instead."
-        yield from _check_same(f"declare_route({declaration.target!r})", routes, why, hint)
-
-
-def _check_same(name: str, reports: list[RouteReport], why: str, hint: str) -> Iterator[CheckMessage]:
-    if _differ(reports):
-        text = f"{name} applies to {len(reports)} routes that {why}"
-        yield checks.Warning(text, hint=hint, id="pat_tokens.W053")
 
 
 def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:

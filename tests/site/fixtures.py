@@ -18,7 +18,7 @@ _generations = count(1_000_000)  # so that caches aren't shared between tests
 @pytest.fixture
 def declarations(monkeypatch):
     """No declarations; those of a test are removed after it."""
-    fresh = declared._Declarations()
+    fresh = declared.Declarations()
     fresh.generation = next(_generations)
     monkeypatch.setattr(declared, "_declared", fresh)
     return fresh

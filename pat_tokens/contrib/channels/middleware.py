@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from pat_tokens import authentication
 from pat_tokens.conf import conf
 from pat_tokens.crypto import SecretBytes, SecretText, is_legacy_key
-from pat_tokens.declarations import find_declared, find_own
+from pat_tokens.declarations import find_own, find_sources
 from pat_tokens.exceptions import InvalidToken, ThirdPartyToken, TokenError
 from pat_tokens.guards import add_sunset, refusal
 from pat_tokens.http import error_status, hide_scope_headers, hide_secrets
@@ -112,7 +112,7 @@ class ConsumerGuard:
         consumer = getattr(self.app, "consumer_class", self.app)
         given = getattr(self.app, "consumer_initkwargs", {})
         own = find_own(consumer, given) if isinstance(consumer, type) else getattr(consumer, "pat_requirements", None)
-        declared = find_declared(("GET",), view=consumer, url_name=None, own=own)
+        declared = find_sources(view=consumer, url_name=None, own=own).find(("GET",))
         return declared.requirement if declared else None
 
 

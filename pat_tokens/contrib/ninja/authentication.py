@@ -15,7 +15,7 @@ from pat_tokens.conf import conf
 from pat_tokens.contrib.ninja.exceptions import TokenRefused, answer_for
 from pat_tokens.contrib.ninja.lists import bind_operation, can_be_bound, find_operation
 from pat_tokens.crypto import is_legacy_key
-from pat_tokens.declarations import find_declared
+from pat_tokens.declarations import find_sources
 from pat_tokens.exceptions import ThirdPartyToken, TokenError
 from pat_tokens.guards import bind_request, set_token_user
 from pat_tokens.requirements import Requirement, Resolution, is_list
@@ -95,7 +95,7 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
         """Return what is declared for the route or URL name, otherwise what the operation declares."""
         method = "GET" if method == "HEAD" else method
         own = None if self.requirement is None else {method: self.requirement}
-        declared = find_declared((method,), view=None, url_name=url_name, own=own, route=route)
+        declared = find_sources(view=None, url_name=url_name, own=own, route=route).find((method,))
         return declared or Resolution(None, "not declared: the operation's auth has no requirement")
 
     def is_filtered(self, requirement: Requirement | None) -> bool:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from pat_tokens.contrib.rest_framework.handlers import find_handler
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.route_patterns import is_plain
-from pat_tokens.declarations import find_declared, generation
+from pat_tokens.declarations import find_sources, generation
 from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
 from pat_tokens.requirements import EntityLookup, Requirement, Resolution, find_problem
 
@@ -113,14 +113,8 @@ def resolve(facts: ViewInfo, method: str, route: RouteInfo) -> Resolution:
     else:
         keys = (*(f"{method} {action}" for method in methods), action)
     # For a URL name, the HTTP method is unambiguous, even for ViewSets; a class can have many routes.
-    declared = find_declared(
-        keys,
-        view=facts.cls,
-        url_name=route.url_name,
-        own=facts.own,
-        url_keys=methods,
-        route=route.declared or route.pattern,
-    )
+    where = route.declared or route.pattern
+    declared = find_sources(view=facts.cls, url_name=route.url_name, own=facts.own, route=where).find(keys, methods)
     if declared is not None:
         return declared
     if action is None:

@@ -230,7 +230,7 @@ class TestSiteOperations:
             ]
 
         settings.ROOT_URLCONF = Named
-        monkeypatch.setattr(declarations, "_declared", declarations._Declarations())
+        monkeypatch.setattr(declarations, "_declared", declarations.Declarations())
         declare_url("shop:stock", {"GET": Requirement("channels", "list")})
         assert operations(generate(Named))["GET", "/api/v1/stock/"]["x-pat-scope"] == "channels:*:list"
 
