@@ -13,7 +13,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from pat_tokens import services
 from pat_tokens.labels import ScopeLabel, describe_scopes, short_name
@@ -117,6 +117,7 @@ class TokensConfirmation(Confirmation):
     """
 
     asks_number = False
+    nothing = gettext_lazy("Select at least one token first.")
 
     def get_selected(self) -> TokenQuerySet:
         raise NotImplementedError
@@ -126,23 +127,21 @@ class TokensConfirmation(Confirmation):
         raise NotImplementedError
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        self.selected = list(self.get_selected().order_by(Lower("name"), "pk"))
-        return self._ask() if self.selected else self.done(self.get_back_url(), self.get_nothing(), is_warning=True)
+        return self._ask(self.get_selected())
 
     def post(self, request: HttpRequest) -> HttpResponse:
         ids, active = (_read_ids(request.POST.get(name, "")) for name in ("ids", "active"))
         selected = self.tokens.filter(pk__in=ids)
-        if not ids or (self.asks_number and active and _read_number(request.POST.get("number", "")) != len(ids)):
-            self.selected = list((selected if ids else self.get_selected()).order_by(Lower("name"), "pk"))
-            errors = [_("This is not the number of tokens.")] if ids else []
-            return (
-                self._ask(*errors)
-                if self.selected
-                else self.done(self.get_back_url(), self.get_nothing(), is_warning=True)
-            )
+        if not ids:
+            return self._ask(self.get_selected())
+        if self.asks_number and active and _read_number(request.POST.get("number", "")) != len(ids):
+            return self._ask(selected, _("This is not the number of tokens."))
         return self.done(self.get_back_url(), self.act(selected, active))
 
-    def _ask(self, *errors: str) -> HttpResponse:
+    def _ask(self, selected: TokenQuerySet, *errors: str) -> HttpResponse:
+        self.selected = list(selected.order_by(Lower("name"), "pk"))
+        if not self.selected:
+            return self.done(self.get_back_url(), str(self.nothing), is_warning=True)
         named = sorted(self.selected, key=lambda token: not token.is_active)
         return self.ask(
             ids=_join_ids(self.selected),
@@ -164,10 +163,6 @@ class TokensConfirmation(Confirmation):
     def get_back_url(self) -> str:
         return list_url(**{name: self.request.GET[name] for name in LIST_QUERY if self.request.GET.get(name)})
 
-    def get_nothing(self) -> str:
-        """Return the message if there are no tokens."""
-        return _("Select at least one token first.")
-
     def get_stopping(self) -> str:
         """Return a sentence about the tokens that stop working."""
         text = ngettext(
@@ -186,6 +181,7 @@ class TokensDelete(TokensConfirmation):
 
     submit_label = pgettext_lazy("pat_tokens", "Delete All")
     asks_number = True
+    nothing = gettext_lazy("There are no tokens to delete.")
 
     def get_selected(self) -> TokenQuerySet:
         """Return the tokens that the parameters of the list select."""
@@ -222,27 +218,23 @@ class TokensDelete(TokensConfirmation):
             return [_("None of them is active. They are deleted permanently, with their scopes.")]
         return [self.get_stopping(), _("The tokens and their scopes are deleted permanently.")]
 
-    def get_nothing(self) -> str:
-        return _("There are no tokens to delete.")
-
 
 class SelectedDelete(TokensDelete):
     """Delete the selected tokens."""
 
-    submit_label = pgettext_lazy("pat_tokens", "Delete")
+    submit_label = TokensConfirmation.submit_label
     asks_number = False
+    nothing = TokensConfirmation.nothing
 
     def get_selected(self) -> TokenQuerySet:
         return self.find_selected()
-
-    def get_nothing(self) -> str:
-        return _("Select at least one token first.")
 
 
 class SelectedRevoke(TokensConfirmation):
     """Revoke the selected tokens that are active."""
 
     submit_label = pgettext_lazy("pat_tokens", "Revoke")
+    nothing = gettext_lazy("Select at least one active token first.")
 
     def get_selected(self) -> TokenQuerySet:
         return self.find_selected().active()
@@ -259,9 +251,6 @@ class SelectedRevoke(TokensConfirmation):
     def get_consequences(self) -> Sequence[str]:
         kept = _("Names, descriptions and scopes are kept. You can regenerate the tokens later, with new secrets.")
         return [self.get_stopping(), kept]
-
-    def get_nothing(self) -> str:
-        return _("Select at least one active token first.")
 
 
 class ScopeDelete(TokenConfirmation):
