@@ -364,16 +364,6 @@ def _find_rows(value: Any, find: Callable[[Any], Any], found: list[Any]) -> bool
     return value is None or isinstance(value, str | bytes | int | float | Promise)
 
 
-def current_list(request: HttpRequest) -> LimitedList | None:
-    """Return the limited list of the current view, or None."""
-    return state_of(request).limited_list
-
-
-def enter_list(request: HttpRequest, limited_list: LimitedList | None) -> None:
-    """Set the limited list, or None, of the view that is about to run."""
-    state_of(request).limited_list = limited_list
-
-
 def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: str = "pk") -> QuerySet[Any]:
     """Return the rows of `queryset` that the token of `request` can list, or all rows if there is no token.
 
@@ -384,7 +374,7 @@ def limit_to_token(request: HttpRequest, queryset: QuerySet[Any], *, filter_by: 
     decision = getattr(token, "decision", None)
     if not isinstance(decision, Decision) or not decision.limited or decision.required_scope is None:
         return queryset
-    limited_list = current_list(request)
+    limited_list = state_of(request).limited_list
     if limited_list is None or limited_list.token is not token:
         requirement = Requirement(decision.required_scope.entity_type, str(decision.required_scope.operation))
         limited_list = LimitedList(token, requirement)

@@ -19,7 +19,7 @@ from pat_tokens.conf import conf
 from pat_tokens.csrf import has_session
 from pat_tokens.database.writing import guard_writes
 from pat_tokens.exceptions import InvalidToken, MethodNotAllowed, NotAllowed, OwnerNotAllowed, TokenError
-from pat_tokens.filtering import LimitedList, enter_list
+from pat_tokens.filtering import LimitedList
 from pat_tokens.http import error_body, error_headers, error_status
 from pat_tokens.request_state import override_attribute, state_of
 from pat_tokens.requirements import ANY_TOKEN, EntityLookup, Requirement
@@ -44,7 +44,7 @@ def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: 
     if requirement is None or requirement is ANY_TOKEN:
         return
     if token.decision is not None and token.decision.limited:
-        enter_list(request, LimitedList(token, requirement))
+        state_of(request).limited_list = LimitedList(token, requirement)
     guard = guard_writes(str(request.method), token, requirement, request)
     if guard is not None:
         state_of(request).write_guards.append(guard)
@@ -52,8 +52,9 @@ def bind_request(request: HttpRequest, token: PersonalAccessToken, requirement: 
 
 def release_request(request: HttpRequest) -> None:
     """Stop checking what the view does; its response is known."""
-    enter_list(request, None)
-    while guards := state_of(request).write_guards:
+    state = state_of(request)
+    state.limited_list = None
+    while guards := state.write_guards:
         guards.pop().close()
 
 

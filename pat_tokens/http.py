@@ -116,7 +116,7 @@ def read_bearer(value: str | bytes | None, *, keywords: Sequence[str], prefix: s
 
 
 def _is_readable(text: str) -> bool:
-    return 0 < len(text) <= MAX_HEADER_LENGTH and _is_visible_ascii(text)
+    return 0 < len(text) <= MAX_HEADER_LENGTH and text.isascii() and text.isprintable()
 
 
 def _is_one_secret(text: str, prefix: str) -> bool:
@@ -161,10 +161,6 @@ def read_legacy_key(value: str | bytes, *, keywords: Sequence[str]) -> tuple[str
         return None
     scheme = words[0].lower()
     return (scheme, words[1]) if scheme in (LEGACY_KEYWORD, *map(str.lower, keywords)) else None
-
-
-def _is_visible_ascii(text: str) -> bool:
-    return text.isascii() and text.isprintable()
 
 
 def challenge(error: TokenError | None, *, keyword: str, realm: str) -> str:

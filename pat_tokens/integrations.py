@@ -109,7 +109,6 @@ class RouteReport:
     reads_tokens: bool = True
     note: str = ""
     permissions: tuple[ViewPermission, ...] = ()
-    own_requirements: Any = None
     keys: frozenset[str] = frozenset()  # keys under which it can be declared
     has_all_methods: bool = True
     has_head: bool = True

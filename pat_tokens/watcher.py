@@ -191,12 +191,6 @@ def _check_instances(watches: list[Watch], alias: str) -> list[Watch]:
     return [one for one in watches if not _is_still_allowed(one, tokens.get(one.token_id), held.get(one.token_id, ()))]
 
 
-def is_allowed_by_policy(token: PersonalAccessToken) -> bool:
-    """Return whether the site's policy accepts the token outside a request."""
-    policy = get_policy()
-    return policy.can_have_tokens(token.user) and not policy.refuse_token(token, None)
-
-
 def _types_and_operations(watches: list[Watch]) -> tuple[set[str], set[str]]:
     """Return the entity types and operations that the watches require."""
     required = [one.required_scope for one in watches if one.required_scope is not None]
@@ -216,13 +210,15 @@ def _scopes_of(token_ids: set[UUID], watches: list[Watch], alias: str) -> dict[U
 
 
 def _is_still_allowed(one: Watch, token: PersonalAccessToken | None, scopes: Iterable[ScopeKey]) -> bool:
+    policy = get_policy()
     return (
         token is not None
         and _has_secret(token, one.digests)
         and not token.owner_is_hidden
         and owner_is_active(token.user)
         and (not token.allowed_networks or is_in(one.address, token.allowed_networks))
-        and is_allowed_by_policy(token)
+        and policy.can_have_tokens(token.user)
+        and not policy.refuse_token(token, None)
         and bool(decide(scopes, one.required_scope))
     )
 

@@ -25,7 +25,7 @@ from pat_tokens.exceptions import (
     ThirdPartyToken,
     TokenError,
 )
-from pat_tokens.filtering import current_list, is_made_of, needs_all
+from pat_tokens.filtering import is_made_of, needs_all
 from pat_tokens.guards import add_sunset, bind_request, refusal, set_cache_headers, set_token_user
 from pat_tokens.request_state import GuardResult, state_of
 from pat_tokens.requirements import ANY_TOKEN, Requirement, is_list
@@ -99,13 +99,13 @@ async def afind_refusal(
     request: HttpRequest, guard_result: GuardResult, response: HttpResponseBase
 ) -> TokenError | None:
     """Like `find_refusal`, without blocking the event loop if the response has to be rendered first."""
-    if current_list(request) is None:
+    if state_of(request).limited_list is None:
         return find_refusal(request, guard_result, response)
     return await sync_to_async(find_refusal)(request, guard_result, response)
 
 
 def _is_limited(request: HttpRequest, response: Any) -> bool:
-    limited_list = current_list(request)
+    limited_list = state_of(request).limited_list
     if limited_list is None:
         return False
     if not getattr(response, "is_rendered", True):

@@ -6,7 +6,6 @@ from pat_tokens.django_views.requirements import (
     METHODS,
     find_requirements,
     has_middleware,
-    own_requirements,
 )
 from pat_tokens.integrations import MethodReport, Route, RouteReport, integration_of
 from pat_tokens.requirements import Resolution, is_list
@@ -34,7 +33,6 @@ def inspect_django_view(route: Route) -> RouteReport:
             # Whether the view limits its list is only known when it returns.
             may_limit = method == "GET" and resolution.requirement is not None and is_list(resolution.requirement)
             reports.append(MethodReport(method, resolution, may_limit=may_limit))
-    own = own_requirements(route.view)
     kind = "Django class" if hasattr(route.view, "view_class") else "Django function"
     reads = route.memo.get(has_middleware)
     if reads is None:  # the same for all routes
@@ -49,7 +47,6 @@ def inspect_django_view(route: Route) -> RouteReport:
         tuple(reports),
         reads_tokens=reads,
         note=note,
-        own_requirements=own,
         keys=frozenset(methods),
         has_all_methods=False,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -48,13 +48,8 @@ def declared_methods(view: View, *, url_name: str | None = None, route: str | No
     return [method for method, resolution in found.items() if resolution.requirement is not None]
 
 
-def own_requirements(view: View) -> Requirements | None:
-    """Return what `view` itself declares: as an argument of `as_view()`, on the function, or on its class."""
-    requirements = _find_own(view).requirements
-    return None if requirements is None else cast("Requirements", requirements)
-
-
 def _find_own(view: View) -> Own:
+    """Return what `view` itself declares: as an argument of `as_view()`, on the function, or on its class."""
     given = getattr(view, "view_initkwargs", {})
     view_class = getattr(view, "view_class", None) or _class_of_method(view)
     of_class = find_own(view_class, given) if isinstance(view_class, type) else Own(None)
@@ -85,7 +80,7 @@ def has_middleware() -> bool:
 
 def is_guarded(view: View, *, url_name: str | None = None, route: str | None = None) -> bool:
     """Return whether `view` has a declaration, its own or from elsewhere."""
-    return own_requirements(view) is not None or bool(declared_methods(view, url_name=url_name, route=route))
+    return _find_own(view).requirements is not None or bool(declared_methods(view, url_name=url_name, route=route))
 
 
 def validated_requirements(requirements: Any) -> Requirements:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ninja.operation import Operation
 
 from pat_tokens.contrib.ninja.exceptions import find_path_view
-from pat_tokens.filtering import current_list, is_made_of
+from pat_tokens.filtering import is_made_of
 from pat_tokens.guards import add_sunset, set_cache_headers
+from pat_tokens.request_state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def bind_operation(operation: Operation) -> None:
 def _answer_token(
     operation: Any, step: Callable[..., Any], request: HttpRequest, result: Any, *args: Any, **kwargs: Any
 ) -> Any:
-    rows = current_list(request)
+    rows = state_of(request).limited_list
     response = step(request, result, *args, **kwargs)
     if hasattr(response, "__await__"):
         return _answer_later(operation, request, response)
@@ -63,7 +64,7 @@ def _add_headers(request: HttpRequest, response: Any) -> None:
 
 
 async def _answer_later(operation: Any, request: HttpRequest, response: Any) -> Any:
-    response, rows = await response, current_list(request)
+    response, rows = await response, state_of(request).limited_list
     _add_headers(request, response)
     if rows is None or await rows.abind_stream(response):
         return response

@@ -60,7 +60,6 @@ def inspect(route: Route) -> RouteReport | None:
         reads_tokens=not why_unread,
         note=why_unread,
         permissions=tuple(map(_view_permission, _permissions(facts))),
-        own_requirements=facts.own_requirements,
         keys=_keys(facts),
         has_all_methods=not facts.has_own_405,
         has_head=facts.serves("head"),

@@ -116,10 +116,6 @@ class ViewInfo:
         return find_own(self.cls, self.attributes)
 
     @property
-    def own_requirements(self) -> Any:
-        return self.own.requirements
-
-    @property
     def has_own_head(self) -> bool:
         """Whether HEAD does something other than GET."""
         if self.actions and ("head" in self.actions or "get" in self.actions):
