@@ -39,6 +39,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Attributes in which middleware keeps the wrapped application; Channels' OriginValidator uses the second.
 _INNER = ("inner", "application")
 _CLOSE_CODES = 4000  # plus the corresponding HTTP status; RFC 6455 section 7.4.2 reserves 4000 to 4999 for applications
+_ENDED = _CLOSE_CODES + error_status(InvalidToken())  # the token stopped working
 _SCHEMES = {"ws": "http", "wss": "https"}  # by the scheme of the handshake
 
 
@@ -88,7 +89,7 @@ class ConsumerGuard:
         if token is None:
             return await self.app(scope, receive, send)
         scope = {**scope, "user": token.user, "token": token, "subprotocols": credentials.others}
-        send = credentials.answered(_with_sunset(request, send))
+        send = _with_answer(send, credentials.keyword, state_of(request).sunset)
         return await _run_until_inactive(token, self.app, scope, receive, send)
 
     @sensitive_variables("secret")
@@ -99,9 +100,8 @@ class ConsumerGuard:
             return None
         kwargs = scope.get("url_route", {}).get("kwargs", {})
         requirement = self.find_requirement()
-        third_party = requirement is None and is_legacy_key(
-            secret
-        )  # a consumer without a declaration can have keys of another scheme
+        # A consumer without a declaration can have keys of another scheme.
+        third_party = requirement is None and is_legacy_key(secret)
         try:
             return authentication.authenticate(secret, requirement, kwargs, third_party=third_party, request=request)
         except ThirdPartyToken:
@@ -138,18 +138,6 @@ class _Subprotocols(NamedTuple):
                 values.append(text)
         return cls(SecretText(", ".join(values)), others, keyword)
 
-    def answered(self, send: Send) -> Send:
-        """Return `send`, which confirms the subprotocol unless the consumer does so with another."""
-        if self.keyword is None:
-            return send
-
-        async def send_answer(message: Message) -> None:
-            if message["type"] == "websocket.accept" and not message.get("subprotocol"):
-                message = {**message, "subprotocol": self.keyword}
-            await send(message)
-
-        return send_answer
-
 
 def _hide_secrets(scope: Scope) -> None:
     if scope["type"] != "websocket":
@@ -178,7 +166,9 @@ def _guarded(app: Any) -> Any:
         return app
     if isinstance(app, URLRouter):
         router = copy.copy(app)
-        router.routes = [_guarded_route(route) for route in app.routes]
+        router.routes = [copy.copy(route) for route in app.routes]
+        for route in router.routes:
+            route.callback = _guarded(route.callback)
         return router
     for name in _INNER:
         if hasattr(app, name):
@@ -188,24 +178,18 @@ def _guarded(app: Any) -> Any:
     return ConsumerGuard(app)
 
 
-def _guarded_route(route: Any) -> Any:
-    route = copy.copy(route)
-    route.callback = _guarded(route.callback)
-    return route
+def _with_answer(send: Send, keyword: str | None, sunset: str | None) -> Send:
+    """Return `send`, which confirms the subprotocol, unless the consumer has chosen another, and adds `Sunset`."""
 
-
-def _with_sunset(request: HttpRequest, send: Send) -> Send:
-    sunset = state_of(request).sunset
-    if sunset is None:
-        return send
-    header = (b"sunset", sunset.encode())
-
-    async def send_with_sunset(message: Message) -> None:
+    async def send_answer(message: Message) -> None:
         if message["type"] == "websocket.accept":
-            message = {**message, "headers": [*message.get("headers", ()), header]}
+            if keyword is not None and not message.get("subprotocol"):
+                message = {**message, "subprotocol": keyword}
+            if sunset is not None:
+                message = {**message, "headers": [*message.get("headers", ()), (b"sunset", sunset.encode())]}
         await send(message)
 
-    return send_with_sunset
+    return send_answer
 
 
 async def _deny(error: TokenError, request: HttpRequest, scope: Scope, receive: Receive, send: Send) -> None:
@@ -255,7 +239,7 @@ class _Socket:
             for task in (message, end):
                 task.cancel()
         await self.close()
-        return {"type": "websocket.disconnect", "code": _close_code()}
+        return {"type": "websocket.disconnect", "code": _ENDED}
 
     async def send(self, message: Message) -> None:
         if self.closed:
@@ -271,11 +255,7 @@ class _Socket:
         if not self.closed:
             self.closed = True
             with contextlib.suppress(OSError):  # the client has already disconnected
-                await self._send({"type": "websocket.close", "code": _close_code(), "reason": InvalidToken.code})
-
-
-def _close_code() -> int:
-    return _CLOSE_CODES + error_status(InvalidToken())
+                await self._send({"type": "websocket.close", "code": _ENDED, "reason": InvalidToken.code})
 
 
 __all__ = ["PersonalAccessTokenMiddleware"]
