@@ -57,7 +57,8 @@ class PersonalAccessTokenAuthentication(HttpAuthBase):
             bind_operation(operation)
         if conf.header_key not in request.META:
             return None
-        answer_for(request)
+        if operation is not None:  # otherwise, the response is that of any HttpError: status and detail
+            answer_for(operation.api)
         try:
             token = self.get_token(request)
         except TokenError as error:

@@ -25,19 +25,14 @@ class TokenRefused(HttpError):
         self.error = error
 
 
-def answer_for(request: HttpRequest) -> None:
-    """Register a handler for refused tokens with the API of `request`, unless the API has its own.
-
-    If the API can't be found because a decorator hides it, the response is that of any HttpError: status and detail.
-    """
-    api = _find_api(request)
-    if api is not None:
-        known = getattr(api, "_exception_handlers", {})
-        if TokenRefused not in known:
-            api.add_exception_handler(TokenRefused, _answer)
-        for error in (InsufficientScope, KeyNotAllowed):
-            if error not in known:
-                api.add_exception_handler(error, _answer_view)
+def answer_for(api: NinjaAPI) -> None:
+    """Register handlers for refused tokens with `api`, unless it has its own."""
+    known = getattr(api, "_exception_handlers", {})
+    if TokenRefused not in known:
+        api.add_exception_handler(TokenRefused, _answer)
+    for error in (InsufficientScope, KeyNotAllowed):
+        if error not in known:
+            api.add_exception_handler(error, _answer_view)
 
 
 def _answer(request: HttpRequest, refused: Any) -> HttpResponse:
@@ -59,12 +54,6 @@ def find_path_view(view: Any) -> PathView | None:
     holders = [getattr(view, "__self__", None)]
     holders += [cell.cell_contents for cell in getattr(view, "__closure__", None) or ()]
     return next((holder for holder in holders if isinstance(holder, PathView)), None)
-
-
-def _find_api(request: HttpRequest) -> NinjaAPI | None:
-    match = request.resolver_match
-    path_view = find_path_view(match.func) if match else None
-    return next((operation.api for operation in path_view.operations), None) if path_view else None
 
 
 __all__ = ["TokenRefused"]

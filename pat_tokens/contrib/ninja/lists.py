@@ -51,9 +51,7 @@ def _answer_token(
     if hasattr(response, "__await__"):
         return _answer_later(operation, request, response)
     _add_headers(request, response)
-    if rows is None:
-        return response
-    if getattr(response, "status_code", 500) >= 400:
+    if rows is None or getattr(response, "status_code", 500) >= 400:
         return response
     return response if is_made_of(rows, response, result) else operation.api.on_exception(request, rows.refusal())
 

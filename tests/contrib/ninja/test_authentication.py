@@ -5,9 +5,10 @@ from ninja.errors import HttpError
 from ninja.operation import PathView
 
 from pat_tokens import crypto, services, signals
-from pat_tokens.contrib.ninja import exceptions
+from pat_tokens.contrib.ninja import authentication
 from pat_tokens.contrib.ninja.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.ninja.exceptions import TokenRefused
+from pat_tokens.contrib.ninja.lists import find_operation
 from pat_tokens.declarations import declare_url
 from tests.contrib.ninja import api as site
 from tests.factories import ChannelFactory, DeviceFactory, UserFactory
@@ -190,10 +191,10 @@ def test_own_exception_handler_is_kept(ask, token, monkeypatch):
     assert (response.status_code, response.json()) == (418, "scope_not_declared")
 
 
-def test_hidden_api_responds_like_ninja(ask, token, monkeypatch):
+def test_hidden_operation_responds_like_ninja(ask, token, monkeypatch):
     handlers = {key: value for key, value in site.api._exception_handlers.items() if key is not TokenRefused}
     monkeypatch.setattr(site.api, "_exception_handlers", handlers)
-    monkeypatch.setattr(exceptions, "_find_api", lambda request: None)
+    monkeypatch.setattr(authentication, "find_operation", lambda request: None)
     response = ask(token.secret)("/undeclared/1")
     assert (response.status_code, list(response.json())) == (403, ["detail"])
     assert issubclass(TokenRefused, HttpError)
@@ -218,15 +219,15 @@ def test_invalid_requirement_is_an_error(wrong):
         PersonalAccessTokenAuthentication(wrong)
 
 
-def test_api_is_found_in_older_versions(rf):
+def test_operation_is_found_in_older_versions(rf):
     api = NinjaAPI(urls_namespace="older")
     api.get("/")(lambda request: None)
     pattern = next(one for one in api.urls[0] if one.name not in ("openapi-json", "openapi-view", "api-root"))
     holder = next(cell.cell_contents for cell in pattern.callback.__closure__)
     request = rf.get("/")
-    assert exceptions._find_api(request) is None
+    assert find_operation(request) is None
     request.resolver_match = type("Match", (), {"func": staticmethod(holder._sync_view)})
-    assert exceptions._find_api(request) is api
+    assert find_operation(request).api is api
     assert isinstance(holder, PathView)
     request.resolver_match = type("Match", (), {"func": staticmethod(lambda request: None)})
-    assert exceptions._find_api(request) is None
+    assert find_operation(request) is None
