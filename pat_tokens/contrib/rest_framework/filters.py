@@ -15,7 +15,7 @@ from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.declarations import has_limited_list
-from pat_tokens.exceptions import InsufficientScope
+from pat_tokens.exceptions import InsufficientScope, TokenError
 from pat_tokens.request_state import state_of
 from pat_tokens.requirements import Requirement, is_list
 from pat_tokens.scopes import Decision
@@ -35,15 +35,12 @@ class ScopeFilterBackend(BaseFilterBackend):
         if not isinstance(decision, Decision) or not decision.limited:
             return queryset
         state = state_of(request._request).views.get(view)
-        if state is None or (rows := state.limited_list) is None:
-            error = deferred.filtering.needs_all(decision)
-            raise TokenAPIException(deferred.authentication.refuse(error, token=token, request=request._request))
         try:
-            return rows.limit(queryset, request=request._request)
-        except InsufficientScope as refused:
-            raise TokenAPIException(
-                deferred.authentication.refuse(refused, token=token, request=request._request)
-            ) from refused
+            if state is None or state.limited_list is None:
+                raise deferred.filtering.needs_all(decision)
+            return state.limited_list.limit(queryset, request=request._request)
+        except InsufficientScope as error:
+            raise refused(error, token, request) from error
 
 
 class ScopeFilterMixin:
@@ -59,6 +56,11 @@ class ScopeFilterMixin:
         parent: Any = super()
         filtered: QuerySet[Any] = await _alimited_and_filtered(self, parent.afilter_queryset, queryset)
         return filtered
+
+
+def refused(error: TokenError, token: Any, request: Request) -> TokenAPIException:
+    """Return the exception for a refused token, after logging `error` and sending the signal."""
+    return TokenAPIException(deferred.authentication.refuse(error, token=token, request=request._request))
 
 
 def is_filtered(facts: ViewInfo, requirement: Requirement) -> bool:

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework import deferred_imports as deferred
 from pat_tokens.contrib.rest_framework.exceptions import TokenAPIException, complete
-from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend
+from pat_tokens.contrib.rest_framework.filters import add_backend, has_backend, refused
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.database.writing import guard_writes
 from pat_tokens.declarations import has_limited_list
@@ -126,7 +126,7 @@ async def _arun(handler: Callable[..., Any], check: Callable[..., None], *args: 
 def _handle_exception(state: ViewState, handle: Callable[..., Any], request: Request, error: Exception) -> Any:
     # The core doesn't import DRF's exceptions.
     if state.is_guarded and isinstance(error, NotAllowed):
-        error = TokenAPIException(deferred.authentication.refuse(error, token=request.auth, request=request._request))  # type: ignore[arg-type]
+        error = refused(error, request.auth, request)
     try:
         return complete(handle(error), error)
     finally:
@@ -136,12 +136,12 @@ def _handle_exception(state: ViewState, handle: Callable[..., Any], request: Req
 def guard_options(view: APIView, request: Request, token: PersonalAccessToken) -> None:
     """Limit `view` to describing itself, whatever its OPTIONS handler does."""
 
-    def refused(*args: Any, **kwargs: Any) -> Any:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
         raise _undeclared(request, token)
 
     for name in (*view.http_method_names, "http_method_not_allowed"):
         if name != "options" and hasattr(view, name):
-            setattr(view, name, refused)
+            setattr(view, name, refuse)
     allowed = ", ".join(view.allowed_methods)
     # Otherwise DRF would load the object, and the choices of its related fields.
     view.http_method_names = ["options"]
@@ -311,7 +311,7 @@ def _check_entity(
 
 
 def _undeclared(request: Request, token: PersonalAccessToken) -> TokenAPIException:
-    return TokenAPIException(deferred.authentication.refuse(ScopeNotDeclared(), token=token, request=request._request))
+    return refused(ScopeNotDeclared(), token, request)
 
 
 def _finalize_response(
@@ -331,8 +331,7 @@ def _finalize_response(
             token: Any = view.request.auth
             response = view.handle_exception(_undeclared(request, token))
         elif rows is not None and not _is_made_of(rows, response):
-            refused = deferred.authentication.refuse(rows.refusal(), token=rows.token, request=request._request)
-            response = view.handle_exception(TokenAPIException(refused))
+            response = view.handle_exception(refused(rows.refusal(), rows.token, request))
     response = finalize(request, response, *args, **kwargs)
     if state.is_guarded:
         deferred.guards.set_cache_headers(request._request, response)
