@@ -29,6 +29,7 @@ class TokenError(Exception):
     code = "token_error"
     reason = "error"
     default_message: _StrOrPromise = _("The token could not be used.")
+    values: Mapping[str, object] = {}  # for the placeholders of the message
 
     def __init__(self, message: _StrOrPromise | None = None) -> None:
         self._message = message or self.default_message
@@ -37,7 +38,8 @@ class TokenError(Exception):
     @property
     def message(self) -> str:
         """What happened and what to do next, in the language that is active when it is read."""
-        return str(self._message)
+        text = str(self._message)
+        return text % self.values if self.values else text
 
     def __str__(self) -> str:
         return self.message
@@ -160,10 +162,7 @@ class InsufficientScope(NotAllowed):
         super().__init__()
         self.missing = tuple(missing)
         self.is_fixable = is_fixable  # False if the URL names no entity that the owner can see
-
-    @property
-    def message(self) -> str:
-        return super().message % {"scopes": ", ".join(map(str, self.missing))}
+        self.values = {"scopes": ", ".join(map(str, missing))}
 
 
 class NoScopeForOptions(NotAllowed):
@@ -192,10 +191,7 @@ class NetworkNotAllowed(NotAllowed):
     def __init__(self, address: str | None = None) -> None:
         super().__init__(None if address is None else _("The token can't be used from %(address)s."))
         self.address = address
-
-    @property
-    def message(self) -> str:
-        return super().message % {"address": self.address}
+        self.values = {"address": address}
 
 
 class KeyNotAllowed(ScopeNotDeclared):
@@ -232,11 +228,7 @@ class KeywordNotAllowed(ScopeNotDeclared, PermissionDenied):
 
     def __init__(self, keyword: str) -> None:
         super().__init__()
-        self.keyword = keyword
-
-    @property
-    def message(self) -> str:
-        return super().message % {"keyword": self.keyword}
+        self.values = {"keyword": keyword}
 
 
 class OwnerNotAllowed(NotAllowed):
