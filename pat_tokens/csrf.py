@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +56,7 @@ def has_session(request: HttpRequest) -> bool:
 
 
 class _AlwaysProtected(CsrfViewMiddleware):
-    def process_view(
-        self,
-        request: HttpRequest,
-        callback: Callable[..., Any] | None,
-        callback_args: Sequence[Any],
-        callback_kwargs: Mapping[str, Any],
-    ) -> Any:
+    def process_view(self, request: HttpRequest, *args: Any) -> Any:
         return find_forgery(request)
 
 

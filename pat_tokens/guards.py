@@ -194,9 +194,8 @@ def set_cache_headers(request: HttpRequest | None, response: Any) -> None:
 
 def refusal(error: TokenError) -> HttpResponse:
     """Return the response to a request that `error` refuses: 401 or 403 with a challenge, or 503, and JSON."""
-    response = JsonResponse(error_body(error), status=error_status(error))
-    for name, value in error_headers(error, keyword=conf.keyword, realm=conf.realm).items():
-        response[name] = value
+    headers = error_headers(error, keyword=conf.keyword, realm=conf.realm)
+    response = JsonResponse(error_body(error), status=error_status(error), headers=headers)
     set_cache_headers(None, response)
     return response
 

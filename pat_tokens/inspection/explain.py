@@ -125,18 +125,14 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
         _explain_options(explanation, token, report, kwargs)
         return explanation
     if asked is None and not report.has_all_methods:
-        undeclared = MethodReport(method, Resolution(None, report.note or f"not declared: no requirement for {method}"))
-        explanation.add("requirement", False, _refused_text(undeclared.resolution.origin))
-        _explain_declaration(explanation, report, undeclared)
-        explanation.refuse(403, ScopeNotDeclared.code)
-        return explanation
+        asked = MethodReport(method, Resolution(None, report.note or f"not declared: no requirement for {method}"))
     if asked is None:
         explanation.add("requirement", False, _("The view does not support %(method)s.") % {"method": method})
         explanation.refuse(405, "method_not_allowed")
         return explanation
     requirement = asked.resolution.requirement
     if requirement is None:
-        explanation.add("requirement", False, _refused_text(asked.resolution.origin))
+        explanation.add("requirement", False, _("Every token is refused: %(why)s.") % {"why": asked.resolution.origin})
         _explain_declaration(explanation, report, asked)
         explanation.refuse(403, ScopeNotDeclared.code)
         return explanation
@@ -235,10 +231,6 @@ def _explain_declaration(explanation: Explanation, report: RouteReport, asked: M
     else:
         text = _("If it is right, write %(line)s in pat_entities.py. This is a guess: %(why)s.")
     explanation.add("requirement", None, text % texts)
-
-
-def _refused_text(why: str) -> str:
-    return _("Every token is refused: %(why)s.") % {"why": why}
 
 
 def _explain_options(

@@ -125,12 +125,10 @@ class Prefill:
         self.source: PersonalAccessToken | None = None
         self.initial: dict[str, Any] = {}
         self.networks: Sequence[str] = ()  # of the copied token; without them, the new one works from more addresses
-        self._left_out: list[str] = []
-        self.is_cut = False  # more scopes than one link can ask for
         known = PARAMETERS if self.is_new else ("scope",)
-        self._left_out += [name for name in query if name not in (*known, OWNER)]
+        self._left_out = [name for name in query if name not in (*known, OWNER)]
         wanted = list(islice(self._read_scopes(), MAX_SCOPES + 1))
-        self.is_cut = len(wanted) > MAX_SCOPES
+        self.is_cut = len(wanted) > MAX_SCOPES  # more scopes than one link can ask for
         if self.is_new and self.is_filled:
             self._fill_fields()
         self.scopes = choose_scopes(user, wanted[:MAX_SCOPES], token)

@@ -122,7 +122,6 @@ class ScopeForm(ServiceForm):
 
     @cached_property
     def type(self) -> EntityType | None:
-        """The chosen entity type."""
         return registry.get(self.values["entity_type"])
 
     @property
@@ -201,6 +200,7 @@ class ScopeFormSet(_FormSetBase):
         found = {int(match[1]) for name in data or () if (match := _FIELD_NAME.fullmatch(name))}
         self._numbers = sorted(found)[: self.absolute_max]
         self._searched: str | None = None
+        self._suggestions: dict[str, list[tuple[str, str]]] = {}  # by entity type
         initial = initial if data is None else ()
         super().__init__(data, prefix="scopes", initial=initial, form_kwargs={"formset": self})
 
@@ -341,10 +341,6 @@ class ScopeFormSet(_FormSetBase):
         if form.type.name not in self._suggestions:
             self._suggestions[form.type.name] = suggest(form.type, self.user)[0]
         return self._suggestions[form.type.name]
-
-    @cached_property
-    def _suggestions(self) -> dict[str, list[tuple[str, str]]]:
-        return {}
 
 
 @dataclass(frozen=True)
