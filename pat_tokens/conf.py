@@ -118,7 +118,6 @@ def are_peppers(value: object) -> bool:
 
 
 def setting_names() -> list[str]:
-    """Return the names of all settings."""
     attributes = [name for name, value in vars(Conf).items() if isinstance(value, Setting)]
     return [_name_of(attribute) for attribute in (*attributes, "peppers")]
 

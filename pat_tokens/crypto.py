@@ -63,7 +63,6 @@ class SecretBytes(HiddenRepr, bytes):
         return repr(self)
 
     def decode(self, *args: Any, **kwargs: Any) -> SecretText:
-        """Return the same as a string."""
         return SecretText(super().decode(*args, **kwargs))
 
 

@@ -321,7 +321,6 @@ class Registry:
         self._presets[preset.name] = preset
 
     def unregister_preset(self, name: str) -> None:
-        """Remove a preset."""
         del self._presets[name]
 
     @property
@@ -331,7 +330,6 @@ class Registry:
         return [*self._presets.values(), *(preset for preset in defaults if preset.name not in self._presets)]
 
     def get_preset(self, name: str) -> Preset | None:
-        """Return the preset called `name`, or None."""
         return next((preset for preset in self.presets if preset.name == name), None)
 
     def get(self, name: str) -> EntityType | None:

@@ -38,15 +38,12 @@ class NetworksField(models.CharField):  # type: ignore[type-arg]
         return tuple(value.split() if isinstance(value, str) else value or ())
 
     def get_prep_value(self, value: Any) -> str:
-        """Return the text for the column."""
         return " ".join(self.to_python(value))
 
     def value_to_string(self, obj: models.Model) -> str:
-        """Return the text for serializers."""
         return self.get_prep_value(self.value_from_object(obj))
 
     def formfield(self, **kwargs: Any) -> Any:
-        """Return a field with one network per line."""
         kwargs.pop("widget", None)
         return NetworksFormField(label=capfirst(self.verbose_name), required=False, help_text=self.help_text)
 
@@ -57,7 +54,6 @@ class NetworksFormField(forms.Field):
     widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"})
 
     def prepare_value(self, value: Any) -> Any:
-        """Return the text for the widget."""
         return value if isinstance(value, str) else "\n".join(value or ())
 
     def to_python(self, value: Any) -> list[str]:
@@ -65,5 +61,4 @@ class NetworksFormField(forms.Field):
         return list(map(SecretText, str(value or "").replace(",", " ").split()))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Return whether other networks were entered."""
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)

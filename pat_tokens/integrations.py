@@ -153,7 +153,6 @@ def register_integration(integration: Integration) -> None:
 
 
 def integration_checks() -> Iterator[Callable[..., Iterable[CheckMessage]]]:
-    """Return the system checks of all integrations."""
     return chain.from_iterable(integration.checks for integration in _integrations.values())
 
 

@@ -111,7 +111,6 @@ def duration_label(duration: str) -> str:
 
 
 def type_label(entity_type: EntityType) -> str:
-    """Return the display name of an entity type."""
     return str(entity_type.label or entity_type.name)
 
 
@@ -339,7 +338,6 @@ class ActivityLabel:
 
 
 def describe_activity(rows: Iterable[Activity]) -> list[ActivityLabel]:
-    """Return each of `rows` in words."""
     return [_describe_act(row) for row in rows]
 
 

@@ -76,7 +76,6 @@ def send_notice(sender: object, activity: Activity, **kwargs: object) -> None:
 
 
 def connect() -> None:
-    """Connect the receiver."""
     signals.activity_recorded.connect(send_notice, sender=Activity, dispatch_uid="pat_tokens.mail")
 
 

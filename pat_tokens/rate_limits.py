@@ -57,12 +57,10 @@ class RateLimiter:
             return count if clock() - start < self.seconds else 0
 
     def forget(self, key: Hashable) -> None:
-        """Reset `key`."""
         with self._lock:
             self._windows.pop(key, None)
 
     def clear(self) -> None:
-        """Reset all keys."""
         with self._lock:
             self._windows.clear()
 

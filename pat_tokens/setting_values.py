@@ -36,7 +36,6 @@ def is_class(value: object, *bases: type[Any]) -> bool:
 
 
 def has_url(name: str) -> bool:
-    """Return whether the site has a URL called `name`."""
     try:
         reverse(name)
     except NoReverseMatch:

@@ -56,7 +56,6 @@ class Watcher:
         self.task: asyncio.Task[None] | None = None
 
     def add(self, watch: Watch) -> None:
-        """Start checking `watch`."""
         self.watches.add(watch)
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self.run())

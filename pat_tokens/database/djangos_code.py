@@ -19,7 +19,6 @@ def has_replaced_methods(thing: object) -> bool:
 
 
 def is_in_django(cls: type[Any]) -> bool:
-    """Return whether `cls` is a class of Django."""
     return cls is object or cls.__module__.partition(".")[0] == "django"
 
 

@@ -94,7 +94,6 @@ class Observer:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop observing."""
         _observers.set(tuple(one for one in _observers.get() if one() not in (None, self)))
 
 

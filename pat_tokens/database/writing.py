@@ -69,7 +69,6 @@ class WriteGuard(Observer):
                 self._check_new(instance, statement.using, zip(_key_models(instance), _keys_of(instance), strict=True))
 
     def close(self) -> None:
-        """Stop checking."""
         super().close()
         with _lock:
             _running.discard(id(self))

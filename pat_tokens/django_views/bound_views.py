@@ -39,7 +39,6 @@ class UrlKeywords(dict[str, Any]):
         super().__setitem__(keyword, value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Set several keywords."""
         for keyword, value in dict(*args, **kwargs).items():
             self[keyword] = value
 
@@ -48,7 +47,6 @@ class UrlKeywords(dict[str, Any]):
         return self
 
     def setdefault(self, keyword: str, default: Any = None) -> Any:
-        """Set a keyword that isn't in the URL."""
         if keyword not in self:
             self[keyword] = default
         return self[keyword]

@@ -96,7 +96,6 @@ class Page(LoginRequiredMixin, View):
         return HttpResponseRedirect(self.request.path)
 
     def not_found(self) -> HttpResponse:
-        """Show the site's 404 page."""
         raise Http404
 
     @property
@@ -212,7 +211,6 @@ class TokenPage(Page):
 
     @property
     def owner(self) -> Any:
-        """The owner of the token."""
         return self.token.user
 
     def not_found(self) -> HttpResponse:
@@ -256,7 +254,6 @@ class NewSecretPage(TokenPage):
 
 
 def token_url(token: PersonalAccessToken) -> str:
-    """Return the URL of the page of `token`."""
     return reverse("pat_tokens:token_detail", args=[token.pk])
 
 

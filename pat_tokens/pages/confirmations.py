@@ -53,7 +53,6 @@ class Confirmation(Page):
         )
 
     def get_title(self) -> str:
-        """Return the question."""
         raise NotImplementedError
 
     def get_consequences(self) -> Sequence[str]:
@@ -61,7 +60,6 @@ class Confirmation(Page):
         raise NotImplementedError
 
     def get_back_url(self) -> str:
-        """Return the URL of the Cancel link."""
         return reverse("pat_tokens:token_list")
 
 
@@ -220,8 +218,6 @@ class TokensDelete(TokensConfirmation):
 
 
 class SelectedDelete(TokensDelete):
-    """Delete the selected tokens."""
-
     submit_label = TokensConfirmation.submit_label
     asks_number = False
     nothing = TokensConfirmation.nothing

@@ -54,7 +54,6 @@ class ScopesAdd(TokenPage):
 
     @cached_property
     def prefill(self) -> Prefill:
-        """What the link asks for."""
         return Prefill(self.owner, self.request.GET, self.tokens, self.token)
 
     def _show(self, formset: ScopeFormSet) -> HttpResponse:

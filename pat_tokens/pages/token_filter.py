@@ -84,7 +84,6 @@ def _operations() -> dict[str, Operation]:
 
 
 def read_term(query: QueryDict) -> str:
-    """Return what is searched for."""
     return query.get("q", "").replace("\0", "").strip()[:255]
 
 

@@ -22,7 +22,6 @@ class InputField(serializers.Field[Any, Any, Any, Any]):
         return data
 
     def get_schema(self) -> dict[str, Any]:
-        """Return the field's OpenAPI schema."""
         raise NotImplementedError
 
 
