@@ -34,7 +34,7 @@ def find_forgery(request: HttpRequest) -> HttpResponseBase | None:
     checker = _make_checker()
     checker.process_request(request)
     switches = {name: request.__dict__.pop(name) for name in _SWITCHES if name in request.__dict__}
-    refusal = checker.process_view(request, _protected, (), {})
+    refusal = checker.process_view(request, _not_called, (), {})
     request.__dict__.update(switches)
     return refusal
 
@@ -66,8 +66,8 @@ always_csrf_protect = decorator_from_middleware(_AlwaysProtected)
 def _make_checker() -> CsrfViewMiddleware:
     for _path, middleware in site_middleware("django.middleware.csrf.CsrfViewMiddleware"):
         if isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware):
-            return _checker_of(middleware)(_no_response)  # type: ignore[arg-type]  # types are hashable
-    return CsrfViewMiddleware(_no_response)
+            return _checker_of(middleware)(_not_called)  # type: ignore[arg-type]  # types are hashable
+    return CsrfViewMiddleware(_not_called)
 
 
 @cache
@@ -109,9 +109,5 @@ def _is_from_memory(request: Any, testing: Any) -> bool:
     return isinstance(port, str)  # servers use numbers
 
 
-def _protected(request: HttpRequest) -> HttpResponseBase:
-    raise NotImplementedError
-
-
-def _no_response(request: HttpRequest) -> HttpResponseBase:
+def _not_called(request: HttpRequest) -> HttpResponseBase:
     raise NotImplementedError

@@ -141,10 +141,6 @@ class ScopeForm(ServiceForm):
         ]
 
     @property
-    def type_label(self) -> str:
-        return type_label(self.type) if self.type else ""
-
-    @property
     def all_label(self) -> str:
         """The label for all entities of the chosen type."""
         return all_label(self.type) if self.type else ""
