@@ -215,7 +215,7 @@ class EntityType:
 
     def get_visible(self, user: Any, entity_ids: Iterable[str]) -> dict[str, Model]:
         """Return those of `entity_ids` that `user` can see, as entities by canonical id, in one query."""
-        keys = [entity_id for entity_id in dict.fromkeys(entity_ids) if self._can_be_key(entity_id)]
+        keys = [one for one in dict.fromkeys(entity_ids) if one != ALL and self.is_storable(one)]
         if not keys:
             return {}
         return {str(entity.pk): entity for entity in self._fetch(self.get_queryset(user), keys)}
@@ -250,9 +250,6 @@ class EntityType:
         except _REFUSALS:
             return False
         return True
-
-    def _can_be_key(self, entity_id: str) -> bool:
-        return entity_id != ALL and self.is_storable(entity_id)
 
     def as_values(self, entity_ids: Sequence[str], using: str) -> Any:
         """Return storable ids for an `__in` lookup, as a single parameter if the database can't take so many."""

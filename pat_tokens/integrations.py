@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.checks import CheckMessage
 from django.urls import ResolverMatch
 
+from pat_tokens.declarations import class_of
 from pat_tokens.requirements import Requirement, Resolution
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Route:
     @cached_property
     def view_name(self) -> str:
         """The dotted path of the view."""
-        view = getattr(self.view, "cls", None) or getattr(self.view, "view_class", None) or self.view
+        view = class_of(self.view)
         name = getattr(view, "__qualname__", None) or type(view).__qualname__
         # `@api_view` gives every class the same qualified name.
         name = getattr(view, "__name__", name) if name.endswith("WrappedAPIView") else name

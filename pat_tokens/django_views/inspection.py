@@ -15,10 +15,6 @@ _ASKS_NOTHING = "a plain Django view without a declaration"
 _REFUSES = f"{_ASKS_NOTHING}, so the middleware refuses them"
 
 
-def _unread(report: MethodReport) -> MethodReport:
-    return MethodReport(report.method, Resolution(None, _NOT_READ, refused=True), reads_tokens=False)
-
-
 def inspect_django_view(route: Route) -> RouteReport:
     """Return what a plain Django view requires, by method."""
     if integration_of(route.view) is not None:
@@ -39,8 +35,10 @@ def inspect_django_view(route: Route) -> RouteReport:
         reads = route.memo[has_middleware] = has_middleware()
     note = "" if reports else _REFUSES if reads else _ASKS_NOTHING
     if reports and not reads:
-        note = _NOT_READ
-        reports = [report if report.resolution.problem else _unread(report) for report in reports]
+        note, unread = _NOT_READ, Resolution(None, _NOT_READ, refused=True)
+        reports = [
+            one if one.resolution.problem else MethodReport(one.method, unread, reads_tokens=False) for one in reports
+        ]
     return RouteReport(
         route,
         kind,

@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.utils.module_loading import import_string
 
 from pat_tokens.declarations import class_of, plain_route
-from pat_tokens.inspection.proposals import BY_NAMES, CERTAIN, Lookups, Proposal, ViewHints, collect_lookups, guess
+from pat_tokens.inspection.proposals import BY_NAMES, CERTAIN, Lookups, Proposal, ViewHints, guess
 from pat_tokens.integrations import MethodReport, RouteReport
 
 _NAMES = {"declarations": ("declare_route", "declare_view"), "requirements": ("EntityLookup", "Requirement")}
@@ -43,8 +43,15 @@ class Operation(NamedTuple):
 
 
 def find_lookups(reports: Iterable[RouteReport]) -> Lookups:
-    """Return how the views of a site look up entities, from which the meaning of keywords of nested routes follows."""
-    return collect_lookups(report.lookup for report in reports if report.lookup is not None)
+    """Return the field by which the views of a site look up entities, by model and URL keyword; None where they differ.
+
+    The meaning of keywords of nested routes follows from it.
+    """
+    lookups: dict[type[Model], dict[str, str | None]] = {}
+    for model, keyword, field in (report.lookup for report in reports if report.lookup is not None):
+        by_keyword = lookups.setdefault(model, {})
+        by_keyword[keyword] = field if by_keyword.get(keyword, field) == field else None
+    return lookups
 
 
 def propose(report: RouteReport, method: MethodReport, lookups: Lookups) -> Operation | None:

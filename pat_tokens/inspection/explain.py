@@ -75,11 +75,6 @@ class Explanation:
         if self.status is None:
             self.status, self.code = status, code
 
-    def leave_to_view(self) -> None:
-        """Record that the view handles the request as if there were no token."""
-        self.allowed = False
-        self.status = self.code = None
-
     def as_dict(self) -> dict[str, Any]:
         return {
             "allowed": self.allowed,
@@ -119,7 +114,8 @@ def _explain(token: PersonalAccessToken, method: str, path: str) -> Explanation:
     if not report.reads_tokens or not (asked is None or asked.reads_tokens):
         why = report.note or (asked.resolution.origin if asked else "")
         explanation.add("requirement", None, _("Tokens are not read: %(why)s.") % {"why": why})
-        explanation.leave_to_view()
+        # The view handles the request as if there were no token.
+        explanation.allowed, explanation.status, explanation.code = False, None, None
         return explanation
     if method == "OPTIONS" and asked is None and report.has_options:
         _explain_options(explanation, token, report, kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,15 +60,6 @@ class ViewHints:
     operation: str | None = None
     has_rows: bool = False
     harmless_keywords: frozenset[str] = frozenset()
-
-
-def collect_lookups(found: Iterable[Lookup]) -> Lookups:
-    """Return the field by model and URL keyword, None where views differ."""
-    lookups: dict[type[Model], dict[str, str | None]] = {}
-    for model, keyword, field in found:
-        by_keyword = lookups.setdefault(model, {})
-        by_keyword[keyword] = field if by_keyword.get(keyword, field) == field else None
-    return lookups
 
 
 def _find_field(lookups: Lookups, model: type[Model], keyword: str) -> str | None:

@@ -43,7 +43,8 @@ _DESCRIBES = ("rest_framework.routers", "rest_framework.schemas.views", "drf_spe
 
 def inspect(route: Route) -> RouteReport | None:
     """Return what a DRF view requires, by method, or None for other views."""
-    if not _is_drf(route.view):
+    view_class = getattr(route.view, "cls", None)
+    if not (isinstance(view_class, type) and issubclass(view_class, APIView)):
         return None
     facts = ViewInfo.of_callback(route.view, route.memo)
     where = RouteInfo(route.pattern, route.url_name, route.keywords, route.positional)
@@ -59,7 +60,7 @@ def inspect(route: Route) -> RouteReport | None:
         methods,
         reads_tokens=not why_unread,
         note=why_unread,
-        permissions=tuple(map(_view_permission, _permissions(facts))),
+        permissions=tuple(_permissions(facts)),
         keys=_keys(facts),
         has_all_methods=not facts.has_own_405,
         has_head=facts.serves("head"),
@@ -68,11 +69,6 @@ def inspect(route: Route) -> RouteReport | None:
         propose=partial(_propose, facts, where, route),
         format_keyword=str(api_settings.FORMAT_SUFFIX_KWARG),
     )
-
-
-def _is_drf(view: object) -> bool:
-    view_class = getattr(view, "cls", None)
-    return isinstance(view_class, type) and issubclass(view_class, APIView)
 
 
 def _asks_for_login(view: Any) -> bool:
@@ -200,10 +196,12 @@ def _kind(facts: ViewInfo) -> str:
     return "generic view" if issubclass(facts.cls, generics.GenericAPIView) else "APIView"
 
 
-def _permissions(facts: ViewInfo) -> list[type]:
-    if getattr(facts.cls.get_permissions, "__module__", "") != APIView.__module__:
-        return []
-    return [one for one in facts.get("permission_classes", ()) if isinstance(one, type)]
+def _permissions(facts: ViewInfo) -> Iterator[ViewPermission]:
+    if getattr(facts.cls.get_permissions, "__module__", "") == APIView.__module__:
+        for one in facts.get("permission_classes", ()):
+            if isinstance(one, type):
+                name = f"{one.__module__}.{one.__qualname__}"
+                yield ViewPermission(name, partial(_permission_allows, name))
 
 
 def _keys(facts: ViewInfo) -> frozenset[str]:
@@ -212,11 +210,6 @@ def _keys(facts: ViewInfo) -> frozenset[str]:
         action = facts.action_of(method.lower())
         keys.update((method,) if action is None else (f"{method} {action}", action))
     return frozenset(keys)
-
-
-def _view_permission(permission: type) -> ViewPermission:
-    name = f"{permission.__module__}.{permission.__qualname__}"
-    return ViewPermission(name, partial(_permission_allows, name))
 
 
 def _permission_allows(name: str, user: Any, method: str, requirement: Requirement) -> bool | None:

@@ -73,7 +73,10 @@ class ScopeSchemaMixin:
         extensions: dict[str, Any] = super().get_extensions()  # type: ignore[misc]
         if not _takes_tokens(schema):
             return extensions
-        return {**_extend(find_requirement(schema), schema), **extensions}
+        requirement = find_requirement(schema)
+        if requirement is None:
+            return {"x-pat-refused": True, **extensions}
+        return {"x-pat-scope": " ".join(_name_scopes(requirement, schema)), **extensions}
 
 
 class ScopeAutoSchema(ScopeSchemaMixin, AutoSchema):  # type: ignore[misc]  # DRF's own method has other arguments
@@ -126,12 +129,6 @@ def _explain(requirement: Requirement | None, auto_schema: AutoSchema) -> str:
         text = _("A personal access token needs the scope `%(scope)s`.")
     texts = [text % {"scope": first}, *(_("It also needs the scope `%(scope)s`.") % {"scope": one} for one in others)]
     return " ".join(texts)
-
-
-def _extend(requirement: Requirement | None, auto_schema: AutoSchema) -> dict[str, Any]:
-    if requirement is None:
-        return {"x-pat-refused": True}
-    return {"x-pat-scope": " ".join(_name_scopes(requirement, auto_schema))}
 
 
 __all__ = ["ScopeAutoSchema", "ScopeSchemaMixin"]
