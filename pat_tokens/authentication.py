@@ -254,7 +254,7 @@ def authenticate_for_scope(
             if token.is_previous:
                 _state(request).sunset = _sunset(token)
             stored = (
-                (token.previous_digest, token.previous_pepper_id)
+                (token.previous_digest, token.previous.pepper_id)
                 if token.is_previous
                 else (token.digest, token.pepper_id)
             )

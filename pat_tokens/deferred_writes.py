@@ -112,14 +112,14 @@ def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
     )
 
 
-def update_unlocked(rows: QuerySet[Any], **fields: Any) -> None:
-    """Update `rows`, without those that other transactions have locked."""
+def update_unlocked(rows: QuerySet[Any], **fields: Any) -> int:
+    """Update `rows`, without those that other transactions have locked, and return how many these are."""
     if connections[rows.db].features.has_select_for_update:
         found = list(lock_or_skip(rows).values_list("pk", flat=True))
         if not found:
-            return
+            return 0
         rows = rows.model._base_manager.using(rows.db).filter(pk__in=found)
-    rows.update(**fields)
+    return rows.update(**fields)
 
 
 def take_write_lock(alias: str) -> None:

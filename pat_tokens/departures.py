@@ -48,7 +48,7 @@ def find_departure(user: Any) -> Departure:
     Activity says who was shown a secret. There is no record if its rows were pruned, if the key was imported, or if a
     command has shown the secret. Such a token is listed if the policy lets `user` manage the account.
     """
-    active = PersonalAccessToken.objects.active().select_related("user").order_by("user_id", "name")
+    active = PersonalAccessToken.objects.active().select_related("user", "previous").order_by("user_id", "name")
     departure = Departure(own=list(active.for_user(user)))
     acts = Activity.objects.filter(kind__in=_CHANGES_OF_SECRET)
     managed = get_policy().get_managed_users(user)

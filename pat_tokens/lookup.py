@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context, ContextVar
 from copy import copy
 from itertools import chain
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.signals import setting_changed
@@ -21,10 +21,10 @@ from django.db.models import Model, Value
 
 from pat_tokens.conf import conf
 from pat_tokens.crypto import is_among
-from pat_tokens.database.djangos_code import has_replaced_methods, makes_djangos_sql, selects_fixed_columns
+from pat_tokens.database.djangos_code import can_hold, has_replaced_methods, makes_djangos_sql, selects_fixed_columns
 from pat_tokens.database.uncached import execute, uncached
 from pat_tokens.models import PersonalAccessToken
-from pat_tokens.owners import load_owners, set_owner, with_owner
+from pat_tokens.owners import load_owners, with_owner
 from pat_tokens.scopes import Decision, RequiredScope, ScopeKey, decide_from_facts
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pat_tokens.querysets import TokenQuerySet
 
+_Related = tuple["_Columns", Callable[..., None], Callable[..., None]]  # how to set it on the token, and vice versa
 Converter = tuple[int, Callable[..., Any], bool, Any]  # position in the row, function, takes operations, expression
 
 
@@ -66,7 +67,7 @@ class _Statement(NamedTuple):
     constants: Mapping[str, Any]  # parameters that aren't slots
     converters: Sequence[Converter]
     token: _Columns
-    user: _Columns | None
+    related: Sequence[_Related]
     annotations: Mapping[str, int]
 
     def load(self, connection: BaseDatabaseWrapper, values: Mapping[str, str]) -> PersonalAccessToken | None:
@@ -82,8 +83,10 @@ class _Statement(NamedTuple):
             else:
                 row[position] = convert(row[position], expression, connection)
         token: PersonalAccessToken = self.token.make_instance(connection.alias, row)
-        if self.user is not None:
-            set_owner(token, self.user.make_instance(connection.alias, row))
+        for columns, set_on_token, set_on_related in self.related:
+            instance = columns.make_instance(connection.alias, row)
+            set_on_token(token, instance)
+            set_on_related(instance, token)
         for name, position in self.annotations.items():
             setattr(token, name, row[position])
         return token
@@ -155,15 +158,6 @@ def token_database() -> str:
     return router.db_for_write(PersonalAccessToken)
 
 
-def _queryset(
-    alias: str, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
-) -> TokenQuerySet:
-    # Not ordered or sliced, because at most one row matches: digests are unique, and all of them are of one secret.
-    tokens = PersonalAccessToken.objects.using(alias)
-    tokens = tokens.with_any_digest(list(digests)) if previous else tokens.with_digest(list(digests))
-    return with_owner(tokens.with_facts(required_scope).order_by())
-
-
 def _complete(
     token: PersonalAccessToken, digests: Sequence[str], required_scope: RequiredScope | None, *, previous: bool
 ) -> PersonalAccessToken:
@@ -190,7 +184,10 @@ def _build(
         for number in range(len(required_scope.scopes) if required_scope else 0)
     ]
     example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
-    tokens = _queryset(connection.alias, digests, example, previous=previous)
+    tokens = with_owner(PersonalAccessToken.objects.using(connection.alias))
+    tokens = tokens.with_any_digest(digests).with_previous_secret() if previous else tokens.with_digest(digests)
+    # Not ordered or sliced, because at most one row matches: digests are unique, and all of them are of one secret.
+    tokens = tokens.with_facts(example).order_by()
     return _Query([slot.value for slot in chain(digests, *scopes)], tokens, _compile(tokens.all(), connection))
 
 
@@ -204,10 +201,13 @@ def _compile(tokens: TokenQuerySet, connection: BaseDatabaseWrapper) -> _Stateme
         return None
     columns = [expression for expression, _sql, _alias in compiler.select]
     converters = list(_find_converters(compiler, columns))
-    if any(_may_hold(convert, connection) for _position, convert, _takes_ops, _expression in converters):
+    if any(can_hold(convert, connection) for _position, convert, _takes_ops, _expression in converters):
         return None
     info = compiler.klass_info
-    related = [_find_columns(one, columns) for one in info.get("related_klass_infos", ())]
+    related = [
+        (_find_columns(one, columns), one["local_setter"], one["remote_setter"])
+        for one in info.get("related_klass_infos", ())
+    ]
     named = {f"constant_{number}": param for number, param in enumerate(params)}
     names = [param.value if isinstance(param, _Slot) else name for name, param in named.items()]
     return _Statement(
@@ -216,7 +216,7 @@ def _compile(tokens: TokenQuerySet, connection: BaseDatabaseWrapper) -> _Stateme
         {name: param for name, param in named.items() if not isinstance(param, _Slot)},
         converters,
         _find_columns(info, columns),
-        related[0] if related else None,
+        related,
         dict(compiler.annotation_col_map or {}),
     )
 
@@ -227,20 +227,6 @@ def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converte
             # A method of `connection.ops` is called on the current connection's, because each thread has its own.
             takes_ops = isinstance(converter, MethodType) and converter.__self__ is compiler.connection.ops
             yield position, converter.__func__ if takes_ops else converter, takes_ops, expression
-
-
-def _may_hold(convert: Any, connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the function can hold a reference to a connection, which belongs to the compiling thread."""
-    if not isinstance(convert, (FunctionType, MethodType)):
-        return True
-    held = [getattr(convert, "__self__", None), *(cell.cell_contents for cell in convert.__closure__ or ())]
-    return any(
-        thing is connection
-        or thing is connection.ops
-        or (callable(thing) and thing is not convert and _may_hold(thing, connection))
-        for thing in held
-        if thing is not None
-    )
 
 
 def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -44,26 +44,6 @@ MAX_NETWORK_LENGTH = 43  # characters of the longest, with 8 groups of 4 digits 
 MAX_AGENT_LENGTH = 200  # characters; the rest of a user agent is cut off
 
 
-class PreviousSecret(NamedTuple):
-    """The secret that the current one replaced, while both work. `expires_at` is when it will stop."""
-
-    hint: str
-    issued_at: datetime
-    expires_at: datetime
-    last_used_at: datetime | None
-    last_used_ip: str | None
-    last_used_agent: str
-    grace_period: str
-    grace_started_at: datetime | None
-
-    @property
-    def is_used_late(self) -> bool:
-        """Whether it was used in the last quarter of its grace period."""
-        if self.grace_started_at is None or self.last_used_at is None:
-            return False
-        return self.last_used_at >= self.expires_at - (self.expires_at - self.grace_started_at) / 4
-
-
 def _refuse_changes(instance: models.Model, model: type[models.Model]) -> None:
     """Raise ValidationError if a model form changes what only services may change, because they check permissions."""
     stored = model._base_manager.using(instance._state.db).filter(pk=instance.pk).first()
@@ -90,6 +70,7 @@ class PersonalAccessToken(models.Model):
         user: models.ForeignKey[Any, AbstractBaseUser]
         user_id: Any
         scope_set: ScopeQuerySet
+        previous: PreviousSecret
         objects: ClassVar[TokenQuerySet]
 
     id = models.UUIDField(pgettext_lazy("pat_tokens", "ID"), primary_key=True, default=uuid.uuid4, editable=False)
@@ -141,23 +122,16 @@ class PersonalAccessToken(models.Model):
         pgettext_lazy("pat_tokens", "last used by"), max_length=MAX_AGENT_LENGTH, blank=True, default="", editable=False
     )
 
-    # The secret that the current one replaced. It works during an overlap, and is recognized afterwards.
+    # The secret that the current one replaced. It works during an overlap, and is recognized afterwards. What else is
+    # known about it is in PreviousSecret: each request loads this row, and few tokens have an overlap.
     previous_digest = models.CharField(max_length=DIGEST_LENGTH, null=True, editable=False)
-    previous_pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", db_default="", editable=False)
-    previous_hint = models.CharField(max_length=32, default="", db_default="", editable=False)
-    previous_issued_at = models.DateTimeField(null=True, editable=False)
-    previous_expires_at = models.DateTimeField(null=True, editable=False)
-    previous_is_legacy = models.BooleanField(default=False, db_default=False, editable=False)
-    previous_last_used_at = models.DateTimeField(null=True, editable=False)
-    previous_last_used_ip = models.GenericIPAddressField(null=True, editable=False)
-    previous_last_used_agent = models.CharField(max_length=MAX_AGENT_LENGTH, default="", db_default="", editable=False)
     # Set during an overlap, and after it ended by itself.
     rotated_at = models.DateTimeField(
         pgettext_lazy("pat_tokens", "rotated at"), null=True, editable=False, db_index=True
     )
-    grace_period = models.CharField(max_length=MAX_LENGTH, default="", db_default="", editable=False)  # as it was given
     grace_started_at = models.DateTimeField(null=True, editable=False)  # the first use of the current secret
-    overlap_mailed_at = models.DateTimeField(null=True, editable=False)
+    # Whether the last use was of the previous secret.
+    last_used_by_previous = models.BooleanField(default=False, db_default=False, editable=False)
 
     objects = TokenQuerySet.as_manager()
 
@@ -187,8 +161,7 @@ class PersonalAccessToken(models.Model):
                 name="pat_tokens_secrets_differ",
             ),
             models.CheckConstraint(
-                condition=Q(rotated_at__isnull=True)
-                | Q(previous_digest__isnull=False, previous_issued_at__isnull=False),
+                condition=Q(rotated_at__isnull=True) | Q(previous_digest__isnull=False),
                 name="pat_tokens_overlap_has_secret",
             ),
             models.CheckConstraint(condition=~Q(name=""), name="pat_tokens_name_not_empty"),
@@ -235,47 +208,74 @@ class PersonalAccessToken(models.Model):
 
     @property
     def previous_secret(self) -> PreviousSecret | None:
-        """The previous secret while it works, or None."""
+        """The previous secret while it works, or None. Makes a query during an overlap, unless `previous` is loaded."""
         return self.get_previous_secret(timezone.now())
 
     def get_previous_secret(self, now: datetime) -> PreviousSecret | None:
-        ends_at = self.overlap_ends_at
-        if ends_at is None or self.previous_issued_at is None or now >= ends_at:
-            return None
-        return PreviousSecret(
-            self.previous_hint,
-            self.previous_issued_at,
-            ends_at,
-            self.previous_last_used_at,
-            self.previous_last_used_ip,
-            self.previous_last_used_agent,
-            self.grace_period,
-            self.grace_started_at,
-        )
-
-    @property
-    def overlap_ends_at(self) -> datetime | None:
-        """When the previous secret stops, or stopped; None without an overlap.
-
-        That is the earliest of the end of the grace period, the expiration of the secret and of the token, and
-        `PAT_TOKENS_MAX_OVERLAP` after the rotation.
-        """
         if self.rotated_at is None or self.is_revoked:
             return None
-        ends = [self.rotated_at + parse_duration(conf.max_overlap), self.previous_expires_at, self.expires_at]
-        if self.grace_started_at is not None:
-            ends.append(self.grace_started_at + self.grace_span)
-        return min(end for end in ends if end is not None)
-
-    @property
-    def grace_span(self) -> timedelta:
-        """How long the previous secret works after the first use of the current one."""
-        return parse_duration(self.grace_period)
+        secret: PreviousSecret | None = getattr(self, "previous", None)
+        return None if secret is None or now >= secret.expires_at else secret
 
     @property
     def awaits_first_use(self) -> bool:
         """Whether there is an overlap, and no use of the current secret was recorded."""
         return self.rotated_at is not None and self.grace_started_at is None
+
+
+class PreviousSecret(models.Model):
+    """The secret that the current one of a token replaced last. Its digest is in the row of the token."""
+
+    token = models.OneToOneField(
+        PersonalAccessToken,
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="previous",
+        db_constraint=False,  # the first release deletes tokens without knowing this table
+    )
+    pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", editable=False)
+    hint = models.CharField(max_length=32, editable=False)
+    issued_at = models.DateTimeField(editable=False)
+    original_expires_at = models.DateTimeField(null=True, editable=False)  # that of the token when it was replaced
+    is_legacy = models.BooleanField(default=False, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    last_used_ip = models.GenericIPAddressField(null=True, editable=False)
+    last_used_agent = models.CharField(max_length=MAX_AGENT_LENGTH, default="", editable=False)
+    grace_period = models.CharField(max_length=MAX_LENGTH, default="", editable=False)  # as it was given
+    mailed_at = models.DateTimeField(null=True, editable=False)  # when the owner was told that it is still used
+
+    class Meta:
+        verbose_name = pgettext_lazy("pat_tokens", "previous secret")
+        verbose_name_plural = pgettext_lazy("pat_tokens", "previous secrets")
+
+    def __str__(self) -> str:
+        return self.hint
+
+    @property
+    def grace_started_at(self) -> datetime | None:
+        """When the grace period started, with the first use of the current secret."""
+        return self.token.grace_started_at
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the secret stops, or stopped, as things stand. Only during an overlap.
+
+        That is the earliest of the end of the grace period, the expiration of the secret and of the token, and
+        `PAT_TOKENS_MAX_OVERLAP` after the rotation.
+        """
+        rotated_at: Any = self.token.rotated_at
+        longest = rotated_at + parse_duration(conf.max_overlap)
+        ends: list[datetime | None] = [longest, self.original_expires_at, self.token.expires_at]
+        if self.grace_started_at is not None:
+            ends.append(self.grace_started_at + parse_duration(self.grace_period))
+        return min(end for end in ends if end is not None)
+
+    @property
+    def is_used_late(self) -> bool:
+        """Whether it was used in the last quarter of its grace period."""
+        if self.grace_started_at is None or self.last_used_at is None:
+            return False
+        return self.last_used_at >= self.expires_at - (self.expires_at - self.grace_started_at) / 4
 
 
 class Scope(models.Model):

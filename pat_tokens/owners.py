@@ -31,15 +31,8 @@ def load_owners(tokens: Collection[PersonalAccessToken]) -> None:
     for token in without:
         token.owner_is_hidden = token.user_id not in owners
         if not token.owner_is_hidden:
-            set_owner(token, owners[token.user_id])
-
-
-def set_owner(token: PersonalAccessToken, user: Any) -> None:
-    """Set the owner that was loaded with `token`, as `select_related()` does.
-
-    Setting the attribute would ask the site's router whether the two can be related, for each request.
-    """
-    PersonalAccessToken.user.field.set_cached_value(token, user)
+            # As `select_related()` does. Setting the attribute would ask the site's router for each request.
+            PersonalAccessToken.user.field.set_cached_value(token, owners[token.user_id])
 
 
 def has_manager_with_rules(model: type[Any]) -> bool:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.apps import apps
 from django.conf import settings
 from django.db import connections, models
-from django.db.models import Case, Count, DateTimeField, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, Subquery, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Cast, Coalesce, Lower
 from django.utils import timezone
@@ -57,11 +57,6 @@ MISSING_LATELY = timedelta(days=30)  # how long a missing scope is listed
 CLOCK_SKEW = timedelta(hours=1)  # how far the datetimes of activity can be out of order, compared with the ids
 REMINDER_GRACE = timedelta(days=7)  # how long after the expiration a reminder of it can still be sent
 
-# What decides whether a previous secret works.
-_OVERLAP_FIELDS = (
-    *("expires_at", "revoked_at", "rotated_at", "grace_period", "grace_started_at"),
-    *("previous_pepper_id", "previous_issued_at", "previous_expires_at"),
-)
 SORTABLE = ("name", "description", "issued_at", "expires_at", "last_used_at")
 
 
@@ -144,11 +139,17 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
             due.append(Q(window, ~Exists(reminded)))
         return self.filter(reduce(or_, due), revoked_at=None) if due else self.none()
 
-    def with_previous_secret_in_use(self) -> Self:
-        """The tokens whose previous secret was used after the current one's first use, if no mail was sent about it."""
-        return self.filter(
-            previous_last_used_at__gte=F("grace_started_at"), overlap_mailed_at=None, revoked_at=None
-        ).exclude(rotated_at=None)
+    def with_previous_secret_in_use(self, since: datetime) -> Self:
+        """The tokens whose previous secret was used after the current one's first use, if no mail was sent about it.
+
+        `since`: earlier uses are ignored, because no overlap is that old.
+        """
+        is_in_use = Q(previous__last_used_at__gte=F("grace_started_at"), previous__mailed_at=None)
+        return self.filter(is_in_use, previous__last_used_at__gte=since, rotated_at__isnull=False, revoked_at=None)
+
+    def with_previous_secret(self) -> Self:
+        """The tokens with their previous secrets loaded, which the tokens of a list would load one by one."""
+        return self.select_related("previous")
 
     def with_scope(self, **fields: str) -> Self:
         """The tokens that have a scope with these `fields`."""
@@ -178,15 +179,9 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
     def count_by_pepper(self, peppers: Sequence[str]) -> PepperCounts:
         """Return how many secrets have a digest under each kind of pepper, given the current ones, newest first."""
         newest, *older = [pepper_id(pepper) for pepper in peppers]
-        is_rotated = Q(rotated_at__isnull=False, previous_digest__isnull=False)
-        overlap = {f"overlap_{name}": Case(When(is_rotated, then=F(name))) for name in _OVERLAP_FIELDS}
-        counts: Counter[str] = Counter()
-        rows = self.order_by().annotate(**overlap).values_list("pepper_id", *overlap).annotate(Count("pk"))
-        for pepper, *values, count in rows:
-            counts[pepper] += count
-            token = self.model(**dict(zip(_OVERLAP_FIELDS, values, strict=True)))
-            if token.previous_secret:
-                counts[token.previous_pepper_id] += count
+        counts = Counter(dict(self.order_by().values_list("pepper_id").annotate(Count("pk"))))
+        rotated = self.filter(rotated_at__isnull=False, revoked_at=None).with_previous_secret()
+        counts.update(token.previous.pepper_id for token in rotated if token.previous_secret is not None)
         known = {"current": counts.pop(newest, 0), "unrecorded": counts.pop("", 0)}
         known["old"] = sum(counts.pop(name, 0) for name in set(older) - {newest})
         return PepperCounts(**known, unknown=sum(counts.values()))

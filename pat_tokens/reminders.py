@@ -23,6 +23,7 @@ from django.utils import timezone
 from pat_tokens import log_events, mail, services
 from pat_tokens.activity import SYSTEM, Actor
 from pat_tokens.conf import conf
+from pat_tokens.durations import parse_duration
 from pat_tokens.labels import TimeFormat, printable
 from pat_tokens.links import page_url
 from pat_tokens.models import PersonalAccessToken, PreviousSecret, Reminder, owner_is_active
@@ -98,9 +99,10 @@ def send_reminders(*, dry_run: bool = False, actor: Actor = SYSTEM) -> Summary:
 
 
 def _mail_about_previous_secrets(now: datetime, summary: Summary, *, dry_run: bool) -> None:
-    tokens = PersonalAccessToken.objects.using(router.db_for_write(PersonalAccessToken)).with_previous_secret_in_use()
+    tokens = PersonalAccessToken.objects.using(router.db_for_write(PersonalAccessToken))
+    tokens = tokens.with_previous_secret_in_use(now - parse_duration(conf.max_overlap))
     in_a_row = 0
-    for token in tokens.select_related("user").order_by("?"):
+    for token in tokens.select_related("user", "previous").order_by("?"):
         secret = token.get_previous_secret(now)
         if secret is None or not secret.is_used_late:
             continue
@@ -172,7 +174,8 @@ def build_previous_secret_mail(
         return {
             "token": token,
             "name": printable(token.name),
-            "secret": secret._replace(last_used_agent=printable(secret.last_used_agent)),
+            "secret": secret,
+            "agent": printable(secret.last_used_agent),
             "time_left": TimeFormat().span(secret.expires_at - now),
             "url": page_url("token_detail", token.pk, user=token.user) or "",
         }

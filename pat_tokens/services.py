@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from django.contrib.auth import get_user_model
 from django.db import connections, router, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -35,7 +35,7 @@ from pat_tokens.exceptions import (
     RotationInProgress,
     RotationInUse,
 )
-from pat_tokens.models import MAX_AGENT_LENGTH, Kind, PersonalAccessToken, Reminder, Scope
+from pat_tokens.models import MAX_AGENT_LENGTH, Kind, PersonalAccessToken, PreviousSecret, Reminder, Scope
 from pat_tokens.networks import are_within
 from pat_tokens.policy import get_policy
 from pat_tokens.scopes import ScopeKey, absorb
@@ -64,15 +64,11 @@ if TYPE_CHECKING:
     from pat_tokens.querysets import ScopeQuerySet, TokenQuerySet
 
 PRUNE_BATCH = 1000  # tokens deleted in one transaction
-_SECRET_FIELDS = ("digest", "pepper_id", "hint", "issued_at", "expires_at", "is_legacy")
-_USE_FIELDS = ("last_used_at", "last_used_ip", "last_used_agent")
-_NO_OVERLAP: dict[str, Any] = {
-    "rotated_at": None,
-    "grace_period": "",
-    "grace_started_at": None,
-    "overlap_mailed_at": None,
-}
-_INTERNAL_FIELDS = {"name_key", "overlap_mailed_at"}  # never reported as changed
+# Fields of a secret, in the row of its token and, under the second name, in that of the previous secret.
+_SECRET_FIELDS = {"pepper_id": "pepper_id", "hint": "hint", "issued_at": "issued_at", "is_legacy": "is_legacy"}
+_SECRET_FIELDS["expires_at"] = "original_expires_at"
+_NEVER_USED: dict[str, Any] = {"last_used_at": None, "last_used_ip": None, "last_used_agent": ""}
+_NO_OVERLAP: dict[str, Any] = {"rotated_at": None, "grace_started_at": None}
 
 
 def create_token(
@@ -189,10 +185,9 @@ def rotate_token(
         clean.add("expires_at", lambda: clean_renewal(locked, duration, expires_at, now=now), unless="duration")
         clean.add("grace_period", lambda: clean_grace_period(grace_period))
         clean.check()
-        overlap = dict(_NO_OVERLAP)
-        if parse_grace_period(clean.values["grace_period"]):
-            overlap |= {"rotated_at": now, "grace_period": clean.values["grace_period"]}
-        _replace_secret(locked, secret, now, clean.values["expires_at"], **overlap)
+        period = clean.values["grace_period"]
+        overlap = _NO_OVERLAP | ({"rotated_at": now} if parse_grace_period(period) else {})
+        _replace_secret(locked, secret, now, clean.values["expires_at"], grace_period=period, **overlap)
         record(actor, Kind.ROTATED, locked)
         _announce("token_rotated", locked)
     return locked, secret
@@ -217,8 +212,10 @@ def cancel_rotation(token: PersonalAccessToken, *, actor: Actor = SYSTEM) -> Per
         _require_overlap(locked)
         if locked.grace_started_at is not None:
             raise RotationInUse
-        restored = {name: getattr(locked, f"previous_{name}") for name in _SECRET_FIELDS}
-        _write(locked, **restored, **_as_previous(locked, was_used=False), **_NO_OVERLAP)
+        restored = {name: getattr(locked.previous, kept_as) for name, kept_as in _SECRET_FIELDS.items()}
+        digests = {"digest": locked.previous_digest, "previous_digest": locked.digest}
+        _keep_secret(locked, **_NEVER_USED)
+        _write(locked, **digests, **restored, last_used_by_previous=False, **_NO_OVERLAP)
         record(actor, Kind.ROTATION_CANCELLED, locked)
         _announce("rotation_cancelled", locked)
     return locked
@@ -276,12 +273,10 @@ def update_token(
                 raise InvalidInput(duplicate)
             values["name_key"] = name_key(values["name"])
         locked = _lock_token(token)
-        is_finished = False
-        if "grace_period" in values:
+        period = values.pop("grace_period", None)
+        if period is not None:
             _require_overlap(locked)
-            is_finished = not parse_grace_period(values["grace_period"])
-        if is_finished:
-            del values["grace_period"]
+        is_finished = period is not None and not parse_grace_period(period)
         changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
         networks = changed.get("allowed_networks", locked.allowed_networks)
         widens = not are_within(networks, locked.allowed_networks)
@@ -289,11 +284,13 @@ def update_token(
             check_can_have_tokens(locked.user)
         if before_widening and widens:
             before_widening()
-        if "grace_period" in changed:
-            changed["overlap_mailed_at"] = None  # the mail said when the previous secret stops
+        names = tuple(field for field in changed if field != "name_key")
         if changed:
             _write(locked, **changed)
-            names = tuple(field for field in changed if field not in _INTERNAL_FIELDS)
+        if period is not None and not is_finished and period != locked.previous.grace_period:
+            names += ("grace_period",)
+            _write(locked.previous, grace_period=period, mailed_at=None)  # the mail said when the previous secret stops
+        if names:
             record(actor, Kind.UPDATED, locked, fields=names, widens=widens)
             _announce("token_updated", locked, fields=names)
         if is_finished:
@@ -463,20 +460,20 @@ def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) ->
 
 def claim_overlap_mail(token: PersonalAccessToken, *, now: datetime) -> bool:
     """Claim the mail about the previous secret of `token`, and return whether no other run has it."""
-    unclaimed = _tokens().filter(pk=token.pk, rotated_at=token.rotated_at, overlap_mailed_at=None)
-    return bool(unclaimed.update(overlap_mailed_at=now))
+    return bool(_previous_of(token).filter(mailed_at=None).update(mailed_at=now))
 
 
 def release_overlap_mail(token: PersonalAccessToken) -> None:
     """Release a mail that could not be sent, for the next run."""
-    _tokens().filter(pk=token.pk, rotated_at=token.rotated_at).update(overlap_mailed_at=None)
+    _previous_of(token).update(mailed_at=None)
 
 
 def is_use_due(token: PersonalAccessToken, now: datetime | None = None) -> bool:
     """Return whether `PAT_TOKENS_LAST_USED_INTERVAL` has passed since the recorded last use of this secret."""
-    last = token.previous_last_used_at
-    if not token.is_previous:  # the last use of the token can be that of its previous secret
-        last = None if token.last_used_at == last else token.last_used_at
+    if token.is_previous:
+        last = token.previous.last_used_at
+    else:
+        last = None if token.last_used_by_previous else token.last_used_at
     return is_due(last, now or timezone.now(), conf.last_used_interval)
 
 
@@ -488,15 +485,16 @@ def record_use(
     The use of a previous secret is recorded for it and for the token, whose last use is that of either. Written after
     the transaction of `request`, and lost if that fails.
     """
-    now, column = timezone.now(), "previous_last_used_at" if token.is_previous else "last_used_at"
-    due = due_condition(column, now, conf.last_used_interval)
-    fields = {"last_used_at": now, "last_used_ip": ip, "last_used_agent": agent[:MAX_AGENT_LENGTH]}
+    now = timezone.now()
+    due = due_condition("last_used_at", now, conf.last_used_interval)
+    use = {"last_used_at": now, "last_used_ip": ip, "last_used_agent": agent[:MAX_AGENT_LENGTH]}
+    fields = {**use, "last_used_by_previous": token.is_previous}
     if token.is_previous:
-        due &= Q(rotated_at=token.rotated_at)
-        fields |= {f"previous_{name}": value for name, value in fields.items()}
+        is_previous_due = Exists(PreviousSecret.objects.filter(due, pk=OuterRef("pk")))
+        condition = Q(is_previous_due, rotated_at=token.rotated_at)
+        _update_later(token, condition, fields, request, of_previous=use)
     else:
-        due |= Q(last_used_at=F("previous_last_used_at"))
-    _update_later(token, due, fields, request)
+        _update_later(token, due | Q(last_used_by_previous=True), fields, request)
 
 
 def record_first_use(token: PersonalAccessToken, *, request: HttpRequest | None = None) -> None:
@@ -514,9 +512,12 @@ def redigest_token(token: PersonalAccessToken, digest: str, *, request: HttpRequ
     Written after the transaction of `request`; if that fails, the next use tries again. The condition is the old
     digest in the column where it was found, so that the digest of a newer secret is never overwritten.
     """
-    prefix = "previous_" if token.is_previous else ""
-    fields = {f"{prefix}digest": digest, f"{prefix}pepper_id": pepper_id(conf.peppers[0])}
-    _update_later(token, Q(**{f"{prefix}digest": getattr(token, f"{prefix}digest")}), fields, request)
+    newest = {"pepper_id": pepper_id(conf.peppers[0])}
+    if token.is_previous:
+        condition = Q(previous_digest=token.previous_digest)
+        _update_later(token, condition, {"previous_digest": digest}, request, of_previous=newest)
+    else:
+        _update_later(token, Q(digest=token.digest), {"digest": digest, **newest}, request)
 
 
 def _update_later(
@@ -525,10 +526,13 @@ def _update_later(
     fields: dict[str, Any],
     request: HttpRequest | None,
     *,
+    of_previous: Mapping[str, Any] | None = None,
     pauses: bool = True,
 ) -> None:
     def update(alias: str) -> None:
-        update_unlocked(PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk), **fields)
+        rows = PersonalAccessToken.objects.using(alias).filter(condition, pk=token.pk)
+        if update_unlocked(rows, **fields) and of_previous:
+            PreviousSecret.objects.using(alias).filter(pk=token.pk).update(**of_previous)
 
     write_later(update, token=token, request=request, pauses=pauses)
 
@@ -608,18 +612,28 @@ def _secret_fields(secret: str, now: datetime) -> dict[str, Any]:
 
 
 def _replace_secret(
-    token: PersonalAccessToken, secret: str, now: datetime, expires_at: datetime | None, **fields: Any
+    token: PersonalAccessToken,
+    secret: str,
+    now: datetime,
+    expires_at: datetime | None,
+    *,
+    grace_period: str = "",
+    **fields: Any,
 ) -> None:
-    replaced = _as_previous(token)
-    _write(token, **replaced, **_secret_fields(secret, now), expires_at=expires_at, is_legacy=False, **fields)
+    _keep_secret(token, grace_period=grace_period, **{name: getattr(token, name) for name in _NEVER_USED})
+    fields |= {"previous_digest": token.digest, "last_used_by_previous": token.last_used_at is not None}
+    _write(token, **_secret_fields(secret, now), expires_at=expires_at, is_legacy=False, **fields)
 
 
-def _as_previous(token: PersonalAccessToken, *, was_used: bool = True) -> dict[str, Any]:
-    # The columns of the current secret, as those of the previous one.
-    fields = {f"previous_{name}": getattr(token, name) for name in (*_SECRET_FIELDS, *_USE_FIELDS)}
-    if not was_used:
-        fields |= {"previous_last_used_at": None, "previous_last_used_ip": None, "previous_last_used_agent": ""}
-    return fields
+def _keep_secret(token: PersonalAccessToken, **fields: Any) -> None:
+    kept = {kept_as: getattr(token, name) for name, kept_as in _SECRET_FIELDS.items()}
+    PreviousSecret(token=token, **kept, **fields).save(using=_alias())
+
+
+def _previous_of(token: PersonalAccessToken) -> QuerySet[PreviousSecret]:
+    # Of the same rotation: neither finished, canceled nor replaced since the token was loaded.
+    rotated = _tokens().filter(pk=OuterRef("pk"), rotated_at=token.rotated_at)
+    return PreviousSecret.objects.using(_alias()).filter(Exists(rotated), pk=token.pk)
 
 
 def _require_overlap(token: PersonalAccessToken) -> None:
@@ -714,13 +728,18 @@ def _lock_token(token: PersonalAccessToken) -> PersonalAccessToken:
     owner: Any = PersonalAccessToken._meta.get_field("user")
     if owner.is_cached(token):
         owner.set_cached_value(locked, token.user)
+    if locked.rotated_at is not None:
+        # From the database of the lock, because reading the attribute would ask the site's router.
+        previous = PreviousSecret.objects.using(_alias()).filter(pk=locked.pk).first()
+        if previous is not None:
+            locked.previous = previous
     return locked
 
 
-def _write(token: PersonalAccessToken, **fields: Any) -> None:
+def _write(row: PersonalAccessToken | PreviousSecret, **fields: Any) -> None:
     for field, value in fields.items():
-        setattr(token, field, value)
-    token.save(using=_alias(), force_update=True, update_fields=fields)
+        setattr(row, field, value)
+    row.save(using=_alias(), force_update=True, update_fields=fields)
 
 
 def _delete(tokens: TokenQuerySet, actor: Actor, *, expected_active: Collection[uuid.UUID] | None = None) -> int:

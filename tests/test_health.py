@@ -46,7 +46,7 @@ def test_site_without_tokens_is_healthy(db):
 
 
 def test_nothing_is_written(token):
-    for counts, most in ((False, 9), (True, 13)):
+    for counts, most in ((False, 9), (True, 14)):
         with CaptureQueriesContext(connection) as queries:
             check_health(counts=counts)
         asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]

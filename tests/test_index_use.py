@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from pat_tokens import crypto, lookup, services
 from pat_tokens.conf import conf
-from pat_tokens.models import Activity, Kind, PersonalAccessToken
+from pat_tokens.models import Activity, Kind, PersonalAccessToken, PreviousSecret
 from pat_tokens.scopes import RequiredScope
 from tests.contrib.rest_framework.management import PATS, session_client
 from tests.factories import TokenFactory, UserFactory
@@ -19,7 +19,7 @@ from tests.factories import TokenFactory, UserFactory
 pytestmark = [pytest.mark.sql, pytest.mark.django_db(transaction=True)]
 
 TOKENS, ROWS = 3000, 10_000
-TABLES = {model._meta.db_table for model in (PersonalAccessToken, Activity)}
+TABLES = {model._meta.db_table for model in (PersonalAccessToken, PreviousSecret, Activity)}
 
 
 def fill(owner):
@@ -32,8 +32,9 @@ def fill(owner):
         for n in range(TOKENS)
     ]
     for number, token in enumerate(tokens):
-        token.previous_digest, token.previous_issued_at = crypto.fold(f"previous {number}"), now
+        token.previous_digest = crypto.fold(f"previous {number}")
     PersonalAccessToken.objects.bulk_create(tokens, 500)
+    PreviousSecret.objects.bulk_create([PreviousSecret(token=token, issued_at=now) for token in tokens], 500)
     kinds = [kind for kind in Kind.values if kind != Kind.REFUSED]
     rows = [
         Activity(

@@ -313,8 +313,8 @@ def test_field_can_select_its_column_in_its_own_way(token, monkeypatch, found_by
 
 def test_other_backends_build_queryset_once(make_token, monkeypatch, found_by_orm):
     tokens = {name: make_token(f"{name}:*:read") for name in ("channels", "devices")}
-    build, built = lookup._queryset, []
-    monkeypatch.setattr(lookup, "_queryset", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
+    build, built = lookup._build, []
+    monkeypatch.setattr(lookup, "_build", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
     for name, token in tokens.items():
         for needed in tokens:
             found = found_by_orm(digests_of(token), RequiredScope(needed, "read", "1"))

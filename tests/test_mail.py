@@ -11,7 +11,7 @@ from django.utils import timezone
 from pat_tokens import authentication, rate_limits, services
 from pat_tokens.activity import Actor
 from pat_tokens.exceptions import NotAllowed, ReplacedToken
-from pat_tokens.models import Activity
+from pat_tokens.models import Activity, PreviousSecret
 from pat_tokens.policy import Policy
 from pat_tokens.reminders import send_reminders
 from tests.factories import UserFactory
@@ -97,8 +97,8 @@ def test_mails_to_managers_name_the_owner(user, other, rf, settings):
         expires_at=now + timedelta(days=2),
         rotated_at=now - timedelta(days=1),
         grace_started_at=now - timedelta(hours=23),
-        previous_last_used_at=now - timedelta(minutes=1),
     )
+    PreviousSecret.objects.update(last_used_at=now - timedelta(minutes=1))
     assert send_reminders().mails == 2
     assert len(mail.outbox) == 8
     for message in mail.outbox:

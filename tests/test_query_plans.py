@@ -40,12 +40,15 @@ FROM (
 INSERT INTO pat_tokens_scope (id, token_id, entity_type, entity_id, operation, created_at)
 SELECT gen_random_uuid(), token.id, 'channels', n::text, (ARRAY['read', 'list'])[1 + n % 2], now()
 FROM pat_tokens_personalaccesstoken token, generate_series(1, {SCOPES}) n;
+INSERT INTO pat_tokens_previoussecret (token_id, pepper_id, hint, issued_at, is_legacy, last_used_agent, grace_period)
+SELECT id, '', '', now(), false, '', '1d' FROM pat_tokens_personalaccesstoken;
 INSERT INTO pat_tokens_reminder (id, token_id, issued_at, days, claimed_at, sent_at)
 SELECT gen_random_uuid(), id, issued_at, 3, now(), now() FROM pat_tokens_personalaccesstoken;
 INSERT INTO pat_tokens_missingscope (id, token_id, entity_type, entity_id, operation, count, last_at)
 SELECT gen_random_uuid(), token.id, 'channels', n::text, 'update', 1, now() - n * interval '1 hour'
 FROM pat_tokens_personalaccesstoken token, generate_series(1, {SCOPES}) n;
-ANALYZE auth_user, pat_tokens_personalaccesstoken, pat_tokens_scope, pat_tokens_reminder, pat_tokens_missingscope;
+ANALYZE auth_user, pat_tokens_personalaccesstoken, pat_tokens_previoussecret, pat_tokens_scope, pat_tokens_reminder,
+    pat_tokens_missingscope;
 """
 VALUES = {
     "id": "id",
@@ -55,7 +58,6 @@ VALUES = {
     "digest": "md5('d' || n) || md5('e' || n)",
     # One in a hundred is in an overlap.
     "previous_digest": "md5('p' || n) || md5('q' || n)",
-    "previous_issued_at": "now() - n * interval '1 minute'",
     "rotated_at": "CASE WHEN n % 100 = 2 THEN now() - interval '1 hour' END",
     "issued_at": "now() - n * interval '1 minute'",
     # Few tokens are inactive for long, as on a site that prunes.
@@ -144,7 +146,9 @@ HOT = {
     "look-up for an operation": lambda token: find(token, RequiredScope("channels", "read", "1")),
     "look-up of a previous secret": lambda token: find_previous(token, RequiredScope("channels", "read", "1")),
     "record the first use": first_use,
-    "mail about previous secrets": lambda token: list(PersonalAccessToken.objects.with_previous_secret_in_use()),
+    "mail about previous secrets": lambda token: list(
+        PersonalAccessToken.objects.with_previous_secret_in_use(timezone.now() - timedelta(days=30))
+    ),
     "rotate": services.rotate_token,
     "finish a rotation": lambda token: services.finish_rotation(services.rotate_token(token)[0]),
     "cancel a rotation": lambda token: services.cancel_rotation(services.rotate_token(token)[0]),

@@ -139,3 +139,32 @@ def test_digest_of_first_release_is_stable():
     for secret, digest in SECRETS.items():
         assert crypto.is_well_formed(secret, "pat")
         assert crypto.digest(secret, PEPPER) == digest
+
+
+def test_rotation_goes_on_when_previous_secrets_get_their_own_table(channel):
+    columns = "0008_record_scope_use"
+    (first, first_digest), (second, digest) = SECRETS.items()
+    now = timezone.now()
+    call_command("migrate", APP, columns, verbosity=0)
+    try:
+        get_model = MigrationExecutor(connection).loader.project_state((APP, columns)).apps.get_model
+        token = get_model(APP, "PersonalAccessToken").objects.create(
+            user_id=channel.owner.pk, name="rotated", name_key="rotated", digest=digest, hint="pat_…dfSh",
+            rotated_at=now, grace_period="6h", grace_started_at=now, previous_digest=first_digest,
+            previous_hint="pat_…5LZa", previous_issued_at=now, previous_last_used_at=now, last_used_at=now,
+        )  # fmt: skip
+        get_model(APP, "Scope").objects.create(
+            token=token, entity_type="channels", entity_id=str(channel.pk), operation="read"
+        )
+        call_command("migrate", APP, verbosity=0)
+        moved = PersonalAccessToken.objects.get(pk=token.pk)
+        assert moved.previous_secret.expires_at == now + timedelta(hours=6)
+        assert (moved.previous.hint, moved.previous.last_used_at) == ("pat_…5LZa", now)
+        assert moved.last_used_by_previous
+        assert (status(first, channel), status(second, channel)) == (200, 200)
+        call_command("migrate", APP, columns, verbosity=0)
+        back = get_model(APP, "PersonalAccessToken").objects.get(pk=token.pk)
+        assert (back.grace_period, back.previous_hint, back.previous_issued_at) == ("6h", "pat_…5LZa", now)
+    finally:
+        call_command("migrate", APP, verbosity=0)
+    assert (status(first, channel), status(second, channel)) == (200, 200)

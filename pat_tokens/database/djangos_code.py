@@ -48,6 +48,20 @@ def selects_fixed_columns(compiler: Any) -> bool:
     return all(type(name) is str for name in names) and all(map(_is_djangos_method, methods))
 
 
+def can_hold(function: Any, connection: Any) -> bool:
+    """Return whether the function can hold a reference to a connection, which belongs to the compiling thread."""
+    if not isinstance(function, (FunctionType, MethodType)):
+        return True
+    held = [getattr(function, "__self__", None), *(cell.cell_contents for cell in function.__closure__ or ())]
+    return any(
+        thing is connection
+        or thing is connection.ops
+        or (callable(thing) and thing is not function and can_hold(thing, connection))
+        for thing in held
+        if thing is not None
+    )
+
+
 def _is_djangos_method(method: Any) -> bool:
     function = getattr(method, "fget", None) or getattr(method, "func", None) or getattr(method, "__func__", method)
     if isinstance(function, FunctionType):

@@ -138,7 +138,7 @@ def find_user(username: str) -> AbstractBaseUser:
 def find_token(token_id: str) -> PersonalAccessToken:
     """Return the token with this id, and its user. Raises CommandError."""
     try:
-        return PersonalAccessToken.objects.select_related("user").get(pk=token_id)
+        return PersonalAccessToken.objects.select_related("user", "previous").get(pk=token_id)
     except (PersonalAccessToken.DoesNotExist, ValidationError, ValueError, TypeError):
         # The input isn't repeated, because it could be a secret that was pasted by mistake.
         raise CommandError("There is no token with this id. `pat_list` shows the ids.") from None

@@ -207,7 +207,9 @@ class TokenPage(Page):
     @cached_property
     def token(self) -> PersonalAccessToken:
         """The token in the URL, if the user manages it."""
-        return get_object_or_404(find_managed_tokens(self.user).select_related("user"), pk=self.kwargs["pk"])
+        return get_object_or_404(
+            find_managed_tokens(self.user).select_related("user", "previous"), pk=self.kwargs["pk"]
+        )
 
     @property
     def owner(self) -> Any:

@@ -67,7 +67,7 @@ class TokenFilter:
         hint = self.term.replace("...", "…")
         if "…" in hint:
             how = "endswith" if hint.startswith("…") else "exact"
-            matches |= Q(**{f"hint__{how}": hint}) | Q(**{f"previous_hint__{how}": hint})
+            matches |= Q(**{f"hint__{how}": hint}) | Q(**{f"previous__hint__{how}": hint})
         try:
             return matches | Q(pk=uuid.UUID(self.term))
         except ValueError:

@@ -63,7 +63,7 @@ def test_rotate_cancel_and_finish_in_dialogs(screen, user, make_token):
     dialog.locator("[name=grace_period]").select_option("7d")
     dialog.get_by_role("button", name="Save").click()
     expect(screen.get_by_text("The grace period was changed.")).to_be_visible()
-    assert PersonalAccessToken.objects.get().grace_period == "7d"
+    assert PersonalAccessToken.objects.get().previous.grace_period == "7d"
     choose("Finish now")
     expect(dialog).not_to_contain_text("has never been used")
     dialog.get_by_role("button", name="Finish now").click()

@@ -65,7 +65,7 @@ def test_rotating_shows_secret_once_and_both_hints(person, reader):
     assert "cancel the rotation" in text
     assert "If you lose it, regenerate" not in text
     assert buttons(page) == ["Regenerate", "More time", "Finish now", "Cancel"]
-    assert stored().grace_period == "6h"
+    assert stored().previous.grace_period == "6h"
     for each in (reader.secret, secret):
         authenticate(each, ANY_TOKEN)
     assert secret not in person.get(response.url).content.decode()
@@ -91,12 +91,12 @@ def test_more_time(person, reader, clock):
     assert person.get(url("rotation_grace_period", reader)).context["form"]["grace_period"].value() == "24h"
     response = person.post(url("rotation_grace_period", reader), {"grace_period": "7d"}, follow=True)
     assert "The grace period was changed." in response.content.decode()
-    assert stored().grace_period == "7d"
+    assert stored().previous.grace_period == "7d"
     for wrong in ("8d", "24", ""):
         response = person.post(url("rotation_grace_period", reader), {"grace_period": wrong})
         assert response.status_code == 200
         assert response.context["form"].errors["grace_period"]
-        assert stored().grace_period == "7d"
+        assert stored().previous.grace_period == "7d"
 
 
 @pytest.mark.parametrize("page", ["rotation_finish", "rotation_cancel"])

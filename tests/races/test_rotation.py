@@ -144,7 +144,7 @@ def test_grace_period_against_first_use_and_cancel(arena, site, each_round):
         assert other.status == 200
         assert changed.status in ((200, 409) if number % 2 else (200,))
         assert site.works(previous, current) == ([previous] if number % 2 else [previous, current])
-        assert site.row(token).grace_period == ("" if number % 2 else "7d")
+        assert site.row(token).previous.grace_period == ("" if number % 2 else "7d")
 
 
 def test_pepper_rotation_during_an_overlap(arena, site, each_round, settings):

@@ -241,7 +241,9 @@ class OwnTokensViewSet(PersonViewSet):
         return PersonalAccessToken.objects.for_user(self.owner).select_related("user")
 
     def get_token(self) -> PersonalAccessToken:
-        return find_managed_tokens(self.user).select_related("user").get(pk=_to_uuid(self.kwargs["token_id"]))
+        return (
+            find_managed_tokens(self.user).select_related("user", "previous").get(pk=_to_uuid(self.kwargs["token_id"]))
+        )
 
 
 class TokenViewSet(OwnTokensViewSet):
@@ -252,7 +254,7 @@ class TokenViewSet(OwnTokensViewSet):
     filterset_class = TokenFilterSet
 
     def list(self, request: Request) -> Response:
-        tokens = self.get_queryset().sorted_by().with_scope_count()
+        tokens = self.get_queryset().sorted_by().with_scope_count().with_previous_secret()
         scopes = Scope.objects.sorted()[:MAX_SCOPES_IN_LIST]
         tokens = tokens.prefetch_related(Prefetch("scope_set", scopes, to_attr="listed_scopes"))
         page = self.paginate_queryset(self.filter_queryset(tokens))

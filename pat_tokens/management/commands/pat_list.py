@@ -30,7 +30,7 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        tokens = PersonalAccessToken.objects.select_related("user").order_by("-issued_at", "pk")
+        tokens = PersonalAccessToken.objects.select_related("user", "previous").order_by("-issued_at", "pk")
         if options["user"] is not None:
             tokens = tokens.for_user(find_user(options["user"]))
         if options["status"] is not None:

@@ -69,6 +69,8 @@ def test_queries_of_reads(api, make_token, channels, django_assert_num_queries, 
     tokens = fill(make_token, channels, many)
     if not many:
         type(channels[0]).objects.exclude(pk=channels[0].pk).delete()
+    for token in tokens if many else ():
+        services.rotate_token(token)  # previous secrets are in a table of their own
     with django_assert_num_queries(count):
         assert api.get(PATS + path.format(token=tokens[0].pk)).status_code == 200
 
