@@ -1,4 +1,4 @@
-"""Find out whether the handler of a ViewSet's action does what the action's name says."""
+"""The standard actions of a ViewSet, and whether the handler of an action does what the action's name says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
+
+from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE
+
+# The operation that each standard action requires; `_wanted` has the calls that make its handler standard.
+STANDARD_ACTIONS = {
+    "list": LIST.name,
+    "retrieve": READ.name,
+    "create": CREATE.name,
+    "update": UPDATE.name,
+    "partial_update": UPDATE.name,
+    "destroy": DELETE.name,
+}
 
 _DRF = "rest_framework.mixins"
 _GENERICS = "rest_framework.generics"

@@ -17,10 +17,10 @@ from rest_framework.views import APIView
 from pat_tokens.conf import conf
 from pat_tokens.contrib.rest_framework.authentication import PersonalAccessTokenAuthentication
 from pat_tokens.contrib.rest_framework.filters import is_filtered
-from pat_tokens.contrib.rest_framework.handlers import limits_its_rows
+from pat_tokens.contrib.rest_framework.handlers import STANDARD_ACTIONS, limits_its_rows
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.mixins import PersonalAccessTokenMixin
-from pat_tokens.contrib.rest_framework.requirements import STANDARD_ACTIONS, RouteInfo, infer, resolve
+from pat_tokens.contrib.rest_framework.requirements import RouteInfo, infer, resolve
 from pat_tokens.declarations import model_of, named_model
 from pat_tokens.entities import registry
 from pat_tokens.inspection.proposals import CERTAIN, Lookup, Lookups, Proposal, ViewHints, guess

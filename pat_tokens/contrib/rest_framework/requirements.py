@@ -11,25 +11,17 @@ from django.db.models import Model
 from django.urls import ResolverMatch
 from rest_framework.request import Request
 
-from pat_tokens.contrib.rest_framework.handlers import find_handler
+from pat_tokens.contrib.rest_framework.handlers import STANDARD_ACTIONS, find_handler
 from pat_tokens.contrib.rest_framework.introspection import ViewInfo
 from pat_tokens.contrib.rest_framework.route_patterns import is_plain
 from pat_tokens.declarations import find_sources, generation
-from pat_tokens.entities import CREATE, DELETE, LIST, READ, UPDATE, registry
+from pat_tokens.entities import registry
 from pat_tokens.requirements import EntityLookup, Requirement, Resolution, find_problem
 
 if TYPE_CHECKING:
     # Not at run time: the classes that DRF's own settings name are imported while `rest_framework.views` is.
     from rest_framework.views import APIView
 
-STANDARD_ACTIONS = {
-    "list": LIST.name,
-    "retrieve": READ.name,
-    "create": CREATE.name,
-    "update": UPDATE.name,
-    "partial_update": UPDATE.name,
-    "destroy": DELETE.name,
-}
 _ONLY_LIST = {"list", "create"}
 _ONLY_ENTITY = {"retrieve"}
 
