@@ -1,4 +1,7 @@
-"""Tables that are sorted, paginated and filtered by the query string. Invalid parameters are ignored."""
+"""Tables that are sorted, paginated and filtered by the query string. Invalid parameters are ignored.
+
+Each page has its own columns: `tokens` has those of the tables of tokens and scopes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pagination by `page` and `page_size`."""
+"""Pagination of the management API. `filtering` limits the lists of a site's own views, whatever their pagination."""
 
 from __future__ import annotations
 
