@@ -44,7 +44,7 @@ PEOPLE = "how-to/custom-user-models.md"
 LARGE = "how-to/third-party-views.md"
 # Headings whose Python code is for existing files or a shell, and where it is run.
 FRAGMENTS = {
-    "how-to/activity.md": {"Say who made a change"},
+    "how-to/activity.md": {"Record who made a change"},
     "how-to/drf.md": {"Settings", "URLs", "Entity types"},  # .ci/sites.py
     "how-to/key-rotation.md": {"SECRET_KEY", "Your own peppers"},  # test_key_rotation.py
     "how-to/languages.md": {  # tests/demo/test_languages.py
