@@ -76,8 +76,8 @@ def _with_hidden_header(cls: Any) -> Any:
 
 
 def _hide_failed_request(request: HttpRequest | None = None, **kwargs: object) -> None:
-    # Django sends this signal before it writes a report. The header isn't hidden yet in requests of other classes, such
-    # as those of test clients. Other headers and cookies are never hidden before.
+    # Django sends this signal before it writes a report. Until now, requests of other classes, such as those
+    # of test clients, show the header, and all requests show other headers and cookies.
     if request is not None:
         read_header(request, conf.header_key)
         hide_secrets(request.META, conf.prefix)

@@ -34,7 +34,7 @@ class Setting(Generic[_T]):
 
 
 class Conf:
-    """The settings with their defaults, and what follows from them."""
+    """The settings with their defaults, and values derived from them."""
 
     # Secrets and headers
     prefix = Setting("pat")  # the start of every secret, before the underscore: letters and digits
@@ -78,7 +78,7 @@ class Conf:
     management_authentication: Setting[Sequence[str | type[Any]]] = Setting(
         ("rest_framework.authentication.SessionAuthentication",)
     )
-    management_permissions: Setting[Sequence[str | type[Any]]] = Setting(())  # in addition
+    management_permissions: Setting[Sequence[str | type[Any]]] = Setting(())  # besides those of the API
     # How many seconds a password confirmation is valid for sensitive actions; None: never ask.
     reauthenticate_after: Setting[float | None] = Setting(None)
 
@@ -126,7 +126,7 @@ MIDDLEWARE_PATH = "pat_tokens.middleware.PersonalAccessTokenMiddleware"
 
 
 def site_middleware(*names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Return the middleware of this site that is one of the classes `names`, or a subclass, by dotted path."""
+    """Return the dotted path and the class of each middleware that is one of the classes `names`, or a subclass."""
     for path in settings.MIDDLEWARE:
         middleware = import_string(path)
         bases = getattr(middleware, "__mro__", ())
@@ -138,7 +138,7 @@ conf = Conf()
 
 
 def _forget(**_kwargs: object) -> None:
-    # Settings only change in tests. Any of them, because some of ours depend on Django's.
+    # For each setting, because some of ours depend on Django's. Settings only change in tests.
     vars(conf).clear()
 
 

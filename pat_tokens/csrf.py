@@ -90,8 +90,8 @@ def _checker_of(middleware: Any) -> type[CsrfViewMiddleware]:
 
 def _is_of_exempt_test_client(request: HttpRequest) -> bool:
     # Django's test clients set the same attribute that middleware can set. A client is connected to this signal while
-    # it waits for its response, so its own setting can be read from it. A site can use a client for a request of its
-    # own while it answers others.
+    # it waits for its response, so its own setting can be read from it. If a site uses a test client itself, it can
+    # handle other requests at the same time, so only requests that a client created count.
     testing = sys.modules.get("django.test.client")
     if testing is None or not _is_from_memory(request, testing):
         return False

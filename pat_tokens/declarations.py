@@ -35,7 +35,7 @@ class Declarations:
 
     def __init__(self) -> None:
         self.by_view: dict[Any, Declaration] = {}
-        self.by_path: dict[str, Declaration] = {}  # dotted paths, until the first one asks
+        self.by_path: dict[str, Declaration] = {}  # dotted paths that haven't been imported yet
         self.by_url_name: dict[str, Declaration] = {}
         self.by_route: dict[str, Declaration] = {}  # as `plain_route` writes them
         self.refused_views: dict[Any, None] = {}  # classes, functions, dotted paths of views and modules
@@ -115,7 +115,7 @@ def declare_children(
     parent_type: str,
     entity: str | EntityLookup,
 ) -> None:
-    """Declare a pair of views for what belongs to an entity: who can read or update the parent can do so with them.
+    """Declare a pair of views for what belongs to an entity: reading requires `read` on the parent, writing `update`.
 
     `entity` is where the URL has the id of the parent: a keyword or an EntityLookup. See `declare_crud` for the views.
     """
@@ -213,7 +213,7 @@ def names_view(target: Any, view: Any) -> bool:
     if not isinstance(target, str):
         return target is view
     module, name = getattr(view, "__module__", ""), getattr(view, "__qualname__", "")
-    # `@api_view` calls every class the same, but for its `__name__`.
+    # `@api_view` gives every class the same `__qualname__`, but its own `__name__`.
     names = {f"{module}.{name}", f"{module}.{getattr(view, '__name__', name)}"}
     return target in names or f"{module}.".startswith(f"{target}.")
 
@@ -292,7 +292,7 @@ def all_declared() -> Declarations:
             _declared.broken[path] = f"{type(error).__name__}: {error}"
         else:
             _declared.by_view.setdefault(found, declaration)
-        # Last, because a thread that finds no path here has to find the view that it names.
+        # Last, because a thread that no longer finds the path here looks for its view.
         _declared.by_path.pop(path, None)
     return _declared
 

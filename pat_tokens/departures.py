@@ -87,5 +87,5 @@ def _find_origins(rows: Iterable[Activity]) -> dict[UUID, tuple[Activity | None,
 
 
 def _is_unclear(row: Activity | None) -> bool:
-    # If only the name of an actor is left, the account was deleted, so it was somebody else.
+    # If a row has only the name of its actor, that account was deleted, so it was somebody else's.
     return row is None or row.kind == Kind.IMPORTED or not row.actor_name

@@ -173,7 +173,7 @@ class EntityType:
         return queryset.filter(found) if found else queryset.none()
 
     def find(self, user: Any, term: str = "") -> QuerySet[Any]:
-        """Return the entities that `user` can choose and `term` matches, in the site's order and then by key.
+        """Return the entities that `user` can choose and that match `term`, in the site's order and then by key.
 
         An entity whose key is `*` is left out, because that id means all entities in a scope.
         """

@@ -362,7 +362,7 @@ def client_of(row: Activity) -> str:
 
 
 def refusals_text(row: Activity, count: int, *, date: str) -> str:
-    """Return how often a secret was refused, and when last: `row`, on `date`; `count` is a lower bound."""
+    """Return how often a secret was refused, at least `count` times, and last by the request of `row`, on `date`."""
     texts = {
         Reason.REVOKED: ngettext(
             "A revoked secret of this token was used at least %(count)d time",

@@ -82,7 +82,7 @@ def connect() -> None:
 def _mail_kind(row: Activity) -> str | None:
     if row.kind == Kind.REFUSED:
         return row.reason
-    # Changes by the system are made by the site's own code.
+    # No mail about what the site's own code does.
     if row.via == Via.SYSTEM:
         return None
     if row.kind in _SENSITIVE or row.widens:

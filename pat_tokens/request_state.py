@@ -35,8 +35,8 @@ class GuardResult:
 class ViewState:
     """What a token is allowed in one view.
 
-    The list that the view can return, the guard of its writes, and whether it has to load the entity in the URL.
-    `is_guarded`: the token is allowed.
+    `is_guarded` is true once the token is allowed. `limited_list` is the list that the view can return, `write_guard`
+    checks what it writes, and `needs_object` says whether it has to load the entity in the URL.
     """
 
     is_guarded: bool = False

@@ -152,7 +152,7 @@ def required_scope_from_url(
 
 
 def needs_query(requirement: Requirement) -> bool:
-    """Return whether an entity of `requirement` is identified by other fields than the primary key."""
+    """Return whether an entity of `requirement` is identified by fields other than the primary key."""
     return any(
         part.entity is not None and _key_keyword(part.entity, part.get_entity_type()) is None
         for part in requirement.parts

@@ -112,7 +112,7 @@ def check_login_url(**kwargs: Any) -> Iterator[CheckMessage]:
     path = default.removeprefix("/")
     # LocaleMiddleware adds the language.
     if not any(is_valid_path(f"/{prefix}{path}") for prefix in ("", LocalePrefixPattern().language_prefix)):
-        yield checks.Info(  # there are other ways to log in than a page, which can't be known
+        yield checks.Info(  # not a warning, because a check can't know whether users log in without a page
             f"The token pages redirect anonymous users to {default}, which doesn't exist.",
             hint="Set LOGIN_URL to a login page that all your users can use, not only staff. If there is none, include "
             "django.contrib.auth.urls at 'accounts/' and add a template registration/login.html.",

@@ -299,7 +299,7 @@ def _check_models(reports: list[RouteReport]) -> Iterator[CheckMessage]:
             required.setdefault(view, set()).update(found)
     for view, by_model in models.items():
         are_others = not all(is_same_hierarchy(*pair) for pair in combinations(by_model, 2))
-        # A declaration for another model is about the entity that the objects of all these models belong to.
+        # If the declaration is for none of these models, it is about the entity that objects of all of them belong to.
         if are_others and not required[view].isdisjoint(by_model):
             name = f"{view.__module__}.{view.__qualname__}"
             yield checks.Warning(
@@ -322,7 +322,7 @@ def _arguments_of(view: Any) -> Mapping[str, Any]:
 
 
 def _differ(reports: list[RouteReport]) -> bool:
-    """Return whether these routes aren't all to one view with the same arguments, for the same entity."""
+    """Return whether these routes differ in their view, its arguments, or the keywords that name the entity."""
     from_url = {name for report in reports for name in report.route.keywords - report.route.given.keys()}
 
     def identity(route: Route) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Keep secrets out of Sentry events. Sentry's own filter doesn't know the site's header.
 
-There is nothing to configure: it is used for each request if `sentry_sdk` is loaded.
+There is nothing to configure: this module is used for each request if `sentry_sdk` is loaded.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def is_djangos(cls: type[Any], *, like: type[Any], besides: Collection[str] = ()
 
 def makes_djangos_sql(ops: Any, compiler: Any) -> bool:
     """Return whether Django's own code builds the SQL with these operations of a connection and this compiler."""
-    # Profilers and query caches patch `execute_sql()`, not SQL generation. Other overrides aren't theirs.
+    # Profilers and query caches replace `execute_sql()` in Django's own class, which doesn't change the SQL. A subclass
+    # that overrides it can.
     classes, kind = type(compiler).__mro__, type(ops)
     overrides_execution = any("execute_sql" in vars(cls) for cls in classes if not is_in_django(cls))
     are_djangos = is_djangos(kind, like=kind) and is_djangos(classes[0], like=classes[0], besides={"execute_sql"})

@@ -29,7 +29,7 @@ _LOADERS = ("get_object", "aget_object", "get_queryset", "aget_queryset")  # met
 
 
 class UrlKeywords(dict[str, Any]):
-    """The keywords of a URL, as middleware and the view get them; `check` is called before one gets a value."""
+    """The keywords of a URL, as middleware and the view get them; `check` is called before a keyword is set."""
 
     check: Callable[[Mapping[str, Any]], None] | None = None
 

@@ -1,4 +1,4 @@
-"""Find a request that a token can make, to try it with."""
+"""Find a request that a token can make, so that users can try it."""
 
 from __future__ import annotations
 

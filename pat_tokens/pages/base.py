@@ -100,7 +100,7 @@ class Page(LoginRequiredMixin, View):
 
     @property
     def is_scripted(self) -> bool:
-        """Whether our script sent the request. It stays on its page and needs the URL of the redirect."""
+        """Whether our script sent the request. The script handles redirects itself, so it gets JSON."""
         return self.request.headers.get("Accept", "").startswith("application/json")
 
     @property
@@ -262,7 +262,7 @@ def token_url(token: PersonalAccessToken) -> str:
 def token_urls(*names: str) -> Callable[[SafeString], dict[str, SafeString]]:
     """Return a function that returns the URLs of these pages of the token with an escaped id, escaped for HTML.
 
-    It is for lists: to reverse and to escape each URL takes longer.
+    For lists, because reversing and escaping each URL takes longer.
     """
     parts = {name: reverse(f"pat_tokens:{name}", args=[_NO_ID]).rpartition(str(_NO_ID)) for name in names}
     escaped = {name: (escape(before), escape(after)) for name, (before, _id, after) in parts.items()}

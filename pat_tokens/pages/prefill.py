@@ -212,7 +212,7 @@ class Prefill:
             span = min(source.expires_at - source.issued_at, longest)
         if span is not None:
             self.initial["duration"] = _spell(span, rules)
-        elif rules.default == NEVER:  # which no link chooses
+        elif rules.default == NEVER:  # a link never chooses this
             self.initial["duration"] = _spell(longest, rules)
 
     def _copied_name(self, source: PersonalAccessToken) -> str:

@@ -28,7 +28,7 @@ SEARCH_FIELDS = {
 
 
 class TokenFilter:
-    """The search, the operation and the status of a list of tokens. Invalid parameters count as not given."""
+    """The search, the operation and the status of a list of tokens. Invalid parameters are ignored."""
 
     def __init__(self, query: QueryDict) -> None:
         self.term = read_term(query)

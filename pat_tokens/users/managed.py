@@ -17,7 +17,7 @@ from pat_tokens.querysets import TokenQuerySet
 def find_owner(user: Any, username: str | None) -> Any:
     """Return the user called `username` if `user` manages their tokens; None stands for `user`.
 
-    Raises ObjectDoesNotExist, whether the account exists or not.
+    Otherwise raises ObjectDoesNotExist, whether or not the account exists.
     """
     if username is None or username == user.get_username():
         return user

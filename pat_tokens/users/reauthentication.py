@@ -44,8 +44,8 @@ class Proof(Enum):
 def require(request: HttpRequest) -> None:
     """Raise ReauthenticationRequired unless the user has recently confirmed their identity, or doesn't have to.
 
-    The policy's `get_reauthentication` says whether and how. Users without a password, and sessions of another user,
-    can't confirm it with one, so they are refused.
+    The policy's `get_reauthentication` decides whether and how. If it asks for a password, users who have none are
+    refused, and so are users who didn't log in to this session.
     """
     answer = get_policy().get_reauthentication(request)
     if answer is None:

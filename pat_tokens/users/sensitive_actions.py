@@ -63,7 +63,7 @@ def find_obstacle(actor: Any, owner: Any) -> str | None:
 
 
 def _get_permissions(user: Any) -> set[str] | None:
-    # None where they are unknown.
+    # Returns None if they are unknown.
     if not hasattr(user, "get_all_permissions"):
         return set()
     active = copy(user)

@@ -83,7 +83,7 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
             return token
         resolution = find_requirement(view, request, method)
         if resolution is NO_METHOD:
-            # Before permissions, throttles and later middleware see the owner, who isn't needed for this response.
+            # Raised here, so that permissions, throttles and middleware don't see the owner, whom a 405 doesn't need.
             deferred.authentication.authenticate_for_scope(
                 secret, None, third_party=third_party, request=request._request
             )

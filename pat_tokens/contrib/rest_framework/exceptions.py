@@ -74,7 +74,7 @@ def _find_neighbors(detail: str, data: Any) -> Any:
 
 
 def _says(value: Any, detail: str) -> bool:
-    # Formats have the text alone, in a list, or within a longer one.
+    # Exception handlers return the text alone, in a list, or as a part of a longer text.
     texts = value if isinstance(value, list) else [value]
     return any(isinstance(text, str) and detail in text for text in texts)
 

@@ -45,7 +45,7 @@ _FORMS = (  # methods of renderers; the last one is of HTMLFormRenderer
 
 
 def vary(view: APIView | None) -> None:
-    """Make the response vary on the header, so that caches store one for each value."""
+    """Make the response vary on the header, so that caches store a response for each value."""
     headers = getattr(view, "headers", None)
     if isinstance(headers, dict):
         headers["Vary"] = f"{headers['Vary']}, {conf.header}" if headers.get("Vary") else conf.header
@@ -249,7 +249,7 @@ def _guard_entity(
         if isinstance(found, model):
             _check_entity(found, model, request, token, position)
         elif resolution.known:
-            # Such as a queryset. None isn't an object, so the response has to be an error.
+            # For example a queryset. None isn't an object: unless one is loaded, the response has to be an error.
             if found is not None:
                 raise _undeclared(request, token)
             return

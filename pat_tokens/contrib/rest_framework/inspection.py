@@ -125,7 +125,7 @@ def _propose(facts: ViewInfo, where: RouteInfo, route: Route, method: MethodRepo
 
 
 def _generic_action(facts: ViewInfo, method: str) -> str | None:
-    """Return the action that a method of one of DRF's generic views performs, None where the handler is another."""
+    """Return the action that a method of a generic view of DRF performs, or None if the handler isn't DRF's own."""
     handler = facts.find_handler(method.lower())
     if getattr(handler, "__module__", "") != generics.__name__:
         return None
@@ -137,7 +137,7 @@ def _generic_action(facts: ViewInfo, method: str) -> str | None:
 def _authentication_of(facts: ViewInfo, method: str, pattern: str) -> list[Any] | None:
     """Return the authentication classes for an HTTP method, in order, or None if they depend on more of a request.
 
-    If they are computed, this asks a view with an empty request, and believes it only if a class reads tokens.
+    If they are computed, this creates a view with an empty request, and trusts the result only if a class reads tokens.
     """
     classes = facts.get("authentication_classes")
     is_plain = isinstance(classes, list | tuple) and all(isinstance(one, type) for one in classes)
@@ -163,7 +163,7 @@ def _authentication_of(facts: ViewInfo, method: str, pattern: str) -> list[Any] 
 
 
 def _reads_tokens(classes: list[Any] | None) -> bool:
-    # A view counts as one that refuses tokens if this is unknown until a request.
+    # If this is unknown until a request, the view counts as one that reads tokens.
     return classes is None or any(issubclass(one, PersonalAccessTokenAuthentication) for one in classes)
 
 

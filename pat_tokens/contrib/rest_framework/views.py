@@ -160,12 +160,12 @@ class ManagementViewSet(viewsets.GenericViewSet[Any]):
 
     @property
     def actor(self) -> Actor:
-        """Who changes a token by this request."""
+        """Who changes a token with this request."""
         return Actor.of_request(self.request._request, Via.API, user=self.user)
 
     @cached_property
     def owner(self) -> AbstractBaseUser:
-        """The user that `?owner=` names, if the user of the request manages their tokens; else the latter."""
+        """The user of the request, or the one that `?owner=` names, if the user manages their tokens."""
         names = self.request.query_params.getlist(OWNER)
         if len(names) > 1 or "" in names:
             raise exceptions.ValidationError({OWNER: [pgettext("pat_tokens", "Give one username.")]})

@@ -1,1 +1,1 @@
-"""Support for django-silk: it records the SELECT of the token like other queries."""
+"""Support for django-silk, so that it records the SELECT of the token like other queries."""
