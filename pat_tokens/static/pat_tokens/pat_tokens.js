@@ -54,7 +54,7 @@ function copyOf(name, parent = root) {
 
 class LoggedOut extends Error {}
 
-// `keeps`: a reload would lose what the user entered.
+// `keeps`: if the user was logged out, throws an error instead of reloading, which would lose what they entered.
 async function ask(url, { keeps = false, ...options } = {}) {
   const response = await fetch(url, { ...options, headers: { Accept: "application/json, text/html" } });
   const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
@@ -298,7 +298,7 @@ function countSelected(form, changed) {
   submitButtons(form).forEach((button) => (button.disabled = !count));
 }
 
-// An error disappears when its field is edited: whether the new value is right, only the server knows.
+// Removes the error of a field that is edited, because only the server knows whether the new value is valid.
 function mend(field) {
   const described = field.closest("[aria-describedby]");
   const ids = described?.getAttribute("aria-describedby").split(" ") ?? [];
@@ -477,7 +477,7 @@ function showPanel(dialog, panel, url, isGone) {
   dialog.append(document.adoptNode(panel));
 }
 
-// The first wrong field, or what is said about the form.
+// Focuses the first invalid field, or else the errors of the form.
 function focusWrong(part) {
   const wrong = [...part.querySelectorAll(`[aria-invalid="true"], fieldset[aria-describedby] input`)];
   const field = wrong.find((one) => one.offsetParent && !one.disabled) ?? part.querySelector("[data-pat-errors]");
@@ -529,7 +529,7 @@ function toast(text) {
   expire(note);
 }
 
-// Stays while the user points at it. Its place stays until the next step, so that nothing moves by itself.
+// Hides a toast, but not while the user points at it. Its space is kept until the next step, so that nothing moves.
 function expire(note) {
   setTimeout(() => (note.matches(":hover, :focus-within") ? expire(note) : note.setAttribute("data-pat-past", "")), 8000);
 }
@@ -541,8 +541,8 @@ function dismiss(note) {
   if (hadFocus) (dialog?.querySelector("h1") ?? root.querySelector("[data-pat-heading]"))?.focus();
 }
 
-// While the user scrolls, toasts and the link to the summary are above other elements. What the keyboard reaches is
-// scrolled out from under them.
+// Toasts and the link to the summary cover other elements while the user scrolls. Scrolls an element that gets the
+// focus from the keyboard, so that they don't cover it.
 function uncover({ target }) {
   if (!target.matches(":focus-visible")) return;
   for (const above of root.querySelectorAll("[data-pat-toasts] > *, [data-pat-covers]")) {
@@ -552,7 +552,7 @@ function uncover({ target }) {
   }
 }
 
-// What was said about the last step is over with the next one.
+// Removes the notices about the last step when the next one begins.
 function forgetNotices() {
   root.querySelectorAll("[data-pat-notice], [data-pat-toasts] > *").forEach((note) => note.remove());
 }
@@ -654,7 +654,7 @@ function timeText(kind, time, now) {
   return now - time < say("now") * 1000 ? say(name + "Now") : say(name, span(Math.abs(now - time)));
 }
 
-// What is left, rounded to the smallest unit that is shown of it.
+// Returns the time that is left, rounded to the smallest unit that is shown.
 function rounded(milliseconds) {
   const step = milliseconds >= 86_400_000 ? 3_600_000 : milliseconds >= 60_000 ? 60_000 : 1000;
   return Math.round(milliseconds / step) * step;
