@@ -511,7 +511,7 @@ def test_inherited_list_is_of_same_model(make_token, user, name):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_inherited_requirement_allows_what_belongs_to_entity(case, make_token, user, server):
+def test_inherited_requirement_allows_related_objects(case, make_token, user, server):
     thermometer = Thermometer.objects.create(owner=user, name="one")
     project = Project.objects.create(owner=user, name="one", slug="one", pk=thermometer.pk + 1)
     project.watched.add(thermometer)

@@ -223,7 +223,7 @@ def test_check_accepts_one_viewset_in_two_routers():
 
 
 @pytest.mark.parametrize("route", ["converter/<int:pk>/", "expression/<pk>/"])
-def test_routes_that_only_differ_in_converters_are_reported(route):
+def test_routes_with_other_converters_are_reported(route):
     declare_route(route, {"GET": READ})
     (found,) = messages("W053")
     assert "applies to 2 routes" in found
@@ -244,7 +244,7 @@ def test_declared_view_with_another_model_is_refused(make_token, client_with, ch
     assert "the arguments of as_view() set another model" in messages("E050")[0]
 
 
-def test_declaration_that_is_not_about_the_replaced_model_counts(make_token, client_with, channel, user):
+def test_any_token_counts_for_replaced_model(make_token, client_with, channel, user):
     project = Project.objects.create(pk=channel.pk, name="project", owner=user)
     declare_view(Channels, {"retrieve": ANY_TOKEN})
     assert client_with(make_token()).get(f"/argument-two/{project.pk}/").status_code == 200

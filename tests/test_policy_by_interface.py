@@ -383,7 +383,7 @@ class TestRequests:
         return found
 
     @pytest.mark.parametrize("answer", [600, "", "/confirm/"])
-    def test_identity_is_confirmed_before_each_sensitive_action(self, case, settings, token, answer):
+    def test_sensitive_actions_need_confirmation(self, case, settings, token, answer):
         settings.PAT_TOKENS_POLICY = policy_with(get_reauthentication=lambda request: answer)
         before = snapshot()
         for name, act in self.ways(token).items():

@@ -228,7 +228,7 @@ def test_long_names_end_with_ellipsis(open_on_site, make_token, settings, langua
         assert not look_alike(picture_of(text), with_ellipsis), name
 
 
-def test_names_in_banner_of_link_have_their_own_direction(open_on_site, user, settings):
+def test_names_in_banner_have_their_own_direction(open_on_site, user, settings):
     settings.LANGUAGE_CODE = "ar"
     channel = ChannelFactory(owner=user, name="24 pumps (north)")
     page = open_on_site()

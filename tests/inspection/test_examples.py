@@ -51,7 +51,7 @@ def test_entity_that_owner_cannot_see_is_no_example(token, stranger):
     assert find_example_call(token) is None
 
 
-def test_routes_are_inspected_once_until_declarations_change(make_token, monkeypatch, declarations):
+def test_routes_are_cached_until_a_declaration(make_token, monkeypatch, declarations):
     inspected = []
     monkeypatch.setattr(examples, "inspect_all", lambda urlconf: inspected.append(urlconf) or inspect_all(urlconf))
     declare_url("anything", {})  # what was inspected before doesn't count

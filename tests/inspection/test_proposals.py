@@ -382,7 +382,7 @@ def test_certain_line_does_not_open_another_route(proposals, capsys):
     }
 
 
-def test_module_says_how_many_operations_do_not_read_tokens(proposals, capsys):
+def test_module_counts_unread_operations(proposals, capsys):
     proposals(path("channels/", Anything.as_view()), path("unread/", Unread.as_view()))
     call_command("pat_routes", "--write")
     assert "# 2 operations don't read tokens, so" in capsys.readouterr().out

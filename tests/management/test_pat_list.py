@@ -47,7 +47,7 @@ def test_status_option(token, make_token):
     assert run("--status=expired", "--json").strip() == "[]"
 
 
-def test_only_those_whose_secret_is_sent_in_vain(token, make_token, rf):
+def test_only_tokens_with_refused_secrets(token, make_token, rf):
     gone = revoke_token(make_token(name="leaked"))
     assert run("--refused", "--json").strip() == "[]"
     request = rf.get("/", REMOTE_ADDR="203.0.113.7", headers={"user-agent": "curl/8.5"})

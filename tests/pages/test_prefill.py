@@ -125,7 +125,7 @@ class TestCreate:
                 is_left_out = filled == "30d" and asked not in ("30d", "")
                 assert ("Left out" in banner(page)) == is_left_out
 
-    def test_never_even_where_it_is_the_default(self, create, settings):
+    def test_link_never_turns_off_expiration(self, create, settings):
         settings.PAT_TOKENS_ALLOW_NO_EXPIRY = True
         settings.PAT_TOKENS_DEFAULT_DURATION = "never"
         assert field(create(name="x"), "duration") == "366d"
@@ -157,7 +157,7 @@ class TestCopy:
         assert copy.digest != source.digest
         assert field(create(copy=source.pk), "name") == "deploy 3"
 
-    def test_banner_names_sender_only_if_others_can_have_filled_it_in(self, create, make_token):
+    def test_banner_warns_of_sender_of_link(self, create, make_token):
         source = make_token("channels:*:read")
         assert "If somebody sent you a link" in banner(create(copy=source.pk))
         for extra in ({"scope": "channels:*:list"}, {"name": "mine"}, {"no-such": "x"}):

@@ -295,7 +295,7 @@ async def sunset_of(channel, secret):
         return communicator.answer_headers.get(b"sunset")
 
 
-def test_accepted_handshake_says_when_previous_secret_stops(make_token, channel):
+def test_accepted_handshake_has_sunset_header(make_token, channel):
     token, end = rotate_and_use(make_token("channels:*:subscribe"), channel)
     assert sunset_of(channel, token.secret) == end
 

@@ -172,7 +172,7 @@ def test_check_names_views_where_a_session_decides(person, user):
     assert [route for route in (*TOKEN_DECIDES, "session-only/", "unknown/") if f"/{route}" in text] == []
 
 
-def test_views_that_compute_other_classes_can_read_tokens():
+def test_computed_classes_can_read_tokens():
     """The classes can depend on more of a request than the check knows."""
     reads = {report.route.pattern: report.reads_tokens for report in inspect_all()}
     assert [route for route, reading in reads.items() if not reading] == []

@@ -88,7 +88,7 @@ class TestUnusedScopes:
         (act, _first) = client.get(f"/api/pats/{token.pk}/activity/?kind=scopes_deleted").json()["results"]
         assert act["changes"]["scopes_deleted"] == ["channels:*:read"]
 
-    def test_scopes_of_old_processes_are_watched_since_creation(self, client, token):
+    def test_unwatched_scope_counts_from_creation(self, client, token):
         token.scope_set.update(last_used_at=None, watched_since=None, created_at=timezone.now() - timedelta(days=100))
         assert client.delete(f"/api/pats/{token.pk}/scopes/?unused_for=90d").json() == {"deleted": 4}
 
