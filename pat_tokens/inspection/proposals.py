@@ -1,4 +1,4 @@
-"""Proposals for the requirements of undeclared views, which somebody has to review."""
+"""Propose requirements for undeclared views. Somebody has to review the proposals."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def guess(hints: ViewHints, method: str, route: Route, lookups: Lookups) -> Prop
     if problem:
         return Proposal(None, problem)
     unknown = ", ".join(sorted(keywords - {keyword} - set(parents.values())))
-    return Proposal(requirement, f"{unknown} in the URL can be what a token should need" if unknown else BY_NAMES)
+    return Proposal(requirement, f"the right scope may be for {unknown} in the URL" if unknown else BY_NAMES)
 
 
 def read_hints(model: type[Model] | None, route: Route, *, has_rows: bool = False) -> ViewHints:
@@ -193,7 +193,7 @@ def _operation_for(method: str, *, is_list: bool, has_entity: bool, is_action: b
 
 def _reason_without_entity(operation: Operation, keywords: frozenset[str]) -> str:
     if keywords:
-        return f"{', '.join(sorted(keywords))} in the URL can be what a token should need"
+        return f"the right scope may be for {', '.join(sorted(keywords))} in the URL"
     return BY_NAMES if operation in (LIST, CREATE) else "a scope for all, because the URL names no entity"
 
 

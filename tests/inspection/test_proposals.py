@@ -287,7 +287,7 @@ def test_parents_with_conflicting_lookups_are_left_out(proposals, more_types):
     found = proposals(*projects, path("<slug:project>/tasks/<slug:slug>/", OneTask.as_view()))
     proposal = found["GET <slug:project>/tasks/<slug:slug>/"]
     assert proposal.requirement == Requirement("tasks", "read", EntityLookup(slug="slug"))
-    assert proposal.reason.startswith("project in the URL")
+    assert proposal.reason.endswith("for project in the URL")
 
 
 def test_no_proposal_with_a_field_that_the_model_lacks(proposals):
@@ -315,15 +315,15 @@ def test_unexplained_url_keywords_are_named(proposals):
     assert {row: (proposal.requirement, proposal.reason) for row, proposal in found.items()} == {
         "GET channels/of/<owner>/<name>/": (
             Requirement("channels", "list"),
-            "name, owner in the URL can be what a token should need",
+            "the right scope may be for name, owner in the URL",
         ),
         "POST channels/of/<owner>/<name>/": (
             Requirement("channels", "create"),
-            "name, owner in the URL can be what a token should need",
+            "the right scope may be for name, owner in the URL",
         ),
     }
     found = proposals(path("channels/of/<owner>/", OwnDelete.as_view()))
-    assert found["DELETE channels/of/<owner>/"].reason == "owner in the URL can be what a token should need"
+    assert found["DELETE channels/of/<owner>/"].reason == "the right scope may be for owner in the URL"
 
 
 def test_no_proposal_for_options(proposals):
