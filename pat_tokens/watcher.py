@@ -184,10 +184,11 @@ def _check_columns(watches: list[Watch], active_owner: Q, alias: str) -> tuple[l
 def _check_instances(watches: list[Watch], alias: str) -> list[Watch]:
     """Return the watches that have ended."""
     ids = {one.token_id for one in watches}
-    tokens = uncached(with_owner(PersonalAccessToken.objects.using(alias).active())).in_bulk(ids)
-    load_owners(tokens.values())
+    tokens = with_owner(PersonalAccessToken.objects.using(alias).active().with_previous_secret())
+    loaded = uncached(tokens).in_bulk(ids)
+    load_owners(loaded.values())
     held = _scopes_of(ids, watches, alias)
-    return [one for one in watches if not _is_still_allowed(one, tokens.get(one.token_id), held.get(one.token_id, ()))]
+    return [one for one in watches if not _is_still_allowed(one, loaded.get(one.token_id), held.get(one.token_id, ()))]
 
 
 def _types_and_operations(watches: list[Watch]) -> tuple[set[str], set[str]]:
