@@ -37,7 +37,7 @@ def main() -> None:
         name: statistics.median(mine / other for mine, other in zip(rate, rates[ANONYMOUS], strict=True))
         for name, rate in rates.items()
     }
-    head = [f"gunicorn, {WORKERS} workers, 16 connections", "requests/s", "of anonymous"]
+    head = [f"gunicorn, {WORKERS} workers, 16 connections", "requests/s", "relative to anonymous"]
     table = page.table(head, [[name, f"{statistics.median(rates[name]):.0f}", f"{shares[name]:.0%}"] for name in rates])
     text = f"{table}\n\n{page.provenance('python -m benchmarks.load')}"
     print(text)

@@ -778,7 +778,7 @@ class PersonalAccessTokenAdmin(_AdminBase):
 
 
 class DepartureMixin(_UserAdminBase):
-    """For the site's own admin of users: says which tokens end with an account, with a link to the details.
+    """For the site's own admin of users: says which tokens stop working with an account, with a link to the details.
 
     Shown to those who can view tokens, where this admin site has tokens too.
     """

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 _NO_TOKENS = _("The owner of the token can't have tokens on this site.")
-# Reasons that activity has rows of, and what they are called there.
+# Reasons that are recorded as activity, with their names there.
 _RECORDED = {
     "revoked": "revoked",
     "expired": "expired",
@@ -126,8 +126,8 @@ def authenticate(
     ids. `third_party`: an unknown secret can belong to another scheme. Makes one query, or three if the URL identifies
     the entity by fields other than the primary key.
 
-    Raises InvalidToken (401); ScopeNotDeclared if `requirement` is None, and InsufficientScope (403); ThirdPartyToken;
-    TemporarilyUnavailable (503) if the database doesn't respond.
+    Raises InvalidToken (401); NetworkNotAllowed, InsufficientScope and, if `requirement` is None, ScopeNotDeclared
+    (403); ThirdPartyToken; TemporarilyUnavailable (503) if the database doesn't respond.
     """
     secret = crypto.SecretText(secret)
     token = _find(secret, requirement, kwargs or {}, filtered=filtered, third_party=third_party, request=request)
@@ -274,7 +274,7 @@ def authenticate_for_scope(
 
 
 def _sunset(token: PersonalAccessToken) -> str | None:
-    # RFC 8594. Before the first use of the current secret, the end can still come closer.
+    # RFC 8594. No header before the first use of the current secret, which can move the end forward.
     secret = token.previous_secret
     return None if secret is None or secret.grace_started_at is None else format_http_date(secret.expires_at)
 
@@ -411,7 +411,7 @@ def require_scope(request: Any, entity_type: str, operation: str, entity_id: obj
 def require_again(
     token: PersonalAccessToken, required_scope: RequiredScope, *, is_fixable: bool = True, request: HttpRequest | None
 ) -> None:
-    """Raise InsufficientScope, for the integration to log and to convert, unless `token` also has this scope."""
+    """Raise InsufficientScope unless `token` also has this scope. The integration logs and converts the error."""
     decided = lookup.decide_again(token, required_scope)
     if not decided.decision:
         raise InsufficientScope(required_scope.scopes, is_fixable=is_fixable)
@@ -487,7 +487,7 @@ def _network(request: HttpRequest | None) -> str | None:
 
 
 def check_usable(token: PersonalAccessToken, request: HttpRequest | None = None) -> None:
-    """Raise InvalidToken if `token` can't be used now."""
+    """Raise InvalidToken or NetworkNotAllowed if `token` can't be used now."""
     if token.is_revoked:
         raise RevokedToken
     if token.is_expired:

@@ -41,7 +41,7 @@ _values: ContextVar[Mapping[str, str] | None] = ContextVar("pat_tokens_lookup_va
 
 
 class _Slot(Value):
-    """A parameter of a queryset that gets its value when the SQL is built. Without values, the slot is the value."""
+    """A parameter of a queryset that gets its value when the SQL is built. Without one, it stands for itself."""
 
     def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, tuple[Any]]:
         values = _values.get()
@@ -129,7 +129,7 @@ def _find_token(
     connection = connections[token_database()]
     if connection.connection is None:
         connection.ensure_connection()  # receivers of `connection_created` can replace methods of its operations
-    # What the SQL depends on: among others, which facts about the required scope are needed.
+    # The key has everything that the SQL depends on, such as the facts about the required scope that are needed.
     facts = required_scope and (required_scope.filtered, len(required_scope.also))
     ops = connection.ops
     key = connection.alias, type(connection), type(ops), has_replaced_methods(ops), len(digests), facts, previous
@@ -224,13 +224,13 @@ def _compile(tokens: TokenQuerySet, connection: BaseDatabaseWrapper) -> _Stateme
 def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converter]:
     for position, (converters, expression) in compiler.get_converters(columns).items():
         for converter in converters:
-            # A method of `connection.ops` is called on the current connection's, because each thread has its own.
+            # Methods of `connection.ops` are called on that of the current connection, because each thread has its own.
             takes_ops = isinstance(converter, MethodType) and converter.__self__ is compiler.connection.ops
             yield position, converter.__func__ if takes_ops else converter, takes_ops, expression
 
 
 def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
-    # One after the other, as Django's own iterable takes them.
+    # Django selects the columns of a model one after the other, and its own iterable relies on that.
     part = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
     return _Columns(info["model"], [column.target.attname for column in columns[part]], part)
 

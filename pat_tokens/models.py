@@ -137,7 +137,7 @@ class PersonalAccessToken(models.Model):
 
     # The decision about the current request; None on a token that wasn't loaded by authentication.
     decision: Decision | None = None
-    # For each scope that the decision required, when the scope that covers it was last used; None if none does.
+    # For each required scope, when the scope that covers it was last used; None if no scope covers it.
     scope_uses: Sequence[datetime | None] = ()
     # The digests of its secret under each pepper, where the token was found by its secret.
     candidate_digests: tuple[str, ...] = ()
@@ -352,7 +352,7 @@ class MissingScope(models.Model):
     entity_type = ExactCharField(pgettext_lazy("pat_tokens", "entity type"), max_length=MAX_WORD_LENGTH)
     entity_id = ExactCharField(pgettext_lazy("pat_tokens", "entity"), max_length=MAX_ID_LENGTH)
     operation = ExactCharField(pgettext_lazy("pat_tokens", "operation"), max_length=MAX_WORD_LENGTH)
-    count = models.PositiveIntegerField(pgettext_lazy("pat_tokens", "count"), default=1)  # requests, at least
+    count = models.PositiveIntegerField(pgettext_lazy("pat_tokens", "count"), default=1)  # at least this many requests
     last_at = models.DateTimeField(pgettext_lazy("pat_tokens", "last at"), default=timezone.now, db_index=True)
 
     objects = MissingScopeQuerySet.as_manager()

@@ -1,4 +1,4 @@
-"""Load the owners of tokens, as the site's user manager decides which users there are."""
+"""Load the owners of tokens. The site's user manager can hide users."""
 
 from __future__ import annotations
 

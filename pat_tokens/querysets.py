@@ -119,7 +119,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(Q(revoked_at__lte=when) | Q(expires_at__lte=when))
 
     def expiring(self, days: Sequence[int], now: datetime) -> Self:
-        """The tokens whose owner is due a reminder at `now`, `days` before they expire.
+        """The tokens whose owner is due for a reminder at `now`, `days` before they expire.
 
         If several numbers of days apply, the smallest counts; 0 is once after the expiration. Numbers of days that
         aren't shorter than the token's whole lifetime are ignored, so that a new token doesn't cause a reminder.
@@ -156,7 +156,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(has_scope(**fields))
 
     def refused(self) -> Self:
-        """The tokens of which a secret was refused since the current one was issued."""
+        """The tokens with a secret that was refused since the current one was issued."""
         rows = apps.get_model("pat_tokens", "Activity").objects.refusals()
         return self.filter(Exists(rows.filter(token_id=OuterRef("pk"), last_at__gte=OuterRef("issued_at"))))
 
@@ -172,7 +172,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
     def with_any_digest(self, digests: list[str]) -> Self:
         """The token whose current or previous secret has one of these digests.
 
-        Both are compared in one statement, because a rotation could be canceled between two.
+        Both are compared in one statement, because a rotation could be canceled between two statements.
         """
         return self.filter(Q(digest__in=digests) | Q(previous_digest__in=digests))
 

@@ -545,7 +545,7 @@ class _Input:
         self.errors: dict[str, Any] = dict(errors or {})
 
     def add(self, field: str, clean: Callable[[], Any], *, unless: str = "") -> None:
-        """Keep what `clean` returns or raises, unless this field, or the one called `unless`, has an error already."""
+        """Keep what `clean` returns or raises, unless this field or the field `unless` already has an error."""
         if field in self.errors or unless in self.errors:
             return
         try:

@@ -50,7 +50,7 @@ class PersonalAccessTokenScopeSerializer(serializers.ModelSerializer[Scope]):
 
 
 class PersonalAccessTokenMissingScopeSerializer(serializers.ModelSerializer[MissingScope]):
-    """A scope that a token recently lacked; `count` is the number of refused requests, at least."""
+    """A scope that a token recently lacked; `count` is a lower bound of the refused requests."""
 
     last_at = StrictDateTimeField(read_only=True)
 
