@@ -9,8 +9,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from pat_tokens.pages.base import Page, safe_url
-from pat_tokens.pages.tables import COOKIE_AGE, cookie_name
-from pat_tokens.pages.tokens import SCOPE_COLUMNS, TOKEN_COLUMNS
+from pat_tokens.pages.tables import COOKIE_AGE, SCOPE_COLUMNS, TOKEN_COLUMNS, cookie_name
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -1,7 +1,4 @@
-"""Tables that are sorted, paginated and filtered by the query string. Invalid parameters are ignored.
-
-Each page has its own columns: `tokens` has those of the tables of tokens and scopes.
-"""
+"""The tables of tokens and of scopes, sorted and paginated by the query string. Invalid parameters are ignored."""
 
 from __future__ import annotations
 
@@ -38,6 +35,23 @@ class Column:
     label: _StrOrPromise
     can_hide: bool = True
     can_sort: bool = True
+
+
+# The cells of rows are in the templates, in the same order.
+TOKEN_COLUMNS = (
+    Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
+    Column("description", pgettext_lazy("pat_tokens", "Description")),
+    Column("access", pgettext_lazy("pat_tokens", "Access"), can_sort=False),
+    Column("issued_at", pgettext_lazy("pat_tokens", "Issued At")),
+    Column("expires_at", pgettext_lazy("pat_tokens", "Expires At")),
+    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used At")),
+)
+SCOPE_COLUMNS = (
+    Column("entity_type", pgettext_lazy("pat_tokens", "Entity Type")),
+    Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
+    Column("operation", pgettext_lazy("pat_tokens", "Operation")),
+    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used")),
+)
 
 
 @dataclass(frozen=True)

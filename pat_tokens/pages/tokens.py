@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext, pgettext_lazy
+from django.utils.translation import pgettext
 from django.views.decorators.debug import sensitive_variables
 
 from pat_tokens import services
@@ -43,7 +43,7 @@ from pat_tokens.pages.one_time_secret import Revealed
 from pat_tokens.pages.prefill import Prefill, choose_preset
 from pat_tokens.pages.scope_formset import ScopeFormSet
 from pat_tokens.pages.scope_use import find_unused, find_watched_since
-from pat_tokens.pages.tables import Column, Table
+from pat_tokens.pages.tables import SCOPE_COLUMNS, TOKEN_COLUMNS, Table
 from pat_tokens.pages.token_filter import LIST_QUERY, SEARCH_FIELDS, TokenFilter, list_url, read_term
 from pat_tokens.policy import grantable_presets
 from pat_tokens.querysets import Status, has_status
@@ -61,21 +61,6 @@ FormT = TypeVar("FormT", bound=ServiceForm)
 
 SHOWN_ACTIVITY = 5  # rows on the page of a token
 CURRENT_ROUTE = "pat_tokens_api:current-token"
-# The cells of rows are in the templates, in the same order.
-TOKEN_COLUMNS = (
-    Column("name", pgettext_lazy("pat_tokens", "Name"), can_hide=False),
-    Column("description", pgettext_lazy("pat_tokens", "Description")),
-    Column("access", pgettext_lazy("pat_tokens", "Access"), can_sort=False),
-    Column("issued_at", pgettext_lazy("pat_tokens", "Issued At")),
-    Column("expires_at", pgettext_lazy("pat_tokens", "Expires At")),
-    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used At")),
-)
-SCOPE_COLUMNS = (
-    Column("entity_type", pgettext_lazy("pat_tokens", "Entity Type")),
-    Column("entity", pgettext_lazy("pat_tokens", "Entity"), can_hide=False),
-    Column("operation", pgettext_lazy("pat_tokens", "Operation")),
-    Column("last_used_at", pgettext_lazy("pat_tokens", "Last Used")),
-)
 
 
 # Dictionaries, because a template looks up keys in half the time of attributes, and a list has thousands of look-ups.
