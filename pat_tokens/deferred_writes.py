@@ -113,7 +113,7 @@ def lock_or_skip(queryset: _QuerySetT) -> _QuerySetT:
 
 
 def update_unlocked(rows: QuerySet[Any], **fields: Any) -> int:
-    """Update `rows`, without those that other transactions have locked, and return how many these are."""
+    """Update `rows`, without those that other transactions have locked; return how many were updated."""
     if connections[rows.db].features.has_select_for_update:
         found = list(lock_or_skip(rows).values_list("pk", flat=True))
         if not found:

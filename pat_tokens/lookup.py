@@ -55,9 +55,10 @@ class _Columns(NamedTuple):
     model: type[Model]
     names: Sequence[str]
     part: slice  # of the row
+    key: int  # position of the primary key in the row
 
     def make_instance(self, alias: str, row: Sequence[Any]) -> Any:
-        return self.model.from_db(alias, self.names, row[self.part])
+        return None if row[self.key] is None else self.model.from_db(alias, self.names, row[self.part])
 
 
 class _Statement(NamedTuple):
@@ -86,7 +87,8 @@ class _Statement(NamedTuple):
         for columns, set_on_token, set_on_related in self.related:
             instance = columns.make_instance(connection.alias, row)
             set_on_token(token, instance)
-            set_on_related(instance, token)
+            if instance is not None:
+                set_on_related(instance, token)
         for name, position in self.annotations.items():
             setattr(token, name, row[position])
         return token
@@ -232,7 +234,8 @@ def _find_converters(compiler: Any, columns: Sequence[Any]) -> Iterator[Converte
 def _find_columns(info: dict[str, Any], columns: Sequence[Any]) -> _Columns:
     # Django selects the columns of a model one after the other, and its own iterable relies on that.
     part = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
-    return _Columns(info["model"], [column.target.attname for column in columns[part]], part)
+    names = [column.target.attname for column in columns[part]]
+    return _Columns(info["model"], names, part, part.start + names.index(info["model"]._meta.pk.attname))
 
 
 def _forget_queries(**_kwargs: object) -> None:

@@ -208,7 +208,10 @@ class PersonalAccessToken(models.Model):
 
     @property
     def previous_secret(self) -> PreviousSecret | None:
-        """The previous secret while it works, or None. Makes a query during an overlap, unless `previous` is loaded."""
+        """The previous secret while it works, or None.
+
+        Makes a query during an overlap unless `previous` is loaded, as it is where a token was found by that secret.
+        """
         return self.get_previous_secret(timezone.now())
 
     def get_previous_secret(self, now: datetime) -> PreviousSecret | None:

@@ -148,7 +148,10 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         return self.filter(is_in_use, previous__last_used_at__gte=since, rotated_at__isnull=False, revoked_at=None)
 
     def with_previous_secret(self) -> Self:
-        """The tokens with their previous secrets loaded, which the tokens of a list would load one by one."""
+        """The tokens with their previous secrets loaded, which the tokens of a list would load one by one.
+
+        Rows of such a query can't be locked on PostgreSQL.
+        """
         return self.select_related("previous")
 
     def with_scope(self, **fields: str) -> Self:

@@ -460,12 +460,14 @@ def days_left(token: PersonalAccessToken, days: Sequence[int], now: datetime) ->
 
 def claim_overlap_mail(token: PersonalAccessToken, *, now: datetime) -> bool:
     """Claim the mail about the previous secret of `token`, and return whether no other run has it."""
-    return bool(_previous_of(token).filter(mailed_at=None).update(mailed_at=now))
+    with transaction.atomic(using=_alias()):
+        return bool(_lock_previous(token).filter(mailed_at=None).update(mailed_at=now))
 
 
 def release_overlap_mail(token: PersonalAccessToken) -> None:
     """Release a mail that could not be sent, for the next run."""
-    _previous_of(token).update(mailed_at=None)
+    with transaction.atomic(using=_alias()):
+        _lock_previous(token).update(mailed_at=None)
 
 
 def is_use_due(token: PersonalAccessToken, now: datetime | None = None) -> bool:
@@ -630,12 +632,6 @@ def _keep_secret(token: PersonalAccessToken, **fields: Any) -> None:
     PreviousSecret(token=token, **kept, **fields).save(using=_alias())
 
 
-def _previous_of(token: PersonalAccessToken) -> QuerySet[PreviousSecret]:
-    # Of the same rotation: neither finished, canceled nor replaced since the token was loaded.
-    rotated = _tokens().filter(pk=OuterRef("pk"), rotated_at=token.rotated_at)
-    return PreviousSecret.objects.using(_alias()).filter(Exists(rotated), pk=token.pk)
-
-
 def _require_overlap(token: PersonalAccessToken) -> None:
     if not token.is_active or token.previous_secret is None:
         raise NoRotation
@@ -729,11 +725,18 @@ def _lock_token(token: PersonalAccessToken) -> PersonalAccessToken:
     if owner.is_cached(token):
         owner.set_cached_value(locked, token.user)
     if locked.rotated_at is not None:
-        # From the database of the lock, because reading the attribute would ask the site's router.
-        previous = PreviousSecret.objects.using(_alias()).filter(pk=locked.pk).first()
+        # From the database of the lock, because reading the attribute would ask the site's router. Locked, too: with
+        # REPEATABLE READ, MariaDB would read the row as it was when the transaction began.
+        previous = _lock(PreviousSecret.objects.using(_alias()).filter(pk=locked.pk)).first()
         if previous is not None:
             locked.previous = previous
     return locked
+
+
+def _lock_previous(token: PersonalAccessToken) -> QuerySet[PreviousSecret]:
+    # As everywhere, the row of the token is locked first. Empty if the rotation was finished, canceled or replaced.
+    rotated = _lock(_tokens().filter(pk=token.pk, rotated_at=token.rotated_at)).values_list("pk", flat=True)
+    return PreviousSecret.objects.using(_alias()).filter(pk__in=list(rotated))
 
 
 def _write(row: PersonalAccessToken | PreviousSecret, **fields: Any) -> None:

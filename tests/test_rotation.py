@@ -23,7 +23,7 @@ from pat_tokens.exceptions import (
     RotationInProgress,
     RotationInUse,
 )
-from pat_tokens.models import Activity, PersonalAccessToken
+from pat_tokens.models import Activity, PersonalAccessToken, PreviousSecret
 from pat_tokens.requirements import ANY_TOKEN, Requirement
 from pat_tokens.watcher import Watch, find_ended
 from tests.clock import clock
@@ -555,12 +555,39 @@ def test_imported_key_can_be_rotated_and_restored(user, channel, use, settings):
     assert use(new)
 
 
-def test_rotation_locks_row(reader):
+def test_rotation_locks_rows(reader):
     if connection.features.has_select_for_update:
+        services.rotate_token(reader)
         with CaptureQueriesContext(connection) as queries:
-            services.rotate_token(reader)
-        reads = [query["sql"] for query in queries if "pat_tokens_personalaccesstoken" in query["sql"]]
-        assert " FOR " in reads[0]
+            services.cancel_rotation(reader)
+        for table in ("personalaccesstoken", "previoussecret"):
+            reads = [
+                query["sql"]
+                for query in queries
+                if f"FROM {connection.ops.quote_name('pat_tokens_' + table)}" in query["sql"]
+            ]
+            assert " FOR " in reads[0], table
+
+
+@pytest.mark.parametrize("is_in_use", [False, True])
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_previous_secret_without_its_row_has_stopped(reader, use, monkeypatch, is_compiled, is_in_use):
+    """For example where only the tokens were copied to another database."""
+    if not is_compiled:
+        monkeypatch.setattr(lookup, "makes_djangos_sql", lambda *args: False)
+        monkeypatch.setattr(lookup, "_queries", {})
+    _token, new = services.rotate_token(reader)
+    assert use(reader.secret)
+    if is_in_use:
+        assert use(new)
+    PreviousSecret.objects.all().delete()
+    assert not use(reader.secret)
+    assert use(new)
+    assert stored(reader).previous_secret is None
+    with pytest.raises(NoRotation):
+        services.cancel_rotation(reader)
+    _token, newest = services.rotate_token(reader)
+    assert (use(reader.secret), use(new), use(newest)) == (False, True, True)
 
 
 # The header Sunset outside DRF

@@ -12,12 +12,13 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from pat_tokens import crypto, scope_usage, services
-from pat_tokens.models import MissingScope, PersonalAccessToken, Scope
+from pat_tokens.models import MissingScope, PersonalAccessToken, PreviousSecret, Scope
 from pat_tokens.scopes import ScopeKey
 from tests.factories import ChannelFactory, UserFactory
 
 APP = "pat_tokens"
 FIRST = "0001_create_tokens_and_scopes"  # the first release
+BEFORE = "0008_record_scope_use"  # previous secrets were in the rows of tokens
 
 pytestmark = [pytest.mark.sql, pytest.mark.django_db(transaction=True)]
 
@@ -141,30 +142,51 @@ def test_digest_of_first_release_is_stable():
         assert crypto.digest(secret, PEPPER) == digest
 
 
-def test_rotation_goes_on_when_previous_secrets_get_their_own_table(channel):
-    columns = "0008_record_scope_use"
+def test_previous_secrets_move_to_their_table_and_back(channel):
     (first, first_digest), (second, digest) = SECRETS.items()
     now = timezone.now()
-    call_command("migrate", APP, columns, verbosity=0)
+    # The columns of the token and, in the same order, those of the new table.
+    columns = {
+        "previous_pepper_id": crypto.pepper_id(PEPPER), "previous_hint": "pat_…5LZa",
+        "previous_issued_at": now - timedelta(days=3), "previous_expires_at": now + timedelta(days=4),
+        "previous_is_legacy": True, "previous_last_used_at": now - timedelta(minutes=5),
+        "previous_last_used_ip": "10.0.0.7", "previous_last_used_agent": "curl", "grace_period": "6h",
+        "overlap_mailed_at": now - timedelta(minutes=6),
+    }  # fmt: skip
+    moved = dict(zip(
+        ("pepper_id", "hint", "issued_at", "original_expires_at", "is_legacy", "last_used_at", "last_used_ip",
+         "last_used_agent", "grace_period", "mailed_at"),
+        columns.values(), strict=True,
+    ))  # fmt: skip
+    common = {"user_id": channel.owner.pk, "hint": "pat_…dfSh"}
+    call_command("migrate", APP, BEFORE, verbosity=0)
     try:
-        get_model = MigrationExecutor(connection).loader.project_state((APP, columns)).apps.get_model
-        token = get_model(APP, "PersonalAccessToken").objects.create(
-            user_id=channel.owner.pk, name="rotated", name_key="rotated", digest=digest, hint="pat_…dfSh",
-            rotated_at=now, grace_period="6h", grace_started_at=now, previous_digest=first_digest,
-            previous_hint="pat_…5LZa", previous_issued_at=now, previous_last_used_at=now, last_used_at=now,
+        get_model = MigrationExecutor(connection).loader.project_state((APP, BEFORE)).apps.get_model
+        tokens = get_model(APP, "PersonalAccessToken").objects
+        rotated = tokens.create(
+            name="rotated", name_key="rotated", digest=digest, previous_digest=first_digest, rotated_at=now,
+            grace_started_at=now, last_used_at=columns["previous_last_used_at"], **columns, **common,
         )  # fmt: skip
+        finished = tokens.create(
+            name="finished", name_key="finished", digest="1" * 64, previous_digest="2" * 64, last_used_at=now,
+            **{**columns, "grace_period": ""}, **common,
+        )  # fmt: skip
+        new = tokens.create(name="new", name_key="new", digest="3" * 64, **common)
         get_model(APP, "Scope").objects.create(
-            token=token, entity_type="channels", entity_id=str(channel.pk), operation="read"
+            token=rotated, entity_type="channels", entity_id=str(channel.pk), operation="read"
         )
         call_command("migrate", APP, verbosity=0)
-        moved = PersonalAccessToken.objects.get(pk=token.pk)
-        assert moved.previous_secret.expires_at == now + timedelta(hours=6)
-        assert (moved.previous.hint, moved.previous.last_used_at) == ("pat_…5LZa", now)
-        assert moved.last_used_by_previous
-        assert (status(first, channel), status(second, channel)) == (200, 200)
-        call_command("migrate", APP, columns, verbosity=0)
-        back = get_model(APP, "PersonalAccessToken").objects.get(pk=token.pk)
-        assert (back.grace_period, back.previous_hint, back.previous_issued_at) == ("6h", "pat_…5LZa", now)
+        rows = PreviousSecret.objects.in_bulk()
+        assert rows.keys() == {rotated.pk, finished.pk}
+        assert {name: getattr(rows[rotated.pk], name) for name in moved} == moved
+        assert PersonalAccessToken.objects.get(pk=rotated.pk).previous_secret.expires_at == now + timedelta(hours=6)
+        uses = dict(PersonalAccessToken.objects.values_list("pk", "last_used_by_previous"))
+        assert uses == {rotated.pk: True, finished.pk: False, new.pk: False}
+        rows[finished.pk].delete()
+        PersonalAccessToken.objects.filter(pk=finished.pk).update(rotated_at=now)
+        call_command("migrate", APP, BEFORE, verbosity=0)
+        assert tokens.filter(pk=rotated.pk).values(*columns).get() == columns
+        assert tokens.get(pk=finished.pk).rotated_at is None, "its previous secret is unknown"
     finally:
         call_command("migrate", APP, verbosity=0)
     assert (status(first, channel), status(second, channel)) == (200, 200)

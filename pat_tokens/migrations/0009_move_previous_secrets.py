@@ -37,8 +37,15 @@ def move_back(apps: Any, schema_editor: Any) -> None:
     alias = schema_editor.connection.alias
     tokens = apps.get_model("pat_tokens", "PersonalAccessToken").objects.using(alias)
     secrets = apps.get_model("pat_tokens", "PreviousSecret").objects.using(alias)
-    for pk, *values in secrets.values_list("pk", *MOVED.values()):
-        tokens.filter(pk=pk).update(**dict(zip(MOVED, values, strict=True)))
+    batch = []
+    for pk, *values in secrets.values_list("pk", *MOVED.values()).iterator():
+        batch.append(tokens.model(pk=pk, **dict(zip(MOVED, values, strict=True))))
+        if len(batch) == 100:
+            tokens.bulk_update(batch, MOVED)
+            batch = []
+    tokens.bulk_update(batch, MOVED)
+    # An overlap needs its columns. Without them, the previous secret has already stopped.
+    tokens.filter(previous_issued_at=None).update(rotated_at=None)
 
 
 class Migration(migrations.Migration):

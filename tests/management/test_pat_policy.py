@@ -18,6 +18,15 @@ def run(**options):
     return output.getvalue()
 
 
+def test_number_of_queries_is_constant(settings, django_assert_num_queries):
+    found = [TokenFactory(duration="60d") for _ in range(3)]
+    for token in found:
+        services.rotate_token(token)
+    settings.PAT_TOKENS_POLICY = policy_with(get_max_duration=lambda user, token=None: "30d")
+    with django_assert_num_queries(2):
+        assert len(json.loads(run(json=True))) == 3
+
+
 @pytest.fixture
 def tokens(settings):
     """Tokens by the reason for which a later policy would not allow them; superusers are none of its exceptions."""

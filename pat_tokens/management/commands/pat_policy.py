@@ -33,7 +33,7 @@ class Command(TokenCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        tokens = PersonalAccessToken.objects.active().select_related("user").prefetch_related("scope_set")
+        tokens = PersonalAccessToken.objects.active().select_related("user", "previous").prefetch_related("scope_set")
         found = []
         for token in tokens.order_by("user_id", "pk").iterator(CHUNK):
             problems = find_policy_problems(token, [scope.key for scope in token.scope_set.all()])
