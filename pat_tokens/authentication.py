@@ -274,7 +274,7 @@ def authenticate_for_scope(
 
 
 def _sunset(token: PersonalAccessToken) -> str | None:
-    # RFC 8594. No header before the first use of the current secret, which can move the end forward.
+    # RFC 8594. No header before the first use of the current secret, because that can bring the end closer.
     secret = token.previous_secret
     return None if secret is None or secret.grace_started_at is None else format_http_date(secret.expires_at)
 

@@ -138,7 +138,7 @@ conf = Conf()
 
 
 def _forget(**_kwargs: object) -> None:
-    # For each setting, because some of ours depend on Django's. Settings only change in tests.
+    # Whichever setting changed, because some of ours depend on Django's. Settings only change in tests.
     vars(conf).clear()
 
 

@@ -162,7 +162,7 @@ class InsufficientScope(NotAllowed):
         super().__init__()
         self.missing = tuple(missing)
         self.is_fixable = is_fixable  # False if the URL names no entity that the owner can see
-        self.values = {"scopes": ", ".join(map(str, missing))}
+        self.values = {"scopes": ", ".join(map(str, self.missing))}
 
 
 class NoScopeForOptions(NotAllowed):

@@ -187,7 +187,7 @@ def _build(
     ]
     example = required_scope and required_scope._replace(**scopes[0]._asdict(), also=tuple(scopes[1:]))
     tokens = with_owner(PersonalAccessToken.objects.using(connection.alias))
-    tokens = tokens.with_any_digest(digests).with_previous_secret() if previous else tokens.with_digest(digests)
+    tokens = tokens.with_any_digest(digests).select_related("previous") if previous else tokens.with_digest(digests)
     # Not ordered or sliced, because at most one row matches: digests are unique, and all of them are of one secret.
     tokens = tokens.with_facts(example).order_by()
     return _Query([slot.value for slot in chain(digests, *scopes)], tokens, _compile(tokens.all(), connection))

@@ -239,7 +239,9 @@ class PreviousSecret(models.Model):
     pepper_id = models.CharField(max_length=PEPPER_ID_LENGTH, default="", editable=False)
     hint = models.CharField(max_length=32, editable=False)
     issued_at = models.DateTimeField(editable=False)
-    original_expires_at = models.DateTimeField(null=True, editable=False)  # that of the token when it was replaced
+    original_expires_at = models.DateTimeField(
+        null=True, editable=False
+    )  # the token's expiration date before the rotation
     is_legacy = models.BooleanField(default=False, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False, db_index=True)
     last_used_ip = models.GenericIPAddressField(null=True, editable=False)

@@ -147,13 +147,6 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         is_in_use = Q(previous__last_used_at__gte=F("grace_started_at"), previous__mailed_at=None)
         return self.filter(is_in_use, previous__last_used_at__gte=since, rotated_at__isnull=False, revoked_at=None)
 
-    def with_previous_secret(self) -> Self:
-        """The tokens with their previous secrets loaded, which the tokens of a list would load one by one.
-
-        Rows of such a query can't be locked on PostgreSQL.
-        """
-        return self.select_related("previous")
-
     def with_scope(self, **fields: str) -> Self:
         """The tokens that have a scope with these `fields`."""
         return self.filter(has_scope(**fields))
@@ -183,7 +176,7 @@ class TokenQuerySet(models.QuerySet["PersonalAccessToken"]):
         """Return how many secrets have a digest under each kind of pepper, given the current ones, newest first."""
         newest, *older = [pepper_id(pepper) for pepper in peppers]
         counts = Counter(dict(self.order_by().values_list("pepper_id").annotate(Count("pk"))))
-        rotated = self.filter(rotated_at__isnull=False, revoked_at=None).with_previous_secret()
+        rotated = self.filter(rotated_at__isnull=False, revoked_at=None).select_related("previous")
         counts.update(token.previous.pepper_id for token in rotated if token.previous_secret is not None)
         known = {"current": counts.pop(newest, 0), "unrecorded": counts.pop("", 0)}
         known["old"] = sum(counts.pop(name, 0) for name in set(older) - {newest})

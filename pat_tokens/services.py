@@ -65,8 +65,8 @@ if TYPE_CHECKING:
 
 PRUNE_BATCH = 1000  # tokens deleted in one transaction
 # Fields of a secret, in the row of its token and, under the second name, in that of the previous secret.
-_SECRET_FIELDS = {"pepper_id": "pepper_id", "hint": "hint", "issued_at": "issued_at", "is_legacy": "is_legacy"}
-_SECRET_FIELDS["expires_at"] = "original_expires_at"
+_SECRET_FIELDS = {name: name for name in ("pepper_id", "hint", "issued_at", "is_legacy")}
+_SECRET_FIELDS |= {"expires_at": "original_expires_at"}
 _NEVER_USED: dict[str, Any] = {"last_used_at": None, "last_used_ip": None, "last_used_agent": ""}
 _NO_OVERLAP: dict[str, Any] = {"rotated_at": None, "grace_started_at": None}
 

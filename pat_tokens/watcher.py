@@ -184,7 +184,7 @@ def _check_columns(watches: list[Watch], active_owner: Q, alias: str) -> tuple[l
 def _check_instances(watches: list[Watch], alias: str) -> list[Watch]:
     """Return the watches that have ended."""
     ids = {one.token_id for one in watches}
-    tokens = with_owner(PersonalAccessToken.objects.using(alias).active().with_previous_secret())
+    tokens = with_owner(PersonalAccessToken.objects.using(alias).active().select_related("previous"))
     loaded = uncached(tokens).in_bulk(ids)
     load_owners(loaded.values())
     held = _scopes_of(ids, watches, alias)

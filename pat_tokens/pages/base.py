@@ -207,9 +207,8 @@ class TokenPage(Page):
     @cached_property
     def token(self) -> PersonalAccessToken:
         """The token in the URL, if the user manages it."""
-        return get_object_or_404(
-            find_managed_tokens(self.user).select_related("user", "previous"), pk=self.kwargs["pk"]
-        )
+        tokens = find_managed_tokens(self.user).select_related("user", "previous")
+        return get_object_or_404(tokens, pk=self.kwargs["pk"])
 
     @property
     def owner(self) -> Any:

@@ -241,9 +241,8 @@ class OwnTokensViewSet(PersonViewSet):
         return PersonalAccessToken.objects.for_user(self.owner).select_related("user")
 
     def get_token(self) -> PersonalAccessToken:
-        return (
-            find_managed_tokens(self.user).select_related("user", "previous").get(pk=_to_uuid(self.kwargs["token_id"]))
-        )
+        tokens = find_managed_tokens(self.user).select_related("user", "previous")
+        return tokens.get(pk=_to_uuid(self.kwargs["token_id"]))
 
 
 class TokenViewSet(OwnTokensViewSet):
@@ -254,7 +253,7 @@ class TokenViewSet(OwnTokensViewSet):
     filterset_class = TokenFilterSet
 
     def list(self, request: Request) -> Response:
-        tokens = self.get_queryset().sorted_by().with_scope_count().with_previous_secret()
+        tokens = self.get_queryset().sorted_by().with_scope_count().select_related("previous")
         scopes = Scope.objects.sorted()[:MAX_SCOPES_IN_LIST]
         tokens = tokens.prefetch_related(Prefetch("scope_set", scopes, to_attr="listed_scopes"))
         page = self.paginate_queryset(self.filter_queryset(tokens))
